@@ -1,0 +1,47 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// Authority is what the engine asks of the coordinators. Every method is idempotent and may be
+// repeated after a lost reply. An error that wraps one of the sentinels below is an answer; any
+// other error means that the outcome is unknown.
+type Authority interface {
+	// RecordFence says that a leg was fenced by a login in this epoch, and what it reported.
+	RecordFence(ctx context.Context, e volume.Epoch, r volume.LegReport) error
+	// Activate asks to activate the epoch. It returns ErrWait (with a text that names what is
+	// awaited) until it can.
+	Activate(ctx context.Context, e volume.Epoch) (Activation, error)
+	// RemoveLeg commits that a leg is not in sync, and returns the new configuration.
+	RemoveLeg(ctx context.Context, e volume.Epoch, leg volume.LegID, seen volume.CfgVer, reason string) (volume.Config, error)
+	// AddLeg commits that a leg is in sync, by compare-and-set on cfgver.
+	AddLeg(ctx context.Context, e volume.Epoch, cfgver volume.CfgVer, leg volume.LegID,
+		store volume.StoreID, instance uint64) (volume.Config, error)
+	// Detach ends the attachment.
+	Detach(ctx context.Context, e volume.Epoch, clean bool) error
+}
+
+// Activation is the answer to Activate.
+type Activation struct {
+	Config volume.Config  // S', the legs to serve from
+	Lossy  []volume.LegID // legs that lost their cache by this epoch's reports
+	Clean  bool           // the last detach was clean
+}
+
+// The answers of an Authority that are not yes.
+var (
+	// ErrSuperseded means that a newer epoch was granted: the engine must stop for good.
+	ErrSuperseded = errors.New("the epoch is superseded")
+	// ErrLast means that the last usable leg is never removed.
+	ErrLast = errors.New("the last usable leg is never removed")
+	// ErrRetry means that the configuration moved on, or the leg changed: look again.
+	ErrRetry = errors.New("the configuration moved on")
+	// ErrStaleRequest means that the request was a duplicate of an older one.
+	ErrStaleRequest = errors.New("duplicate of an older request")
+	// ErrWait means not yet.
+	ErrWait = errors.New("not yet")
+)

@@ -1,0 +1,232 @@
+package peer
+
+import (
+	"time"
+
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// Version is the version of this protocol; both sides send it and refuse another.
+const Version = 1
+
+// The paths, all under the node's HTTPS listener.
+const (
+	PathHeartbeat       = "/peer/v1/heartbeat"        // POST Heartbeat -> HeartbeatReply, to every coordinator
+	PathEngineHeartbeat = "/peer/v1/engine-heartbeat" // POST EngineHeartbeat -> HeartbeatReply, to every coordinator
+	PathRegister        = "/peer/v1/register"         // POST raft.RegisterNode -> raft.Result
+	PathAssignment      = "/peer/v1/assignment"       // GET ?node=&after=REV -> Assignment; waits up to WatchWait
+	PathTicket          = "/peer/v1/ticket"           // GET ?volume=&attach=&after=REV -> Ticket; waits; 410 when superseded
+	PathCommand         = "/peer/v1/command"          // POST raft.Command (those in raft.EngineCommands and NodeCommands) -> raft.Result
+)
+
+// WatchWait is how long the coordinator holds a watch open when nothing changes.
+const WatchWait = 10 * time.Second
+
+// Heartbeat is a node daemon's sign of life, with all that health is judged by.
+type Heartbeat struct {
+	Version int            `json:"version"`
+	Node    volume.NodeID  `json:"node"`
+	Start   uint64         `json:"start"` // random, per start of the daemon
+	Seq     uint64         `json:"seq"`   // grows with every heartbeat of one start
+	PID     int            `json:"pid"`
+	Stores  []StoreStatus  `json:"stores,omitempty"`
+	Engines []EngineStatus `json:"engines,omitempty"`
+	Domains []DomainStatus `json:"domains,omitempty"`
+}
+
+// EngineHeartbeat is an engine's own sign of life: it keeps its host alive while the daemon is
+// being restarted.
+type EngineHeartbeat struct {
+	Version int           `json:"version"`
+	Node    volume.NodeID `json:"node"`
+	Engine  EngineStatus  `json:"engine"`
+}
+
+// HeartbeatReply tells the sender who leads and how far the state is.
+type HeartbeatReply struct {
+	Leader   volume.NodeID `json:"leader"` // zero when this coordinator knows of none
+	Revision uint64        `json:"revision"`
+}
+
+// StoreStatus is the health of one store and of every leg on it, from real reads.
+type StoreStatus struct {
+	ID         volume.StoreID `json:"id"`
+	Name       string         `json:"name"`
+	TotalBytes int64          `json:"total_bytes"`
+	FreeBytes  int64          `json:"free_bytes"`
+	Error      string         `json:"error,omitempty"` // why the store cannot be used
+	Legs       []LegStatus    `json:"legs"`
+}
+
+// LegStatus is what a storage node sees of one of its legs.
+type LegStatus struct {
+	ID         volume.LegID  `json:"id"`
+	Volume     volume.ID     `json:"volume"`
+	State      LegCondition  `json:"state"`
+	Error      string        `json:"error,omitempty"`
+	FenceEpoch volume.Epoch  `json:"fence_epoch"`
+	CfgVer     volume.CfgVer `json:"cfgver"`
+	Sessions   int           `json:"sessions"`
+	ReadMicros int64         `json:"read_micros"` // of the latest check read of data
+	UsedBytes  int64         `json:"used_bytes"`
+	// Since the daemon's start:
+	RefusedLogins   uint64 `json:"refused_logins"`   // logins with an epoch below the label's
+	RefusedCommands uint64 `json:"refused_commands"` // commands that the closed gate refused
+}
+
+// LegCondition is what a storage node can say of a leg's data.
+type LegCondition string
+
+// The conditions of a leg on its node.
+const (
+	LegOK          LegCondition = "ok"          // label and data read well
+	LegMissing     LegCondition = "missing"     // provisioned according to raft, but not there
+	LegBad         LegCondition = "bad"         // label or data cannot be read, or an fsync failed
+	LegQuarantined LegCondition = "quarantined" // there, but raft does not know it: kept, not served
+)
+
+// EngineState is what an engine does.
+type EngineState string
+
+// The states of an engine.
+const (
+	EngineConnecting EngineState = "connecting" // fencing legs, waiting for Activate
+	EngineServing    EngineState = "serving"    // the export answers
+	EngineHeld       EngineState = "held"       // serving, but acks wait for a coordinator or a leg
+	EngineFenced     EngineState = "fenced"     // superseded; it serves nothing any more
+	EngineFailed     EngineState = "failed"     // it cannot go on; see Reason
+	EngineDetached   EngineState = "detached"   // detached; the process is about to end
+)
+
+// EngineStatus is an engine's view of its set.
+type EngineStatus struct {
+	Volume   volume.ID       `json:"volume"`
+	Epoch    volume.Epoch    `json:"epoch"`
+	AttachID volume.AttachID `json:"attach_id"`
+	PID      int             `json:"pid"`
+	State    EngineState     `json:"state"`
+	Reason   string          `json:"reason,omitempty"`
+	CfgVer   volume.CfgVer   `json:"cfgver"`
+	Exports  []Export        `json:"exports,omitempty"`
+	Legs     []EngineLeg     `json:"legs"`
+	// Milestones of the attach, for the operation's table: nanoseconds from the engine's start.
+	Stages []Stage `json:"stages,omitempty"`
+}
+
+// Stage is one timed step of an attach.
+type Stage struct {
+	Name string        `json:"name"` // "fenced", "activated", "configured", "serving", "first_read"
+	At   time.Duration `json:"at"`
+}
+
+// Export is one way to reach the volume on its host.
+type Export struct {
+	Type string `json:"type"` // nbd
+	URL  string `json:"url"`
+}
+
+// EngineLeg is one leg as the engine sees it.
+type EngineLeg struct {
+	ID        volume.LegID `json:"id"`
+	State     string       `json:"state"` // in_sync, joining, connecting, down, lost
+	Error     string       `json:"error,omitempty"`
+	CopyDone  int64        `json:"copy_done_bytes"`
+	CopyTotal int64        `json:"copy_total_bytes"` // zero when nothing is copied
+}
+
+// DomainStatus is what a host knows of one domain.
+type DomainStatus struct {
+	Name  string `json:"name"`
+	Run   uint64 `json:"run"`
+	State string `json:"state"` // starting, running, stopping, stopped, exited, killed, failed
+	PID   int    `json:"pid,omitempty"`
+	Error string `json:"error,omitempty"`
+}
+
+// Assignment is what one node is to do, computed from the state. A node makes it so and forgets
+// what is not in it, except data: that is deleted only by an order.
+type Assignment struct {
+	Revision    uint64           `json:"revision"`
+	Incarnation volume.ClusterID `json:"incarnation"`
+	Registered  bool             `json:"registered"` // the node is known; false = register first
+	Legs        []LegOrder       `json:"legs"`
+	Attach      []Ticket         `json:"attach"` // volumes whose current grant is this host's
+	Domains     []DomainOrder    `json:"domains"`
+	Peers       []Peer           `json:"peers"` // coordinators to talk to
+}
+
+// Peer is one coordinator.
+type Peer struct {
+	ID  volume.NodeID `json:"id"`
+	API string        `json:"api"` // host:port
+}
+
+// LegOrder tells a storage node what to do with one leg.
+type LegOrder struct {
+	Leg        volume.LegID      `json:"leg"`
+	Store      volume.StoreID    `json:"store"`
+	Action     LegAction         `json:"action"`
+	Volume     volume.ID         `json:"volume"`
+	VolumeName string            `json:"volume_name"`
+	SizeBytes  int64             `json:"size_bytes"`
+	Layout     volume.Layout     `json:"layout"`
+	Slot       int               `json:"slot"`
+	Durability volume.Durability `json:"durability"`
+	DataGen    volume.UUID       `json:"data_gen"`
+	FloorEpoch volume.Epoch      `json:"floor_epoch"` // raft's fenced_epoch: a label below it was rolled back
+}
+
+// LegAction is what to do with a leg.
+type LegAction string
+
+// The actions on a leg.
+const (
+	LegProvision LegAction = "provision" // make label and empty data, then report LegProvisioned
+	LegKeep      LegAction = "keep"      // serve it; if it is missing report LegLost, never make it again
+	LegDelete    LegAction = "delete"    // a tombstone allows to delete it, then report LegDeleted
+)
+
+// Ticket is everything an engine needs to attach a volume. It holds secrets: it travels over mutual
+// TLS and on the engine's standard input, and is never written to a disk or a log.
+type Ticket struct {
+	Revision    uint64            `json:"revision"`
+	Incarnation volume.ClusterID  `json:"incarnation"`
+	Volume      volume.ID         `json:"volume"`
+	Name        string            `json:"name"`
+	SizeBytes   int64             `json:"size_bytes"`
+	Layout      volume.Layout     `json:"layout"`
+	Durability  volume.Durability `json:"durability"`
+	Epoch       volume.Epoch      `json:"epoch"`
+	AttachID    volume.AttachID   `json:"attach_id"`
+	Maintenance bool              `json:"maintenance,omitempty"`
+	// Detach asks the engine to flush, detach cleanly and end.
+	Detach bool          `json:"detach,omitempty"`
+	Config volume.Config `json:"config"`
+	TRead  time.Duration `json:"t_read"`
+	Legs   []TicketLeg   `json:"legs"`
+}
+
+// TicketLeg is one leg of a ticket.
+type TicketLeg struct {
+	ID       volume.LegID    `json:"id"`
+	Node     string          `json:"node"` // its node's name, for messages
+	Portal   string          `json:"portal"`
+	Store    volume.StoreID  `json:"store"`
+	Slot     int             `json:"slot"`
+	State    volume.LegState `json:"state"`
+	Secret   string          `json:"secret"`   // CHAP secret of this attachment
+	Since    volume.CfgVer   `json:"since"`    // last_isr_cfg: what it missed is newer
+	Join     bool            `json:"join"`     // bring it in sync when it can be reached
+	Retiring bool            `json:"retiring"` // remove it once the leg that replaces it is in sync
+	Replaces volume.LegID    `json:"replaces,omitzero"`
+}
+
+// DomainOrder tells a host to run a domain.
+type DomainOrder struct {
+	Name    string          `json:"name"`
+	Run     uint64          `json:"run"`
+	Spec    raft.DomainSpec `json:"spec"`
+	Volumes []volume.ID     `json:"volumes"` // in the order of the definition
+	Epochs  []volume.Epoch  `json:"epochs"`  // that each volume must serve before the domain starts
+}

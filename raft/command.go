@@ -1,0 +1,237 @@
+package raft
+
+import (
+	"time"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// Command is one entry of the raft log. Exactly one field besides At is set: that one names the
+// command. At is the proposing leader's clock, for events only: no decision rests on it.
+type Command struct {
+	At time.Time `json:"at"`
+
+	InitCluster    *InitCluster    `json:"init_cluster,omitempty"`
+	RegisterNode   *RegisterNode   `json:"register_node,omitempty"`
+	RetireNode     *RetireNode     `json:"retire_node,omitempty"`
+	RemoveNode     *RemoveNode     `json:"remove_node,omitempty"`
+	CreateVolume   *CreateVolume   `json:"create_volume,omitempty"`
+	LegProvisioned *LegProvisioned `json:"leg_provisioned,omitempty"`
+	LegLost        *LegLost        `json:"leg_lost,omitempty"`
+	DeleteVolume   *DeleteVolume   `json:"delete_volume,omitempty"`
+	LegDeleted     *LegDeleted     `json:"leg_deleted,omitempty"`
+	ReplaceLeg     *ReplaceLeg     `json:"replace_leg,omitempty"`
+	BeginAttach    *BeginAttach    `json:"begin_attach,omitempty"`
+	RecordFence    *RecordFence    `json:"record_fence,omitempty"`
+	Activate       *Activate       `json:"activate,omitempty"`
+	RemoveLeg      *RemoveLeg      `json:"remove_leg,omitempty"`
+	AddLeg         *AddLeg         `json:"add_leg,omitempty"`
+	Detach         *Detach         `json:"detach,omitempty"`
+	DefineDomain   *DefineDomain   `json:"define_domain,omitempty"`
+	DeleteDomain   *DeleteDomain   `json:"delete_domain,omitempty"`
+	PlaceDomain    *PlaceDomain    `json:"place_domain,omitempty"`
+	StopDomain     *StopDomain     `json:"stop_domain,omitempty"`
+	RecordEvent    *RecordEvent    `json:"record_event,omitempty"`
+}
+
+// InitCluster names a new cluster; repeated with the same ID it changes nothing.
+type InitCluster struct {
+	Name        string           `json:"name"`
+	ID          volume.ClusterID `json:"id"`
+	Incarnation volume.ClusterID `json:"incarnation"`
+}
+
+// RegisterNode adds a node or brings its addresses, stores and roles up to date.
+type RegisterNode struct {
+	Node Node `json:"node"`
+}
+
+// RetireNode marks a node as being replaced by another (or drained, when By is zero). By, if it
+// was pending under the same name, becomes a full node.
+type RetireNode struct {
+	Node volume.NodeID `json:"node"`
+	By   volume.NodeID `json:"by,omitzero"`
+}
+
+// RemoveNode forgets a node that holds no leg and no attachment.
+type RemoveNode struct {
+	Node volume.NodeID `json:"node"`
+}
+
+// NewLeg places one leg.
+type NewLeg struct {
+	ID    volume.LegID   `json:"id"`
+	Node  volume.NodeID  `json:"node"`
+	Store volume.StoreID `json:"store"`
+	Slot  int            `json:"slot"`
+}
+
+// CreateVolume records the intent of a volume; it exists once every leg is provisioned.
+type CreateVolume struct {
+	ID            volume.ID            `json:"id"`
+	Name          string               `json:"name"`
+	SizeBytes     int64                `json:"size_bytes"`
+	Layout        volume.Layout        `json:"layout"`
+	Durability    volume.Durability    `json:"durability"`
+	UnflushedLoss volume.UnflushedLoss `json:"unflushed_loss"`
+	DataGen       volume.UUID          `json:"data_gen"`
+	Legs          []NewLeg             `json:"legs"`
+}
+
+// LegProvisioned says that a leg's label and empty data are durable on its node.
+type LegProvisioned struct {
+	Volume volume.ID    `json:"volume"`
+	Leg    volume.LegID `json:"leg"`
+}
+
+// LegLost says that a provisioned leg's data is gone: its node has the store but no label, or a
+// label that both slots fail to prove.
+type LegLost struct {
+	Volume volume.ID    `json:"volume"`
+	Leg    volume.LegID `json:"leg"`
+	Reason string       `json:"reason"`
+}
+
+// DeleteVolume marks a detached volume for deletion and writes tombstones for its legs.
+type DeleteVolume struct {
+	Volume volume.ID `json:"volume"`
+}
+
+// LegDeleted says that a node has deleted (or never had) a leg with a tombstone.
+type LegDeleted struct {
+	Leg volume.LegID `json:"leg"`
+}
+
+// ReplaceLeg places New in the slot of Old. Old keeps serving until New is in sync.
+type ReplaceLeg struct {
+	Volume volume.ID    `json:"volume"`
+	Old    volume.LegID `json:"old"`
+	New    NewLeg       `json:"new"`
+}
+
+// BeginAttach grants the next epoch to a host.
+type BeginAttach struct {
+	Volume      volume.ID       `json:"volume"`
+	Host        volume.NodeID   `json:"host"`
+	AttachID    volume.AttachID `json:"attach_id"`
+	Takeover    bool            `json:"takeover,omitempty"`
+	Maintenance bool            `json:"maintenance,omitempty"`
+	AcceptLoss  bool            `json:"accept_loss,omitempty"`
+	// After, if not zero, refuses the command unless it is the current epoch, so that a decision
+	// taken on an older view changes nothing.
+	After volume.Epoch `json:"after,omitempty"`
+}
+
+// RecordFence says that the host of this epoch fenced a leg by logging in, and what it found.
+type RecordFence struct {
+	Volume volume.ID        `json:"volume"`
+	Epoch  volume.Epoch     `json:"epoch"`
+	Leg    volume.LegID     `json:"leg"`
+	Report volume.LegReport `json:"report"`
+}
+
+// Activate makes a grant active; Apply computes the in-sync list itself (protocol-flush B.4, C.4).
+// Waited is the leader's word that 1.25·T_read passed on its own monotonic clock since it saw the
+// first RecordFence of a member of the in-sync list committed in this epoch.
+type Activate struct {
+	Volume volume.ID    `json:"volume"`
+	Epoch  volume.Epoch `json:"epoch"`
+	Waited bool         `json:"waited,omitempty"`
+}
+
+// RemoveLeg takes a leg out of the in-sync list, or bumps the configuration if it is not in it.
+type RemoveLeg struct {
+	Volume  volume.ID     `json:"volume"`
+	Epoch   volume.Epoch  `json:"epoch"`
+	Leg     volume.LegID  `json:"leg"`
+	SeenCfg volume.CfgVer `json:"seen_cfg"`
+	Reason  string        `json:"reason"`
+}
+
+// AddLeg puts a copied leg into the in-sync list, by compare-and-set on the configuration.
+type AddLeg struct {
+	Volume   volume.ID      `json:"volume"`
+	Epoch    volume.Epoch   `json:"epoch"`
+	CfgVer   volume.CfgVer  `json:"cfgver"`
+	Leg      volume.LegID   `json:"leg"`
+	Store    volume.StoreID `json:"store"`
+	Instance uint64         `json:"instance"`
+}
+
+// Detach ends an attachment.
+type Detach struct {
+	Volume volume.ID    `json:"volume"`
+	Epoch  volume.Epoch `json:"epoch"`
+	Clean  bool         `json:"clean"`
+}
+
+// DefineDomain adds a domain or, while it is stopped, changes its definition.
+type DefineDomain struct {
+	ID   volume.UUID `json:"id"`
+	Spec DomainSpec  `json:"spec"`
+}
+
+// DeleteDomain forgets a stopped domain. Its volumes stay.
+type DeleteDomain struct {
+	Name string `json:"name"`
+}
+
+// PlaceDomain starts a domain on a host, or moves it there, and in the same entry grants the host
+// the next epoch of each of its volumes that it does not already hold. Run is the domain's Run that
+// the decision was taken on; any other refuses the command.
+type PlaceDomain struct {
+	Name     string            `json:"name"`
+	Host     volume.NodeID     `json:"host"`
+	Run      uint64            `json:"run"`
+	Takeover bool              `json:"takeover,omitempty"`
+	Attach   []volume.AttachID `json:"attach"` // a fresh one for each of its volumes, in order
+	Reason   string            `json:"reason"`
+}
+
+// StopDomain wants a domain not to run. Its volumes are detached by its host afterwards.
+type StopDomain struct {
+	Name string `json:"name"`
+}
+
+// RecordEvent keeps an event of the leader's own, such as a host that went silent.
+type RecordEvent struct {
+	Event Event `json:"event"`
+}
+
+// Result is what Apply answers. Err is nil exactly when the command was accepted, also when it was
+// accepted before and repeated.
+type Result struct {
+	Err    *Refusal      `json:"err,omitempty"`
+	Epoch  volume.Epoch  `json:"epoch,omitempty"`  // of the volume, after the command
+	Config volume.Config `json:"config,omitempty"` // of the volume, after the command
+	// Lossy are the legs that this epoch's logins showed to have lost their cache.
+	Lossy []volume.LegID `json:"lossy,omitempty"`
+	Clean bool           `json:"clean,omitempty"` // the last detach was clean: no region needs reconciling
+}
+
+// Code says why a command was refused, for programs.
+type Code string
+
+// The codes of a refusal.
+const (
+	CodeFenced   Code = "fenced"    // the epoch is superseded: stop for good
+	CodeLast     Code = "last"      // the last usable leg is never removed
+	CodeRetry    Code = "retry"     // the configuration moved on: look again
+	CodeStale    Code = "stale"     // a duplicate of an older request: ignored
+	CodeWait     Code = "wait"      // not yet: what is awaited stands in Message
+	CodeBusy     Code = "busy"      // another attachment or state is in the way
+	CodeFrozen   Code = "frozen"    // an operator must decide
+	CodeNotFound Code = "not_found" // no such object
+	CodeExists   Code = "exists"    // the name or id is taken
+	CodeInvalid  Code = "invalid"   // the command contradicts the state or itself
+)
+
+// Refusal is a refused command: which object, why, what to do.
+type Refusal struct {
+	Code    Code           `json:"code"`
+	Message string         `json:"message"`
+	Legs    []volume.LegID `json:"legs,omitempty"` // legs that are awaited or in the way
+}
+
+// Error returns the message.
+func (r *Refusal) Error() string { return r.Message }

@@ -1,0 +1,168 @@
+package raft
+
+import (
+	"time"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// State is everything the coordinators agree on. It is changed by Apply alone and serialised as
+// JSON in snapshots.
+type State struct {
+	Version int                        `json:"version"` // of this format; StateVersion
+	Cluster Cluster                    `json:"cluster"`
+	Nodes   map[volume.NodeID]*Node    `json:"nodes"`
+	Volumes map[volume.ID]*Volume      `json:"volumes"`
+	Domains map[string]*Domain         `json:"domains"` // by name
+	Tombs   map[volume.LegID]Tombstone `json:"tombstones"`
+	Events  []Event                    `json:"events"` // newest last, at most EventsMax
+	LastSeq uint64                     `json:"last_seq"`
+}
+
+// StateVersion is the version of State's serialised form.
+const StateVersion = 1
+
+// EventsMax is how many events the state keeps.
+const EventsMax = 2000
+
+// Cluster identifies the cluster.
+type Cluster struct {
+	Name        string           `json:"name"`
+	ID          volume.ClusterID `json:"id"`
+	Incarnation volume.ClusterID `json:"incarnation"` // changes with every restore
+	RestoreGen  uint32           `json:"restore_gen"`
+}
+
+// Role is what a node does.
+type Role string
+
+// The roles of a node.
+const (
+	RoleCoordinator Role = "coordinator"
+	RoleStorage     Role = "storage"
+	RoleHost        Role = "host"
+)
+
+// Node is one machine of the cluster. Its identity is ID; a name may pass to another node.
+type Node struct {
+	ID      volume.NodeID  `json:"id"`
+	Name    string         `json:"name"`
+	Roles   []Role         `json:"roles"`
+	API     string         `json:"api"`              // host:port of its HTTPS API
+	Raft    string         `json:"raft,omitempty"`   // host:port of its raft transport, coordinators only
+	Portal  string         `json:"portal,omitempty"` // host:port of its iSCSI portal, storage nodes only
+	Stores  []Store        `json:"stores,omitempty"`
+	ChapKey volume.NodeKey `json:"chap_key"` // never leaves the coordinators and that node
+	KeyGen  uint32         `json:"key_gen"`
+	// Pending is a node that registered under a name which another node still has. It takes part
+	// in nothing until `node replace` gives it that node's place.
+	Pending bool `json:"pending,omitempty"`
+	// Retiring is a node whose legs are being moved away; it gets no new ones.
+	Retiring   bool          `json:"retiring,omitempty"`
+	ReplacedBy volume.NodeID `json:"replaced_by,omitzero"`
+	Since      time.Time     `json:"since"`
+}
+
+// Store is one place for legs on a storage node.
+type Store struct {
+	ID   volume.StoreID `json:"id"`
+	Name string         `json:"name"`
+}
+
+// Volume is one set and its attachment.
+//
+// Invariant: Epoch and CfgVer never decrease (I1).
+// Invariant: len(InSync) >= Layout.Quorum() once provisioned (I12).
+type Volume struct {
+	ID            volume.ID            `json:"id"`
+	Name          string               `json:"name"`
+	SizeBytes     int64                `json:"size_bytes"`
+	Layout        volume.Layout        `json:"layout"`
+	Durability    volume.Durability    `json:"durability"`
+	UnflushedLoss volume.UnflushedLoss `json:"unflushed_loss"`
+	DataGen       volume.UUID          `json:"data_gen"`
+	Phase         volume.Phase         `json:"phase"`
+	Epoch         volume.Epoch         `json:"epoch"`
+	CfgVer        volume.CfgVer        `json:"cfgver"`
+	InSync        []volume.LegID       `json:"in_sync"`
+	Granted       []volume.LegID       `json:"granted"` // legs any live host may read; survives BeginAttach
+	Clean         bool                 `json:"clean"`
+	Attach        *Attach              `json:"attach,omitempty"` // nil when detached
+	Legs          []*Leg               `json:"legs"`
+	Deleting      bool                 `json:"deleting,omitempty"`
+	CreatedAt     time.Time            `json:"created_at"`
+}
+
+// Attach is the current grant of a volume.
+type Attach struct {
+	ID          volume.AttachID `json:"id"`
+	Host        volume.NodeID   `json:"host"`
+	Maintenance bool            `json:"maintenance,omitempty"` // no export; a real attach pre-empts it
+	AcceptLoss  bool            `json:"accept_loss,omitempty"` // this attach only, by the operator's order
+	Lossy       []volume.LegID  `json:"lossy,omitempty"`       // legs whose login showed a lost cache
+	At          time.Time       `json:"at"`
+}
+
+// Leg is one leg of a volume.
+type Leg struct {
+	ID          volume.LegID    `json:"id"`
+	Node        volume.NodeID   `json:"node"`
+	Store       volume.StoreID  `json:"store"`
+	Slot        int             `json:"slot"`
+	State       volume.LegState `json:"state"`
+	Provisioned bool            `json:"provisioned"` // its label was made; a node never makes it again
+	JoinedCfg   volume.CfgVer   `json:"joined_cfg"`
+	LastISRCfg  volume.CfgVer   `json:"last_isr_cfg"` // the last version it was in sync in
+	FencedEpoch volume.Epoch    `json:"fenced_epoch"`
+	Instance    uint64          `json:"instance"`           // of the node process at the last fence
+	Replaces    volume.LegID    `json:"replaces,omitzero"`  // it takes this leg's place once in sync
+	Retiring    bool            `json:"retiring,omitempty"` // leaves when its replacement is in sync
+}
+
+// Tombstone permits a node to delete a leg's data.
+type Tombstone struct {
+	Node   volume.NodeID `json:"node"`
+	Volume string        `json:"volume"`
+	At     time.Time     `json:"at"`
+}
+
+// Domain is one guest: its definition and where it is to run. Whether it does is known from
+// heartbeats.
+type Domain struct {
+	Name    string        `json:"name"`
+	ID      volume.UUID   `json:"id"`
+	Spec    DomainSpec    `json:"spec"`
+	Running bool          `json:"running"` // wanted
+	Host    volume.NodeID `json:"host"`    // zero when not running
+	Run     uint64        `json:"run"`     // grows with every start and move; a host runs no older one
+}
+
+// DomainSpec is a domain's definition.
+type DomainSpec struct {
+	Name    string         `json:"name" yaml:"name"`
+	Driver  string         `json:"driver" yaml:"driver"`
+	Exec    *ExecSpec      `json:"exec,omitempty" yaml:"exec,omitempty"`
+	Volumes []DomainVolume `json:"volumes" yaml:"volumes"`
+	Hosts   []string       `json:"hosts" yaml:"hosts"` // node names, most preferred first; empty = any host
+}
+
+// ExecSpec is the setting of the exec driver: a command with its arguments, in which $NAME and
+// ${NAME} stand for the variables that the driver sets.
+type ExecSpec struct {
+	Command []string `json:"command" yaml:"command"`
+}
+
+// DomainVolume names a volume that a domain uses.
+type DomainVolume struct {
+	Name string `json:"name" yaml:"name"`
+}
+
+// Event is one thing that happened and that an operator may want to know.
+type Event struct {
+	Seq      uint64    `json:"seq"`
+	At       time.Time `json:"time"`
+	Severity string    `json:"severity"` // info, warning, error
+	Object   string    `json:"object"`   // "volume/web1", "node/n2", "domain/web1", "cluster"
+	Kind     string    `json:"kind"`     // short and stable: "leg_removed", "takeover" …
+	Message  string    `json:"message"`  // a sentence
+}
