@@ -17,7 +17,8 @@ type Authority interface {
 	// awaited) until it can.
 	Activate(ctx context.Context, e volume.Epoch) (Activation, error)
 	// RemoveLeg commits that a leg is not in sync, and returns the new configuration.
-	RemoveLeg(ctx context.Context, e volume.Epoch, leg volume.LegID, seen volume.CfgVer, reason string) (volume.Config, error)
+	RemoveLeg(ctx context.Context, e volume.Epoch, leg volume.LegID, seen volume.CfgVer,
+		reason string) (volume.Config, error)
 	// AddLeg commits that a leg is in sync, by compare-and-set on cfgver.
 	AddLeg(ctx context.Context, e volume.Epoch, cfgver volume.CfgVer, leg volume.LegID,
 		store volume.StoreID, instance uint64) (volume.Config, error)

@@ -15,9 +15,9 @@ const (
 	PathHeartbeat       = "/peer/v1/heartbeat"        // POST Heartbeat -> HeartbeatReply, to every coordinator
 	PathEngineHeartbeat = "/peer/v1/engine-heartbeat" // POST EngineHeartbeat -> HeartbeatReply, to every coordinator
 	PathRegister        = "/peer/v1/register"         // POST raft.RegisterNode -> raft.Result
-	PathAssignment      = "/peer/v1/assignment"       // GET ?node=&after=REV -> Assignment; waits up to WatchWait
-	PathTicket          = "/peer/v1/ticket"           // GET ?volume=&attach=&after=REV -> Ticket; waits; 410 when superseded
-	PathCommand         = "/peer/v1/command"          // POST raft.Command (those in raft.EngineCommands and NodeCommands) -> raft.Result
+	PathAssignment      = "/peer/v1/assignment"       // GET ?node=&after=REV -> Assignment; waits
+	PathTicket          = "/peer/v1/ticket"           // GET ?volume=&attach=&after=REV -> Ticket; waits; 410: superseded
+	PathCommand         = "/peer/v1/command"          // POST raft.Command, of an engine or a node -> raft.Result
 )
 
 // WatchWait is how long the coordinator holds a watch open when nothing changes.

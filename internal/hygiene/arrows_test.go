@@ -1,0 +1,125 @@
+package hygiene
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/holdfast-storage/holdfast/"
+
+// arrow says what the packages at or below a folder may import: of this module, and from outside.
+// The standard library is always allowed.
+type arrow struct {
+	from    string
+	to      []string // folders of this module; "*" allows all
+	outside []string // module path prefixes from outside
+	why     string
+}
+
+// arrows is the picture of docs/architecture.md. The longest matching folder counts. A folder may
+// always import what is below itself.
+func arrows() []arrow {
+	sys := "golang.org/x/sys"
+	return []arrow{
+		{"block", nil, []string{sys}, "the waist knows nothing of what is above or below it"},
+		{"volume", nil, nil, "shared words are pure values"},
+		{"iscsi", nil, nil, "the wire is pure, so that both ends and the fuzzers share it"},
+		{"scsi", []string{"block"}, nil, "a logical unit is a device, wherever that comes from"},
+		{"target", []string{"scsi", "iscsi", "block"}, []string{sys},
+			"the target asks its Admission; it never knows of raft or legs"},
+		{"initiator", []string{"scsi", "iscsi", "block"}, []string{sys}, "a remote LUN is a device, whoever uses it"},
+		{"leg", []string{"block", "volume"}, []string{sys}, "a leg at rest knows neither the network nor raft"},
+		{"mirror", []string{"block", "volume"}, nil,
+			"the engine is testable without a network: it declares Leg and Authority"},
+		{"export", []string{"block"}, []string{sys}, "an export serves any device"},
+		{"raft", []string{"volume"}, []string{"github.com/hashicorp/"},
+			"state is data; applying it is the node's job"},
+		{"domain", []string{"volume"}, []string{sys}, "a driver runs a guest and knows nothing of its disks"},
+		{"api", []string{"volume"}, []string{"github.com/danielgtaylor/huma/v2"},
+			"the public API is served by whoever implements its Service"},
+		{"node", []string{"*"}, []string{"*"}, "the only place where parts meet"},
+		{"cmd", []string{"node", "api", "volume"}, []string{"github.com/spf13/", "go.yaml.in/", sys},
+			"flags and printing only"},
+		{"internal", nil, []string{"*"}, "tools for tests"},
+		{"tests", []string{"*"}, []string{"*"}, "what needs more than one package"},
+	}
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+	Standard   bool
+}
+
+func TestArrows_everyImportFollowsThePicture(t *testing.T) {
+	for _, p := range listPackages(t) {
+		from := strings.TrimPrefix(p.ImportPath, module)
+		rule := ruleFor(from)
+		require.NotEmptyf(t, rule.from,
+			"package %s stands in no arrow: add it to arrows() and to docs/architecture.md", from)
+		for _, imported := range p.Imports {
+			require.Truef(t, allowed(rule, imported), "%s imports %s, but %s may import %v and %v from outside: %s",
+				from, imported, rule.from, rule.to, rule.outside, rule.why)
+		}
+	}
+}
+
+// TestArrows_theRuleBites proves that the test above can fail.
+func TestArrows_theRuleBites(t *testing.T) {
+	require.False(t, allowed(ruleFor("mirror"), module+"initiator"))
+	require.False(t, allowed(ruleFor("target"), module+"raft"))
+	require.False(t, allowed(ruleFor("raft"), module+"mirror"))
+	require.False(t, allowed(ruleFor("iscsi"), "github.com/stretchr/testify/require"))
+	require.False(t, allowed(ruleFor("block"), module+"blockade"), "a prefix of a name is not a folder")
+	require.True(t, allowed(ruleFor("mirror"), module+"block"))
+	require.True(t, allowed(ruleFor("export/nbd"), module+"block"))
+	require.True(t, allowed(ruleFor("leg"), "os"))
+}
+
+func listPackages(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	require.NoError(t, err)
+	var all []goPackage
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p goPackage
+		require.NoError(t, dec.Decode(&p))
+		all = append(all, p)
+	}
+	require.NotEmpty(t, all)
+	return all
+}
+
+func ruleFor(from string) arrow {
+	var best arrow
+	for _, a := range arrows() {
+		if below(from, a.from) && len(a.from) > len(best.from) {
+			best = a
+		}
+	}
+	return best
+}
+
+func allowed(rule arrow, imported string) bool {
+	if inside, ok := strings.CutPrefix(imported, module); ok {
+		return below(inside, rule.from) || slices.ContainsFunc(rule.to, func(to string) bool {
+			return to == "*" || below(inside, to)
+		})
+	}
+	if first, _, _ := strings.Cut(imported, "/"); !strings.Contains(first, ".") {
+		return true // the standard library
+	}
+	return slices.ContainsFunc(rule.outside, func(prefix string) bool {
+		return prefix == "*" || strings.HasPrefix(imported, prefix)
+	})
+}
+
+// below reports whether path is folder or stands below it.
+func below(path, folder string) bool {
+	return path == folder || strings.HasPrefix(path, folder+"/")
+}

@@ -1,0 +1,205 @@
+package hygiene
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The budgets: what grows past them is split, not the budget raised.
+const (
+	fileLinesMax     = 600
+	testFileLinesMax = 800
+	funcLinesMax     = 70
+	columnsMax       = 120
+)
+
+// source is one parsed Go file of the repository.
+type source struct {
+	path string // relative to the repository
+	text []byte
+	fset *token.FileSet
+	file *ast.File
+}
+
+func (s source) test() bool { return strings.HasSuffix(s.path, "_test.go") }
+
+func (s source) lines(n ast.Node) int {
+	return s.fset.Position(n.End()).Line - s.fset.Position(n.Pos()).Line + 1
+}
+
+func (s source) at(n ast.Node) string {
+	p := s.fset.Position(n.Pos())
+	p.Filename = s.path
+	return p.String()
+}
+
+func TestSource_sizes(t *testing.T) {
+	for _, s := range sources(t) {
+		lines := bytes.Count(s.text, []byte("\n"))
+		limit := fileLinesMax
+		if s.test() {
+			limit = testFileLinesMax
+		}
+		if lines > limit {
+			t.Errorf("%s has %d lines (at most %d): a file has one reason to change", s.path, lines, limit)
+		}
+		for i, line := range strings.Split(string(s.text), "\n") {
+			if width := len([]rune(strings.ReplaceAll(line, "\t", "    "))); width > columnsMax {
+				t.Errorf("%s:%d is %d columns wide (at most %d)", s.path, i+1, width, columnsMax)
+			}
+		}
+		for _, d := range s.file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if ok && !s.test() && s.lines(f) > funcLinesMax {
+				t.Errorf("%s: %s has %d lines (at most %d)", s.at(f), f.Name.Name, s.lines(f), funcLinesMax)
+			}
+		}
+	}
+}
+
+func TestSource_noInitAndNoSleepInTests(t *testing.T) {
+	for _, s := range sources(t) {
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				if n.Name.Name == "init" && n.Recv == nil {
+					t.Errorf("%s: init() hides what happens at start; call it where it belongs", s.at(n))
+				}
+			case *ast.SelectorExpr:
+				x, ok := n.X.(*ast.Ident)
+				if ok && s.test() && x.Name == "time" && n.Sel.Name == "Sleep" && !usesSynctest(s) {
+					t.Errorf("%s: time.Sleep in a test is slow or flaky; wait for the event", s.at(n))
+				}
+			}
+			return true
+		})
+	}
+}
+
+func usesSynctest(s source) bool {
+	for _, i := range s.file.Imports {
+		if i.Path.Value == `"testing/synctest"` {
+			return true
+		}
+	}
+	return false
+}
+
+// TestSource_packageState allows package-level variables only where they cannot change: errors,
+// and values whose name or form shows that they are checks of an interface.
+func TestSource_packageState(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, d := range s.file.Decls {
+			g, ok := d.(*ast.GenDecl)
+			if !ok || g.Tok != token.VAR {
+				continue
+			}
+			for _, spec := range g.Specs {
+				v := spec.(*ast.ValueSpec)
+				for _, name := range v.Names {
+					if name.Name != "_" && !strings.HasPrefix(strings.ToLower(name.Name), "err") && !s.test() {
+						t.Errorf("%s: package-level variable %s: pass it, or make it a constant or a function",
+							s.at(v), name.Name)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestSource_exportedIsDocumented(t *testing.T) {
+	documented := map[string]bool{} // package folder -> has a package comment
+	for _, s := range sources(t) {
+		if s.test() {
+			continue
+		}
+		folder := filepath.Dir(s.path)
+		documented[folder] = documented[folder] || s.file.Doc != nil
+		for _, d := range s.file.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Name.IsExported() && d.Doc == nil && exportedReceiver(d) {
+					t.Errorf("%s: %s is exported and not documented", s.at(d), d.Name.Name)
+				}
+			case *ast.GenDecl:
+				undocumentedSpecs(t, s, d)
+			}
+		}
+	}
+	for folder, ok := range documented {
+		if !ok {
+			t.Errorf("package %s has no package comment: what it is for, and what it does not do", folder)
+		}
+	}
+}
+
+func undocumentedSpecs(t *testing.T, s source, d *ast.GenDecl) {
+	t.Helper()
+	for _, spec := range d.Specs {
+		switch spec := spec.(type) {
+		case *ast.TypeSpec:
+			if spec.Name.IsExported() && d.Doc == nil && spec.Doc == nil {
+				t.Errorf("%s: type %s is exported and not documented", s.at(spec), spec.Name.Name)
+			}
+		case *ast.ValueSpec:
+			for _, name := range spec.Names {
+				if name.IsExported() && d.Doc == nil && spec.Doc == nil && spec.Comment == nil {
+					t.Errorf("%s: %s is exported and not documented", s.at(spec), name.Name)
+				}
+			}
+		}
+	}
+}
+
+func exportedReceiver(f *ast.FuncDecl) bool {
+	if f.Recv == nil || len(f.Recv.List) == 0 {
+		return true
+	}
+	expr := f.Recv.List[0].Type
+	if star, ok := expr.(*ast.StarExpr); ok {
+		expr = star.X
+	}
+	name, ok := expr.(*ast.Ident)
+	return !ok || name.IsExported()
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	var all []source
+	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != root) {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, path, text, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(root, path)
+		all = append(all, source{path: relative, text: text, fset: fset, file: file})
+		return err
+	}))
+	require.NotEmpty(t, all)
+	return all
+}
