@@ -1,0 +1,58 @@
+package engine
+
+import (
+	"path/filepath"
+
+	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// ControlVersion is the version of the control socket's protocol. Daemon and engine may be of
+// different builds (an upgrade leaves engines running), so both send it and refuse another.
+const ControlVersion = 1
+
+// ControlSocket returns the path of the control socket in a run directory.
+func ControlSocket(runDir string) string { return filepath.Join(runDir, "control.sock") }
+
+// NBDSocket returns the path of the export's socket in a run directory.
+func NBDSocket(runDir string) string { return filepath.Join(runDir, "nbd.sock") }
+
+// Hello identifies an engine: the first thing it says on every control connection, before any
+// request. The daemon adopts an engine by volume, epoch and attach id, never by pid.
+type Hello struct {
+	Version  int             `json:"version"`
+	Volume   volume.ID       `json:"volume"`
+	Epoch    volume.Epoch    `json:"epoch"`
+	AttachID volume.AttachID `json:"attach_id"`
+	PID      int             `json:"pid"`
+}
+
+// Verb says what a control request asks for.
+type Verb string
+
+// The verbs of the control socket.
+const (
+	VerbStatus  Verb = "status"  // answer: Status
+	VerbGuard   Verb = "guard"   // the engine kills Guard's process when the grant is lost
+	VerbUnguard Verb = "unguard" // it does not any more
+	VerbDetach  Verb = "detach"  // flush, detach cleanly, then end; answers when it has ended or failed
+)
+
+// Request is one request on a control connection: one JSON object, answered by one Response.
+type Request struct {
+	Verb  Verb   `json:"verb"`
+	Guard *Guard `json:"guard,omitempty"` // with VerbGuard
+}
+
+// Response answers one Request.
+type Response struct {
+	Error  string             `json:"error,omitempty"` // empty when the request was done
+	Status *peer.EngineStatus `json:"status,omitempty"`
+}
+
+// Guard names the process of a domU. A pid alone may be reused, so the start time says which
+// process is meant; the engine then holds it by a pidfd.
+type Guard struct {
+	PID       int    `json:"pid"`
+	StartTime uint64 `json:"start_time"` // clock ticks since boot, field 22 of /proc/PID/stat
+}

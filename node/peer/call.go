@@ -1,0 +1,86 @@
+package peer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// bodyBytesMax bounds an answer: an assignment of some thousand legs.
+const bodyBytesMax = 64 << 20
+
+// errorTextMax is how much of a refusal's text an error quotes.
+const errorTextMax = 500
+
+var dialer = &net.Dialer{Timeout: time.Second, KeepAlive: 5 * time.Second}
+
+// call does one HTTP exchange with one coordinator. Body and out are JSON; body may be nil. The
+// status is zero when no answer came. Every status but 200 is an error.
+func (c *Client) call(ctx context.Context, method string, p Peer, path string, body, out any) (int, error) {
+	var payload io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return 0, fmt.Errorf("encode %s: %w", path, err)
+		}
+		payload = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.scheme()+"://"+p.API+path, payload)
+	if err != nil {
+		return 0, fmt.Errorf("coordinator %s: %w", p.API, err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return 0, fmt.Errorf("coordinator %s: %w", p.API, err)
+	}
+	defer res.Body.Close()
+	answer := io.LimitReader(res.Body, bodyBytesMax)
+	if res.StatusCode == http.StatusOK {
+		if err := json.NewDecoder(answer).Decode(out); err != nil {
+			return 0, fmt.Errorf("coordinator %s: answer to %s: %w", p.API, req.URL.Path, err)
+		}
+		return res.StatusCode, nil
+	}
+	return res.StatusCode, c.refused(p, req.URL.Path, res.StatusCode, answer)
+}
+
+// refused makes an error of an answer that is not 200 and notes the leader that it may name.
+func (c *Client) refused(p Peer, path string, status int, answer io.Reader) error {
+	text, _ := io.ReadAll(io.LimitReader(answer, errorTextMax)) // what there is of it serves the message
+	if status == http.StatusMisdirectedRequest {
+		var reply HeartbeatReply
+		if json.Unmarshal(text, &reply) == nil {
+			c.noteLeader(reply.Leader)
+		}
+	}
+	return fmt.Errorf("coordinator %s: %s: %s: %s", p.API, path, http.StatusText(status),
+		strings.TrimSpace(string(text)))
+}
+
+func (c *Client) scheme() string {
+	if t, ok := c.http.Transport.(*http.Transport); ok && t.TLSClientConfig == nil {
+		return "http"
+	}
+	return "https"
+}
+
+// pause waits for d and reports false if ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,216 @@
+package peer
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// The answers of a coordinator that are not a body.
+var (
+	// ErrSuperseded means that a newer attachment exists. One coordinator's word is a hint: the
+	// state it saw was committed, but who acts for good on it asks the Authority first.
+	ErrSuperseded = errors.New("the attachment is superseded")
+	// ErrNoLeader means that no coordinator led, or could be reached, within the deadline. Whether
+	// a command was committed is unknown.
+	ErrNoLeader = errors.New("no coordinator leads")
+)
+
+// The deadlines of single calls. A command's is longer than an election and shorter than a slow
+// leg's deadline; a caller's context may end it earlier.
+const (
+	heartbeatTimeout = 1500 * time.Millisecond
+	commandTimeout   = 3 * time.Second
+	retryPause       = 100 * time.Millisecond
+)
+
+// ClientOptions configures a Client.
+type ClientOptions struct {
+	Peers []Peer      // at least one; SetPeers changes them
+	TLS   *tls.Config // with the node's certificate and the cluster's CA; nil only for plain tests
+}
+
+// Client talks to the coordinators. It follows the leader and tries them all. It is safe for use
+// by many goroutines and holds no goroutine of its own besides those of idle connections.
+type Client struct {
+	http *http.Client
+
+	mu     sync.Mutex // protects what follows; never held across I/O
+	peers  []Peer
+	leader volume.NodeID // last one heard of; a hint only
+}
+
+// NewClient returns a client for the coordinators in o. Close it.
+func NewClient(o ClientOptions) *Client {
+	transport := &http.Transport{
+		TLSClientConfig:       o.TLS,
+		MaxIdleConnsPerHost:   4,
+		IdleConnTimeout:       30 * time.Second,
+		TLSHandshakeTimeout:   2 * time.Second,
+		ResponseHeaderTimeout: WatchWait + 5*time.Second,
+		DialContext:           dialer.DialContext,
+	}
+	return &Client{http: &http.Client{Transport: transport}, peers: slices.Clone(o.Peers)}
+}
+
+// Close drops the idle connections. Calls in flight end by their own contexts.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// SetPeers replaces the coordinators to talk to; an empty list is ignored, since a client without
+// any would never learn of others.
+func (c *Client) SetPeers(peers []Peer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(peers) > 0 {
+		c.peers = slices.Clone(peers)
+	}
+}
+
+// Heartbeat sends a node's heartbeat to every coordinator at once and returns the answers; it is
+// an error only if none answered.
+func (c *Client) Heartbeat(ctx context.Context, h Heartbeat) ([]HeartbeatReply, error) {
+	h.Version = Version
+	return c.broadcast(ctx, PathHeartbeat, h)
+}
+
+// EngineHeartbeat sends an engine's heartbeat to every coordinator at once and returns the
+// answers; it is an error only if none answered.
+func (c *Client) EngineHeartbeat(ctx context.Context, h EngineHeartbeat) ([]HeartbeatReply, error) {
+	h.Version = Version
+	return c.broadcast(ctx, PathEngineHeartbeat, h)
+}
+
+// Command has the leader commit a command. Result.Err is raft's own refusal. An error means that
+// the outcome is unknown: the command may have been committed. All commands that engines and nodes
+// send are idempotent, so Command repeats them itself until ctx or its own deadline ends.
+func (c *Client) Command(ctx context.Context, cmd raft.Command) (raft.Result, error) {
+	return c.toLeader(ctx, PathCommand, cmd)
+}
+
+// Register adds this node to the cluster or brings its addresses and stores up to date; errors as
+// for Command.
+func (c *Client) Register(ctx context.Context, r raft.RegisterNode) (raft.Result, error) {
+	return c.toLeader(ctx, PathRegister, r)
+}
+
+// Assignment returns what a node is to do, as soon as its revision is above after or WatchWait has
+// passed.
+func (c *Client) Assignment(ctx context.Context, node volume.NodeID, after uint64) (Assignment, error) {
+	var a Assignment
+	query := url.Values{"node": {node.String()}, "after": {strconv.FormatUint(after, 10)}}
+	err := c.watch(ctx, PathAssignment, query, &a)
+	return a, err
+}
+
+// Ticket returns an attachment's ticket, as soon as its revision is above after or WatchWait has
+// passed. It returns ErrSuperseded when a coordinator says that the attachment is over.
+func (c *Client) Ticket(ctx context.Context, v volume.ID, a volume.AttachID, after uint64) (Ticket, error) {
+	var t Ticket
+	query := url.Values{"volume": {v.String()}, "attach": {a.String()}, "after": {strconv.FormatUint(after, 10)}}
+	err := c.watch(ctx, PathTicket, query, &t)
+	return t, err
+}
+
+// broadcast posts body to every coordinator at once and waits for all, each under heartbeatTimeout.
+func (c *Client) broadcast(ctx context.Context, path string, body any) ([]HeartbeatReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
+	defer cancel()
+	peers := c.ordered()
+	replies := make([]HeartbeatReply, len(peers))
+	errs := make([]error, len(peers))
+	var wg sync.WaitGroup
+	for i, p := range peers {
+		wg.Go(func() { _, errs[i] = c.call(ctx, http.MethodPost, p, path, body, &replies[i]) })
+	}
+	wg.Wait()
+	var answered []HeartbeatReply
+	for i, err := range errs {
+		if err == nil {
+			answered = append(answered, replies[i])
+			c.noteLeader(replies[i].Leader)
+		}
+	}
+	if len(answered) == 0 {
+		return nil, fmt.Errorf("no coordinator took the heartbeat: %w", errors.Join(errs...))
+	}
+	return answered, nil
+}
+
+// toLeader posts body to the coordinators in turn, the leader first, until one of them answers for
+// the leader.
+func (c *Client) toLeader(ctx context.Context, path string, body any) (raft.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	var last error
+	for {
+		for _, p := range c.ordered() {
+			var result raft.Result
+			status, err := c.call(ctx, http.MethodPost, p, path, body, &result)
+			if err == nil {
+				c.noteLeader(p.ID) // it leads, or passes on to the one that does
+				return result, nil
+			}
+			last = err
+			if status >= 400 && status < 500 && status != http.StatusMisdirectedRequest {
+				return raft.Result{}, err // it refuses the call itself; asking again changes nothing
+			}
+			if status == http.StatusMisdirectedRequest {
+				break // it named another: start again with that one in front
+			}
+		}
+		if !pause(ctx, retryPause) {
+			return raft.Result{}, fmt.Errorf("%w: %w", ErrNoLeader, last)
+		}
+	}
+}
+
+// watch asks the coordinators in turn, the leader first, for something that may take WatchWait.
+func (c *Client) watch(ctx context.Context, path string, query url.Values, out any) error {
+	var errs []error
+	for _, p := range c.ordered() {
+		callCtx, cancel := context.WithTimeout(ctx, WatchWait+5*time.Second)
+		status, err := c.call(callCtx, http.MethodGet, p, path+"?"+query.Encode(), nil, out)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if status == http.StatusGone {
+			return fmt.Errorf("coordinator %s: %w", p.API, ErrSuperseded)
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrNoLeader, errors.Join(errs...))
+}
+
+// ordered returns the coordinators, the last known leader first.
+func (c *Client) ordered() []Peer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	peers := slices.Clone(c.peers)
+	if i := slices.IndexFunc(peers, func(p Peer) bool { return p.ID == c.leader }); i > 0 {
+		peers[0], peers[i] = peers[i], peers[0]
+	}
+	return peers
+}
+
+func (c *Client) noteLeader(id volume.NodeID) {
+	if id.IsZero() {
+		return
+	}
+	c.mu.Lock()
+	c.leader = id
+	c.mu.Unlock()
+}
