@@ -1,0 +1,207 @@
+package scsi
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// SenseKey is the coarse part of sense data (SPC-4 §4.5.6).
+type SenseKey byte
+
+// The sense keys of SPC-4.
+const (
+	NoSense        SenseKey = 0x0
+	RecoveredError SenseKey = 0x1
+	NotReady       SenseKey = 0x2
+	MediumError    SenseKey = 0x3
+	HardwareError  SenseKey = 0x4
+	IllegalRequest SenseKey = 0x5
+	UnitAttention  SenseKey = 0x6
+	DataProtect    SenseKey = 0x7
+	BlankCheck     SenseKey = 0x8
+	VendorSpecific SenseKey = 0x9
+	CopyAborted    SenseKey = 0xa
+	AbortedCommand SenseKey = 0xb
+	VolumeOverflow SenseKey = 0xd
+	Miscompare     SenseKey = 0xe
+	Completed      SenseKey = 0xf
+)
+
+// String returns the key as SPC-4 spells it.
+func (k SenseKey) String() string {
+	names := [16]string{
+		"NO SENSE", "RECOVERED ERROR", "NOT READY", "MEDIUM ERROR", "HARDWARE ERROR",
+		"ILLEGAL REQUEST", "UNIT ATTENTION", "DATA PROTECT", "BLANK CHECK", "VENDOR SPECIFIC",
+		"COPY ABORTED", "ABORTED COMMAND", "RESERVED", "VOLUME OVERFLOW", "MISCOMPARE", "COMPLETED",
+	}
+	return names[k&0xf]
+}
+
+// Sense says why a command ended with CHECK CONDITION. The zero value is NO SENSE.
+type Sense struct {
+	Key       SenseKey
+	ASC, ASCQ byte // additional sense code and its qualifier
+	// Information is command-specific: an LBA, or the offset of the first byte that miscompared.
+	// It counts only with Valid.
+	Information uint64
+	Valid       bool
+}
+
+// The sense that this device server reports. They are values, to be compared with ==.
+var (
+	senseInvalidOpcode       = Sense{Key: IllegalRequest, ASC: 0x20}
+	senseInvalidFieldInCDB   = Sense{Key: IllegalRequest, ASC: 0x24}
+	senseLBAOutOfRange       = Sense{Key: IllegalRequest, ASC: 0x21}
+	senseLUNNotSupported     = Sense{Key: IllegalRequest, ASC: 0x25}
+	senseListLength          = Sense{Key: IllegalRequest, ASC: 0x1a}
+	senseInvalidFieldInList  = Sense{Key: IllegalRequest, ASC: 0x26}
+	senseSavingNotSupported  = Sense{Key: IllegalRequest, ASC: 0x39}
+	sensePowerOn             = Sense{Key: UnitAttention, ASC: 0x29}
+	senseReadError           = Sense{Key: MediumError, ASC: 0x11}
+	senseWriteProtected      = Sense{Key: DataProtect, ASC: 0x27}
+	senseSpaceAllocation     = Sense{Key: DataProtect, ASC: 0x27, ASCQ: 0x07}
+	senseInternalFailure     = Sense{Key: HardwareError, ASC: 0x44}
+	senseNotReady            = Sense{Key: NotReady, ASC: 0x04}
+	senseCommunicationFailed = Sense{Key: AbortedCommand, ASC: 0x08}
+	senseAborted             = Sense{Key: AbortedCommand}
+	senseMiscompare          = Sense{Key: Miscompare, ASC: 0x1d}
+)
+
+// The response codes of current sense data (SPC-4 §4.5.1).
+const (
+	senseFixed      = 0x70
+	senseDescriptor = 0x72
+
+	// FixedSenseLen is the length of what AppendFixed appends, in bytes.
+	FixedSenseLen = 18
+)
+
+// AppendFixed appends the sense in fixed format (SPC-4 §4.5.3), FixedSenseLen bytes. Information
+// that does not fit into its four bytes is left out and VALID is zero, as the standard asks.
+func (s Sense) AppendFixed(b []byte) []byte {
+	var out [FixedSenseLen]byte
+	out[0] = senseFixed
+	if s.Valid && s.Information <= math.MaxUint32 {
+		out[0] |= 0x80
+		binary.BigEndian.PutUint32(out[3:], uint32(s.Information))
+	}
+	out[2] = byte(s.Key) & 0xf
+	out[7] = FixedSenseLen - 8
+	out[12], out[13] = s.ASC, s.ASCQ
+	return append(b, out[:]...)
+}
+
+// AppendDescriptor appends the sense in descriptor format (SPC-4 §4.5.2), with an information
+// descriptor if Information is valid.
+func (s Sense) AppendDescriptor(b []byte) []byte {
+	head := [8]byte{senseDescriptor, byte(s.Key) & 0xf, s.ASC, s.ASCQ}
+	if !s.Valid {
+		return append(b, head[:]...)
+	}
+	head[7] = 12
+	b = append(b, head[:]...)
+	b = append(b, 0x00, 0x0a, 0x80, 0x00)
+	return binary.BigEndian.AppendUint64(b, s.Information)
+}
+
+// errShortSense and errSenseFormat are what ParseSense refuses.
+var (
+	errShortSense  = errors.New("sense data ends before its key and codes")
+	errSenseFormat = errors.New("sense data of unknown format")
+)
+
+// ParseSense decodes sense data of either format, current or deferred. Targets may cut sense data
+// short: what is needed is the key; codes that are not there are zero.
+func ParseSense(b []byte) (Sense, error) {
+	if len(b) < 3 {
+		return Sense{}, errShortSense
+	}
+	switch b[0] & 0x7f {
+	case senseFixed, senseFixed + 1:
+		return parseFixed(b), nil
+	case senseDescriptor, senseDescriptor + 1:
+		return parseDescriptor(b), nil
+	}
+	return Sense{}, errSenseFormat
+}
+
+func parseFixed(b []byte) Sense {
+	s := Sense{Key: SenseKey(b[2] & 0xf)}
+	if b[0]&0x80 != 0 && len(b) >= 7 {
+		s.Valid, s.Information = true, uint64(binary.BigEndian.Uint32(b[3:]))
+	}
+	if len(b) >= 14 {
+		s.ASC, s.ASCQ = b[12], b[13]
+	}
+	return s
+}
+
+func parseDescriptor(b []byte) Sense {
+	s := Sense{Key: SenseKey(b[1] & 0xf), ASC: b[2]}
+	if len(b) >= 4 {
+		s.ASCQ = b[3]
+	}
+	if len(b) < 8 {
+		return s
+	}
+	rest := b[8:min(len(b), 8+int(b[7]))]
+	for len(rest) >= 2 {
+		size := 2 + int(rest[1])
+		if size > len(rest) {
+			return s
+		}
+		if rest[0] == 0x00 && size == 12 && rest[2]&0x80 != 0 {
+			s.Valid, s.Information = true, binary.BigEndian.Uint64(rest[4:])
+		}
+		rest = rest[size:]
+	}
+	return s
+}
+
+// String returns the sense as people look it up: the key's name, then key/ASC/ASCQ in hex and the
+// code's text if it is one that this package reports.
+func (s Sense) String() string {
+	text := s.Key.String()
+	if code := s.codeText(); code != "" {
+		text += ", " + code
+	}
+	return fmt.Sprintf("%s (%02x/%02x/%02x)", text, byte(s.Key), s.ASC, s.ASCQ)
+}
+
+func (s Sense) codeText() string {
+	switch uint16(s.ASC)<<8 | uint16(s.ASCQ) {
+	case 0x0800:
+		return "LOGICAL UNIT COMMUNICATION FAILURE"
+	case 0x0400:
+		return "LOGICAL UNIT NOT READY"
+	case 0x1100:
+		return "UNRECOVERED READ ERROR"
+	case 0x1a00:
+		return "PARAMETER LIST LENGTH ERROR"
+	case 0x1d00:
+		return "MISCOMPARE DURING VERIFY OPERATION"
+	case 0x2000:
+		return "INVALID COMMAND OPERATION CODE"
+	case 0x2100:
+		return "LOGICAL BLOCK ADDRESS OUT OF RANGE"
+	case 0x2400:
+		return "INVALID FIELD IN CDB"
+	case 0x2500:
+		return "LOGICAL UNIT NOT SUPPORTED"
+	case 0x2600:
+		return "INVALID FIELD IN PARAMETER LIST"
+	case 0x2700:
+		return "WRITE PROTECTED"
+	case 0x2707:
+		return "SPACE ALLOCATION FAILED WRITE PROTECT"
+	case 0x2900:
+		return "POWER ON, RESET, OR BUS DEVICE RESET OCCURRED"
+	case 0x3900:
+		return "SAVING PARAMETERS NOT SUPPORTED"
+	case 0x4400:
+		return "INTERNAL TARGET FAILURE"
+	}
+	return ""
+}
