@@ -1,0 +1,88 @@
+package domain
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/domain/proc"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// Driver runs guests of one kind on this host. It is safe for use by many goroutines, but calls for
+// one domain must not overlap.
+type Driver interface {
+	// Start starts the guest. It returns ErrRunning when a guest of this domain runs already: adopt
+	// and stop that one first. It blocks until the guest's process exists, not until it has booted.
+	Start(ctx context.Context, o Order) (Process, error)
+	// Adopt returns the guest of the latest run that was started in dir, running or ended. ErrNone
+	// means that none ever was, or that it was forgotten.
+	Adopt(ctx context.Context, dir string) (Process, error)
+	// Forget removes what dir remembers of an ended guest, except its log.
+	Forget(dir string) error
+}
+
+// Process is one run of a guest. It is safe for use by many goroutines.
+type Process interface {
+	// Order returns what the guest was started with.
+	Order() Order
+	// ID identifies the guest's main process.
+	ID() proc.ID
+	// State returns what is known now, without blocking.
+	State() State
+	// Done is closed when the guest has ended and nothing of it is left.
+	Done() <-chan struct{}
+	// Stop asks the guest to end, kills it when it has not after grace, and returns when nothing of
+	// it is left. Zero grace kills at once. An error means that something may still run.
+	Stop(ctx context.Context, grace time.Duration) error
+}
+
+// Order says what to start.
+type Order struct {
+	Name    string   `json:"name"`
+	Run     uint64   `json:"run"`     // grows with every start or move of the domain
+	Dir     string   `json:"dir"`     // the domain's own directory for its record and log
+	Command []string `json:"command"` // program and arguments, for the exec driver
+	Volumes []Volume `json:"volumes"`
+}
+
+// Volume is one disk of a guest, as its engine serves it.
+type Volume struct {
+	ID       volume.ID       `json:"id"`
+	Name     string          `json:"name"`
+	URL      string          `json:"url"`
+	Epoch    volume.Epoch    `json:"epoch"`
+	AttachID volume.AttachID `json:"attach_id"`
+}
+
+// Phase is where a run stands.
+type Phase string
+
+// The phases of a run. The first three are of a guest that may still run.
+const (
+	PhaseStarting Phase = "starting"
+	PhaseRunning  Phase = "running"
+	PhaseStopping Phase = "stopping"
+	PhaseStopped  Phase = "stopped" // it ended after Stop asked it to
+	PhaseExited   Phase = "exited"  // it ended by itself
+	PhaseKilled   Phase = "killed"  // it was killed, or went down with its host
+)
+
+// Ended reports whether nothing of the guest is left.
+func (p Phase) Ended() bool {
+	return p == PhaseStopped || p == PhaseExited || p == PhaseKilled
+}
+
+// State is what is known of a run.
+type State struct {
+	Phase Phase  `json:"phase"`
+	Cause string `json:"cause,omitempty"` // how it ended: "exit status 1", "signal: killed" …
+}
+
+// The errors of drivers that callers test for.
+var (
+	// ErrNone means that the directory remembers no guest.
+	ErrNone = errors.New("no guest was started here")
+	// ErrRunning refuses to start a second guest of a domain.
+	ErrRunning = errors.New("a guest of this domain runs already")
+)

@@ -1,0 +1,113 @@
+package proc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"syscall"
+)
+
+// ErrGone means that the process has ended, or that its number belongs to another one now.
+var ErrGone = errors.New("the process is gone")
+
+// ID identifies one process of this machine for ever: no two processes share all three.
+type ID struct {
+	PID   int    `json:"pid"`
+	Start uint64 `json:"start"` // clock ticks between boot and its start, from /proc/PID/stat
+	Boot  string `json:"boot"`  // the kernel's boot_id
+}
+
+// Identify returns the identity of the process that has this number now. A process that has ended
+// but was not waited for still has its identity. ErrGone means that there is none.
+func Identify(pid int) (ID, error) {
+	boot, err := BootID()
+	if err != nil {
+		return ID{}, err
+	}
+	s, err := readStat(pid)
+	if err != nil {
+		return ID{}, err
+	}
+	return ID{PID: pid, Start: s.start, Boot: boot}, nil
+}
+
+// BootID returns the kernel's random identity of this boot.
+func BootID() (string, error) {
+	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("read the boot id: %w", err)
+	}
+	return string(bytes.TrimSpace(text)), nil
+}
+
+// IsZero reports whether the identity names no process.
+func (id ID) IsZero() bool { return id.PID == 0 }
+
+// Alive reports whether the process runs: it exists and has not ended. A stopped process is alive.
+func (id ID) Alive() bool {
+	if now, err := Identify(id.PID); err != nil || now != id {
+		return false
+	}
+	s, err := readStat(id.PID)
+	return err == nil && s.start == id.Start && !s.ended()
+}
+
+// String returns the process number, as messages name it.
+func (id ID) String() string { return "process " + strconv.Itoa(id.PID) }
+
+// stat is what this package uses of /proc/PID/stat (proc_pid_stat(5)).
+type stat struct {
+	state   byte
+	parent  int
+	group   int
+	session int
+	start   uint64
+}
+
+func (s stat) ended() bool { return s.state == 'Z' || s.state == 'X' || s.state == 'x' }
+
+func readStat(pid int) (stat, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return stat{}, fmt.Errorf("process %d: %w", pid, ErrGone)
+	}
+	if err != nil {
+		return stat{}, fmt.Errorf("process %d: %w", pid, err)
+	}
+	s, err := parseStat(text)
+	if err != nil {
+		return stat{}, fmt.Errorf("process %d: %w", pid, err)
+	}
+	return s, nil
+}
+
+// parseStat reads the fields behind the command's name, which may itself hold spaces and
+// parentheses: the last closing one ends it.
+func parseStat(text []byte) (stat, error) {
+	end := bytes.LastIndexByte(text, ')')
+	if end < 0 {
+		return stat{}, errors.New("stat has no command name")
+	}
+	fields := bytes.Fields(text[end+1:])
+	const startField = 22 - 3 // the fields after the name count from 3
+	if len(fields) <= startField || len(fields[0]) != 1 {
+		return stat{}, fmt.Errorf("stat has %d fields after the name", len(fields))
+	}
+	s := stat{state: fields[0][0]}
+	for i, p := range []*int{&s.parent, &s.group, &s.session} {
+		n, err := strconv.Atoi(string(fields[1+i]))
+		if err != nil {
+			return stat{}, fmt.Errorf("stat: %w", err)
+		}
+		*p = n
+	}
+	start, err := strconv.ParseUint(string(fields[startField]), 10, 64)
+	if err != nil {
+		return stat{}, fmt.Errorf("stat: %w", err)
+	}
+	s.start = start
+	return s, nil
+}
