@@ -1,0 +1,74 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/block/memdev"
+)
+
+func TestRecord_isThatRecordOrNone(t *testing.T) {
+	b := make([]byte, RecordBytes)
+	putRecord(b, 7, 3)
+	epoch, err := checkRecord(b, 7)
+	require.NoError(t, err)
+	require.Equal(t, uint64(3), epoch)
+	_, err = checkRecord(b, 8)
+	require.ErrorIs(t, err, errNoRecord)
+	for _, at := range []int{0, seqAt, epochAt, crcAt, fillAt, RecordBytes - 1} {
+		torn := bytes.Clone(b)
+		torn[at] ^= 1
+		_, err := checkRecord(torn, 7)
+		require.ErrorIsf(t, err, errNoRecord, "byte %d", at)
+	}
+}
+
+// stopAt ends the guest's context when it has written that many bytes.
+type stopAt struct {
+	block.Device
+	cancel context.CancelFunc
+	left   int
+}
+
+func (s *stopAt) Write(ctx context.Context, p []byte, off int64, f block.Flags) error {
+	if s.left--; s.left < 0 {
+		s.cancel()
+		return ctx.Err()
+	}
+	return s.Device.Write(ctx, p, off, f)
+}
+
+func TestGuest_goesOnBehindTheLastRecord(t *testing.T) {
+	d, err := memdev.New(memdev.Options{SizeBytes: 1 << 20})
+	require.NoError(t, err)
+	var log bytes.Buffer
+	run := func(epoch uint64, writes int) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		g := Guest{Device: &stopAt{d, cancel, writes}, Epoch: epoch, Log: &log, Batch: 4, Pause: time.Microsecond}
+		_ = g.Run(ctx) // ends with the context's error: the last write was cut off
+	}
+	run(1, 10)
+	run(2, 6)
+	var lines []LogLine
+	for _, text := range strings.Split(strings.TrimSpace(log.String()), "\n") {
+		var l LogLine
+		require.NoError(t, json.Unmarshal([]byte(text), &l))
+		l.At = time.Time{}
+		lines = append(lines, l)
+	}
+	require.Equal(t, []LogLine{
+		{Event: "start", Epoch: 1, Next: 0}, {Event: "flushed", Epoch: 1, Next: 4}, {Event: "flushed", Epoch: 1, Next: 8},
+		{Event: "start", Epoch: 2, Next: 10}, {Event: "flushed", Epoch: 2, Next: 14},
+	}, lines)
+	next, err := firstMissing(t.Context(), d)
+	require.NoError(t, err)
+	require.Equal(t, uint64(16), next)
+}
