@@ -35,6 +35,9 @@ type Process interface {
 	// Stop asks the guest to end, kills it when it has not after grace, and returns when nothing of
 	// it is left. Zero grace kills at once. An error means that something may still run.
 	Stop(ctx context.Context, grace time.Duration) error
+	// Release ends this process's watch over the guest, which goes on running: the daemon is about
+	// to end, and the next one adopts. Done is not closed any more after it.
+	Release()
 }
 
 // Order says what to start.

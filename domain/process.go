@@ -1,0 +1,197 @@
+package domain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/exec"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/domain/proc"
+)
+
+// leftoverPause is how long a guest's end waits before it looks again for what could not be killed.
+const leftoverPause = time.Second
+
+// execProcess is one run of an exec guest. One goroutine waits for its end, from launch or
+// adoption until done is closed or Release is called.
+type execProcess struct {
+	handle *proc.Handle // nil when the main process ended before it was adopted
+	child  *exec.Cmd    // nil when it is not this process's child
+	done   chan struct{}
+	logger *slog.Logger
+
+	release context.CancelFunc // ends the watch without ending the guest
+	watcher chan struct{}      // closed when the watching goroutine has returned
+
+	mu     sync.Mutex // protects what follows; never held across I/O
+	record record
+	asked  Phase // what Stop is making of it: PhaseStopped or PhaseKilled; empty before
+}
+
+// watch returns a process whose end is waited for.
+func (d *execDriver) watch(r record, h *proc.Handle, child *exec.Cmd) *execProcess {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &execProcess{
+		handle: h, child: child, done: make(chan struct{}), logger: d.options.Logger, record: r,
+		release: cancel, watcher: make(chan struct{}),
+	}
+	go func() {
+		defer close(p.watcher)
+		p.awaitEnd(ctx)
+	}()
+	return p
+}
+
+// ended returns the process of a run of which nothing is left.
+func (d *execDriver) ended(r record) *execProcess {
+	p := &execProcess{
+		done: make(chan struct{}), logger: d.options.Logger, record: r,
+		release: func() {}, watcher: make(chan struct{}),
+	}
+	close(p.watcher)
+	close(p.done)
+	return p
+}
+
+func (p *execProcess) snapshot() record {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.record
+}
+
+func (p *execProcess) Order() Order { return p.snapshot().Order }
+
+func (p *execProcess) ID() proc.ID { return p.snapshot().Proc }
+
+func (p *execProcess) State() State { return p.snapshot().State }
+
+func (p *execProcess) Done() <-chan struct{} { return p.done }
+
+func (p *execProcess) Release() {
+	p.release()
+	<-p.watcher
+}
+
+// awaitEnd waits for the main process, ends what it left behind, reaps it and notes how it ended.
+// Reaping comes last: until then the kernel gives its number, and that of its group, to nobody.
+func (p *execProcess) awaitEnd(ctx context.Context) {
+	if p.handle != nil {
+		defer p.handle.Close()
+		if err := p.handle.Wait(ctx); ctx.Err() != nil {
+			return
+		} else if err != nil {
+			p.logger.Error("guest cannot be watched, so it is killed", "domain", p.snapshot().Order.Name, "error", err)
+			_ = p.handle.Signal(syscall.SIGKILL)
+		}
+	}
+	p.endGroup()
+	for {
+		err := p.snapshot().killLeftovers()
+		if err == nil {
+			break
+		}
+		// A process that cannot be killed (blocked in the kernel) keeps the guest from having ended.
+		p.logger.Error("guest has ended but left a process", "domain", p.snapshot().Order.Name, "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(leftoverPause):
+		}
+	}
+	cause := "unknown: it was not this daemon's child"
+	if p.child != nil {
+		_ = p.child.Wait() // how it ended stands in ProcessState, whatever Wait makes of it
+		cause = p.child.ProcessState.String()
+	}
+	p.noteEnd(cause)
+	close(p.done)
+}
+
+// endGroup kills the process group while its leader's number is still the leader's.
+func (p *execProcess) endGroup() {
+	if p.child != nil {
+		_ = syscall.Kill(-p.child.Process.Pid, syscall.SIGKILL) // ESRCH: nobody is left in it
+	}
+}
+
+func (p *execProcess) noteEnd(cause string) {
+	p.mu.Lock()
+	phase := PhaseExited
+	if p.asked != "" {
+		phase = p.asked
+	}
+	p.record.State = State{Phase: phase, Cause: cause}
+	r := p.record
+	p.mu.Unlock()
+	if err := r.save(); err != nil {
+		p.logger.Error("guest's end is not recorded", "domain", r.Order.Name, "error", err)
+	}
+	p.logger.Info("guest ended", "domain", r.Order.Name, "run", r.Order.Run, "phase", phase, "cause", cause)
+}
+
+func (p *execProcess) Stop(ctx context.Context, grace time.Duration) error {
+	if grace > 0 && p.ask(PhaseStopped) {
+		p.signalGuest(syscall.SIGTERM)
+		if p.within(ctx, grace) {
+			return nil
+		}
+	}
+	if p.ask(PhaseKilled) {
+		p.signalGuest(syscall.SIGKILL)
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("domain %s: not ended yet: %w", p.snapshot().Order.Name, ctx.Err())
+	}
+}
+
+// ask notes what the guest's end will have been; false when it has ended already.
+func (p *execProcess) ask(end Phase) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.record.State.Phase.Ended() {
+		return false
+	}
+	p.asked, p.record.State.Phase = end, PhaseStopping
+	return true
+}
+
+// within waits for the end, at most for grace.
+func (p *execProcess) within(ctx context.Context, grace time.Duration) bool {
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// signalGuest signals every process of the guest once.
+func (p *execProcess) signalGuest(sig syscall.Signal) {
+	r := p.snapshot()
+	all, err := r.leftovers()
+	if p.handle != nil && !slices.Contains(all, r.Proc) { // it may have overwritten its environment
+		err = errors.Join(err, ignoreGone(p.handle.Signal(sig)))
+	}
+	err = errors.Join(err, proc.Signal(all, sig))
+	if err != nil {
+		p.logger.Warn("guest was not signalled everywhere", "domain", r.Order.Name, "error", err)
+	}
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, proc.ErrGone) {
+		return nil
+	}
+	return err
+}
