@@ -1,0 +1,181 @@
+package inband
+
+import (
+	"encoding/binary"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// OpCode is the vendor-specific operation code of every in-band command.
+const OpCode = 0xC0
+
+// CDBBytes is the length of every in-band CDB.
+const CDBBytes = 16
+
+// ServiceAction says what an in-band command does; it stands in bits 4-0 of byte 1.
+type ServiceAction uint8
+
+// The service actions of legs of every layout. 0x10 to 0x14 belong to parity legs (STAGE, DELTA,
+// COMMIT, FREE, RECORDS); a number is never given a second meaning.
+const (
+	ActionReadLabel ServiceAction = 0x01
+	ActionConfig    ServiceAction = 0x02
+	ActionRotate    ServiceAction = 0x03
+	ActionStable    ServiceAction = 0x04
+	ActionMarks     ServiceAction = 0x05
+	ActionChecksums ServiceAction = 0x06
+	ActionDetach    ServiceAction = 0x07
+)
+
+// String returns the action's name as docs/protocol.md writes it.
+func (a ServiceAction) String() string {
+	switch a {
+	case ActionReadLabel:
+		return "READ LABEL"
+	case ActionConfig:
+		return "CONFIG"
+	case ActionRotate:
+		return "ROTATE"
+	case ActionStable:
+		return "STABLE"
+	case ActionMarks:
+		return "MARKS"
+	case ActionChecksums:
+		return "CHECKSUMS"
+	case ActionDetach:
+		return "DETACH"
+	}
+	return "unknown service action"
+}
+
+// The places of a CDB's fields, those of SERVICE ACTION IN(16).
+const (
+	cdbArgument = 2  // 8 bytes
+	cdbLength   = 10 // 4 bytes
+	cdbReserved = 14
+	cdbControl  = 15
+)
+
+// MaxChecksumBlocks is the largest Checksums.Blocks: 16 MiB of data, a tenth of a second of a
+// slow disk, so that no in-band command stays in the gate for long.
+const MaxChecksumBlocks = 4096
+
+// Command is one in-band command as its CDB states it: ReadLabel, Config, Rotate, Stable, Marks,
+// Checksums or Detach.
+type Command interface {
+	// Action returns the command's service action.
+	Action() ServiceAction
+	// CDB returns the command's bytes.
+	CDB() [CDBBytes]byte
+	// DataInBytes is the most data-in that the command answers with, zero when there is none. An
+	// initiator offers a buffer of this length.
+	DataInBytes() int
+}
+
+// ReadLabel asks for the leg's label and what the leg knows of its cache; the answer is read by
+// ParseReport. It is answered before CONFIG too.
+type ReadLabel struct{}
+
+// Config carries a parameter list of ParamBytes bytes, made by AppendConfig.
+type Config struct{ ParamBytes uint32 }
+
+// Rotate starts a new window of marks; the answer, read by ParseRotation, is the generation of
+// the window that ended.
+type Rotate struct{}
+
+// Stable clears the marks of generations up to Generation.
+type Stable struct{ Generation uint64 }
+
+// Marks asks for the regions that are marked or whose version is newer than Since, from
+// FirstRegion on; the answer is read by ParseMarks.
+type Marks struct {
+	Since       volume.CfgVer
+	FirstRegion uint32 // in units of volume.RegionBytes
+}
+
+// Checksums asks for one CRC32C per block; the answer is read by ParseChecksums.
+type Checksums struct {
+	FirstBlock uint64 // in units of volume.BlockBytes
+	Blocks     uint32 // 1 to MaxChecksumBlocks
+}
+
+// Detach spends the epoch. Clean says that the host flushed and made stable every leg.
+type Detach struct{ Clean bool }
+
+// Action returns ActionReadLabel.
+func (ReadLabel) Action() ServiceAction { return ActionReadLabel }
+
+// Action returns ActionConfig.
+func (Config) Action() ServiceAction { return ActionConfig }
+
+// Action returns ActionRotate.
+func (Rotate) Action() ServiceAction { return ActionRotate }
+
+// Action returns ActionStable.
+func (Stable) Action() ServiceAction { return ActionStable }
+
+// Action returns ActionMarks.
+func (Marks) Action() ServiceAction { return ActionMarks }
+
+// Action returns ActionChecksums.
+func (Checksums) Action() ServiceAction { return ActionChecksums }
+
+// Action returns ActionDetach.
+func (Detach) Action() ServiceAction { return ActionDetach }
+
+// DataInBytes is the size of a report.
+func (ReadLabel) DataInBytes() int { return ReportBytes }
+
+// DataInBytes is zero.
+func (Config) DataInBytes() int { return 0 }
+
+// DataInBytes is the size of a rotation.
+func (Rotate) DataInBytes() int { return RotationBytes }
+
+// DataInBytes is zero.
+func (Stable) DataInBytes() int { return 0 }
+
+// DataInBytes is the size of the longest page of marks.
+func (Marks) DataInBytes() int { return MarksMaxBytes }
+
+// DataInBytes is the size of the asked checksums.
+func (c Checksums) DataInBytes() int { return headerBytes + 4*int(c.Blocks) }
+
+// DataInBytes is zero.
+func (Detach) DataInBytes() int { return 0 }
+
+// CDB returns the command's bytes.
+func (c ReadLabel) CDB() [CDBBytes]byte { return cdb(c.Action(), 0, ReportBytes) }
+
+// CDB returns the command's bytes.
+func (c Config) CDB() [CDBBytes]byte { return cdb(c.Action(), 0, c.ParamBytes) }
+
+// CDB returns the command's bytes.
+func (c Rotate) CDB() [CDBBytes]byte { return cdb(c.Action(), 0, RotationBytes) }
+
+// CDB returns the command's bytes.
+func (c Stable) CDB() [CDBBytes]byte { return cdb(c.Action(), c.Generation, 0) }
+
+// CDB returns the command's bytes.
+func (c Marks) CDB() [CDBBytes]byte { return cdb(c.Action(), uint64(c.Since), c.FirstRegion) }
+
+// CDB returns the command's bytes.
+func (c Checksums) CDB() [CDBBytes]byte { return cdb(c.Action(), c.FirstBlock, c.Blocks) }
+
+// CDB returns the command's bytes.
+func (c Detach) CDB() [CDBBytes]byte {
+	if c.Clean {
+		return cdb(c.Action(), detachClean, 0)
+	}
+	return cdb(c.Action(), 0, 0)
+}
+
+// detachClean is the CLEAN bit of DETACH's argument.
+const detachClean = 1
+
+func cdb(a ServiceAction, argument uint64, length uint32) [CDBBytes]byte {
+	b := [CDBBytes]byte{OpCode, byte(a)}
+	binary.BigEndian.PutUint64(b[cdbArgument:], argument)
+	binary.BigEndian.PutUint32(b[cdbLength:], length)
+	return b
+}

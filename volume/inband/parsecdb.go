@@ -1,0 +1,115 @@
+package inband
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// ErrOpCode means that a CDB is no in-band command at all: INVALID COMMAND OPERATION CODE.
+var ErrOpCode = errors.New("not an in-band command")
+
+// FieldError refuses a CDB or a parameter list for one field: INVALID FIELD IN CDB, or INVALID
+// FIELD IN PARAMETER LIST.
+type FieldError struct {
+	Byte        int  // the field's first byte: the field pointer of the sense data
+	InParameter bool // the field is in the parameter list, not in the CDB
+	Reason      string
+}
+
+// Error names the field and the reason.
+func (e *FieldError) Error() string {
+	where := "CDB"
+	if e.InParameter {
+		where = "parameter list"
+	}
+	return fmt.Sprintf("in-band command: %s byte %d: %s", where, e.Byte, e.Reason)
+}
+
+// ErrLength means that a parameter list, or an answer, is not as long as it says or must be:
+// PARAMETER LIST LENGTH ERROR.
+var ErrLength = errors.New("in-band command: wrong length")
+
+// Parse reads a CDB. The error is ErrOpCode, ErrLength for a CDB that is cut short, or a
+// *FieldError.
+func Parse(b []byte) (Command, error) {
+	if len(b) == 0 || b[0] != OpCode {
+		return nil, ErrOpCode
+	}
+	if len(b) < CDBBytes {
+		return nil, fmt.Errorf("%w: a CDB of %d bytes", ErrLength, len(b))
+	}
+	switch {
+	case b[cdbReserved] != 0:
+		return nil, &FieldError{Byte: cdbReserved, Reason: "reserved"}
+	case b[cdbControl] != 0:
+		return nil, &FieldError{Byte: cdbControl, Reason: "no CONTROL bit is supported"}
+	}
+	return parseAction(ServiceAction(b[1]),
+		binary.BigEndian.Uint64(b[cdbArgument:]), binary.BigEndian.Uint32(b[cdbLength:]))
+}
+
+// parseAction makes the command from the three fields. What an action does not use must be zero,
+// so that a later version can give it a meaning.
+func parseAction(a ServiceAction, argument uint64, length uint32) (Command, error) {
+	badArgument := &FieldError{Byte: cdbArgument, Reason: a.String() + ": bad argument"}
+	badLength := &FieldError{Byte: cdbLength, Reason: a.String() + ": bad length"}
+	switch a {
+	case ActionReadLabel, ActionRotate:
+		var c Command = ReadLabel{}
+		if a == ActionRotate {
+			c = Rotate{}
+		}
+		if argument != 0 {
+			return nil, badArgument
+		}
+		if length != uint32(c.DataInBytes()) {
+			return nil, badLength
+		}
+		return c, nil
+	case ActionConfig:
+		if argument != 0 {
+			return nil, badArgument
+		}
+		if length < configFixedBytes || length > ConfigMaxBytes {
+			return nil, badLength
+		}
+		return Config{ParamBytes: length}, nil
+	case ActionStable:
+		if length != 0 {
+			return nil, badLength
+		}
+		return Stable{Generation: argument}, nil
+	case ActionMarks:
+		return Marks{Since: volume.CfgVer(argument), FirstRegion: length}, nil
+	case ActionChecksums:
+		if length == 0 || length > MaxChecksumBlocks {
+			return nil, badLength
+		}
+		return Checksums{FirstBlock: argument, Blocks: length}, nil
+	case ActionDetach:
+		if argument&^detachClean != 0 {
+			return nil, badArgument
+		}
+		if length != 0 {
+			return nil, badLength
+		}
+		return Detach{Clean: argument&detachClean != 0}, nil
+	}
+	return nil, &FieldError{Byte: 1, Reason: fmt.Sprintf("service action %#02x is unknown", uint8(a))}
+}
+
+// DataOutBytes returns how many bytes of data-out a CDB asks for: those of a valid CONFIG, else
+// none.
+func DataOutBytes(b []byte) int64 {
+	c, err := Parse(b)
+	if err != nil {
+		return 0
+	}
+	if config, ok := c.(Config); ok {
+		return int64(config.ParamBytes)
+	}
+	return 0
+}
