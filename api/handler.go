@@ -1,0 +1,160 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+)
+
+// Version is the version of the API that the OpenAPI document names.
+const Version = "1"
+
+// PathPing answers at once, without asking anybody: a sign that the process runs.
+const PathPing = "/v1/ping"
+
+// requestBytesMax bounds a request's body.
+const requestBytesMax = 1 << 20
+
+// NewHandler returns the API served by s, with its OpenAPI document at /openapi.json.
+func NewHandler(s Service) http.Handler {
+	mux := http.NewServeMux()
+	config := huma.DefaultConfig("Holdfast", Version)
+	config.Info.Description = "Volumes that survive the servers they are on."
+	config.DocsPath, config.SchemasPath = "", "" // the document is enough, and bodies stay free of $schema
+	config.CreateHooks = nil
+	config.RejectUnknownQueryParameters = true
+	api := humago.New(mux, config)
+	routes := routes{api: api, service: s}
+	routes.cluster()
+	routes.nodes()
+	routes.volumes()
+	routes.domains()
+	return mux
+}
+
+type routes struct {
+	api     huma.API
+	service Service
+}
+
+// body is a JSON answer.
+type body[T any] struct{ Body T }
+
+type nothing struct{}
+
+// named is the input of verbs on one object.
+type named struct {
+	Name string `path:"name" doc:"name or id"`
+}
+
+// namedWait is the input of verbs on one object that may take long.
+type namedWait struct {
+	named
+	waiting
+}
+
+type waiting struct {
+	NoWait bool `query:"no_wait" doc:"answer as soon as it is decided, not when it is done"`
+}
+
+func (w waiting) wait() Wait { return Wait(w) }
+
+func op(id, method, path, summary, tag string) huma.Operation {
+	return huma.Operation{
+		OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{tag},
+		MaxBodyBytes: requestBytesMax,
+	}
+}
+
+// answer makes a handler's answer of a service's, whose error becomes a problem document.
+func answer[T any](value T, err error) (*body[T], error) {
+	if err != nil {
+		return nil, asError(err)
+	}
+	return &body[T]{Body: value}, nil
+}
+
+// list is answer for lists, which are never null.
+func list[T any](values []T, err error) (*body[[]T], error) {
+	if values == nil {
+		values = []T{}
+	}
+	return answer(values, err)
+}
+
+// done is the answer of a verb that returns nothing.
+func done(err error) (*nothing, error) {
+	if err != nil {
+		return nil, asError(err)
+	}
+	return &nothing{}, nil
+}
+
+func (r routes) cluster() {
+	huma.Register(r.api, op("ping", http.MethodGet, PathPing, "Whether this node answers", "cluster"),
+		func(context.Context, *struct{}) (*body[Ping], error) { return answer(Ping{OK: true}, nil) })
+	huma.Register(r.api, op("get-cluster", http.MethodGet, "/v1/cluster", "The cluster as a whole", "cluster"),
+		func(ctx context.Context, _ *struct{}) (*body[Cluster], error) { return answer(r.service.Cluster(ctx)) })
+	huma.Register(r.api, op("get-health", http.MethodGet, "/v1/health", "What is wrong and what happens next", "cluster"),
+		func(ctx context.Context, _ *struct{}) (*body[Health], error) {
+			health, err := r.service.Health(ctx)
+			if health.Findings == nil {
+				health.Findings = []Finding{}
+			}
+			return answer(health, err)
+		})
+	huma.Register(r.api, op("list-operations", http.MethodGet, "/v1/operations", "Long work that runs", "cluster"),
+		func(ctx context.Context, _ *struct{}) (*body[[]Operation], error) {
+			return list(r.service.Operations(ctx))
+		})
+
+	type input struct {
+		After  uint64 `query:"after" doc:"only events with a greater seq"`
+		Follow bool   `query:"follow" doc:"go on with new events until the caller goes away"`
+	}
+	events := op("list-events", http.MethodGet, "/v1/events", "Events, one JSON object a line", "cluster")
+	streamed[Event](r.api, &events)
+	huma.Register(r.api, events, func(ctx context.Context, in *input) (*huma.StreamResponse, error) {
+		return stream(func(emit func(Event) error) error {
+			return r.service.Events(ctx, in.After, in.Follow, emit)
+		}, nil), nil
+	})
+}
+
+// Ping is the answer to PathPing.
+type Ping struct {
+	OK bool `json:"ok"`
+}
+
+func (r routes) nodes() {
+	huma.Register(r.api, op("list-nodes", http.MethodGet, "/v1/nodes", "All nodes", "nodes"),
+		func(ctx context.Context, _ *struct{}) (*body[[]Node], error) { return list(r.service.Nodes(ctx)) })
+	huma.Register(r.api, op("get-node", http.MethodGet, "/v1/nodes/{name}", "One node and what is on it", "nodes"),
+		func(ctx context.Context, in *named) (*body[NodeDetail], error) {
+			return answer(r.service.Node(ctx, in.Name))
+		})
+
+	type replace struct {
+		namedWait
+		Body ReplaceNode
+	}
+	replacing := op("replace-node", http.MethodPost, "/v1/nodes/{name}/replace",
+		"Give a node's place to another; progress, one JSON object a line", "nodes")
+	streamed[Operation](r.api, &replacing)
+	huma.Register(r.api, replacing, func(ctx context.Context, in *replace) (*huma.StreamResponse, error) {
+		in.Body.Wait = in.wait()
+		return stream(func(emit func(Operation) error) error {
+			return r.service.ReplaceNode(ctx, in.Name, in.Body, emit)
+		}, failedOperation("replace", in.Name)), nil
+	})
+	removing := op("remove-node", http.MethodDelete, "/v1/nodes/{name}",
+		"Move a node's legs away and forget it; progress, one JSON object a line", "nodes")
+	streamed[Operation](r.api, &removing)
+	huma.Register(r.api, removing, func(ctx context.Context, in *namedWait) (*huma.StreamResponse, error) {
+		return stream(func(emit func(Operation) error) error {
+			return r.service.RemoveNode(ctx, in.Name, in.wait(), emit)
+		}, failedOperation("remove", in.Name)), nil
+	})
+}

@@ -1,0 +1,94 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+func (r routes) volumes() {
+	huma.Register(r.api, op("list-volumes", http.MethodGet, "/v1/volumes", "All volumes", "volumes"),
+		func(ctx context.Context, _ *struct{}) (*body[[]Volume], error) { return list(r.service.Volumes(ctx)) })
+	huma.Register(r.api, op("get-volume", http.MethodGet, "/v1/volumes/{name}", "One volume", "volumes"),
+		func(ctx context.Context, in *named) (*body[Volume], error) {
+			return answer(r.service.Volume(ctx, in.Name))
+		})
+
+	type create struct {
+		waiting
+		Body CreateVolume
+	}
+	huma.Register(r.api, op("create-volume", http.MethodPost, "/v1/volumes", "Make a volume", "volumes"),
+		func(ctx context.Context, in *create) (*body[Volume], error) {
+			in.Body.Wait = in.wait()
+			return answer(r.service.CreateVolume(ctx, in.Body))
+		})
+	huma.Register(r.api, op("delete-volume", http.MethodDelete, "/v1/volumes/{name}",
+		"Delete a detached volume and its data", "volumes"),
+		func(ctx context.Context, in *namedWait) (*nothing, error) {
+			return done(r.service.DeleteVolume(ctx, in.Name, in.wait()))
+		})
+
+	type attach struct {
+		namedWait
+		Body AttachVolume
+	}
+	huma.Register(r.api, op("attach-volume", http.MethodPost, "/v1/volumes/{name}/attach",
+		"Grant a volume to a host; answers when it serves there", "volumes"),
+		func(ctx context.Context, in *attach) (*body[Attached], error) {
+			in.Body.Wait = in.wait()
+			return answer(r.service.AttachVolume(ctx, in.Name, in.Body))
+		})
+	huma.Register(r.api, op("detach-volume", http.MethodPost, "/v1/volumes/{name}/detach",
+		"End an attachment cleanly", "volumes"),
+		func(ctx context.Context, in *namedWait) (*nothing, error) {
+			return done(r.service.DetachVolume(ctx, in.Name, in.wait()))
+		})
+}
+
+func (r routes) domains() {
+	huma.Register(r.api, op("list-domains", http.MethodGet, "/v1/domains", "All domains", "domains"),
+		func(ctx context.Context, _ *struct{}) (*body[[]Domain], error) { return list(r.service.Domains(ctx)) })
+	huma.Register(r.api, op("get-domain", http.MethodGet, "/v1/domains/{name}", "One domain", "domains"),
+		func(ctx context.Context, in *named) (*body[Domain], error) {
+			return answer(r.service.Domain(ctx, in.Name))
+		})
+
+	type define struct{ Body DomainSpec }
+	huma.Register(r.api, op("define-domain", http.MethodPost, "/v1/domains",
+		"Add a domain, or change one that is stopped", "domains"),
+		func(ctx context.Context, in *define) (*body[Domain], error) {
+			return answer(r.service.DefineDomain(ctx, in.Body))
+		})
+	huma.Register(r.api, op("delete-domain", http.MethodDelete, "/v1/domains/{name}",
+		"Forget a stopped domain; its volumes stay", "domains"),
+		func(ctx context.Context, in *named) (*nothing, error) {
+			return done(r.service.DeleteDomain(ctx, in.Name))
+		})
+	huma.Register(r.api, op("start-domain", http.MethodPost, "/v1/domains/{name}/start",
+		"Start a domain on the first of its hosts that lives", "domains"),
+		func(ctx context.Context, in *namedWait) (*body[Domain], error) {
+			return answer(r.service.StartDomain(ctx, in.Name, in.wait()))
+		})
+	huma.Register(r.api, op("stop-domain", http.MethodPost, "/v1/domains/{name}/stop",
+		"Stop a domain and detach its volumes", "domains"),
+		func(ctx context.Context, in *namedWait) (*body[Domain], error) {
+			return answer(r.service.StopDomain(ctx, in.Name, in.wait()))
+		})
+
+	type failover struct {
+		namedWait
+		Body *FailoverDomain
+	}
+	huma.Register(r.api, op("failover-domain", http.MethodPost, "/v1/domains/{name}/failover",
+		"Move a domain to another host, taking its volumes over", "domains"),
+		func(ctx context.Context, in *failover) (*body[Domain], error) {
+			request := FailoverDomain{}
+			if in.Body != nil {
+				request = *in.Body
+			}
+			request.Wait = in.wait()
+			return answer(r.service.FailoverDomain(ctx, in.Name, request))
+		})
+}

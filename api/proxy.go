@@ -1,0 +1,145 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+)
+
+// hopsHeader counts how often a call was passed on: from a node to a coordinator, from there to the
+// leader. More means that nodes disagree on who leads.
+const (
+	hopsHeader = "X-Holdfast-Hops"
+	hopsMax    = 2
+)
+
+// ProxyOptions configures a Proxy.
+type ProxyOptions struct {
+	// Targets returns the host:port of the nodes to pass a call to, best first. It is asked for
+	// every call, must not block, and leaves out the node itself.
+	Targets func() []string
+	// Transport reaches the targets; it carries the node's certificate and the cluster's CA.
+	Transport http.RoundTripper
+	Scheme    string // "https" if empty
+}
+
+// Proxy passes the public API on to the first target that answers, streams included. A target that
+// falls silent ends the call as no_leader, which clients take as "ask again". PathPing is answered
+// here.
+type Proxy struct {
+	targets func() []string
+	client  *http.Client
+	scheme  string
+}
+
+// NewProxy returns a Proxy.
+func NewProxy(o ProxyOptions) *Proxy {
+	if o.Scheme == "" {
+		o.Scheme = "https"
+	}
+	return &Proxy{
+		targets: o.Targets, scheme: o.Scheme,
+		client: &http.Client{
+			Transport: o.Transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error {
+				return http.ErrUseLastResponse
+			},
+		},
+	}
+}
+
+// ServeHTTP passes a call on.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == PathPing {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(Ping{OK: true})
+		return
+	}
+	hops, _ := strconv.Atoi(r.Header.Get(hopsHeader)) // absent counts as none
+	if hops >= hopsMax {
+		writeError(w, noLeader("nodes disagree on who leads"))
+		return
+	}
+	payload, err := io.ReadAll(http.MaxBytesReader(w, r.Body, requestBytesMax))
+	if err != nil {
+		writeError(w, Errorf(CodeInvalid, "", "", "request body: %s", err))
+		return
+	}
+	failures := []error{errors.New("no coordinator is known to lead")}
+	for _, target := range p.targets() {
+		err := p.forward(w, r, target, payload, hops+1)
+		if err == nil || r.Context().Err() != nil {
+			return
+		}
+		failures = append(failures, err)
+	}
+	writeError(w, noLeader(errors.Join(failures[min(1, len(failures)-1):]...).Error()))
+}
+
+func noLeader(cause string) *Error {
+	return Errorf(CodeNoLeader, "cluster",
+		"most coordinators must run and reach each other; what is attached goes on serving", "no coordinator leads: %s", cause)
+}
+
+// forward makes the call on one target. An error means that nothing was answered yet, so another
+// target may be tried; a stream that breaks afterwards is cut off towards the caller too.
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, target string, payload []byte, hops int) error {
+	base := p.scheme + "://" + target
+	check := func(ctx context.Context) error { return ping(ctx, p.client, base) }
+	if err := check(r.Context()); err != nil {
+		return err
+	}
+	ctx, release := guard(r.Context(), guardEvery, check)
+	defer release()
+	out, err := http.NewRequestWithContext(ctx, r.Method, base+r.URL.RequestURI(), bytes.NewReader(payload))
+	if err != nil {
+		return err
+	}
+	out.Header.Set(hopsHeader, strconv.Itoa(hops))
+	for _, name := range []string{"Content-Type", "Accept"} {
+		if value := r.Header.Get(name); value != "" {
+			out.Header.Set(name, value)
+		}
+	}
+	res, err := p.client.Do(out)
+	if err != nil {
+		return silent(ctx, err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode == http.StatusServiceUnavailable {
+		return readError(res)
+	}
+	w.Header().Set("Content-Type", res.Header.Get("Content-Type"))
+	w.WriteHeader(res.StatusCode)
+	if err := copyFlushed(w, res.Body); err != nil {
+		panic(http.ErrAbortHandler) // net/http's way to cut the answer off, so that it does not look whole
+	}
+	return nil
+}
+
+// copyFlushed copies a stream so that each piece is sent at once.
+func copyFlushed(w http.ResponseWriter, r io.Reader) error {
+	flush := http.NewResponseController(w)
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := r.Read(buffer)
+		if n > 0 {
+			if _, err := w.Write(buffer[:n]); err != nil {
+				return err
+			}
+			if err := flush.Flush(); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package api
+
+import "context"
+
+// Service is what the leading coordinator offers. Every method may block until the thing is done,
+// unless its request says NoWait, and returns when ctx ends; errors are *Error wherever the cause
+// is known. Results belong to the caller.
+type Service interface {
+	// Cluster describes the cluster.
+	Cluster(ctx context.Context) (Cluster, error)
+	// Health judges the cluster now.
+	Health(ctx context.Context) (Health, error)
+	// Events calls emit for every event above after, oldest first, and with follow for those to
+	// come until ctx ends or emit fails.
+	Events(ctx context.Context, after uint64, follow bool, emit func(Event) error) error
+	// Operations lists the long work that runs.
+	Operations(ctx context.Context) ([]Operation, error)
+
+	// Nodes lists the nodes.
+	Nodes(ctx context.Context) ([]Node, error)
+	// Node shows one node by name or id.
+	Node(ctx context.Context, name string) (NodeDetail, error)
+	// ReplaceNode gives a node's legs, vote and place to another one and reports progress to emit.
+	ReplaceNode(ctx context.Context, old string, r ReplaceNode, emit func(Operation) error) error
+	// RemoveNode moves a node's legs to others and forgets it; it reports progress to emit.
+	RemoveNode(ctx context.Context, name string, r Wait, emit func(Operation) error) error
+
+	// Volumes lists the volumes.
+	Volumes(ctx context.Context) ([]Volume, error)
+	// Volume shows one volume by name or id.
+	Volume(ctx context.Context, name string) (Volume, error)
+	// CreateVolume makes a volume and returns it once all its legs are provisioned.
+	CreateVolume(ctx context.Context, r CreateVolume) (Volume, error)
+	// DeleteVolume deletes a detached volume and its data.
+	DeleteVolume(ctx context.Context, name string, r Wait) error
+	// AttachVolume grants a volume to a host and returns when it serves there.
+	AttachVolume(ctx context.Context, name string, r AttachVolume) (Attached, error)
+	// DetachVolume ends an attachment cleanly.
+	DetachVolume(ctx context.Context, name string, r Wait) error
+
+	// Domains lists the domains.
+	Domains(ctx context.Context) ([]Domain, error)
+	// Domain shows one domain.
+	Domain(ctx context.Context, name string) (Domain, error)
+	// DefineDomain adds a domain, or changes one that is stopped.
+	DefineDomain(ctx context.Context, spec DomainSpec) (Domain, error)
+	// DeleteDomain forgets a stopped domain; its volumes stay.
+	DeleteDomain(ctx context.Context, name string) error
+	// StartDomain starts a domain on the first of its hosts that lives.
+	StartDomain(ctx context.Context, name string, r Wait) (Domain, error)
+	// StopDomain stops a domain and detaches its volumes.
+	StopDomain(ctx context.Context, name string, r Wait) (Domain, error)
+	// FailoverDomain moves a domain to another host, taking its volumes over.
+	FailoverDomain(ctx context.Context, name string, r FailoverDomain) (Domain, error)
+}
+
+// Wait says whether a verb waits until the thing is done. It travels as the query parameter no_wait.
+type Wait struct {
+	NoWait bool `json:"-"` // answer as soon as it is decided
+}
+
+// CreateVolume asks for a volume.
+type CreateVolume struct {
+	// ID is chosen by the caller, so that a request repeated after a lost answer makes one volume.
+	ID            string   `json:"id,omitempty" doc:"a fresh UUID; chosen by the server if empty"`
+	Name          string   `json:"name" maxLength:"63"`
+	SizeBytes     int64    `json:"size_bytes"`
+	Layout        string   `json:"layout" example:"mirror=2"`
+	Durability    string   `json:"durability,omitempty" doc:"flush (default) or sync"`
+	UnflushedLoss string   `json:"unflushed_loss,omitempty" doc:"wait (default) or accept"`
+	LegsOn        []string `json:"legs_on,omitempty" doc:"storage nodes to use, one for each leg"`
+	Wait
+}
+
+// AttachVolume asks for a volume on a host.
+type AttachVolume struct {
+	Host       string `json:"host"`
+	Takeover   bool   `json:"takeover,omitempty" doc:"take it from the host that holds it, which is fenced"`
+	AcceptLoss bool   `json:"accept_loss,omitempty" doc:"this once: go on although un-flushed writes may be lost"`
+	Wait
+}
+
+// ReplaceNode asks to replace a node.
+type ReplaceNode struct {
+	New string `json:"new" doc:"name or id of the node that takes its place; the same name is allowed"`
+	Wait
+}
+
+// FailoverDomain asks to move a domain.
+type FailoverDomain struct {
+	To string `json:"to,omitempty" doc:"host; empty chooses the next of its hosts that lives"`
+	Wait
+}

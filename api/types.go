@@ -1,0 +1,230 @@
+package api
+
+import (
+	"time"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// Cluster is the cluster as a whole.
+type Cluster struct {
+	Name         string `json:"name"`
+	ID           string `json:"id"`
+	Leader       string `json:"leader" doc:"name of the node that leads, empty if this node knows of none"`
+	Coordinators int    `json:"coordinators"`
+	Nodes        int    `json:"nodes"`
+	Volumes      int    `json:"volumes"`
+	Domains      int    `json:"domains"`
+	Revision     uint64 `json:"revision" doc:"of the coordinators' state, as this node has it"`
+}
+
+// NodeState is what a node looks like from the leader.
+type NodeState string
+
+// The states of a node.
+const (
+	NodeUp       NodeState = "up"       // its heartbeats arrive
+	NodeDown     NodeState = "down"     // they do not
+	NodePending  NodeState = "pending"  // registered under a name that another node has
+	NodeRetiring NodeState = "retiring" // its legs are being moved away
+)
+
+// Node is one machine of the cluster.
+type Node struct {
+	ID     string    `json:"id"`
+	Name   string    `json:"name"`
+	Roles  []string  `json:"roles"`
+	State  NodeState `json:"state" enum:"up,down,pending,retiring"`
+	PID    int       `json:"pid" doc:"of its daemon, 0 if it was never heard of"`
+	Addr   string    `json:"addr" doc:"host:port of its HTTPS listener"`
+	Leader bool      `json:"leader"`
+}
+
+// NodeDetail is a node with what is on it.
+type NodeDetail struct {
+	Node
+	LastHeard  *time.Time `json:"last_heard" doc:"null if it was never heard of"`
+	ReplacedBy string     `json:"replaced_by,omitempty" doc:"id of the node that takes its place"`
+	Stores     []Store    `json:"stores"`
+	Legs       []NodeLeg  `json:"legs"`
+	Attached   []string   `json:"attached" doc:"names of the volumes that this host holds"`
+	Domains    []string   `json:"domains" doc:"names of the domains placed on this host"`
+}
+
+// Store is one place for legs.
+type Store struct {
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	TotalBytes int64  `json:"total_bytes"`
+	FreeBytes  int64  `json:"free_bytes"`
+	Error      string `json:"error,omitempty"`
+}
+
+// NodeLeg is one leg as its storage node sees it, with what it refused.
+type NodeLeg struct {
+	ID              string `json:"id"`
+	Volume          string `json:"volume"`
+	State           string `json:"state" doc:"ok, missing, bad, quarantined or unknown"`
+	Error           string `json:"error,omitempty"`
+	FenceEpoch      uint64 `json:"fence_epoch"`
+	UsedBytes       int64  `json:"used_bytes"`
+	Sessions        int    `json:"sessions"`
+	ReadMicros      int64  `json:"read_micros" doc:"of the latest check read of its data"`
+	RefusedLogins   uint64 `json:"refused_logins" doc:"logins with a superseded epoch, since the daemon's start"`
+	RefusedCommands uint64 `json:"refused_commands" doc:"commands that the closed gate refused, since its start"`
+}
+
+// Volume is one set.
+type Volume struct {
+	ID         string            `json:"id"`
+	Name       string            `json:"name"`
+	SizeBytes  int64             `json:"size_bytes"`
+	Layout     string            `json:"layout"`
+	Durability volume.Durability `json:"durability"`
+	State      string            `json:"state" doc:"provisioning, detached, attaching, attached, frozen or deleting"`
+	Health     Status            `json:"health" enum:"healthy,degraded,at_risk,down"`
+	Epoch      uint64            `json:"epoch"`
+	CfgVer     uint64            `json:"cfgver"`
+	Attachment *Attachment       `json:"attachment" doc:"null when nobody holds it"`
+	Legs       []Leg             `json:"legs"`
+	CreatedAt  time.Time         `json:"created_at"`
+}
+
+// Attachment is the current grant of a volume.
+type Attachment struct {
+	Host        string   `json:"host"`
+	Epoch       uint64   `json:"epoch"`
+	EnginePID   int      `json:"engine_pid" doc:"0 until the engine is heard of"`
+	EngineState string   `json:"engine_state" doc:"connecting, serving, held, fenced, failed, detached or unknown"`
+	Maintenance bool     `json:"maintenance,omitempty" doc:"without export, to bring legs in sync"`
+	Exports     []Export `json:"exports"`
+	Stages      []Stage  `json:"stages,omitempty" doc:"milestones of the attach"`
+}
+
+// Stage is one timed step of an attach, from the engine's start.
+type Stage struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Leg is one leg of a volume.
+type Leg struct {
+	ID        string          `json:"id"`
+	Node      string          `json:"node"`
+	State     volume.LegState `json:"state" enum:"in_sync,stale,rebuilding,lost,quarantined"`
+	CfgVer    uint64          `json:"cfgver" doc:"of its label as last reported, or when it was last in sync"`
+	Progress  float64         `json:"progress" minimum:"0" maximum:"1" doc:"of being brought in sync; 1 when it is"`
+	Condition string          `json:"condition" doc:"what its node says of it: ok, missing, bad, quarantined, unreachable"`
+	Error     string          `json:"error,omitempty"`
+	Retiring  bool            `json:"retiring,omitempty" doc:"it leaves when the leg that replaces it is in sync"`
+	DoneBytes int64           `json:"done_bytes,omitempty" doc:"of the copy that runs"`
+	CopyBytes int64           `json:"copy_bytes,omitempty" doc:"that the copy has in all"`
+}
+
+// Export is one way to reach an attached volume on its host.
+type Export struct {
+	Type string `json:"type" doc:"nbd"`
+	URL  string `json:"url"`
+}
+
+// Attached is the answer to an attach: the volume serves.
+type Attached struct {
+	Volume  string   `json:"volume"`
+	Host    string   `json:"host"`
+	Epoch   uint64   `json:"epoch"`
+	Exports []Export `json:"exports"`
+	Stages  []Stage  `json:"stages,omitempty"`
+}
+
+// DomainSpec is the definition of a guest.
+type DomainSpec struct {
+	Name    string         `json:"name" maxLength:"63"`
+	Driver  string         `json:"driver" enum:"exec"`
+	Exec    *ExecSpec      `json:"exec,omitempty"`
+	Volumes []DomainVolume `json:"volumes"`
+	Hosts   []string       `json:"hosts" doc:"node names, most preferred first; empty allows any host"`
+}
+
+// ExecSpec is the setting of the exec driver.
+type ExecSpec struct {
+	Command []string `json:"command" minItems:"1" doc:"$NAME and ${NAME} stand for the variables that the driver sets"`
+}
+
+// DomainVolume names a volume that a domain uses.
+type DomainVolume struct {
+	Name string `json:"name"`
+}
+
+// Domain is one guest.
+type Domain struct {
+	Name  string     `json:"name"`
+	Host  string     `json:"host" doc:"where it is placed, empty when it is stopped"`
+	State string     `json:"state" doc:"stopped, starting, running, stopping, exited, killed, failed or unknown"`
+	PID   int        `json:"pid"`
+	Run   uint64     `json:"run" doc:"grows with every start and move"`
+	Error string     `json:"error,omitempty"`
+	Spec  DomainSpec `json:"spec"`
+}
+
+// Status sums up how well something is.
+type Status string
+
+// The statuses, best first.
+const (
+	Healthy  Status = "healthy"   // everything is as wanted
+	Degraded Status = "degraded"  // redundancy is missing, or a node; one more failure is survived or repair runs
+	AtRisk   Status = "at_risk"   // the next failure may stop something or lose data
+	Down     Status = "down"      // something does not serve that should
+	NoQuorum Status = "no_quorum" // the coordinators cannot decide; what serves goes on until a leg fails
+)
+
+// Health says what is wrong, why, and what happens next.
+type Health struct {
+	Status   Status    `json:"status" enum:"healthy,degraded,at_risk,down,no_quorum"`
+	Findings []Finding `json:"findings"`
+}
+
+// Finding is one thing that is not as it should be.
+type Finding struct {
+	Severity string    `json:"severity" enum:"info,warning,error"`
+	Status   Status    `json:"status" doc:"what this finding alone makes of the cluster"`
+	Object   string    `json:"object" doc:"volume/web1, leg/<id>, node/n2, domain/web1 or cluster"`
+	Kind     string    `json:"kind" doc:"short and stable, for programs"`
+	Message  string    `json:"message"`
+	Cause    string    `json:"cause,omitempty"`
+	Next     string    `json:"next" doc:"what happens next, or what to do"`
+	Since    time.Time `json:"since"`
+	Progress float64   `json:"progress,omitempty" doc:"0 to 1, of a repair that runs"`
+}
+
+// Event is one thing that happened.
+type Event struct {
+	Seq      uint64    `json:"seq"`
+	Time     time.Time `json:"time"`
+	Severity string    `json:"severity" enum:"info,warning,error"`
+	Object   string    `json:"object"`
+	Kind     string    `json:"kind"`
+	Message  string    `json:"message"`
+}
+
+// The states of an operation.
+const (
+	OperationRunning = "running"
+	OperationDone    = "done"
+	OperationFailed  = "failed"
+)
+
+// Operation is the progress of long work. It is computed from the state, so it goes on when nobody
+// watches, and asking for the same work again watches it again.
+type Operation struct {
+	Verb      string  `json:"verb" doc:"replace or remove"`
+	Object    string  `json:"object" doc:"node/n2"`
+	State     string  `json:"state" enum:"running,done,failed"`
+	LegsDone  int     `json:"legs_done"`
+	LegsTotal int     `json:"legs_total"`
+	DoneBytes int64   `json:"done_bytes"`
+	CopyBytes int64   `json:"copy_bytes"`
+	Progress  float64 `json:"progress"`
+	Message   string  `json:"message"`
+	Error     *Error  `json:"error,omitempty"`
+}
