@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/exec"
 	"slices"
 	"sync"
@@ -190,7 +191,7 @@ func (p *execProcess) signalGuest(sig syscall.Signal) {
 }
 
 func ignoreGone(err error) error {
-	if errors.Is(err, proc.ErrGone) {
+	if errors.Is(err, proc.ErrGone) || errors.Is(err, os.ErrClosed) {
 		return nil
 	}
 	return err

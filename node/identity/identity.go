@@ -1,0 +1,156 @@
+package identity
+
+import (
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// Files are the PEM files of one node's identity.
+type Files struct {
+	CA   string `yaml:"ca" json:"ca"`
+	Cert string `yaml:"cert" json:"cert"`
+	Key  string `yaml:"key" json:"key"`
+}
+
+// Identity is one node's place in a cluster, loaded and checked. It does not change.
+type Identity struct {
+	cluster volume.ClusterID
+	node    volume.NodeID
+	pair    tls.Certificate
+	pool    *x509.CertPool
+}
+
+// Load reads a node's identity and checks it against itself: the key belongs to the certificate,
+// the CA signed it, and it names one node. Errors name the file and what to do.
+func Load(f Files) (*Identity, error) {
+	ca, err := loadCert(f.CA)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := loadCert(f.Cert)
+	if err != nil {
+		return nil, err
+	}
+	key, err := readKey(f.Key)
+	if err != nil {
+		return nil, err
+	}
+	if !key.PublicKey.Equal(cert.PublicKey) {
+		return nil, fmt.Errorf("key %s does not belong to certificate %s: use the pair that was issued together",
+			f.Key, f.Cert)
+	}
+	cluster, node, err := NodeOf(cert)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Cert, err)
+	}
+	id := &Identity{
+		cluster: cluster, node: node, pool: x509.NewCertPool(),
+		pair: tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert},
+	}
+	id.pool.AddCert(ca)
+	if _, err := cert.Verify(x509.VerifyOptions{Roots: id.pool,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+		return nil, fmt.Errorf("certificate %s is not valid under %s: %w", f.Cert, f.CA, err)
+	}
+	return id, nil
+}
+
+// Cluster returns the cluster that the identity belongs to.
+func (id *Identity) Cluster() volume.ClusterID { return id.cluster }
+
+// Node returns the node that the identity names.
+func (id *Identity) Node() volume.NodeID { return id.node }
+
+// ServerTLS returns the settings of a listener that only nodes of the cluster may connect to. Each
+// call returns a fresh copy.
+func (id *Identity) ServerTLS() *tls.Config {
+	return &tls.Config{
+		MinVersion:       tls.VersionTLS13,
+		Certificates:     []tls.Certificate{id.pair},
+		ClientAuth:       tls.RequireAndVerifyClientCert,
+		ClientCAs:        id.pool,
+		VerifyConnection: id.verifyPeer,
+		NextProtos:       []string{"h2", "http/1.1"},
+	}
+}
+
+// ClientTLS returns the settings of a connection to a node of the cluster. The server's certificate
+// must also name the host that was dialled. Each call returns a fresh copy.
+func (id *Identity) ClientTLS() *tls.Config {
+	return &tls.Config{
+		MinVersion:       tls.VersionTLS13,
+		Certificates:     []tls.Certificate{id.pair},
+		RootCAs:          id.pool,
+		VerifyConnection: id.verifyPeer,
+	}
+}
+
+// verifyPeer runs after the chain was verified, for resumed connections too.
+func (id *Identity) verifyPeer(s tls.ConnectionState) error {
+	_, err := PeerNode(s, id.cluster)
+	return err
+}
+
+// PeerNode returns which node of the cluster is at the other end of a connection whose chain was
+// verified.
+func PeerNode(s tls.ConnectionState, want volume.ClusterID) (volume.NodeID, error) {
+	if len(s.PeerCertificates) == 0 {
+		return volume.NodeID{}, errors.New("the other side showed no certificate")
+	}
+	cluster, node, err := NodeOf(s.PeerCertificates[0])
+	if err != nil {
+		return volume.NodeID{}, err
+	}
+	if cluster != want {
+		return volume.NodeID{}, fmt.Errorf("the other side belongs to cluster %s, not to %s", cluster, want)
+	}
+	return node, nil
+}
+
+func loadCert(path string) (*x509.Certificate, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	cert, err := decodeCert(text)
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s: %w", path, err)
+	}
+	return cert, nil
+}
+
+// readKey reads a private key and refuses a file that others than its owner can read.
+func readKey(path string) (*ecdsa.PrivateKey, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("private key: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("private key %s is open to others (mode %04o): chmod 600 it, and issue a new one "+
+			"if somebody may have read it", path, info.Mode().Perm())
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("private key: %w", err)
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "PRIVATE KEY" {
+		return nil, fmt.Errorf("private key %s: want a PEM block of type PRIVATE KEY", path)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("private key %s: %w", path, err)
+	}
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("private key %s: want an ECDSA key, found %T", path, parsed)
+	}
+	return key, nil
+}
