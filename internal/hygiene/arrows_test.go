@@ -27,6 +27,8 @@ func arrows() []arrow {
 	sys := "golang.org/x/sys"
 	return []arrow{
 		{"block", nil, []string{sys}, "the waist knows nothing of what is above or below it"},
+		{"block/blocktest", []string{"block"}, []string{"github.com/stretchr/testify/"},
+			"the suite for devices is called by the tests of every package that offers one"},
 		{"volume", nil, nil, "shared words are pure values"},
 		{"iscsi", nil, nil, "the wire is pure, so that both ends and the fuzzers share it"},
 		{"scsi", []string{"block"}, nil, "a logical unit is a device, wherever that comes from"},
