@@ -11,41 +11,15 @@ import (
 	"github.com/holdfast-storage/holdfast/block/memdev"
 )
 
-// deviceQueue does each request on a device, inline or on a goroutine of its own.
-type deviceQueue struct {
-	device block.Device
-	inline bool
-}
-
-func (q deviceQueue) Submit(r *block.Request) {
-	do := func() {
-		var err error
-		switch r.Op {
-		case block.OpRead:
-			err = q.device.Read(context.Background(), r.Data, r.Range.Off)
-		case block.OpWrite:
-			err = q.device.Write(context.Background(), r.Data, r.Range.Off, r.Flags)
-		case block.OpZero:
-			err = q.device.Zero(context.Background(), r.Range, r.Flags)
-		case block.OpFlush:
-			err = q.device.Flush(context.Background())
-		}
-		r.Complete(r, err)
-	}
-	if q.inline {
-		do()
-		return
-	}
-	go do()
-}
-
 func TestBlocking_suite(t *testing.T) {
-	for name, inline := range map[string]bool{"inline": true, "later": false} {
+	for name, workers := range map[string]int{"inline": 0, "later": 4} {
 		t.Run(name, func(t *testing.T) {
 			blocktest.Run(t, func(t *testing.T) block.Device {
 				d, err := memdev.New(memdev.Options{SizeBytes: 1 << 20})
 				require.NoError(t, err)
-				return block.Blocking(deviceQueue{d, inline}, d.Limits(), d.Close)
+				queue := blocktest.NewQueue(d, workers)
+				t.Cleanup(queue.Close)
+				return block.Blocking(queue, d.Limits(), d.Close)
 			})
 		})
 	}
