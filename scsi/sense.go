@@ -49,12 +49,16 @@ type Sense struct {
 	Valid       bool
 }
 
+// set reports whether the sense says anything: handlers return the zero value for "no objection".
+func (s Sense) set() bool { return s != Sense{} }
+
 // The sense that this device server reports. They are values, to be compared with ==.
 var (
 	senseInvalidOpcode       = Sense{Key: IllegalRequest, ASC: 0x20}
 	senseInvalidFieldInCDB   = Sense{Key: IllegalRequest, ASC: 0x24}
 	senseLBAOutOfRange       = Sense{Key: IllegalRequest, ASC: 0x21}
 	senseLUNNotSupported     = Sense{Key: IllegalRequest, ASC: 0x25}
+	senseInvalidFieldInIU    = Sense{Key: IllegalRequest, ASC: 0x0e, ASCQ: 0x03}
 	senseListLength          = Sense{Key: IllegalRequest, ASC: 0x1a}
 	senseInvalidFieldInList  = Sense{Key: IllegalRequest, ASC: 0x26}
 	senseSavingNotSupported  = Sense{Key: IllegalRequest, ASC: 0x39}
@@ -176,6 +180,8 @@ func (s Sense) codeText() string {
 		return "LOGICAL UNIT COMMUNICATION FAILURE"
 	case 0x0400:
 		return "LOGICAL UNIT NOT READY"
+	case 0x0e03:
+		return "INVALID FIELD IN COMMAND INFORMATION UNIT"
 	case 0x1100:
 		return "UNRECOVERED READ ERROR"
 	case 0x1a00:

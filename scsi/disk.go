@@ -1,0 +1,115 @@
+package scsi
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/holdfast-storage/holdfast/block"
+)
+
+// Disk is a LogicalUnit that serves a block.Device as a direct access block device. It is safe for
+// use by many goroutines and holds no lock across I/O.
+type Disk struct {
+	device  block.Device
+	limits  block.Limits
+	options Options
+	table   operationTable
+	modes   modePages
+
+	blockBytes int64
+	blocks     uint64 // capacity in logical blocks
+	scratch    scratchPool
+	attention  attentions
+}
+
+// New makes a Disk of a device. It does not take the device over: the caller closes it once no
+// command runs any more. It fails if the options are wrong, with all faults at once.
+func New(device block.Device, options Options) (*Disk, error) {
+	limits := device.Limits()
+	options = options.withDefaults(limits)
+	if err := options.validate(limits); err != nil {
+		return nil, fmt.Errorf("logical unit %q: %w", options.Serial, err)
+	}
+	d := &Disk{
+		device:     device,
+		limits:     limits,
+		options:    options,
+		blockBytes: options.BlockBytes,
+		blocks:     uint64(limits.SizeBytes / options.BlockBytes),
+		table:      newOperationTable(limits.CanUnmap),
+		modes:      newModePages(limits),
+	}
+	d.options.MaxTransferBytes -= d.options.MaxTransferBytes % d.blockBytes
+	return d, nil
+}
+
+// cdbBytes is what every handler may index without looking: the longest CDB of the table.
+const cdbBytes = 16
+
+// firstVendorOpcode is where the vendor-specific operation codes begin (SPC-4 §4.2.5.1).
+const firstVendorOpcode = 0xc0
+
+// Execute implements LogicalUnit.
+func (d *Disk) Execute(ctx context.Context, cmd *Command, res *Response) {
+	if len(cmd.CDB) < cdbBytes {
+		res.CheckCondition(senseInvalidFieldInCDB)
+		return
+	}
+	if cmd.CDB[0] >= firstVendorOpcode {
+		if d.options.Vendor == nil || !d.options.Vendor(ctx, cmd, res) {
+			res.CheckCondition(senseInvalidOpcode)
+		}
+		return
+	}
+	op, sense := d.table.find(cmd.CDB)
+	if (op == nil || !op.ignoresAttention) && d.attention.take(cmd.Nexus) {
+		res.CheckCondition(sensePowerOn)
+		return
+	}
+	if op == nil {
+		res.CheckCondition(sense)
+		return
+	}
+	if op.naca(cmd.CDB) {
+		res.CheckCondition(senseInvalidFieldInCDB)
+		return
+	}
+	op.run(d, ctx, cmd, res)
+}
+
+// DataOutLen implements LogicalUnit.
+func (d *Disk) DataOutLen(cdb []byte) int64 {
+	if len(cdb) < cdbBytes {
+		return 0
+	}
+	if cdb[0] >= firstVendorOpcode {
+		if d.options.Vendor == nil || d.options.VendorDataOutLen == nil {
+			return 0
+		}
+		if n := d.options.VendorDataOutLen(cdb); n <= d.options.MaxTransferBytes {
+			return max(n, 0)
+		}
+		return 0
+	}
+	if op, _ := d.table.find(cdb); op != nil && op.dataOut != nil {
+		return op.dataOut(d, cdb)
+	}
+	return 0
+}
+
+// DataInLen implements LogicalUnit.
+func (d *Disk) DataInLen(cdb []byte) int64 {
+	if len(cdb) < cdbBytes {
+		return 0
+	}
+	if cdb[0] >= firstVendorOpcode {
+		if d.options.Vendor == nil {
+			return 0
+		}
+		return d.options.MaxTransferBytes
+	}
+	if op, _ := d.table.find(cdb); op != nil && op.dataIn != nil {
+		return op.dataIn(d, cdb)
+	}
+	return 0
+}

@@ -1,0 +1,133 @@
+package scsi
+
+import "context"
+
+// operation is one command that a Disk knows.
+type operation struct {
+	// usage is the CDB usage data (SPC-4 §6.35.3): the operation code, then a one in every bit that
+	// is evaluated, and the service action in its field. Its length is the CDB's.
+	usage []byte
+	// hasAction says that the low five bits of byte 1 are a service action.
+	hasAction bool
+	// ignoresAttention says that the command runs although a unit attention is pending, and does
+	// not clear it (SAM-5 §5.14).
+	ignoresAttention bool
+
+	run     func(d *Disk, ctx context.Context, cmd *Command, res *Response)
+	dataOut func(d *Disk, cdb []byte) int64 // bytes of data-out it needs; nil = none
+	dataIn  func(d *Disk, cdb []byte) int64 // most bytes of data-in it makes; nil = none
+}
+
+func (op *operation) opcode() byte { return op.usage[0] }
+
+// action returns the service action; it is meaningful with hasAction.
+func (op *operation) action() byte { return op.usage[1] & 0x1f }
+
+// naca reports whether the CDB asks for auto contingent allegiance, which this unit has not
+// (NORMACA is zero): SAM-5 §5.2 wants INVALID FIELD IN CDB then.
+func (op *operation) naca(cdb []byte) bool { return cdb[len(op.usage)-1]&0x04 != 0 }
+
+// operationTable finds the operation of a CDB.
+//
+// Invariant: operations are in ascending order of (opcode, action), each pair once.
+type operationTable struct {
+	operations []operation
+	first      [256]uint8 // by opcode: index of its first operation plus one; 0 = unknown
+}
+
+// newOperationTable returns the table of a unit. UNMAP exists only on a unit that can unmap.
+func newOperationTable(canUnmap bool) operationTable {
+	var t operationTable
+	for _, op := range allOperations() {
+		if op.opcode() == opUnmap && !canUnmap {
+			continue
+		}
+		t.operations = append(t.operations, op)
+		if t.first[op.opcode()] == 0 {
+			t.first[op.opcode()] = uint8(len(t.operations))
+		}
+	}
+	return t
+}
+
+// find returns the operation of a CDB, or nil and the sense that says what is unknown: the
+// operation code, or the service action of a known one.
+func (t *operationTable) find(cdb []byte) (*operation, Sense) {
+	first := int(t.first[cdb[0]])
+	if first == 0 {
+		return nil, senseInvalidOpcode
+	}
+	for i := first - 1; i < len(t.operations) && t.operations[i].opcode() == cdb[0]; i++ {
+		if op := &t.operations[i]; !op.hasAction || op.action() == cdb[1]&0x1f {
+			return op, Sense{}
+		}
+	}
+	return nil, senseInvalidFieldInCDB
+}
+
+// allOperations is the one place that says which commands there are. The comments to the right
+// name what the bits of byte 1 mean where it is not plain.
+func allOperations() []operation {
+	return []operation{
+		{usage: []byte{opTestUnitReady, 0, 0, 0, 0, 4}, run: testUnitReady},
+		{usage: []byte{opRequestSense, 1, 0, 0, 0xff, 4}, run: requestSense,
+			dataIn: allocation8, ignoresAttention: true}, // DESC
+		{usage: usage6(opRead6), run: read, dataIn: readLen},
+		{usage: usage6(opWrite6), run: write, dataOut: writeLen},
+		{usage: []byte{opInquiry, 1, 0xff, 0xff, 0xff, 4}, run: inquiry,
+			dataIn: inquiryLen, ignoresAttention: true}, // EVPD
+		{usage: []byte{opModeSelect6, 0x11, 0, 0, 0xff, 4}, run: modeSelect,
+			dataOut: modeSelectLen}, // PF, SP
+		{usage: []byte{opModeSense6, 8, 0xff, 0xff, 0xff, 4}, run: modeSense,
+			dataIn: allocation8}, // DBD
+		{usage: []byte{opStartStopUnit, 1, 0, 0x0f, 0xf7, 4}, run: startStopUnit},
+		{usage: []byte{opReadCapacity10, 0, 0, 0, 0, 0, 0, 0, 0, 4}, run: readCapacity10,
+			dataIn: readCapacity10Len},
+		{usage: usage10(opRead10, 0xf8), run: read, dataIn: readLen},                        // RDPROTECT DPO FUA
+		{usage: usage10(opWrite10, 0xf8), run: write, dataOut: writeLen},                    // WRPROTECT DPO FUA
+		{usage: usage10(opWriteAndVerify10, 0xf6), run: writeAndVerify, dataOut: verifyLen}, // BYTCHK
+		{usage: usage10(opVerify10, 0xf6), run: verify, dataOut: verifyLen},                 // BYTCHK
+		{usage: usage10(opSynchronizeCache10, 0x02), run: synchronizeCache},                 // IMMED
+		{usage: usage10(opWriteSame10, 0xfe), run: writeSame, dataOut: writeSameLen},        // ANCHOR UNMAP
+		{usage: []byte{opUnmap, 1, 0, 0, 0, 0, 0, 0xff, 0xff, 4}, run: unmap,
+			dataOut: unmapLen}, // ANCHOR
+		{usage: []byte{opModeSelect10, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 4}, run: modeSelect,
+			dataOut: modeSelectLen}, // PF, SP
+		{usage: []byte{opModeSense10, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 4}, run: modeSense,
+			dataIn: allocation16}, // LLBAA, DBD
+		{usage: usage16(opRead16, 0xf8), run: read, dataIn: readLen},
+		{usage: usage16(opWrite16, 0xf8), run: write, dataOut: writeLen},
+		{usage: usage16(opWriteAndVerify16, 0xf6), run: writeAndVerify, dataOut: verifyLen},
+		{usage: usage16(opVerify16, 0xf6), run: verify, dataOut: verifyLen},
+		{usage: usage16(opSynchronizeCache16, 0x02), run: synchronizeCache},
+		{usage: usage16(opWriteSame16, 0xff), run: writeSame, dataOut: writeSameLen}, // … NDOB
+		{usage: []byte{opServiceActionIn16, saReadCapacity16, 0, 0, 0, 0, 0, 0, 0, 0,
+			0xff, 0xff, 0xff, 0xff, 0, 4}, hasAction: true, run: readCapacity16, dataIn: allocation32At10},
+		{usage: []byte{opReportLUNs, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 4},
+			run: reportLoneLUN, dataIn: allocation32At6, ignoresAttention: true},
+		{usage: []byte{opMaintenanceIn, saReportSupportedOpcodes, 0x87, 0xff, 0xff, 0xff,
+			0xff, 0xff, 0xff, 0xff, 0, 4}, hasAction: true, run: reportOpcodes, dataIn: allocation32At6},
+		{usage: usage12(opRead12, 0xf8), run: read, dataIn: readLen},
+		{usage: usage12(opWrite12, 0xf8), run: write, dataOut: writeLen},
+		{usage: usage12(opWriteAndVerify12, 0xf6), run: writeAndVerify, dataOut: verifyLen},
+		{usage: usage12(opVerify12, 0xf6), run: verify, dataOut: verifyLen},
+	}
+}
+
+// The usage data of the commands that name an LBA and a count, by CDB length. Byte 1 is given.
+func usage6(opcode byte) []byte {
+	return []byte{opcode, 0x1f, 0xff, 0xff, 0xff, 4}
+}
+
+func usage10(opcode, byte1 byte) []byte {
+	return []byte{opcode, byte1, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff, 4}
+}
+
+func usage12(opcode, byte1 byte) []byte {
+	return []byte{opcode, byte1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 4}
+}
+
+func usage16(opcode, byte1 byte) []byte {
+	return []byte{opcode, byte1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0xff, 0xff, 0xff, 0xff, 0, 4}
+}

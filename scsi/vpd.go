@@ -1,0 +1,85 @@
+package scsi
+
+import "encoding/binary"
+
+// The vital product data pages that a Disk has (SPC-4 §7.8, SBC-3 §6.5).
+const (
+	vpdSupportedPages       = 0x00
+	vpdUnitSerialNumber     = 0x80
+	vpdDeviceIdentification = 0x83
+	vpdBlockLimits          = 0xb0
+	vpdBlockCharacteristics = 0xb1
+	vpdBlockProvisioning    = 0xb2
+)
+
+// vpdPage returns a whole page, header included; ok is false for a page that is not there.
+func (d *Disk) vpdPage(page byte) (data []byte, ok bool) {
+	var body []byte
+	switch page {
+	case vpdSupportedPages:
+		body = []byte{vpdSupportedPages, vpdUnitSerialNumber, vpdDeviceIdentification,
+			vpdBlockLimits, vpdBlockCharacteristics, vpdBlockProvisioning}
+	case vpdUnitSerialNumber:
+		body = []byte(d.options.Serial)
+	case vpdDeviceIdentification:
+		body = d.designators()
+	case vpdBlockLimits:
+		body = d.blockLimits()
+	case vpdBlockCharacteristics:
+		body = make([]byte, 60)
+		body[1] = 1 // MEDIUM ROTATION RATE: non-rotating
+	case vpdBlockProvisioning:
+		body = d.blockProvisioning()
+	default:
+		return nil, false
+	}
+	head := []byte{0, page, byte(len(body) >> 8), byte(len(body))}
+	return append(head, body...), true
+}
+
+// designators are the NAA designator and, for people, T10 vendor identification with the serial.
+// Both name the logical unit (ASSOCIATION 00b).
+func (d *Disk) designators() []byte {
+	const binaryCodes, asciiCodes, typeT10, typeNAA = 1, 2, 1, 3
+	b := []byte{binaryCodes, typeNAA, 0, byte(len(d.options.NAA))}
+	b = append(b, d.options.NAA...)
+
+	// A designator is at most 255 bytes; a longer serial is cut here, page 80h has all of it.
+	serial := d.options.Serial[:min(len(d.options.Serial), 255-8)]
+	name := make([]byte, 8, 8+len(serial))
+	padded(name, d.options.VendorID)
+	name = append(name, serial...)
+	b = append(b, asciiCodes, typeT10, 0, byte(len(name)))
+	return append(b, name...)
+}
+
+// blockLimits is the body of the block limits page (SBC-3 §6.5.3), which starts at byte 4.
+func (d *Disk) blockLimits() []byte {
+	b := make([]byte, 60)
+	b[0] = 1 // WSNZ: WRITE SAME of zero blocks is refused
+	maxTransfer := uint32(d.options.MaxTransferBytes / d.blockBytes)
+	maxProvision := uint32(maxProvisionBytes / d.blockBytes)
+	granularity := uint32(max(1, physicalBlockBytes/d.blockBytes))
+	binary.BigEndian.PutUint16(b[2:], uint16(granularity)) // OPTIMAL TRANSFER LENGTH GRANULARITY
+	binary.BigEndian.PutUint32(b[4:], maxTransfer)         // MAXIMUM TRANSFER LENGTH
+	binary.BigEndian.PutUint32(b[8:], min(maxTransfer, uint32(1<<20/d.blockBytes)))
+	if d.limits.CanUnmap {
+		binary.BigEndian.PutUint32(b[16:], maxProvision) // MAXIMUM UNMAP LBA COUNT
+		binary.BigEndian.PutUint32(b[20:], maxUnmapDescriptors)
+		binary.BigEndian.PutUint32(b[24:], granularity)
+		binary.BigEndian.PutUint32(b[28:], 1<<31) // UGAVALID, alignment 0
+	}
+	binary.BigEndian.PutUint64(b[32:], uint64(maxProvision)) // MAXIMUM WRITE SAME LENGTH
+	return b
+}
+
+// blockProvisioning is the body of the logical block provisioning page (SBC-3 §6.5.4).
+func (d *Disk) blockProvisioning() []byte {
+	const lbpu, lbpws, lbpws10, lbprz, thin = 0x80, 0x40, 0x20, 0x04, 2
+	b := make([]byte, 4)
+	if d.limits.CanUnmap {
+		b[1] = lbpu | lbpws | lbpws10 | lbprz
+		b[2] = thin
+	}
+	return b
+}
