@@ -1,0 +1,56 @@
+package main
+
+import (
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+func newCluster(c *connection) *cobra.Command {
+	cmd := group("cluster", "Look at the cluster as a whole")
+	status := &cobra.Command{
+		Use: "status", Short: "Show the cluster, who leads it and what is in it", Example: "  holdfast cluster status",
+		Args: args(cobra.NoArgs),
+	}
+	out := addOutputFlag(status)
+	status.RunE = func(cmd *cobra.Command, _ []string) error {
+		client, err := c.client()
+		if err != nil {
+			return err
+		}
+		s, err := client.Cluster(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return out.print(cmd.OutOrStdout(), s, func(t *table) {
+			t.row("name", s.Name)
+			t.row("id", s.ID)
+			t.row("leader", orDash(s.Leader))
+			t.row("coordinators", s.Coordinators)
+			t.row("nodes", s.Nodes)
+			t.row("volumes", s.Volumes)
+			t.row("domains", s.Domains)
+			t.row("revision", s.Revision)
+		})
+	}
+	cmd.AddCommand(status)
+	return cmd
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version of this binary", Example: "  holdfast version", Args: args(cobra.NoArgs),
+		Run: func(cmd *cobra.Command, _ []string) {
+			version, revision, goVersion := "(devel)", "", ""
+			if info, ok := debug.ReadBuildInfo(); ok {
+				version, goVersion = info.Main.Version, info.GoVersion
+				for _, s := range info.Settings {
+					if s.Key == "vcs.revision" {
+						revision = " " + s.Value
+					}
+				}
+			}
+			cmd.Printf("holdfast %s%s %s\n", version, revision, goVersion)
+		},
+	}
+}

@@ -1,0 +1,258 @@
+package system
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// binaryEnv names the binary under test for the tests' own use; TestMain builds it.
+const binaryEnv = "HOLDFAST_TEST_BINARY"
+
+func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+
+// buildAndRun builds the binary once for all tests.
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "hf-system-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary := filepath.Join(dir, "holdfast")
+	build := exec.Command("go", "build", "-o", binary, "../../cmd/holdfast")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build holdfast: %v\n%s", err, out)
+		return 1
+	}
+	os.Setenv(binaryEnv, binary)
+	return m.Run()
+}
+
+// rounds is how often a test that repeats itself does so: HOLDFAST_ROUNDS, else few.
+func rounds(t *testing.T, few int) int {
+	t.Helper()
+	text := os.Getenv("HOLDFAST_ROUNDS")
+	if text == "" {
+		return few
+	}
+	n, err := strconv.Atoi(text)
+	require.NoErrorf(t, err, "HOLDFAST_ROUNDS")
+	return n
+}
+
+// need skips the test when a foreign program is missing, and fails it in continuous integration,
+// where the test command has installed everything.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			if os.Getenv("CI") != "" {
+				t.Fatalf("%s is not installed", p)
+			}
+			t.Skipf("%s is not installed; ./scripts/packages installs it", p)
+		}
+	}
+}
+
+// result is what a command left behind.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// cluster is a local cluster of real processes.
+type cluster struct {
+	t   *testing.T
+	dir string
+	env []string
+}
+
+// up starts a cluster of n nodes with all roles and takes it down with the test.
+func up(t *testing.T, nodes int) *cluster {
+	t.Helper()
+	c := &cluster{t: t, dir: filepath.Join(t.TempDir(), "c")}
+	t.Cleanup(func() {
+		if t.Failed() {
+			c.dumpLogs()
+		}
+		r := c.run(time.Minute, "dev", "down", "--dir", c.dir)
+		if r.code != 0 {
+			t.Errorf("dev down: %s", r.stderr)
+		}
+	})
+	c.start(nodes)
+	return c
+}
+
+// start is dev up: it starts what is missing and takes over the environment that it prints.
+func (c *cluster) start(nodes int) {
+	c.t.Helper()
+	out := c.ok("dev", "up", "--dir", c.dir, "--nodes", strconv.Itoa(nodes))
+	api, found := strings.CutPrefix(strings.TrimSpace(out), "export HOLDFAST_API=")
+	require.Truef(c.t, found && !strings.Contains(api, "\n"), "stdout of dev up is only the export line: %q", out)
+	c.env = []string{"HOLDFAST_API=" + strings.Trim(api, `"'`)}
+}
+
+// run runs one holdfast command.
+func (c *cluster) run(limit time.Duration, args ...string) result {
+	c.t.Helper()
+	return run(c.t, limit, c.env, os.Getenv(binaryEnv), args...)
+}
+
+// ok runs a command that must succeed and returns what it printed.
+func (c *cluster) ok(args ...string) string {
+	c.t.Helper()
+	r := c.run(2*time.Minute, args...)
+	require.Zerof(c.t, r.code, "holdfast %s: exit %d\n%s", strings.Join(args, " "), r.code, r.stderr)
+	return r.stdout
+}
+
+// fails runs a command that must fail with exit code 1 and returns its message.
+func (c *cluster) fails(args ...string) string {
+	c.t.Helper()
+	r := c.run(time.Minute, args...)
+	require.Equalf(c.t, 1, r.code, "holdfast %s: %s%s", strings.Join(args, " "), r.stdout, r.stderr)
+	require.NotContains(c.t, r.stderr, "goroutine ", "a panic is no error message")
+	return r.stderr
+}
+
+// object runs a command with -o json and returns the object it printed.
+func (c *cluster) object(into any, args ...string) {
+	c.t.Helper()
+	out := c.ok(append(args, "-o", "json")...)
+	require.NoErrorf(c.t, json.Unmarshal([]byte(out), into), "%s: %s", strings.Join(args, " "), out)
+}
+
+// volumeView is the part of `volume show` that the tests read.
+type volumeView struct {
+	State      string
+	Epoch      uint64
+	CfgVer     uint64
+	Attachment *struct {
+		Host      string
+		Epoch     uint64
+		EnginePID int `json:"engine_pid"`
+	}
+	Legs []struct {
+		ID, Node, State string
+		Progress        float64
+	}
+}
+
+func (c *cluster) volume(name string) volumeView {
+	c.t.Helper()
+	var v volumeView
+	c.object(&v, "volume", "show", name)
+	return v
+}
+
+// inSync returns the nodes of the volume's legs that are in sync.
+func (v volumeView) inSync() []string {
+	var nodes []string
+	for _, l := range v.Legs {
+		if l.State == "in_sync" {
+			nodes = append(nodes, l.Node)
+		}
+	}
+	return nodes
+}
+
+// attach attaches a volume and returns the URL of its export.
+func (c *cluster) attach(name, host string, more ...string) string {
+	c.t.Helper()
+	var a struct{ Exports []struct{ Type, URL string } }
+	c.object(&a, append([]string{"volume", "attach", name, "--host", host}, more...)...)
+	require.NotEmpty(c.t, a.Exports)
+	require.Equal(c.t, "nbd", a.Exports[0].Type)
+	return a.Exports[0].URL
+}
+
+type nodeView struct {
+	Name   string
+	State  string
+	PID    int
+	Leader bool
+}
+
+func (c *cluster) nodes() []nodeView {
+	c.t.Helper()
+	var n []nodeView
+	c.object(&n, "node", "list")
+	return n
+}
+
+// eventually waits until a condition on the cluster holds.
+func (c *cluster) eventually(limit time.Duration, what string, cond func() bool) {
+	c.t.Helper()
+	require.Eventually(c.t, cond, limit, 200*time.Millisecond, what)
+}
+
+// waitInSync waits until n legs of a volume are in sync.
+func (c *cluster) waitInSync(name string, n int) {
+	c.t.Helper()
+	c.eventually(2*time.Minute, fmt.Sprintf("%d legs of %s in sync", n, name), func() bool {
+		return len(c.volume(name).inSync()) == n
+	})
+}
+
+// dumpLogs prints the tail of every log of a cluster whose test failed.
+func (c *cluster) dumpLogs() {
+	_ = filepath.WalkDir(c.dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".log") {
+			if text, err := os.ReadFile(path); err == nil {
+				c.t.Logf("== %s\n%s", path, text[max(0, len(text)-6000):])
+			}
+		}
+		return nil
+	})
+}
+
+// qemuIO runs qemu-io commands on an export; all of them must succeed.
+func qemuIO(t *testing.T, url string, commands ...string) {
+	t.Helper()
+	r := tryQemuIO(t, url, commands...)
+	require.Zerof(t, r.code, "qemu-io %q: %s%s", commands, r.stdout, r.stderr)
+	require.NotContains(t, r.stdout, "verification failed")
+}
+
+func tryQemuIO(t *testing.T, url string, commands ...string) result {
+	t.Helper()
+	args := []string{"-f", "raw"}
+	for _, c := range commands {
+		args = append(args, "-c", c)
+	}
+	return run(t, time.Minute, nil, "qemu-io", append(args, url)...)
+}
+
+// run runs a program, killed after limit.
+func run(t *testing.T, limit time.Duration, env []string, program string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.WaitDelay = 5 * time.Second
+	cmd.Env = append(os.Environ(), env...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%s %s: %v", program, strings.Join(args, " "), err)
+	}
+	if ctx.Err() != nil {
+		t.Fatalf("%s %s: not done after %s\n%s%s", program, strings.Join(args, " "), limit, &stdout, &stderr)
+	}
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
