@@ -26,6 +26,7 @@ type Command struct {
 	Activate       *Activate       `json:"activate,omitempty"`
 	RemoveLeg      *RemoveLeg      `json:"remove_leg,omitempty"`
 	AddLeg         *AddLeg         `json:"add_leg,omitempty"`
+	RequestDetach  *RequestDetach  `json:"request_detach,omitempty"`
 	Detach         *Detach         `json:"detach,omitempty"`
 	DefineDomain   *DefineDomain   `json:"define_domain,omitempty"`
 	DeleteDomain   *DeleteDomain   `json:"delete_domain,omitempty"`
@@ -156,6 +157,14 @@ type AddLeg struct {
 	Leg      volume.LegID   `json:"leg"`
 	Store    volume.StoreID `json:"store"`
 	Instance uint64         `json:"instance"`
+}
+
+// RequestDetach wants a volume detached: the ticket of its attachment says so from now on, and the
+// engine flushes, detaches and ends. It changes no epoch and takes nothing from anybody. Epoch, if
+// not zero, refuses the command unless it is the current one.
+type RequestDetach struct {
+	Volume volume.ID    `json:"volume"`
+	Epoch  volume.Epoch `json:"epoch,omitempty"`
 }
 
 // Detach ends an attachment.

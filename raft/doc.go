@@ -1,7 +1,27 @@
 // Package raft is the coordinator: the only authority on who holds a volume, which of its legs are
 // in sync, where legs live and where domains run.
 //
+//	Command ──▶ Coordinator.Apply ──▶ hashicorp/raft log ──▶ fsm ──▶ State.Apply ──▶ Result
+//	                                                          │
+//	            State(), Changed() ◀── an immutable State for every revision
+//
 // [State] and [State.Apply] are pure: a command in, a result out, no clock, no I/O, no randomness;
 // every check that safety rests on is made inside Apply, in log order (protocol §1.1 as
-// protocol-flush amends it). [Coordinator] is the thin adapter to hashicorp/raft.
+// protocol-flush amends it). [Liveness], [WaitClock] and [State.Place] are pure as well; they
+// advise the leader, and nothing that keeps data safe rests on them. [Coordinator] is the thin
+// adapter to hashicorp/raft.
+//
+// Invariants, each with a test:
+//
+//   - Epoch and CfgVer of a volume only grow (I1); an attachment has one epoch (I7).
+//   - The in-sync list of a provisioned volume never is shorter than its layout's quorum (I12).
+//   - Only the last LegProvisioned, Activate, RemoveLeg and AddLeg change the in-sync list.
+//   - A refused command changes nothing, except that contradicting evidence freezes a volume or
+//     quarantines a leg.
+//   - An accepted command, repeated at once, is accepted again and grants nothing new.
+//   - Two replicas that applied the same commands are equal, byte for byte.
+//
+// What the package does not do: it reaches no storage node (hosts carry the fence), it keeps no
+// heartbeats in the log, it does not compute assignments (node/coordinator does), and it never
+// decides that data may be given up: that is an operator's word.
 package raft

@@ -86,11 +86,16 @@ type Volume struct {
 	CfgVer        volume.CfgVer        `json:"cfgver"`
 	InSync        []volume.LegID       `json:"in_sync"`
 	Granted       []volume.LegID       `json:"granted"` // legs any live host may read; survives BeginAttach
-	Clean         bool                 `json:"clean"`
-	Attach        *Attach              `json:"attach,omitempty"` // nil when detached
-	Legs          []*Leg               `json:"legs"`
-	Deleting      bool                 `json:"deleting,omitempty"`
-	CreatedAt     time.Time            `json:"created_at"`
+	// Clean says that the attachment before the current one (the latest one when detached) ended by
+	// a clean detach, so that no region needs reconciling.
+	Clean  bool    `json:"clean"`
+	Attach *Attach `json:"attach,omitempty"` // nil when detached
+	// LastAttach is the attachment that ended last; a delayed duplicate of its BeginAttach is
+	// refused.
+	LastAttach volume.AttachID `json:"last_attach,omitzero"`
+	Legs       []*Leg          `json:"legs"`
+	Deleting   bool            `json:"deleting,omitempty"`
+	CreatedAt  time.Time       `json:"created_at"`
 }
 
 // Attach is the current grant of a volume.
@@ -99,8 +104,11 @@ type Attach struct {
 	Host        volume.NodeID   `json:"host"`
 	Maintenance bool            `json:"maintenance,omitempty"` // no export; a real attach pre-empts it
 	AcceptLoss  bool            `json:"accept_loss,omitempty"` // this attach only, by the operator's order
-	Lossy       []volume.LegID  `json:"lossy,omitempty"`       // legs whose login showed a lost cache
-	At          time.Time       `json:"at"`
+	Detaching   bool            `json:"detaching,omitempty"`   // RequestDetach: its ticket says Detach
+	// Lossy are the legs whose logins before Activate showed a lost cache. It only grows until
+	// Activate and is kept unchanged afterwards, so that a repeated Activate gets the same answer.
+	Lossy []volume.LegID `json:"lossy,omitempty"`
+	At    time.Time      `json:"at"`
 }
 
 // Leg is one leg of a volume.
@@ -134,7 +142,9 @@ type Domain struct {
 	Spec    DomainSpec    `json:"spec"`
 	Running bool          `json:"running"` // wanted
 	Host    volume.NodeID `json:"host"`    // zero when not running
-	Run     uint64        `json:"run"`     // grows with every start and move; a host runs no older one
+	// Run grows with every start, move and stop. A host runs no older one, and a decision taken
+	// on an older one is refused.
+	Run uint64 `json:"run"`
 }
 
 // DomainSpec is a domain's definition.

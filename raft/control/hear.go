@@ -1,0 +1,129 @@
+package control
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// NodeReport is one heartbeat of a node's daemon. The receiver of HearNode owns it afterwards.
+type NodeReport struct {
+	Node    volume.NodeID
+	Start   uint64
+	Seq     uint64
+	PID     int
+	Stores  []StoreFact
+	Legs    map[volume.LegID]*LegFact
+	Domains map[string]*DomainFact
+	Engines []EngineFact
+}
+
+// HearNode takes a daemon's heartbeat. It reports whether anything but the time changed that a
+// controller may act on. A heartbeat older than the last one changes nothing.
+func (f *Facts) HearNode(now time.Time, r NodeReport) bool {
+	old := f.Nodes[r.Node]
+	if old == nil {
+		old = &NodeFact{}
+	}
+	if old.Start == r.Start && r.Seq <= old.Seq || r.Start == old.earlier && old.earlier != 0 {
+		return false
+	}
+	n := &NodeFact{
+		Heard: now, Start: r.Start, Seq: r.Seq, PID: r.PID, Stores: r.Stores, Legs: r.Legs,
+		Domains: r.Domains, Engines: make(map[volume.AttachID]bool, len(r.Engines)), earlier: old.earlier,
+	}
+	if old.Start != r.Start {
+		n.earlier = old.Start
+	}
+	changed := old.Heard.IsZero() || old.Start != r.Start || len(old.Legs) != len(n.Legs) ||
+		len(old.Domains) != len(n.Domains)
+	for id, leg := range n.Legs {
+		before := old.Legs[id]
+		same := before != nil && before.Condition == leg.Condition && before.Error == leg.Error
+		leg.Since = sinceOf(same, before == nil, now, func() time.Time { return before.Since })
+		changed = changed || !same
+	}
+	for name, d := range n.Domains {
+		before := old.Domains[name]
+		same := before != nil && before.State == d.State && before.Run == d.Run
+		d.Since = sinceOf(same, before == nil, now, func() time.Time { return before.Since })
+		changed = changed || !same
+		if d.State.over() && !same {
+			f.countRestart(now, name, d.Run)
+		}
+	}
+	for _, e := range r.Engines {
+		n.Engines[e.AttachID] = true
+		e.Node = r.Node
+		changed = f.hearEngine(now, e) || changed
+	}
+	f.Nodes[r.Node] = n
+	return changed
+}
+
+// sinceOf keeps the time of a condition that goes on.
+func sinceOf(same, fresh bool, now time.Time, before func() time.Time) time.Time {
+	if same && !fresh {
+		return before()
+	}
+	return now
+}
+
+// HearEngine takes an engine's own heartbeat and reports whether anything changed that a controller
+// may act on.
+func (f *Facts) HearEngine(now time.Time, e EngineFact) bool {
+	e.Heard = now
+	return f.hearEngine(now, e)
+}
+
+// hearEngine keeps the newest word of an engine. What is over stays over, whatever arrives late.
+func (f *Facts) hearEngine(now time.Time, e EngineFact) bool {
+	before := f.Engines[e.AttachID]
+	if e.Heard.IsZero() && before != nil {
+		e.Heard = before.Heard
+	}
+	switch {
+	case before == nil:
+		e.Since = now
+	case before.State.over() && !e.State.over():
+		return false
+	case before.State == e.State:
+		e.Since = before.Since
+	default:
+		e.Since = now
+	}
+	changed := before == nil || before.State != e.State || !sameLegs(before.Legs, e.Legs)
+	f.Engines[e.AttachID] = &e
+	if e.State == EngineFailed || e.State == EngineFenced {
+		f.countRegrant(now, e.Volume, e.AttachID)
+	}
+	return changed
+}
+
+// sameLegs reports whether the legs are in the same states, whatever their progress.
+func sameLegs(a, b []EngineLeg) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].ID != b[i].ID || a[i].State != b[i].State {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *Facts) countRestart(now time.Time, domain string, run uint64) {
+	if f.restarts[domain] == nil {
+		f.restarts[domain] = &failures{}
+	}
+	f.restarts[domain].note(now, strconv.FormatUint(run, 10))
+}
+
+func (f *Facts) countRegrant(now time.Time, v volume.ID, a volume.AttachID) {
+	if f.regrants[v] == nil {
+		f.regrants[v] = &failures{}
+	}
+	f.regrants[v].note(now, a.String())
+}

@@ -1,0 +1,276 @@
+package raft
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// LivenessOptions tunes [Liveness]. The zero value of each field means its default.
+type LivenessOptions struct {
+	Interval time.Duration // between two heartbeats of one node; default 0.5 s
+	Timeout  time.Duration // silence after which a node is dead; default 2 s, at least 2 intervals
+	// Window is the span in which vanishing hosts count as one incident for the brake; default
+	// 5 times Timeout.
+	Window time.Duration
+	// Beats is how many heartbeats in a row bring a dead node back; default 3.
+	Beats int
+	// Voters is how many coordinators there are, itself included; default 1.
+	Voters int
+}
+
+// Condition is what the leader thinks of a node.
+type Condition string
+
+// The conditions of a node.
+const (
+	NodeUnknown Condition = "unknown" // never heard since this coordinator leads, within the grace period
+	NodeAlive   Condition = "alive"
+	NodeSuspect Condition = "suspect" // silent for more than half of the timeout
+	NodeDead    Condition = "dead"    // silent for the timeout; a failover may start
+)
+
+// Change is one change of a node's condition.
+type Change struct {
+	Node     volume.NodeID
+	From, To Condition
+	Silent   time.Duration // since it was heard last, or since this coordinator leads
+}
+
+// Verdict is what one Check found.
+type Verdict struct {
+	Changes []Change        // since the Check before, by node
+	Dead    []volume.NodeID // hosts whose guests may be started elsewhere now, sorted
+	// Braked is not empty when hosts are dead but too many vanished at once for an automatic
+	// failover: the sentence for the operator. Dead is empty then.
+	Braked string
+}
+
+// Liveness decides from heartbeats which hosts are dead. It starts failovers and nothing else: that
+// two guests never write is the fence's doing, so a wrong verdict costs a restart, not data.
+//
+// A host is alive while any coordinator hears it. It is dead after Timeout of silence, and alive
+// again only after Beats heartbeats in a row, none of them later than Timeout after the one before.
+//
+// Grace: for Timeout after it became leader, and after any pause of its own (a Check that comes
+// more than Timeout/2 later than it should), a coordinator finds nobody dead: it may have been deaf.
+//
+// Brake: when more than half of the hosts vanish within one Window, two at the least, the likelier
+// cause is the network in front of this coordinator. Then nothing is failed over automatically,
+// unless a majority of the coordinators, this one included, reported lately and hears none of them:
+// then they are really gone. The brake ends when hosts return, or by Release.
+//
+// A Liveness belongs to one goroutine (or is locked by its user). Time is an argument; it must come
+// from one monotonic clock.
+type Liveness struct {
+	opts     LivenessOptions
+	leadAt   time.Time // start of the current grace period
+	checked  time.Time
+	nodes    map[volume.NodeID]*pulse
+	reports  map[volume.NodeID]report // by coordinator
+	released bool
+}
+
+// pulse is what is known of one node's heartbeats.
+type pulse struct {
+	last      time.Time // of the latest heartbeat heard by any coordinator; zero = never
+	condition Condition
+	beats     int       // in a row, while dead
+	diedAt    time.Time // when it became dead
+}
+
+// report is what another coordinator hears.
+type report struct {
+	at    time.Time
+	heard []volume.NodeID
+}
+
+// NewLiveness returns a Liveness of a coordinator that became leader now.
+func NewLiveness(o LivenessOptions, now time.Time) *Liveness {
+	o.Interval = cmp.Or(o.Interval, 500*time.Millisecond)
+	o.Timeout = max(cmp.Or(o.Timeout, 2*time.Second), 2*o.Interval)
+	o.Window = cmp.Or(o.Window, 5*o.Timeout)
+	o.Beats = cmp.Or(o.Beats, 3)
+	o.Voters = cmp.Or(o.Voters, 1)
+	return &Liveness{
+		opts: o, leadAt: now, checked: now,
+		nodes:   make(map[volume.NodeID]*pulse),
+		reports: make(map[volume.NodeID]report),
+	}
+}
+
+// SetVoters says how many coordinators there are now, this one included.
+func (l *Liveness) SetVoters(n int) { l.opts.Voters = max(n, 1) }
+
+// Lead starts anew: this coordinator became leader now. What it heard as a follower is kept, but
+// nobody is dead before the grace period ends.
+func (l *Liveness) Lead(now time.Time) {
+	l.leadAt, l.checked, l.released = now, now, false
+	clear(l.reports)
+	for _, p := range l.nodes {
+		p.condition, p.beats, p.diedAt = NodeUnknown, 0, time.Time{}
+	}
+}
+
+// Heard takes a heartbeat of a node (of its daemon, or of one of its engines) at now.
+func (l *Liveness) Heard(node volume.NodeID, now time.Time) {
+	p := l.pulse(node)
+	if p.condition == NodeDead {
+		if now.Sub(p.last) > l.opts.Timeout {
+			p.beats = 0
+		}
+		p.beats++
+	}
+	p.last = now
+}
+
+// Report takes what another coordinator hears: the nodes whose latest heartbeat it got less than
+// Timeout ago. It is a sign of life for each of them, and the coordinator's vote against the brake.
+func (l *Liveness) Report(coordinator volume.NodeID, heard []volume.NodeID, now time.Time) {
+	l.reports[coordinator] = report{at: now, heard: slices.Clone(heard)}
+	for _, node := range heard {
+		l.Heard(node, now)
+	}
+}
+
+// Hears returns the nodes that this coordinator heard less than Timeout ago, sorted: what it
+// reports to the leader.
+func (l *Liveness) Hears(now time.Time) []volume.NodeID {
+	var heard []volume.NodeID
+	for node, p := range l.nodes {
+		if !p.last.IsZero() && now.Sub(p.last) < l.opts.Timeout {
+			heard = append(heard, node)
+		}
+	}
+	slices.SortFunc(heard, compareNodes)
+	return heard
+}
+
+// Release lets the brake go until this coordinator loses its leadership or no host is dead: an
+// operator has said that the hosts are really gone.
+func (l *Liveness) Release() { l.released = true }
+
+// Condition returns what is thought of a node now.
+func (l *Liveness) Condition(node volume.NodeID, now time.Time) Condition {
+	p := l.nodes[node]
+	if p == nil {
+		p = &pulse{condition: NodeUnknown}
+	}
+	return l.judge(p, now)
+}
+
+// Silent returns how long a node has been silent: since it was heard last, or, never heard, since
+// this coordinator leads.
+func (l *Liveness) Silent(node volume.NodeID, now time.Time) time.Duration {
+	if p := l.nodes[node]; p != nil && !p.last.IsZero() {
+		return now.Sub(p.last)
+	}
+	return now.Sub(l.leadAt)
+}
+
+// Forget drops a node that left the cluster.
+func (l *Liveness) Forget(node volume.NodeID) {
+	delete(l.nodes, node)
+	delete(l.reports, node)
+}
+
+// Check judges all hosts now. It is to be called about every Interval, by the leader only.
+func (l *Liveness) Check(hosts []volume.NodeID, now time.Time) Verdict {
+	if now.Sub(l.checked) > l.opts.Interval+l.opts.Timeout/2 {
+		l.leadAt = now // it was paused itself: what it did not hear proves nothing
+	}
+	l.checked = now
+	var v Verdict
+	var dead []volume.NodeID
+	for _, node := range slices.SortedFunc(slices.Values(hosts), compareNodes) {
+		p := l.pulse(node)
+		to := l.judge(p, now)
+		if to != p.condition {
+			v.Changes = append(v.Changes, Change{Node: node, From: p.condition, To: to, Silent: l.Silent(node, now)})
+			if to == NodeDead {
+				p.diedAt, p.beats = now, 0
+			}
+			p.condition = to
+		}
+		if to == NodeDead {
+			dead = append(dead, node)
+		}
+	}
+	if len(dead) == 0 {
+		l.released = false
+	}
+	if v.Braked = l.brake(dead, len(hosts), now); v.Braked == "" {
+		v.Dead = dead
+	}
+	return v
+}
+
+// judge is the rule of one node's condition.
+func (l *Liveness) judge(p *pulse, now time.Time) Condition {
+	silent := now.Sub(p.last)
+	graceOver := now.Sub(l.leadAt) >= l.opts.Timeout
+	switch {
+	case p.condition == NodeDead && p.beats < l.opts.Beats:
+		return NodeDead
+	case p.condition == NodeDead && silent >= l.opts.Timeout:
+		return NodeDead
+	case p.last.IsZero() && !graceOver:
+		return NodeUnknown
+	case p.last.IsZero():
+		return NodeDead
+	case silent >= l.opts.Timeout && graceOver:
+		return NodeDead
+	case silent >= l.opts.Timeout/2:
+		return NodeSuspect
+	}
+	return NodeAlive
+}
+
+// brake returns why the dead hosts are not failed over, "" if they may be.
+func (l *Liveness) brake(dead []volume.NodeID, hosts int, now time.Time) string {
+	at := l.incident(dead)
+	if at < 2 || 2*at <= hosts || l.released {
+		return ""
+	}
+	deaf := 1 // coordinators that hear none of the dead: this one, and those that say so
+	for _, r := range l.reports {
+		if now.Sub(r.at) < l.opts.Timeout && !slices.ContainsFunc(dead, func(n volume.NodeID) bool {
+			return slices.Contains(r.heard, n)
+		}) {
+			deaf++
+		}
+	}
+	if l.opts.Voters > 1 && 2*deaf > l.opts.Voters {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d hosts vanished within %s: nothing is failed over automatically; "+
+		"look at the network, or fail domains over by hand", at, hosts, l.opts.Window)
+}
+
+// incident returns the largest number of hosts that vanished within one window of each other. A
+// brake holds as long as they stay dead, however long ago that was.
+func (l *Liveness) incident(dead []volume.NodeID) int {
+	most := 0
+	for _, first := range dead {
+		start, n := l.nodes[first].diedAt, 0
+		for _, node := range dead {
+			if d := l.nodes[node].diedAt.Sub(start); d >= 0 && d <= l.opts.Window {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
+func (l *Liveness) pulse(node volume.NodeID) *pulse {
+	p := l.nodes[node]
+	if p == nil {
+		p = &pulse{condition: NodeUnknown}
+		l.nodes[node] = p
+	}
+	return p
+}

@@ -1,0 +1,68 @@
+package raft
+
+import (
+	"time"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// TRead is the default of T_read: how long a host may go on serving reads without a word from every
+// leg it writes to (protocol §1.6; protocol-flush F).
+const TRead = 2 * time.Second
+
+// WaitClock measures, on the leader's own monotonic clock, the wait of Activate when some leg that a
+// superseded host may still read is not fenced: 1.25·T_read from the commit of the first RecordFence
+// of a member of the in-sync list, as this leader saw it (protocol-flush D.7). The factor covers
+// clocks that differ by 10 % each way.
+//
+// A new leader makes a new WaitClock and so waits anew: it cannot know when the first one was.
+// A WaitClock belongs to one goroutine or is locked by its user.
+type WaitClock struct {
+	wait    time.Duration
+	started map[volume.ID]waitStart
+}
+
+type waitStart struct {
+	epoch volume.Epoch
+	at    time.Time
+}
+
+// NewWaitClock returns a clock for this T_read; zero means the default.
+func NewWaitClock(tRead time.Duration) *WaitClock {
+	if tRead == 0 {
+		tRead = TRead
+	}
+	return &WaitClock{wait: tRead + tRead/4, started: make(map[volume.ID]waitStart)}
+}
+
+// Observe looks at a committed state at now. It is to be called by the leader for each new revision
+// (and at once when it became leader): the clock of a volume starts with the first state in which
+// its current epoch has fenced a member of its in-sync list. Later calls only make the wait longer.
+func (w *WaitClock) Observe(s *State, now time.Time) {
+	for id, start := range w.started {
+		if v := s.Volumes[id]; v == nil || v.Epoch != start.epoch || v.Phase != volume.PhaseAttaching {
+			delete(w.started, id)
+		}
+	}
+	for id, v := range s.Volumes {
+		if _, ok := w.started[id]; ok || v.Phase != volume.PhaseAttaching {
+			continue
+		}
+		for _, leg := range v.InSync {
+			if v.fenced(leg) {
+				w.started[id] = waitStart{epoch: v.Epoch, at: now}
+				break
+			}
+		}
+	}
+}
+
+// Left returns how much of the wait is left for an epoch, zero when it is over: then Activate may
+// say Waited. An epoch whose clock has not started has all of it left.
+func (w *WaitClock) Left(id volume.ID, e volume.Epoch, now time.Time) time.Duration {
+	start, ok := w.started[id]
+	if !ok || start.epoch != e {
+		return w.wait
+	}
+	return max(0, w.wait-now.Sub(start.at))
+}
