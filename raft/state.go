@@ -105,6 +105,9 @@ type Attach struct {
 	Maintenance bool            `json:"maintenance,omitempty"` // no export; a real attach pre-empts it
 	AcceptLoss  bool            `json:"accept_loss,omitempty"` // this attach only, by the operator's order
 	Detaching   bool            `json:"detaching,omitempty"`   // RequestDetach: its ticket says Detach
+	// Domain is the domain whose PlaceDomain granted this, empty for an operator's attach: when the
+	// domain stops, its own attachments are detached and an operator's are not.
+	Domain string `json:"domain,omitempty"`
 	// Lossy are the legs whose logins before Activate showed a lost cache. It only grows until
 	// Activate and is kept unchanged afterwards, so that a repeated Activate gets the same answer.
 	Lossy []volume.LegID `json:"lossy,omitempty"`
