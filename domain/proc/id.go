@@ -111,3 +111,9 @@ func parseStat(text []byte) (stat, error) {
 	s.start = start
 	return s, nil
 }
+
+// Stopped reports whether the process is stopped by a signal (SIGSTOP).
+func (id ID) Stopped() bool {
+	s, err := readStat(id.PID)
+	return err == nil && s.start == id.Start && (s.state == 'T' || s.state == 't')
+}

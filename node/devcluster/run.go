@@ -1,0 +1,190 @@
+package devcluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/domain/proc"
+	"github.com/holdfast-storage/holdfast/node/durable"
+	"github.com/holdfast-storage/holdfast/node/host"
+)
+
+// stopGrace is how long a daemon may take to end after SIGTERM.
+const stopGrace = 10 * time.Second
+
+// Up starts every daemon that does not run and returns when the cluster is healthy: a coordinator
+// leads and every node is up (or waits to replace another). It may block as long as ctx allows.
+func (c *Cluster) Up(ctx context.Context) error {
+	for _, n := range c.state.Nodes {
+		if err := c.launch(n); err != nil {
+			return err
+		}
+	}
+	return c.awaitHealthy(ctx, c.state.Nodes)
+}
+
+// Start starts a node's daemon if it does not run, and returns when the cluster sees it.
+func (c *Cluster) Start(ctx context.Context, name string) error {
+	node, err := c.Node(name)
+	if err != nil {
+		return err
+	}
+	if err := c.launch(node); err != nil {
+		return err
+	}
+	return c.awaitHealthy(ctx, []Node{node})
+}
+
+// Stop ends a node's daemon gracefully. Its engines and guests go on, as in an upgrade.
+func (c *Cluster) Stop(ctx context.Context, name string) error {
+	node, err := c.Node(name)
+	if err != nil {
+		return err
+	}
+	daemon, err := c.daemon(node)
+	if errors.Is(err, proc.ErrGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	handle, err := proc.Open(daemon)
+	if errors.Is(err, proc.ErrGone) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("node %s: %w", name, err)
+	}
+	defer handle.Close()
+	if err := handle.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, proc.ErrGone) {
+		return fmt.Errorf("node %s: %w", name, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopGrace)
+	defer cancel()
+	if err := handle.Wait(ctx); err != nil {
+		return fmt.Errorf("node %s: its daemon (%s) has not ended after SIGTERM (see %s): %w",
+			name, daemon, c.LogFile(name), err)
+	}
+	return nil
+}
+
+// Kill ends all processes of a node at once, as if its machine lost power.
+func (c *Cluster) Kill(name string) error { return c.with(name, Node.powerOff) }
+
+// Pause stops all processes of a node with SIGSTOP: a machine that hangs.
+func (c *Cluster) Pause(name string) error { return c.with(name, Node.freeze) }
+
+// Resume lets a paused node go on where it was.
+func (c *Cluster) Resume(name string) error { return c.with(name, Node.thaw) }
+
+func (c *Cluster) with(name string, do func(Node) error) error {
+	node, err := c.Node(name)
+	if err != nil {
+		return err
+	}
+	return do(node)
+}
+
+// Down ends every process of the cluster and makes sure that none is left. With remove it also
+// removes the cluster's directory; else Up starts the same cluster again.
+func (c *Cluster) Down(remove bool) error {
+	// A node's guest may not see another node's death: all stand still before the first is killed.
+	if err := c.each(Node.freeze); err != nil {
+		return err
+	}
+	if err := c.each(Node.powerOff); err != nil {
+		return err
+	}
+	c.reaped.Wait()
+	if c.state.RunBase != "" {
+		if err := os.RemoveAll(c.state.RunBase); err != nil {
+			return fmt.Errorf("local cluster: %w", err)
+		}
+	}
+	if !remove {
+		return nil
+	}
+	return c.removeFiles()
+}
+
+// removeFiles removes the cluster's directory with all that is in it.
+func (c *Cluster) removeFiles() error {
+	if err := os.RemoveAll(c.options.Dir); err != nil {
+		return fmt.Errorf("local cluster: %w", err)
+	}
+	return nil
+}
+
+// launch starts a node's daemon unless it runs.
+func (c *Cluster) launch(n Node) error {
+	if daemon, err := c.daemon(n); err == nil {
+		if daemon.Stopped() {
+			return fmt.Errorf("node %s is paused: `holdfast dev resume %s` first", n.Name, n.Name)
+		}
+		return nil
+	} else if !errors.Is(err, proc.ErrGone) {
+		return err
+	}
+	if err := makeBase(c.state.RunBase); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(n.RunDir, 0o700); err != nil {
+		return fmt.Errorf("node %s: %w", n.Name, err)
+	}
+	log, err := os.OpenFile(c.LogFile(n.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("node %s: %w", n.Name, err)
+	}
+	defer log.Close()
+	cmd := exec.Command(c.options.Executable, "serve", "--config", c.configFile(n.Name))
+	cmd.Args[0] = "holdfast"
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), host.EnvRunDir+"="+n.RunDir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("node %s: start its daemon: %w", n.Name, err)
+	}
+	c.options.Logger.Info("daemon started", "node", n.Name, "pid", cmd.Process.Pid)
+	id, err := proc.Identify(cmd.Process.Pid)
+	if err == nil {
+		err = c.noteDaemon(n, id)
+	}
+	c.reaped.Go(func() { _ = cmd.Wait() }) // how it ended stands in its log
+	return err
+}
+
+func (c *Cluster) daemonFile(n Node) string { return c.path(n.Name, "daemon.json") }
+
+func (c *Cluster) noteDaemon(n Node, id proc.ID) error {
+	text, err := json.Marshal(id)
+	if err != nil {
+		return fmt.Errorf("node %s: %w", n.Name, err)
+	}
+	return durable.WriteFile(c.daemonFile(n), text, 0o600)
+}
+
+// daemon returns the node's running daemon; proc.ErrGone means that there is none.
+func (c *Cluster) daemon(n Node) (proc.ID, error) {
+	text, err := os.ReadFile(c.daemonFile(n))
+	if errors.Is(err, fs.ErrNotExist) {
+		return proc.ID{}, proc.ErrGone
+	}
+	if err != nil {
+		return proc.ID{}, fmt.Errorf("node %s: %w", n.Name, err)
+	}
+	var id proc.ID
+	if err := json.Unmarshal(text, &id); err != nil {
+		return proc.ID{}, fmt.Errorf("node %s: %s is damaged: %w", n.Name, c.daemonFile(n), err)
+	}
+	if !id.Alive() {
+		return proc.ID{}, fmt.Errorf("node %s: %w", n.Name, proc.ErrGone)
+	}
+	return id, nil
+}
