@@ -9,17 +9,22 @@ import (
 
 // Authority is what the engine asks of the coordinators. Every method is idempotent and may be
 // repeated after a lost reply. An error that wraps one of the sentinels below is an answer; any
-// other error means that the outcome is unknown.
+// other error means that the outcome is unknown. A call should give up, with such an error, within a
+// few seconds rather than wait for a coordinator: the engine asks again, and holds acks meanwhile.
 type Authority interface {
-	// RecordFence says that a leg was fenced by a login in this epoch, and what it reported.
+	// RecordFence says that a leg was fenced by a login in this epoch, and what it reported. It is
+	// also called for a leg that is about to join while the epoch is active, so that the
+	// coordinators know the instance which AddLeg will name.
 	RecordFence(ctx context.Context, e volume.Epoch, r volume.LegReport) error
 	// Activate asks to activate the epoch. It returns ErrWait (with a text that names what is
 	// awaited) until it can.
 	Activate(ctx context.Context, e volume.Epoch) (Activation, error)
-	// RemoveLeg commits that a leg is not in sync, and returns the new configuration.
+	// RemoveLeg commits that a leg is not in sync, and returns the new configuration. With
+	// ErrStaleRequest it returns the current one, for the engine to ask again by it.
 	RemoveLeg(ctx context.Context, e volume.Epoch, leg volume.LegID, seen volume.CfgVer,
 		reason string) (volume.Config, error)
-	// AddLeg commits that a leg is in sync, by compare-and-set on cfgver.
+	// AddLeg commits that a leg is in sync, by compare-and-set on cfgver, and returns the new
+	// configuration. With ErrRetry it returns the current one.
 	AddLeg(ctx context.Context, e volume.Epoch, cfgver volume.CfgVer, leg volume.LegID,
 		store volume.StoreID, instance uint64) (volume.Config, error)
 	// Detach ends the attachment.

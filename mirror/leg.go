@@ -1,4 +1,3 @@
-// Package mirror is the RAID engine.
 package mirror
 
 import (
@@ -12,11 +11,19 @@ import (
 // Leg is one leg as the engine reaches it: a device on some storage node, with the in-band commands
 // that carry the protocol. The node package adapts an iSCSI session to it.
 //
-// A leg has at most one session at a time. Requests travel on the current one; when it ends, every
-// request of it completes with block.ErrUnreachable (or ErrFenced), then LegSink.Down is called,
-// and only then a new session is tried. The engine decides what is sent again: a leg never is
-// asked twice by the adapter itself.
+// A leg has at most one session at a time. Requests and commands travel on the current one; with
+// none they end at once with block.ErrUnreachable. When a session ends, everything that was under
+// way on it completes with block.ErrUnreachable (or block.ErrFenced), then LegSink.Down is called,
+// and only when Down has returned is a new login tried. The engine decides what is sent again: the
+// adapter itself never asks a leg twice.
+//
+// Every command with a context is bound to one session by it: the engine ends the context inside
+// Down. The adapter must first take hold of its session and then test ctx.Err(), so that a command
+// that was decided for one session never travels on a later one. (A CONFIG that reached a leg
+// after a reboot would erase the evidence that it lost its cache.)
 type Leg interface {
+	// Submit sends one request; it must not wait for its I/O. Data belongs to the leg until
+	// Complete, which is called exactly once, whatever happens.
 	block.Queue
 
 	// ID names the leg.
@@ -27,6 +34,11 @@ type Leg interface {
 	// block. The sink's methods are called one at a time for a leg.
 	Start(sink LegSink)
 
+	// Reset ends the current session, if there is one, as if its connection were lost; reconnecting
+	// goes on. The engine asks for it when a leg no longer answers, and before a leg that left the
+	// in-sync list joins again. It does not block.
+	Reset(reason string)
+
 	// Config makes (cfgver, in-sync list) durable on the leg and opens it for I/O. The leg stamps
 	// its marked regions with cfgver.
 	Config(ctx context.Context, c volume.Config) error
@@ -36,25 +48,26 @@ type Leg interface {
 	// Stable clears the marks of generations up to gen.
 	Stable(ctx context.Context, gen uint64) error
 	// Marks returns the marked ranges, merged and ascending, and the ranges whose version is
-	// newer than since.
+	// newer than since. Version 0 asks for everything that was ever written.
 	Marks(ctx context.Context, since volume.CfgVer) (marked, newer []block.Range, err error)
 	// Checksums returns one CRC32C per 4 KiB block of r, in order. Blocks that were never written
 	// have the checksum of zeroes.
 	Checksums(ctx context.Context, r block.Range) ([]uint32, error)
-	// Detach makes {closed, clean} durable and ends the session for good: the epoch is spent.
+	// Detach makes {closed, clean} durable: the epoch is spent on this leg. The session may end.
 	Detach(ctx context.Context, clean bool) error
 
-	// Ping asks for a sign of life; done is called once, from any goroutine.
+	// Ping asks for a sign of life; done is called exactly once, from any goroutine.
 	Ping(done func(error))
 
-	// Stop ends the session and the reconnecting. Pending requests complete with an error.
+	// Stop ends the session and the reconnecting. Pending requests complete with an error. No
+	// method of the sink is called after Stop has returned.
 	Stop()
 }
 
 // LegSink hears of a leg's sessions.
 type LegSink interface {
 	// Up says that a login completed and what the leg reported with it. Requests may be submitted
-	// from now on (the leg itself refuses I/O before CONFIG).
+	// from inside the call on (the leg itself refuses I/O before CONFIG).
 	Up(leg volume.LegID, report volume.LegReport)
 	// Down says that the session ended, or that a login attempt failed. cause wraps one of
 	// block.ErrFenced, block.ErrFailed, block.ErrUnreachable.
