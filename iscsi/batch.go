@@ -60,10 +60,10 @@ func (b *Batch) add(h *BHS, ahs, data []byte, pin bool) {
 	} else {
 		b.buf = append(b.buf, data...)
 	}
-	pad := padding[:padLen(len(data))]
-	b.buf = append(b.buf, pad...)
+	pad := padLen(len(data))
+	b.buf = append(b.buf, padding[:pad]...)
 	if b.digests.Data {
-		b.digest(digestOf(digestOf(0, data), pad))
+		b.digest(digestOf(digestOf(0, data), b.buf[len(b.buf)-pad:]))
 	}
 	b.bytes += len(b.buf) - before
 }

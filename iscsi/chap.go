@@ -39,24 +39,24 @@ const (
 	CHAPSHA3256 CHAPAlgorithm = 8
 )
 
-// chapAlgorithms is the table of known algorithms, the strongest first.
-var chapAlgorithms = []struct {
-	algorithm CHAPAlgorithm
-	newHash   func() hash.Hash
-}{
-	{CHAPSHA3256, func() hash.Hash { return sha3.New256() }},
-	{CHAPSHA256, sha256.New},
-	{CHAPSHA1, sha1.New},
-	{CHAPMD5, md5.New},
-}
-
 // DefaultCHAPAlgorithms returns all known algorithms, the strongest first.
 func DefaultCHAPAlgorithms() []CHAPAlgorithm {
-	var all []CHAPAlgorithm
-	for _, row := range chapAlgorithms {
-		all = append(all, row.algorithm)
+	return []CHAPAlgorithm{CHAPSHA3256, CHAPSHA256, CHAPSHA1, CHAPMD5}
+}
+
+// newHash returns the algorithm's hash, nil for an unknown one.
+func (a CHAPAlgorithm) newHash() hash.Hash {
+	switch a {
+	case CHAPMD5:
+		return md5.New()
+	case CHAPSHA1:
+		return sha1.New()
+	case CHAPSHA256:
+		return sha256.New()
+	case CHAPSHA3256:
+		return sha3.New256()
 	}
-	return all
+	return nil
 }
 
 const (
@@ -69,16 +69,14 @@ const (
 // Response computes the response to a challenge (RFC 1994 §4.1): the hash of identifier, secret and
 // challenge. It returns nil for an unknown algorithm.
 func (a CHAPAlgorithm) Response(identifier byte, secret, challenge []byte) []byte {
-	for _, row := range chapAlgorithms {
-		if row.algorithm == a {
-			h := row.newHash()
-			h.Write([]byte{identifier})
-			h.Write(secret)
-			h.Write(challenge)
-			return h.Sum(nil)
-		}
+	h := a.newHash()
+	if h == nil {
+		return nil
 	}
-	return nil
+	h.Write([]byte{identifier})
+	h.Write(secret)
+	h.Write(challenge)
+	return h.Sum(nil)
 }
 
 // chapAlgorithmList formats algorithms as the value of CHAP_A.

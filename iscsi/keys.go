@@ -77,42 +77,45 @@ type keySpec struct {
 
 const max24 = 1<<24 - 1
 
-// keyTable holds every operational key (RFC 7143 §13). AuthMethod and the CHAP keys belong to the
+// keyTable returns every operational key (RFC 7143 §13). AuthMethod and the CHAP keys belong to the
 // security stage and are not in it.
-var keyTable = []keySpec{
-	{KeyHeaderDigest, list, byBoth, false, 0, 0, DigestNone},
-	{KeyDataDigest, list, byBoth, false, 0, 0, DigestNone},
-	{KeyMaxConnections, numberMin, byBoth, true, 1, 65535, "1"},
-	{KeyInitialR2T, booleanOr, byBoth, true, 0, 0, Yes},
-	{KeyImmediateData, booleanAnd, byBoth, true, 0, 0, Yes},
-	{KeyMaxRecvDataSegmentLength, declaredNumber, byBoth, false, 512, max24, "8192"},
-	{KeyMaxBurstLength, numberMin, byBoth, true, 512, max24, "262144"},
-	{KeyFirstBurstLength, numberMin, byBoth, true, 512, max24, "65536"},
-	{KeyDefaultTime2Wait, numberMax, byBoth, false, 0, 3600, "2"},
-	{KeyDefaultTime2Retain, numberMin, byBoth, false, 0, 3600, "20"},
-	{KeyMaxOutstandingR2T, numberMin, byBoth, true, 1, 65535, "1"},
-	{KeyDataPDUInOrder, booleanOr, byBoth, true, 0, 0, Yes},
-	{KeyDataSequenceInOrder, booleanOr, byBoth, true, 0, 0, Yes},
-	{KeyErrorRecoveryLevel, numberMin, byBoth, false, 0, 2, "0"},
-	{KeyProtocolLevel, numberMin, byBoth, false, 0, 31, "1"},
-	{KeyTaskReporting, list, byBoth, true, 0, 0, "RFC3720"},
-	// Markers are obsolete (RFC 7143 §13.25): No is a valid answer for those who still ask.
-	{"IFMarker", booleanAnd, byBoth, false, 0, 0, No},
-	{"OFMarker", booleanAnd, byBoth, false, 0, 0, No},
-	{KeySessionType, declarative, byInitiator, false, 0, 0, SessionNormal},
-	{KeyInitiatorName, declarative, byInitiator, false, 0, 0, ""},
-	{KeyInitiatorAlias, declarative, byInitiator, false, 0, 0, ""},
-	{KeyTargetName, declarative, byBoth, false, 0, 0, ""},
-	{KeyTargetAlias, declarative, byTarget, false, 0, 0, ""},
-	{KeyTargetAddress, declarative, byTarget, false, 0, 0, ""},
-	{KeyTargetPortalGroupTag, declaredNumber, byTarget, false, 0, math.MaxUint16, ""},
+func keyTable() []keySpec {
+	return []keySpec{
+		{KeyHeaderDigest, list, byBoth, false, 0, 0, DigestNone},
+		{KeyDataDigest, list, byBoth, false, 0, 0, DigestNone},
+		{KeyMaxConnections, numberMin, byBoth, true, 1, 65535, "1"},
+		{KeyInitialR2T, booleanOr, byBoth, true, 0, 0, Yes},
+		{KeyImmediateData, booleanAnd, byBoth, true, 0, 0, Yes},
+		{KeyMaxRecvDataSegmentLength, declaredNumber, byBoth, false, 512, max24, "8192"},
+		{KeyMaxBurstLength, numberMin, byBoth, true, 512, max24, "262144"},
+		{KeyFirstBurstLength, numberMin, byBoth, true, 512, max24, "65536"},
+		{KeyDefaultTime2Wait, numberMax, byBoth, false, 0, 3600, "2"},
+		{KeyDefaultTime2Retain, numberMin, byBoth, false, 0, 3600, "20"},
+		{KeyMaxOutstandingR2T, numberMin, byBoth, true, 1, 65535, "1"},
+		{KeyDataPDUInOrder, booleanOr, byBoth, true, 0, 0, Yes},
+		{KeyDataSequenceInOrder, booleanOr, byBoth, true, 0, 0, Yes},
+		{KeyErrorRecoveryLevel, numberMin, byBoth, false, 0, 2, "0"},
+		{KeyProtocolLevel, numberMin, byBoth, false, 0, 31, "1"},
+		{KeyTaskReporting, list, byBoth, true, 0, 0, "RFC3720"},
+		// Markers are obsolete (RFC 7143 §13.25): No is a valid answer for those who still ask.
+		{"IFMarker", booleanAnd, byBoth, false, 0, 0, No},
+		{"OFMarker", booleanAnd, byBoth, false, 0, 0, No},
+		{KeySessionType, declarative, byInitiator, false, 0, 0, SessionNormal},
+		{KeyInitiatorName, declarative, byInitiator, false, 0, 0, ""},
+		{KeyInitiatorAlias, declarative, byInitiator, false, 0, 0, ""},
+		{KeyTargetName, declarative, byBoth, false, 0, 0, ""},
+		{KeyTargetAlias, declarative, byTarget, false, 0, 0, ""},
+		{KeyTargetAddress, declarative, byTarget, false, 0, 0, ""},
+		{KeyTargetPortalGroupTag, declaredNumber, byTarget, false, 0, math.MaxUint16, ""},
+	}
 }
 
 // specOf returns the row of a key, nil for a key that is not in the table.
 func specOf(name string) *keySpec {
-	for i := range keyTable {
-		if keyTable[i].name == name {
-			return &keyTable[i]
+	table := keyTable()
+	for i := range table {
+		if table[i].name == name {
+			return &table[i]
 		}
 	}
 	return nil

@@ -34,32 +34,50 @@ func (s LoginStatus) Class() byte { return byte(s >> 8) }
 // Detail returns the Status-Detail.
 func (s LoginStatus) Detail() byte { return byte(s) }
 
-var loginStatusNames = map[LoginStatus]string{
-	LoginSuccess:              "success",
-	LoginTargetMovedTemporary: "target moved temporarily",
-	LoginTargetMovedPermanent: "target moved permanently",
-	LoginInitiatorError:       "initiator error",
-	LoginAuthFailure:          "authentication failure",
-	LoginForbidden:            "authorization failure",
-	LoginNotFound:             "target not found",
-	LoginTargetRemoved:        "target removed",
-	LoginUnsupportedVersion:   "unsupported version",
-	LoginTooManyConnections:   "too many connections",
-	LoginMissingParameter:     "missing parameter",
-	LoginCannotInclude:        "cannot include in session",
-	LoginSessionType:          "session type not supported",
-	LoginSessionDoesNotExist:  "session does not exist",
-	LoginInvalidDuringLogin:   "invalid during login",
-	LoginTargetError:          "target error",
-	LoginServiceUnavailable:   "service unavailable",
-	LoginOutOfResources:       "out of resources",
-}
-
 // String returns the status as "02/01 authentication failure".
 func (s LoginStatus) String() string {
-	name, ok := loginStatusNames[s]
-	if !ok {
-		name = "unknown status"
+	return fmt.Sprintf("%02x/%02x %s", s.Class(), s.Detail(), s.name())
+}
+
+// name returns the status in words, as RFC 7143 §11.13.5 does.
+func (s LoginStatus) name() string {
+	switch s {
+	case LoginSuccess:
+		return "success"
+	case LoginTargetMovedTemporary:
+		return "target moved temporarily"
+	case LoginTargetMovedPermanent:
+		return "target moved permanently"
+	case LoginInitiatorError:
+		return "initiator error"
+	case LoginAuthFailure:
+		return "authentication failure"
+	case LoginForbidden:
+		return "authorization failure"
+	case LoginNotFound:
+		return "target not found"
+	case LoginTargetRemoved:
+		return "target removed"
+	case LoginUnsupportedVersion:
+		return "unsupported version"
+	case LoginTooManyConnections:
+		return "too many connections"
+	case LoginMissingParameter:
+		return "missing parameter"
+	case LoginCannotInclude:
+		return "cannot include in session"
+	case LoginSessionType:
+		return "session type not supported"
+	case LoginSessionDoesNotExist:
+		return "session does not exist"
+	case LoginInvalidDuringLogin:
+		return "invalid during login"
+	case LoginTargetError:
+		return "target error"
+	case LoginServiceUnavailable:
+		return "service unavailable"
+	case LoginOutOfResources:
+		return "out of resources"
 	}
-	return fmt.Sprintf("%02x/%02x %s", s.Class(), s.Detail(), name)
+	return "unknown status"
 }

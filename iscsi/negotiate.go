@@ -46,8 +46,7 @@ func (n *Negotiator) SetDiscovery() { n.discovery = true }
 // target only what it declares. Later calls return nothing.
 func (n *Negotiator) Offer() []KeyValue {
 	var out []KeyValue
-	for i := range keyTable {
-		s := &keyTable[i]
+	for _, s := range keyTable() {
 		value, wanted := n.own[s.name]
 		if !wanted || n.discovery && s.normalOnly {
 			continue

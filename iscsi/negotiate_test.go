@@ -151,7 +151,7 @@ func TestNegotiator_bothEndsAgree(t *testing.T) {
 
 func TestKeyTable_namesAreUnique(t *testing.T) {
 	seen := map[string]bool{}
-	for _, s := range keyTable {
+	for _, s := range keyTable() {
 		require.False(t, seen[s.name], s.name)
 		seen[s.name] = true
 		if s.kind == numberMin || s.kind == numberMax {
