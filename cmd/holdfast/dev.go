@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-storage/holdfast/node/devcluster"
+)
+
+// devPatience is how long a verb of dev waits for the cluster to be as it should.
+const devPatience = 60 * time.Second
+
+func newDev() *cobra.Command {
+	d := &dev{}
+	cmd := group("dev", "A cluster of real processes on this machine, to try things out")
+	cmd.PersistentFlags().StringVar(&d.dir, "dir", "", "the cluster's directory (required)")
+	cmd.AddCommand(d.up(), d.down(), d.status(), d.add(),
+		d.verb("start NODE", "Start a node's daemon", "  holdfast dev start n2 --dir /tmp/hf",
+			func(ctx context.Context, c *devcluster.Cluster, name string) error { return c.Start(ctx, name) }),
+		d.verb("stop NODE", "End a node's daemon gracefully; its engines and guests go on",
+			"  holdfast dev stop n2 --dir /tmp/hf",
+			func(ctx context.Context, c *devcluster.Cluster, name string) error { return c.Stop(ctx, name) }),
+		d.verb("kill NODE", "Kill all processes of a node at once, as if its power failed",
+			"  holdfast dev kill n2 --dir /tmp/hf",
+			func(_ context.Context, c *devcluster.Cluster, name string) error { return c.Kill(name) }),
+		d.verb("pause NODE", "Stop all processes of a node where they are (SIGSTOP), as a machine that hangs",
+			"  holdfast dev pause h1 --dir /tmp/hf",
+			func(_ context.Context, c *devcluster.Cluster, name string) error { return c.Pause(name) }),
+		d.verb("resume NODE", "Let a paused node go on where it was (SIGCONT)", "  holdfast dev resume h1 --dir /tmp/hf",
+			func(_ context.Context, c *devcluster.Cluster, name string) error { return c.Resume(name) }),
+		d.verb("wipe NODE", "Empty the stores of a node that is down, as a disk that was exchanged",
+			"  holdfast dev wipe n2 --dir /tmp/hf",
+			func(_ context.Context, c *devcluster.Cluster, name string) error { return c.Wipe(name) }),
+	)
+	return cmd
+}
+
+// dev holds what all verbs of the group share.
+type dev struct{ dir string }
+
+func (d *dev) open() (*devcluster.Cluster, error) {
+	if d.dir == "" {
+		return nil, usagef("--dir is missing: which local cluster?")
+	}
+	return devcluster.Open(devcluster.Options{Dir: d.dir})
+}
+
+func (d *dev) up() *cobra.Command {
+	var nodes int
+	cmd := &cobra.Command{
+		Use:   "up --dir DIR [--nodes N]",
+		Short: "Make a cluster, or start what is missing of it, and wait until it is healthy",
+		Long: "Nodes n1 to nN play all roles; the first three are coordinators. Again on the same directory starts\n" +
+			"whatever does not run. Standard output is one line for the shell.",
+		Example: "  eval \"$(holdfast dev up --dir /tmp/hf)\"",
+		Args:    args(cobra.NoArgs),
+	}
+	cmd.Flags().IntVar(&nodes, "nodes", 3, "how many nodes a new cluster gets, or an existing one grows to")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if d.dir == "" {
+			return usagef("--dir is missing: where should the cluster live?")
+		}
+		if nodes < 1 {
+			return usagef("--nodes %d: a cluster has at least one node", nodes)
+		}
+		_, err := os.Stat(d.dir)
+		isNew := errors.Is(err, fs.ErrNotExist)
+		c, err := devcluster.Create(devcluster.Options{Dir: d.dir}, devcluster.DefaultNodes(nodes))
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		ctx, cancel := context.WithTimeout(cmd.Context(), devPatience)
+		defer cancel()
+		if err := c.Up(ctx); err != nil {
+			if isNew {
+				err = fmt.Errorf("%w\nwhat runs of it goes on; `holdfast dev down --dir %s` ends it", err, d.dir)
+			}
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "export HOLDFAST_API=%s\n", c.API())
+		return err
+	}
+	return cmd
+}
+
+func (d *dev) down() *cobra.Command {
+	var remove bool
+	cmd := &cobra.Command{
+		Use:   "down --dir DIR [--remove]",
+		Short: "End every process of the cluster",
+		Long: "The directory stays, and `dev up` starts the same cluster with its data again, unless --remove.\n" +
+			"A cluster that does not exist is down already.",
+		Example: "  holdfast dev down --dir /tmp/hf --remove",
+		Args:    args(cobra.NoArgs),
+	}
+	cmd.Flags().BoolVar(&remove, "remove", false, "also remove the directory with all data")
+	cmd.RunE = func(*cobra.Command, []string) error {
+		if _, err := os.Stat(d.dir); d.dir != "" && errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		c, err := d.open()
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return c.Down(remove)
+	}
+	return cmd
+}
+
+func (d *dev) status() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "status --dir DIR", Short: "Show the processes of every node", Example: "  holdfast dev status --dir /tmp/hf",
+		Args: args(cobra.NoArgs),
+	}
+	out := addOutputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := d.open()
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		nodes, err := c.Status()
+		if err != nil {
+			return err
+		}
+		return out.print(cmd.OutOrStdout(), nodes, func(t *table) {
+			t.row("NODE", "STATE", "PID", "PROCESSES", "LOG")
+			for _, n := range nodes {
+				t.row(n.Name, n.State, n.PID, len(n.Processes), n.Log)
+			}
+		})
+	}
+	return cmd
+}
+
+func (d *dev) add() *cobra.Command {
+	var roles string
+	var fresh bool
+	cmd := &cobra.Command{
+		Use:   "add NODE --dir DIR [--roles LIST | --fresh]",
+		Short: "Add a node to the cluster and start it",
+		Long: "With --fresh the node exists and is down: its machine is replaced by a new one of the same name with\n" +
+			"empty disks and a new identity, which waits for `holdfast node replace NODE NODE`.",
+		Example: "  holdfast dev add n4 --dir /tmp/hf\n  holdfast dev add n2 --fresh --dir /tmp/hf",
+		Args:    args(cobra.ExactArgs(1)),
+	}
+	cmd.Flags().StringVar(&roles, "roles", "", "comma-separated: storage,host (default); coordinator is given by replace")
+	cmd.Flags().BoolVar(&fresh, "fresh", false, "put a new machine in the place of this node, which is down")
+	cmd.RunE = func(cmd *cobra.Command, list []string) error {
+		parsed, err := devcluster.ParseRoles(roles)
+		if err != nil {
+			return usageError{err}
+		}
+		c, err := d.open()
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if fresh {
+			err = c.Reinstall(list[0])
+		} else {
+			err = c.Add(devcluster.NodeSpec{Name: list[0], Roles: parsed})
+		}
+		if err != nil {
+			return err
+		}
+		return startNode(cmd.Context(), c, list[0])
+	}
+	return cmd
+}
+
+// verb builds a command that does one thing to one node.
+func (d *dev) verb(use, short, example string,
+	do func(context.Context, *devcluster.Cluster, string) error) *cobra.Command {
+	return &cobra.Command{
+		Use: use + " --dir DIR", Short: short, Example: example, Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, list []string) error {
+			c, err := d.open()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			ctx, cancel := context.WithTimeout(cmd.Context(), devPatience)
+			defer cancel()
+			return do(ctx, c, list[0])
+		},
+	}
+}
+
+func startNode(ctx context.Context, c *devcluster.Cluster, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, devPatience)
+	defer cancel()
+	return c.Start(ctx, name)
+}
