@@ -1,0 +1,71 @@
+package leg
+
+import (
+	"io"
+
+	"github.com/holdfast-storage/holdfast/block"
+)
+
+// FS is all that a store needs of a file system, so that tests can put one underneath that loses
+// power at any point. Paths are relative to the store's directory, with slashes.
+//
+// Nothing is durable before it was synced: a file's bytes by File.Sync, a name by SyncDir of its
+// directory. Errors wrap those of package io/fs where there is one (fs.ErrNotExist, fs.ErrExist).
+type FS interface {
+	// Open opens an existing file for reading and writing.
+	Open(path string) (File, error)
+	// Create makes a new file; one that exists is fs.ErrExist.
+	Create(path string) (File, error)
+	// OpenData opens the existing data of a leg.
+	OpenData(path string) (Data, error)
+	// CreateData makes new, sparse data of this size that reads as zeroes, and syncs it.
+	CreateData(path string, sizeBytes int64) error
+	// Mkdir makes a directory; one that exists is fs.ErrExist.
+	Mkdir(path string) error
+	// Rename gives a file or directory a new name in one step.
+	Rename(from, to string) error
+	// RemoveAll removes a file or directory with all in it; a missing one is no error.
+	RemoveAll(path string) error
+	// ReadDir returns the names in a directory, sorted.
+	ReadDir(path string) ([]string, error)
+	// SyncDir makes the names in a directory durable.
+	SyncDir(path string) error
+	// Lock takes the exclusive lock on a file, made if it is missing. It is held until the closer
+	// is closed or the process ends. ErrInUse if another process has it.
+	Lock(path string) (io.Closer, error)
+	// SyncAll writes back the whole file system and returns an error of any earlier write-back
+	// that nobody has heard of yet.
+	SyncAll() error
+	// Mount identifies the device and the mount that the directory is on.
+	Mount() (Mount, error)
+	// Usage returns the file system's size and what is free for us, in bytes.
+	Usage() (total, free int64, err error)
+}
+
+// Mount identifies a mounted file system within one boot.
+type Mount struct {
+	Device uint64 // st_dev
+	ID     uint64 // of the mount
+}
+
+// File is a small file that is read and written whole.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	// Sync puts the bytes written so far on stable storage.
+	Sync() error
+}
+
+// Data is the data of one leg: a device over the page cache, and where it has no holes.
+type Data interface {
+	block.Device
+	// NextData returns the first run of bytes at or after off that may hold anything but zeroes,
+	// an empty range if there is none.
+	NextData(off int64) (block.Range, error)
+	// Probe reads len(p) bytes at off from the medium, not from the page cache where the
+	// kernel lets us, so that it proves that the disk answers.
+	Probe(p []byte, off int64) error
+	// AllocatedBytes is the space that the data takes up.
+	AllocatedBytes() (int64, error)
+}

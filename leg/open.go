@@ -1,0 +1,108 @@
+package leg
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// OpenLeg opens a leg of the store, or returns it if it is open. A *LostError means that its data is
+// gone; any other error that it cannot be used now, or by this program (volume.ErrLabelVersion).
+func (s *Store) OpenLeg(id volume.LegID) (*Leg, error) {
+	if l := s.opened(id); l != nil {
+		return l, nil
+	}
+	l, err := s.openLeg(id)
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	s.mu.Lock()
+	other, closed := s.legs[id], s.closed
+	if other == nil && !closed {
+		s.legs[id] = l
+	}
+	s.mu.Unlock()
+	if other != nil || closed {
+		// The caller opens one leg from one goroutine at a time; this is only a safety net.
+		return nil, errors.Join(fmt.Errorf("open leg %s: it was opened, or the store closed, meanwhile", id), l.release())
+	}
+	return l, nil
+}
+
+func (s *Store) openLeg(id volume.LegID) (*Leg, error) {
+	if _, err := s.fsys.ReadDir(legDir(id)); errors.Is(err, fs.ErrNotExist) {
+		return nil, &LostError{Leg: id, Reason: "its directory is missing"}
+	}
+	labels, label, err := openLabelFile(s.fsys, legFile(id, labelName))
+	if err != nil {
+		return nil, labelError(id, err)
+	}
+	if label.LegID != id || label.StoreID != s.ID() {
+		return nil, errors.Join(fmt.Errorf("leg %s: %w: its label says leg %s on store %s",
+			id, ErrMismatch, label.LegID, label.StoreID), labels.file.Close())
+	}
+	data, err := s.openData(id, label)
+	if err != nil {
+		return nil, errors.Join(err, labels.file.Close())
+	}
+	failure, err := s.failure(id)
+	if err == nil && failure == nil {
+		label, err = s.startLabel(labels, label)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("leg %s: %w", id, err), labels.file.Close(), data.Close())
+	}
+	l := newLeg(s, labels, data, label)
+	if failure != nil {
+		l.core.Fail(failure)
+		l.core.Effects() // it is recorded already
+	}
+	return l, nil
+}
+
+func (s *Store) openData(id volume.LegID, label volume.Label) (Data, error) {
+	data, err := s.fsys.OpenData(legFile(id, dataName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &LostError{Leg: id, Reason: "its data is missing"}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("leg %s: %w", id, err)
+	}
+	switch size := data.Limits().SizeBytes; {
+	case size < label.SizeBytes:
+		return nil, errors.Join(&LostError{Leg: id,
+			Reason: fmt.Sprintf("its data has %d bytes, its label says %d", size, label.SizeBytes)}, data.Close())
+	case size > label.SizeBytes:
+		return nil, errors.Join(fmt.Errorf("leg %s: %w: its data has %d bytes, its label says %d",
+			id, ErrMismatch, size, label.SizeBytes), data.Close())
+	}
+	return data, nil
+}
+
+// startLabel makes the label with which the leg goes on durable. It is written even if nothing in it
+// changed: the slot that was read may be in the page cache only, left by a process that was killed
+// before its sync, and every answer from now on says that it is durable.
+func (s *Store) startLabel(labels *labelFile, label volume.Label) (volume.Label, error) {
+	suspect := false
+	if label.Marked && label.OpenBoot == s.boot {
+		if err := s.suspicion(); err != nil {
+			suspect = true
+			s.log.Error("the page cache may be incomplete: legs with marks count as lossy", "error", err)
+		}
+	}
+	return labels.write(StartLabel(label, suspect))
+}
+
+// failure returns what an earlier run recorded when the leg failed for good, nil if it did not.
+func (s *Store) failure(id volume.LegID) (recorded, err error) {
+	text, err := readFile(s.fsys, legFile(id, failedName), 4096)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return fmt.Errorf("earlier: %s", text), nil
+}

@@ -1,0 +1,154 @@
+package leg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// Session is what one admitted login may use: the leg as a block.Device, and the in-band commands.
+// Each request passes the gate right before it reaches the data.
+//
+// Requests of a session that a newer epoch fenced end with block.ErrFenced; those of a session that
+// ended otherwise with block.ErrClosed; I/O before CONFIG with ErrNotAdmitted.
+type Session struct {
+	leg   *Leg
+	id    SessionID
+	login Login
+	once  sync.Once
+}
+
+var _ block.Device = (*Session)(nil)
+
+// Login returns the login that was admitted.
+func (s *Session) Login() Login { return s.login }
+
+// Limits returns the leg's limits.
+func (s *Session) Limits() block.Limits { return s.leg.limits }
+
+// Close ends the session: later requests end with block.ErrClosed, those in flight go on. It must be
+// called in the end, also after a kill, once the owner makes no request any more.
+func (s *Session) Close() error {
+	s.once.Do(func() {
+		l := s.leg
+		l.mu.Lock()
+		delete(l.kills, s.id)
+		l.core.SessionClosed(s.id)
+		l.unlockAndDo()
+	})
+	return nil
+}
+
+// Read fills p from off.
+func (s *Session) Read(ctx context.Context, p []byte, off int64) error {
+	if err := s.begin(ctx, block.OpRead, block.Range{Off: off, Len: int64(len(p))}, 0); err != nil {
+		return err
+	}
+	err := s.leg.data.Read(ctx, p, off)
+	return s.finish(block.OpRead, err)
+}
+
+// Write stores p at off. The mark that covers it is durable before.
+func (s *Session) Write(ctx context.Context, p []byte, off int64, f block.Flags) error {
+	if err := s.begin(ctx, block.OpWrite, block.Range{Off: off, Len: int64(len(p))}, f); err != nil {
+		return err
+	}
+	err := s.leg.data.Write(ctx, p, off, f&^block.FUA)
+	return s.finish(block.OpWrite, s.settle(f, err))
+}
+
+// Zero makes r read as zeroes.
+func (s *Session) Zero(ctx context.Context, r block.Range, f block.Flags) error {
+	if err := s.begin(ctx, block.OpZero, r, f); err != nil {
+		return err
+	}
+	err := s.leg.data.Zero(ctx, r, f&^block.FUA)
+	return s.finish(block.OpZero, s.settle(f, err))
+}
+
+// Flush returns when every write that completed before it is on stable storage.
+func (s *Session) Flush(ctx context.Context) error {
+	if err := s.begin(ctx, block.OpFlush, block.Range{}, 0); err != nil {
+		return err
+	}
+	return s.finish(block.OpFlush, s.leg.syncs.do())
+}
+
+// settle makes a change durable where its flags or the leg's durability class ask for it.
+func (s *Session) settle(f block.Flags, err error) error {
+	if err == nil && (f&block.FUA != 0 || !s.leg.limits.Volatile) {
+		err = s.leg.syncs.do()
+	}
+	return err
+}
+
+// begin checks a request and takes it through the gate; after a nil error finish must follow.
+func (s *Session) begin(ctx context.Context, op block.Op, r block.Range, f block.Flags) error {
+	err := s.leg.limits.Check(op, r, f)
+	if err == nil && r.Len > s.leg.limits.MaxBytes && op != block.OpZero {
+		err = block.ErrOutOfRange
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("leg %s: %s %s: %w", s.leg.id, op, r, err)
+	}
+	return s.enter(ctx, op.Changes())
+}
+
+// enter passes the gate, making the mark durable first where a change needs it.
+func (s *Session) enter(ctx context.Context, changes bool) error {
+	l := s.leg
+	for {
+		l.mu.Lock()
+		verdict, err := l.core.Enter(s.id, changes)
+		l.mu.Unlock()
+		switch verdict {
+		case Admit:
+			return nil
+		case NeedMark:
+			reply, waitErr := l.wait(ctx, func(op OpID) { l.core.Mark(op, s.id) })
+			if err = errors.Join(waitErr, reply.Err); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// finish leaves the gate. A failure of the medium that loses writes fails the leg for good first, so
+// that nothing is acknowledged after it.
+func (s *Session) finish(op block.Op, err error) error {
+	l := s.leg
+	if err != nil && !errors.Is(err, block.ErrMedium) && errors.Is(err, block.ErrFailed) {
+		l.fail(err)
+	}
+	s.leave(op.Changes())
+	if err != nil {
+		return fmt.Errorf("leg %s: %w", l.id, err)
+	}
+	return nil
+}
+
+func (s *Session) leave(changes bool) {
+	l := s.leg
+	l.mu.Lock()
+	l.core.Leave(s.id, changes)
+	if l.stopped && l.core.Inflight() == 0 {
+		close(l.drained)
+	}
+	l.unlockAndDo()
+}
+
+// Report returns what READ LABEL answers.
+func (s *Session) Report() (volume.LegReport, error) {
+	s.leg.mu.Lock()
+	defer s.leg.mu.Unlock()
+	return s.leg.core.ReportTo(s.id)
+}
