@@ -54,8 +54,8 @@ func (s *State) Place(r PlaceRequest) ([]Spot, error) {
 }
 
 // PlaceReplacement chooses a place for the leg that replaces old: the node that takes the place of
-// old's node if there is one, else any that holds no leg of the volume, else another store of old's
-// own node. r.Legs is ignored.
+// old's node if there is one, else any that holds no leg of the volume, else old's own node: another
+// store of it, or the same one if old's data is gone. r.Legs is ignored.
 func (s *State) PlaceReplacement(id volume.ID, old volume.LegID, r PlaceRequest) (Spot, error) {
 	v := s.Volumes[id]
 	if v == nil {
@@ -67,7 +67,7 @@ func (s *State) PlaceReplacement(id volume.ID, old volume.LegID, r PlaceRequest)
 	}
 	taken := make(map[volume.NodeID]string)
 	for _, l := range v.Legs {
-		if l.ID != old && !(l.Replaces == old) {
+		if l.ID != old && l.Replaces != old {
 			taken[l.Node] = fmt.Sprintf("holds another leg of volume %s", v.Name)
 		}
 	}
@@ -82,7 +82,7 @@ func (s *State) PlaceReplacement(id volume.ID, old volume.LegID, r PlaceRequest)
 			return 0
 		case c.spot.Node != leg.Node:
 			return 1
-		case c.spot.Store != leg.Store:
+		case c.spot.Store != leg.Store || !leg.usable():
 			return 2
 		}
 		return 3

@@ -11,17 +11,15 @@ import (
 // within a heartbeat. Every coordinator keeps it, so a new leader judges at once. It is not safe
 // for concurrent use.
 type Facts struct {
-	// Since is when this coordinator began to listen without a gap. Silence is counted from here at
-	// the earliest: who did not listen cannot say that others were silent.
-	Since   time.Time
 	Nodes   map[volume.NodeID]*NodeFact
 	Engines map[volume.AttachID]*EngineFact
 
-	restarts map[string]*failures        // of domains, by name
-	regrants map[volume.ID]*failures     // of engines, by volume
-	grants   map[volume.AttachID]grant   // current attachments, when they were first seen
-	detached map[volume.ID]time.Time     // detached volumes, since when they were seen so
-	silentAt map[volume.NodeID]time.Time // nodes whose silence is on record as an event
+	restarts map[string]*failures          // of domains, by name
+	regrants map[volume.ID]*failures       // of engines, by volume
+	grants   map[volume.AttachID]time.Time // current attachments, when they were first seen
+	detached map[volume.ID]time.Time       // detached volumes, since when they were seen so
+	stopped  map[string]time.Time          // stopped domains, likewise
+	lost     map[volume.LegID]time.Time    // legs that are lost, likewise
 }
 
 // NodeFact is the last heartbeat of a node's daemon.
@@ -156,12 +154,6 @@ type EngineLeg struct {
 	CopyBytes int64 // zero when nothing is copied
 }
 
-// grant is when an attachment, and the first fence that starts its T_read wait, were seen committed.
-type grant struct {
-	seen   time.Time
-	fenced time.Time // zero until a member of the in-sync list is fenced in this epoch
-}
-
 // failures counts failures in a row, for back-off.
 type failures struct {
 	count int
@@ -196,54 +188,47 @@ func (f *failures) due(now time.Time) bool {
 	return f == nil || now.Sub(f.last) >= backoff(f.count)
 }
 
-// NewFacts returns empty facts of a coordinator that begins to listen now.
-func NewFacts(now time.Time) *Facts {
+// NewFacts returns empty facts.
+func NewFacts() *Facts {
 	return &Facts{
-		Since: now, Nodes: map[volume.NodeID]*NodeFact{}, Engines: map[volume.AttachID]*EngineFact{},
+		Nodes: map[volume.NodeID]*NodeFact{}, Engines: map[volume.AttachID]*EngineFact{},
 		restarts: map[string]*failures{}, regrants: map[volume.ID]*failures{},
-		grants: map[volume.AttachID]grant{}, detached: map[volume.ID]time.Time{},
-		silentAt: map[volume.NodeID]time.Time{},
+		grants: map[volume.AttachID]time.Time{}, detached: map[volume.ID]time.Time{},
+		stopped: map[string]time.Time{}, lost: map[volume.LegID]time.Time{},
 	}
-}
-
-// Gap says that this coordinator did not listen until now: it was stopped, or starved. All silence
-// before now is forgotten.
-func (f *Facts) Gap(now time.Time) { f.Since = now }
-
-// Waited reports whether 1.25 times tRead has passed since the first fence of a member of the
-// in-sync list was seen committed for this attachment. A coordinator that leads anew counts from
-// when it saw it itself (protocol §1.6).
-func (f *Facts) Waited(a volume.AttachID, now time.Time, tRead time.Duration) bool {
-	g, ok := f.grants[a]
-	return ok && !g.fenced.IsZero() && now.Sub(g.fenced) >= tRead+tRead/4
 }
 
 // Observe notes what the committed state says that has to be timed, and forgets what it no longer
 // names. It is called after every change of the state.
 func (f *Facts) Observe(s *raft.State, now time.Time) {
-	grants := make(map[volume.AttachID]grant, len(s.Volumes))
-	detached := make(map[volume.ID]time.Time)
+	grants := make(map[volume.AttachID]time.Time, len(s.Volumes))
+	detached, lost := make(map[volume.ID]time.Time), make(map[volume.LegID]time.Time)
 	for _, v := range s.Volumes {
-		if v.Attach == nil {
-			since, ok := f.detached[v.ID]
-			if !ok {
-				since = now
+		if v.Attach != nil {
+			grants[v.Attach.ID] = firstSeen(f.grants, v.Attach.ID, now)
+		} else {
+			detached[v.ID] = firstSeen(f.detached, v.ID, now)
+		}
+		for _, l := range v.Legs {
+			if l.State == volume.LegLost {
+				lost[l.ID] = firstSeen(f.lost, l.ID, now)
 			}
-			detached[v.ID] = since
-			continue
 		}
-		g, ok := f.grants[v.Attach.ID]
-		if !ok {
-			g.seen = now
-		}
-		if g.fenced.IsZero() && fencedMember(v) {
-			g.fenced = now
-		}
-		grants[v.Attach.ID] = g
 	}
-	f.grants, f.detached = grants, detached
+	stopped := make(map[string]time.Time)
+	for name, d := range s.Domains {
+		if !d.Running {
+			stopped[name] = firstSeen(f.stopped, name, now)
+		}
+	}
+	f.grants, f.detached, f.stopped, f.lost = grants, detached, stopped, lost
+	f.forget(s, now)
+}
+
+// forget drops what the state no longer names.
+func (f *Facts) forget(s *raft.State, now time.Time) {
 	for id, e := range f.Engines {
-		if _, current := grants[id]; !current && now.Sub(e.Since) > failuresForget {
+		if _, current := f.grants[id]; !current && now.Sub(e.Since) > failuresForget {
 			delete(f.Engines, id)
 		}
 	}
@@ -260,17 +245,13 @@ func (f *Facts) Observe(s *raft.State, now time.Time) {
 	for id := range f.Nodes {
 		if s.Nodes[id] == nil {
 			delete(f.Nodes, id)
-			delete(f.silentAt, id)
 		}
 	}
 }
 
-// fencedMember reports whether a member of the in-sync list is fenced in the current epoch.
-func fencedMember(v *raft.Volume) bool {
-	for _, l := range v.Legs {
-		if l.State == volume.LegInSync && l.FencedEpoch == v.Epoch {
-			return true
-		}
+func firstSeen[K comparable](seen map[K]time.Time, key K, now time.Time) time.Time {
+	if t, ok := seen[key]; ok {
+		return t
 	}
-	return false
+	return now
 }

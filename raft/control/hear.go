@@ -41,13 +41,17 @@ func (f *Facts) HearNode(now time.Time, r NodeReport) bool {
 	for id, leg := range n.Legs {
 		before := old.Legs[id]
 		same := before != nil && before.Condition == leg.Condition && before.Error == leg.Error
-		leg.Since = sinceOf(same, before == nil, now, func() time.Time { return before.Since })
+		if leg.Since = now; same {
+			leg.Since = before.Since
+		}
 		changed = changed || !same
 	}
 	for name, d := range n.Domains {
 		before := old.Domains[name]
 		same := before != nil && before.State == d.State && before.Run == d.Run
-		d.Since = sinceOf(same, before == nil, now, func() time.Time { return before.Since })
+		if d.Since = now; same {
+			d.Since = before.Since
+		}
 		changed = changed || !same
 		if d.State.over() && !same {
 			f.countRestart(now, name, d.Run)
@@ -60,14 +64,6 @@ func (f *Facts) HearNode(now time.Time, r NodeReport) bool {
 	}
 	f.Nodes[r.Node] = n
 	return changed
-}
-
-// sinceOf keeps the time of a condition that goes on.
-func sinceOf(same, fresh bool, now time.Time, before func() time.Time) time.Time {
-	if same && !fresh {
-		return before()
-	}
-	return now
 }
 
 // HearEngine takes an engine's own heartbeat and reports whether anything changed that a controller

@@ -1,0 +1,143 @@
+package raft
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// editDomain returns a copy of a domain which takes its place in the state. The specification's
+// slices are shared: whoever changes them clones them first.
+func (t *txn) editDomain(d *Domain) *Domain {
+	c := *d
+	t.state.Domains[d.Name], t.changed = &c, true
+	return &c
+}
+
+func (t *txn) domain(name string) (*Domain, *Refusal) {
+	if d := t.state.Domains[name]; d != nil {
+		return d, nil
+	}
+	return nil, refuse(CodeNotFound, "no domain has the name %q", name)
+}
+
+// defineDomain adds a domain or changes one that is stopped.
+func (t *txn) defineDomain(c *DefineDomain) *Refusal {
+	if err := c.Spec.Check(); err != nil {
+		return invalid("%v", err)
+	}
+	d := t.state.Domains[c.Spec.Name]
+	switch {
+	case d == nil && c.ID.IsZero():
+		return invalid("domain %s: it needs an id", c.Spec.Name)
+	case d == nil:
+		t.state.Domains[c.Spec.Name] = &Domain{Name: c.Spec.Name, ID: c.ID, Spec: c.Spec.clone()}
+		t.event(SeverityInfo, "domain/"+c.Spec.Name, "domain_defined", "domain %s is defined", c.Spec.Name)
+		return nil
+	case reflect.DeepEqual(d.Spec, c.Spec.clone()):
+		return nil
+	case d.Running:
+		return refuse(CodeBusy, "domain %s runs on %s: stop it before its definition changes",
+			d.Name, t.state.NodeName(d.Host))
+	}
+	d = t.editDomain(d)
+	d.Spec = c.Spec.clone()
+	t.event(SeverityInfo, "domain/"+d.Name, "domain_defined", "the definition of domain %s has changed", d.Name)
+	return nil
+}
+
+// deleteDomain forgets a stopped domain.
+func (t *txn) deleteDomain(c *DeleteDomain) *Refusal {
+	d, r := t.domain(c.Name)
+	if r != nil {
+		return r
+	}
+	if d.Running {
+		return refuse(CodeBusy, "domain %s runs on %s: stop it first", d.Name, t.state.NodeName(d.Host))
+	}
+	delete(t.state.Domains, d.Name)
+	t.event(SeverityInfo, "domain/"+d.Name, "domain_deleted", "domain %s is deleted; its volumes stay", d.Name)
+	return nil
+}
+
+// placeDomain starts or moves a domain and grants its host all its volumes, or does nothing at all.
+func (t *txn) placeDomain(c *PlaceDomain) *Refusal {
+	d, r := t.domain(c.Name)
+	if r != nil {
+		return r
+	}
+	if d.Running && d.Host == c.Host && d.Run == c.Run+1 {
+		return nil // the same decision, taken twice
+	}
+	host := t.state.Nodes[c.Host]
+	switch {
+	case d.Run != c.Run:
+		return refuse(CodeRetry, "domain %s is at run %d, not %d: look again", d.Name, d.Run, c.Run)
+	case host == nil:
+		return refuse(CodeNotFound, "domain %s: no node has the id %s", d.Name, c.Host)
+	case !host.Has(RoleHost) || host.Pending || host.Retiring:
+		return invalid("domain %s: node %s takes no guests (it needs the role host and must not be drained or replaced)",
+			d.Name, host.Name)
+	case len(d.Spec.Hosts) > 0 && !slices.Contains(d.Spec.Hosts, host.Name):
+		return invalid("domain %s may run on %s, not on %s: change its definition",
+			d.Name, strings.Join(d.Spec.Hosts, ", "), host.Name)
+	case len(c.Attach) != len(d.Spec.Volumes):
+		return invalid("domain %s has %d volumes, %d attachments came with it", d.Name, len(d.Spec.Volumes), len(c.Attach))
+	}
+	for i, use := range d.Spec.Volumes {
+		if r := t.placeVolume(d, use.Name, c, c.Attach[i]); r != nil {
+			return r
+		}
+	}
+	kind, severity, from := "domain_started", SeverityInfo, ""
+	if d.Running {
+		kind, severity, from = "domain_moved", SeverityWarning, ", moved from "+t.state.NodeName(d.Host)
+	}
+	d = t.editDomain(d)
+	d.Running, d.Host = true, c.Host
+	d.Run++
+	t.event(severity, "domain/"+d.Name, kind, "domain %s is to run on %s%s (%s)",
+		d.Name, host.Name, from, cmp.Or(c.Reason, "asked for"))
+	return nil
+}
+
+// placeVolume grants one volume of a domain to its host, unless the host holds it.
+func (t *txn) placeVolume(d *Domain, name string, c *PlaceDomain, id volume.AttachID) *Refusal {
+	v := t.state.VolumeByName(name)
+	if v == nil {
+		return refuse(CodeNotFound, "domain %s: there is no volume %s: create it first", d.Name, name)
+	}
+	if user := t.state.DomainOf(name); user != nil && user.Name != d.Name {
+		return refuse(CodeBusy, "domain %s: volume %s is used by domain %s, which runs on %s",
+			d.Name, name, user.Name, t.state.NodeName(user.Host))
+	}
+	if a := v.Attach; a != nil && a.Host == c.Host && !a.Maintenance && !a.Detaching && v.Phase != volume.PhaseFrozen {
+		return nil
+	}
+	begin := &BeginAttach{Volume: v.ID, Host: c.Host, AttachID: id, Takeover: c.Takeover}
+	if r := t.mayAttach(v, begin); r != nil {
+		return &Refusal{Code: r.Code, Message: "domain " + d.Name + ": " + r.Message, Legs: r.Legs}
+	}
+	return t.grant(v, begin)
+}
+
+// stopDomain wants a domain not to run. Run grows, so that a move which was decided before is
+// refused.
+func (t *txn) stopDomain(c *StopDomain) *Refusal {
+	d, r := t.domain(c.Name)
+	if r != nil {
+		return r
+	}
+	if !d.Running {
+		return nil
+	}
+	host := t.state.NodeName(d.Host)
+	d = t.editDomain(d)
+	d.Running, d.Host = false, volume.NodeID{}
+	d.Run++
+	t.event(SeverityInfo, "domain/"+d.Name, "domain_stopped", "domain %s is to stop on %s", d.Name, host)
+	return nil
+}

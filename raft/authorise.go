@@ -1,0 +1,62 @@
+package raft
+
+import "github.com/holdfast-storage/holdfast/volume"
+
+// Authorise returns why a command that came from a node over the network (from its daemon or from an
+// engine on it) is none of its business, nil if it may be proposed. What the state makes of it is
+// Apply's to say. It is a hint of the leader's present state; a superseded engine passes, so that
+// Apply tells it that it is fenced.
+func (s *State) Authorise(node volume.NodeID, c Command) *Refusal {
+	if !c.EngineCommand() && !c.NodeCommand() {
+		return invalid("command %q is for operators only", c.Name())
+	}
+	switch {
+	case c.RegisterNode != nil:
+		if c.RegisterNode.Node.ID != node {
+			return invalid("a node registers itself only")
+		}
+	case c.LegProvisioned != nil:
+		return s.ownsLeg(node, c.LegProvisioned.Leg)
+	case c.LegLost != nil:
+		return s.ownsLeg(node, c.LegLost.Leg)
+	case c.LegDeleted != nil:
+		return s.ownsLeg(node, c.LegDeleted.Leg)
+	case c.RequestDetach != nil:
+		return s.holds(node, c.RequestDetach.Volume, c.RequestDetach.Epoch)
+	case c.RecordFence != nil:
+		return s.holds(node, c.RecordFence.Volume, c.RecordFence.Epoch)
+	case c.Activate != nil:
+		return s.holds(node, c.Activate.Volume, c.Activate.Epoch)
+	case c.RemoveLeg != nil:
+		return s.holds(node, c.RemoveLeg.Volume, c.RemoveLeg.Epoch)
+	case c.AddLeg != nil:
+		return s.holds(node, c.AddLeg.Volume, c.AddLeg.Epoch)
+	case c.Detach != nil:
+		return s.holds(node, c.Detach.Volume, c.Detach.Epoch)
+	}
+	return nil
+}
+
+// ownsLeg refuses unless the leg is, or by its tombstone was, on the node. A leg that nobody knows
+// passes: its tombstone was settled before.
+func (s *State) ownsLeg(node volume.NodeID, leg volume.LegID) *Refusal {
+	owner := node
+	if _, l := s.LegByID(leg); l != nil {
+		owner = l.Node
+	} else if tomb, ok := s.Tombs[leg]; ok {
+		owner = tomb.Node
+	}
+	if owner != node {
+		return invalid("leg %s is on %s, not on %s", leg, s.NodeName(owner), s.NodeName(node))
+	}
+	return nil
+}
+
+// holds refuses a node that speaks in the current epoch of a volume which another host holds.
+func (s *State) holds(node volume.NodeID, id volume.ID, e volume.Epoch) *Refusal {
+	v := s.Volumes[id]
+	if v == nil || v.Attach == nil || v.Attach.Host == node || e != 0 && e != v.Epoch {
+		return nil
+	}
+	return invalid("volume %s is held by %s, not by %s", v.Name, s.NodeName(v.Attach.Host), s.NodeName(node))
+}

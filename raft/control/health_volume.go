@@ -1,0 +1,211 @@
+package control
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// attachPatience is how long an attach may take before it is a finding.
+const attachPatience = 3 * time.Second
+
+// redundancy says what it means that of a volume's legs so many are in sync and can be reached.
+//
+//	reached < quorum            down       not readable
+//	reached = quorum < legs     at risk    the next failure stops it
+//	quorum < reached < legs     degraded   one more failure is survived
+//	reached = legs              healthy
+func redundancy(reached, quorum, legs int) Status {
+	switch {
+	case reached < quorum:
+		return Down
+	case reached >= legs:
+		return Healthy
+	case reached == quorum:
+		return AtRisk
+	}
+	return Degraded
+}
+
+// JudgeVolume returns how well a volume is.
+func JudgeVolume(v *View, vol *raft.Volume) Status { return Worst(v.judgeVolume(vol)) }
+
+func (v *View) judgeVolume(vol *raft.Volume) []Finding {
+	object := "volume/" + vol.Name
+	switch {
+	case vol.Deleting:
+		return nil
+	case vol.Phase == volume.PhaseFrozen:
+		return []Finding{{
+			Severity: raft.SeverityError, Status: Down, Object: object, Kind: "volume_frozen",
+			Message: sprintf("volume %s is frozen: a leg's label contradicts the coordinators", vol.Name),
+			Next:    "nothing is touched until an operator decides; look at holdfast events",
+		}}
+	case vol.Phase == volume.PhaseProvisioning:
+		return v.judgeProvisioning(vol)
+	}
+	return append(v.judgeRedundancy(vol), v.judgeAttachment(vol)...)
+}
+
+func (v *View) judgeProvisioning(vol *raft.Volume) []Finding {
+	missing := v.legNames(vol, func(l *raft.Leg) bool { return !l.Provisioned && !v.speaks(l.Node) })
+	if missing == "" {
+		return nil
+	}
+	return []Finding{{
+		Severity: raft.SeverityWarning, Status: Degraded, Object: "volume/" + vol.Name, Kind: "volume_provisioning",
+		Message: sprintf("volume %s is not made yet", vol.Name), Cause: "waits for " + missing,
+		Next: sprintf("start the node, or holdfast volume delete %s", vol.Name),
+	}}
+}
+
+// judgeRedundancy looks at the legs that can be reached.
+func (v *View) judgeRedundancy(vol *raft.Volume) []Finding {
+	reached := 0
+	for _, l := range vol.Legs {
+		if l.State == volume.LegInSync && v.reaches(vol, l) {
+			reached++
+		}
+	}
+	status := redundancy(reached, vol.Layout.Quorum(), vol.Layout.Legs())
+	if status == Healthy {
+		return nil
+	}
+	f := Finding{
+		Severity: raft.SeverityWarning, Status: status, Object: "volume/" + vol.Name, Kind: "volume_" + string(status),
+		Message: sprintf("volume %s has %d of %d legs in sync and within reach", vol.Name, reached, vol.Layout.Legs()),
+		Cause:   v.legNames(vol, func(l *raft.Leg) bool { return l.State != volume.LegInSync || !v.reaches(vol, l) }),
+		Next:    v.repair(vol),
+	}
+	switch status {
+	case AtRisk:
+		f.Severity = raft.SeverityError
+		f.Message += "; the next failure stops it"
+	case Down:
+		f.Severity = raft.SeverityError
+		needs := v.legNames(vol, func(l *raft.Leg) bool { return l.State == volume.LegInSync && !v.reaches(vol, l) })
+		f.Message = sprintf("volume %s cannot be read: it waits for %s", vol.Name, needs)
+		f.Next = "nothing else can take its place; start its node"
+	}
+	return []Finding{f}
+}
+
+// repair says what happens to the legs that are not in sync.
+func (v *View) repair(vol *raft.Volume) string {
+	for _, l := range vol.Legs {
+		progress, _, total := v.LegProgress(vol, l)
+		if total > 0 {
+			return sprintf("leg %s on %s is being copied, %.0f %%", l.ID.Short(), v.State.NodeName(l.Node), 100*progress)
+		}
+	}
+	switch {
+	case v.joinable(vol) && vol.Attach != nil:
+		return "its engine brings the leg in sync"
+	case v.joinable(vol):
+		return "a maintenance attach brings the leg in sync"
+	}
+	return "a leg comes back in sync when its node returns; holdfast node replace OLD NEW replaces a node for good"
+}
+
+// reaches reports whether a leg can be read: its node says that it is well, or an engine uses it.
+func (v *View) reaches(vol *raft.Volume, l *raft.Leg) bool {
+	_, condition := v.Leg(l)
+	switch condition {
+	case ConditionOK:
+		return true
+	case ConditionUnreachable, ConditionUnknown:
+		e := v.engine(vol)
+		if e == nil || !e.State.Serves() || v.Condition(e.Node) == raft.NodeDead {
+			return false
+		}
+		for _, el := range e.Legs {
+			if el.ID == l.ID {
+				return el.State == "in_sync"
+			}
+		}
+	}
+	return false
+}
+
+// judgeAttachment looks at whoever holds the volume.
+func (v *View) judgeAttachment(vol *raft.Volume) []Finding {
+	if vol.Attach == nil || vol.Attach.Maintenance {
+		return nil
+	}
+	host := v.State.NodeName(vol.Attach.Host)
+	f := Finding{
+		Severity: raft.SeverityError, Status: Down, Object: "volume/" + vol.Name, Kind: "volume_not_serving",
+		Message: sprintf("volume %s does not serve on %s", vol.Name, host),
+	}
+	e := v.engine(vol)
+	switch gone := v.engineGone(vol); {
+	case v.Condition(vol.Attach.Host) == raft.NodeDead:
+		f.Cause = sprintf("host %s is silent", host)
+		f.Next = sprintf("holdfast volume attach %s --host OTHER --takeover", vol.Name)
+		if d := v.State.DomainOf(vol.Name); d != nil {
+			f.Next = sprintf("domain %s is started on another host, which takes the volume over", d.Name)
+		}
+	case gone != "":
+		f.Cause, f.Next = gone, "the host gets the next epoch and starts another engine"
+	case e != nil && e.State == EngineHeld:
+		f.Kind, f.Message = "volume_held", sprintf("writes to volume %s wait", vol.Name)
+		f.Cause, f.Next, f.Since = e.Reason, "they go on when what is awaited is there; the guest sees no error", e.Since
+	case e != nil && e.State.Serves():
+		return nil
+	case v.Now.Sub(v.Facts.grants[vol.Attach.ID]) < attachPatience:
+		return nil // an attach that just began
+	default:
+		f.Cause, f.Next = "the engine is not heard of yet", "it serves when it has fenced the legs"
+		if e != nil {
+			f.Cause = cmp.Or(e.Reason, "the engine is fencing the legs")
+		}
+	}
+	return []Finding{f}
+}
+
+func (v *View) judgeLeg(vol *raft.Volume, l *raft.Leg) []Finding {
+	if vol.Deleting || vol.Phase == volume.PhaseProvisioning {
+		return nil
+	}
+	node := v.State.NodeName(l.Node)
+	fact, condition := v.Leg(l)
+	f := Finding{Object: "leg/" + l.ID.String(), Severity: raft.SeverityWarning, Status: Degraded, Cause: fact.Error}
+	name := sprintf("leg %s of volume %s on %s", l.ID.Short(), vol.Name, node)
+	switch {
+	case l.State == volume.LegLost || condition == ConditionMissing:
+		f.Severity, f.Kind, f.Message = raft.SeverityError, "leg_missing", name+" is lost: its data is gone"
+		f.Next = "a fresh leg takes its place where there is room and is rebuilt"
+	case l.State == volume.LegQuarantined || condition == ConditionQuarantined:
+		f.Severity, f.Kind, f.Message = raft.SeverityError, "leg_quarantined", name+" contradicts the coordinators"
+		f.Next = "it is kept and never used; replace its node, or delete the volume"
+	case condition == ConditionBad:
+		f.Severity, f.Kind, f.Message = raft.SeverityError, "leg_bad", name+" cannot be read"
+		f.Next = sprintf("its engine leaves it out; replace the disk, then holdfast node replace %s NEW", node)
+	case l.State == volume.LegStale || l.State == volume.LegRebuilding:
+		f.Progress, _, _ = v.LegProgress(vol, l)
+		f.Kind, f.Message = "leg_"+string(l.State), sprintf("%s is %s, %.0f %% done", name, l.State, 100*f.Progress)
+		f.Next = v.repair(vol)
+		if vol.Replacement(l.ID) != nil {
+			return nil // it is on its way out; the leg that replaces it has its own finding
+		}
+	default:
+		return nil
+	}
+	f.Since = fact.Since
+	return []Finding{f}
+}
+
+// legNames names the legs that match, for people.
+func (v *View) legNames(vol *raft.Volume, match func(*raft.Leg) bool) string {
+	var names []string
+	for _, l := range vol.Legs {
+		if match(l) {
+			_, condition := v.Leg(l)
+			names = append(names, sprintf("leg %s on %s (%s, %s)", l.ID.Short(), v.State.NodeName(l.Node), l.State, condition))
+		}
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,203 @@
+package control
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// View is all that controllers judge by. They change nothing in it.
+type View struct {
+	State *raft.State
+	Facts *Facts
+	Now   time.Time // from one monotonic clock
+	// Condition says what is thought of a node now.
+	Condition func(volume.NodeID) raft.Condition
+	// Dead are the hosts whose domains may be started elsewhere now; Braked says why none is although
+	// some are dead.
+	Dead   []volume.NodeID
+	Braked string
+	// Members are the nodes that have a vote.
+	Members []volume.NodeID
+	// NewID makes a fresh identity; a simulator draws it from its seed.
+	NewID  func() volume.UUID
+	Timing Timing
+}
+
+// Timing tunes the controllers.
+type Timing struct {
+	EngineGone  time.Duration // an engine that neither it nor its daemon speaks of for so long is gone
+	Maintenance time.Duration // a volume is detached for so long before it is maintained
+	LegLost     time.Duration // a leg is lost for so long before another takes its place
+}
+
+// DefaultTiming returns the timing for real clusters.
+func DefaultTiming() Timing {
+	return Timing{EngineGone: 8 * time.Second, Maintenance: 10 * time.Second, LegLost: 5 * time.Second}
+}
+
+// Controllers runs all controllers and returns what should be proposed now, in this order.
+func Controllers(v *View) []raft.Command {
+	var out []raft.Command
+	for _, controller := range []func(*View) []raft.Command{
+		Failover, Domains, Attachments, Detachments, Replace, Retire, Forget, Maintain,
+	} {
+		out = append(out, controller(v)...)
+	}
+	return out
+}
+
+// live reports whether a node answers.
+func (v *View) live(id volume.NodeID) bool {
+	c := v.Condition(id)
+	return c == raft.NodeAlive || c == raft.NodeSuspect && v.Facts.Nodes[id] != nil
+}
+
+// speaks reports whether the node's daemon itself answers, not only its engines.
+func (v *View) speaks(id volume.NodeID) bool {
+	n := v.Facts.Nodes[id]
+	return n != nil && v.live(id) && v.Now.Sub(n.Heard) < daemonSilent
+}
+
+// daemonSilent is the silence of a daemon after which its word counts no more.
+const daemonSilent = 2 * time.Second
+
+// engine returns what is known of the engine of the volume's current attachment, nil if nothing.
+func (v *View) engine(vol *raft.Volume) *EngineFact {
+	if vol.Attach == nil {
+		return nil
+	}
+	return v.Facts.Engines[vol.Attach.ID]
+}
+
+// domain returns what its host says of the domain's current run, nil if nothing.
+func (v *View) domain(d *raft.Domain) *DomainFact {
+	n := v.Facts.Nodes[d.Host]
+	if n == nil || n.Domains[d.Name] == nil || n.Domains[d.Name].Run != d.Run {
+		return nil
+	}
+	return n.Domains[d.Name]
+}
+
+// Leg returns what the leg's node says of it, and its condition also when that says nothing.
+func (v *View) Leg(l *raft.Leg) (LegFact, Condition) {
+	n := v.Facts.Nodes[l.Node]
+	switch {
+	case !v.speaks(l.Node):
+		return LegFact{}, ConditionUnreachable
+	case n.Legs[l.ID] == nil:
+		return LegFact{}, ConditionUnknown
+	}
+	return *n.Legs[l.ID], n.Legs[l.ID].Condition
+}
+
+// hostable reports whether new work may be placed on a host.
+func (v *View) hostable(n *raft.Node) bool {
+	return n.Has(raft.RoleHost) && !n.Pending && !n.Retiring && v.speaks(n.ID)
+}
+
+// ChooseHost returns the host on which a domain should run now: the first of its hosts, in its
+// order, that lives and is not avoid; any host with the fewest domains if it names none. Nil if
+// there is none.
+func (v *View) ChooseHost(spec raft.DomainSpec, avoid volume.NodeID) *raft.Node {
+	if len(spec.Hosts) == 0 {
+		return v.leastBusy(avoid)
+	}
+	for _, name := range spec.Hosts {
+		if n := v.State.NodeByName(name); n != nil && n.ID != avoid && v.hostable(n) {
+			return n
+		}
+	}
+	return nil
+}
+
+// leastBusy returns the live host with the fewest domains and attachments, by name among equals.
+func (v *View) leastBusy(avoid volume.NodeID) *raft.Node {
+	busy := make(map[volume.NodeID]int)
+	for _, d := range v.State.Domains {
+		busy[d.Host]++
+	}
+	for _, vol := range v.State.Volumes {
+		if vol.Attach != nil {
+			busy[vol.Attach.Host]++
+		}
+	}
+	hosts := slices.DeleteFunc(v.State.SortedNodes(), func(n *raft.Node) bool {
+		return n.ID == avoid || !v.hostable(n)
+	})
+	if len(hosts) == 0 {
+		return nil
+	}
+	return slices.MinFunc(hosts, func(a, b *raft.Node) int { return cmp.Compare(busy[a.ID], busy[b.ID]) })
+}
+
+// Place returns the command that starts or moves a domain to a host, with fresh attachments for its
+// volumes.
+func (v *View) Place(d *raft.Domain, host volume.NodeID, reason string) raft.Command {
+	attach := make([]volume.AttachID, len(d.Spec.Volumes))
+	for i := range attach {
+		attach[i] = volume.AttachID{UUID: v.NewID()}
+	}
+	return raft.Command{PlaceDomain: &raft.PlaceDomain{
+		Name: d.Name, Host: host, Run: d.Run, Takeover: true, Attach: attach, Reason: reason,
+	}}
+}
+
+// Stores returns the stores that are known to work, for placement. What legs that are not made yet
+// will need is taken off their free space.
+func (v *View) Stores() []raft.StoreUse {
+	reserved := make(map[volume.StoreID]int64)
+	for _, vol := range v.State.Volumes {
+		for _, l := range vol.Legs {
+			if fact, condition := v.Leg(l); condition != ConditionUnreachable {
+				reserved[l.Store] += max(0, LegBytes(vol)-fact.UsedBytes)
+			}
+		}
+	}
+	var out []raft.StoreUse
+	for _, n := range v.State.SortedNodes() {
+		fact := v.Facts.Nodes[n.ID]
+		if fact == nil || !v.speaks(n.ID) {
+			continue
+		}
+		for _, st := range fact.Stores {
+			out = append(out, raft.StoreUse{
+				Node: n.ID, Store: st.ID, FreeBytes: max(0, st.FreeBytes-reserved[st.ID]), Error: st.Error,
+			})
+		}
+	}
+	return out
+}
+
+// LegBytes returns how much data one leg of a volume holds when it is full.
+func LegBytes(vol *raft.Volume) int64 { return legBytes(vol.SizeBytes, vol.Layout) }
+
+// NeedBytes returns what a store must have free for one leg of a new volume.
+func NeedBytes(size int64, layout volume.Layout) int64 { return legBytes(size, layout) }
+
+func legBytes(size int64, layout volume.Layout) int64 {
+	data := int64(layout.Data)
+	return (size + data - 1) / data
+}
+
+func (v *View) attachID() volume.AttachID { return volume.AttachID{UUID: v.NewID()} }
+
+// event makes a command that records an event.
+func event(severity, object, kind, format string, args ...any) raft.Command {
+	return raft.Command{RecordEvent: &raft.RecordEvent{Event: raft.Event{
+		Severity: severity, Object: object, Kind: kind, Message: fmt.Sprintf(format, args...),
+	}}}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func sprintf(format string, args ...any) string { return fmt.Sprintf(format, args...) }

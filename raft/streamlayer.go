@@ -1,0 +1,50 @@
+package raft
+
+import (
+	"context"
+	"net"
+	"time"
+
+	hraft "github.com/hashicorp/raft"
+)
+
+// DialFunc opens a connection to another coordinator. The caller makes it authenticate both ends
+// (mutual TLS).
+type DialFunc func(ctx context.Context, addr string) (net.Conn, error)
+
+// streamLayer joins a listener and a dial function to what raft's network transport needs.
+type streamLayer struct {
+	net.Listener
+	dial DialFunc
+	addr net.Addr
+}
+
+// advertised is an address as other coordinators write it.
+type advertised string
+
+// Network returns "tcp".
+func (advertised) Network() string { return "tcp" }
+
+// String returns host:port.
+func (a advertised) String() string { return string(a) }
+
+// NewStreamLayer returns a stream layer that accepts on l and dials with dial. advertise is the
+// host:port under which the other members reach this one; empty means the listener's own address.
+// The listener is closed with the Coordinator.
+func NewStreamLayer(l net.Listener, dial DialFunc, advertise string) hraft.StreamLayer {
+	s := &streamLayer{Listener: l, dial: dial, addr: l.Addr()}
+	if advertise != "" {
+		s.addr = advertised(advertise)
+	}
+	return s
+}
+
+// Addr returns the address under which other members reach this one.
+func (s *streamLayer) Addr() net.Addr { return s.addr }
+
+// Dial opens a connection to another member within timeout.
+func (s *streamLayer) Dial(address hraft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return s.dial(ctx, string(address))
+}
