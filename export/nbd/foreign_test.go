@@ -1,0 +1,135 @@
+package nbd
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/block/filedev"
+)
+
+// program returns the path of a foreign program. Where it is missing the test is skipped, unless
+// CI is set: there a missing program is a broken set-up.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s is missing: scripts/packages installs it", name)
+		}
+		t.Skipf("%s is not installed (scripts/packages installs it)", name)
+	}
+	return path
+}
+
+// run runs a foreign program and returns all it printed.
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), program(t, name), args...).CombinedOutput()
+	require.NoErrorf(t, err, "%s %v\n%s", name, args, out)
+	return string(out)
+}
+
+// someFile writes size bytes of which every other 64 KiB is a hole.
+func someFile(t *testing.T, size int) string {
+	t.Helper()
+	p := make([]byte, size)
+	rng := rand.NewChaCha8([32]byte{1})
+	for off := 0; off+64<<10 <= size; off += 128 << 10 {
+		_, _ = rng.Read(p[off : off+64<<10]) // it never fails
+	}
+	path := filepath.Join(t.TempDir(), "image")
+	require.NoError(t, os.WriteFile(path, p, 0o600))
+	return path
+}
+
+func TestForeign_nbdinfo(t *testing.T) {
+	a := serveDevice(t, newMem(t, testSize), nil)
+	out := run(t, "nbdinfo", a.String())
+	for _, want := range []string{"protocol: newstyle-fixed without TLS, using structured packets", "export=\"root\"",
+		"export-size: 4194304", "can_flush: true", "can_fua: true", "can_trim: true", "can_zero: true",
+		"can_multi_conn: true", "is_read_only: false", "block_size_minimum: 512", "block_size_preferred: 4096",
+		"block_size_maximum: 33554432"} {
+		require.Contains(t, out, want)
+	}
+	require.Contains(t, run(t, "nbdinfo", "--list", Address{Socket: a.Socket}.String()), `export="root"`)
+}
+
+func TestForeign_qemuImg(t *testing.T) {
+	program(t, "qemu-img")
+	const size = 16 << 20
+	image := someFile(t, size)
+	a := serveDevice(t, newMem(t, size), nil)
+	require.Contains(t, run(t, "qemu-img", "info", "-f", "raw", a.String()), "16 MiB (16777216 bytes)")
+	run(t, "qemu-img", "convert", "-n", "-f", "raw", "-O", "raw", image, a.String())
+	require.Contains(t, run(t, "qemu-img", "compare", "-f", "raw", "-F", "raw", image, a.String()), "identical")
+	back := filepath.Join(t.TempDir(), "back")
+	run(t, "qemu-img", "convert", "-f", "raw", "-O", "raw", a.String(), back)
+	same(t, image, back)
+}
+
+func TestForeign_qemuIO(t *testing.T) {
+	d := newMem(t, testSize)
+	a := serveDevice(t, d, nil)
+	out := run(t, "qemu-io", "-f", "raw", "-c", "write -P 7 0 64k", "-c", "write -f -P 8 64k 512", "-c", "flush",
+		"-c", "read -P 7 0 64k", "-c", "write -z 4k 8k", "-c", "write -z -u 16k 4k", "-c", "discard 32k 4k",
+		"-c", "read -P 0 4k 8k", "-c", "read -P 0 16k 4k", "-c", "write -P 9 100 17", a.String())
+	require.NotContains(t, out, "failed")
+	got := make([]byte, 512)
+	require.NoError(t, d.Read(t.Context(), got, 64<<10))
+	require.Equal(t, bytes.Repeat([]byte{8}, 512), got)
+	require.NoError(t, d.Read(t.Context(), got, 0))
+	require.Equal(t, bytes.Repeat([]byte{9}, 17), got[100:117], "QEMU itself makes whole sectors of it")
+	require.Equal(t, byte(7), got[99])
+	require.Equal(t, byte(7), got[117])
+}
+
+func TestForeign_qemuIO_seesErrors(t *testing.T) {
+	program(t, "qemu-io")
+	d := newMem(t, testSize)
+	a := serveDevice(t, d, func(o *Options) { o.Limits.ReadOnly = true })
+	out, err := exec.CommandContext(t.Context(), "qemu-io", "-f", "raw", "-c", "write 0 512", a.String()).CombinedOutput()
+	require.Error(t, err, "%s", out)
+}
+
+// nbdcopy uses several connections at once when CAN_MULTI_CONN allows.
+func TestForeign_nbdcopy(t *testing.T) {
+	program(t, "nbdcopy")
+	const size = 16 << 20
+	image := someFile(t, size)
+	a := serveDevice(t, newMem(t, size), nil)
+	run(t, "nbdcopy", "--flush", "--connections=4", image, a.String())
+	back := filepath.Join(t.TempDir(), "back")
+	run(t, "nbdcopy", "--connections=4", a.String(), back)
+	same(t, image, back)
+}
+
+func TestForeign_fioVerifies(t *testing.T) {
+	program(t, "fio")
+	const size = 8 << 20
+	file, err := filedev.Open(filepath.Join(t.TempDir(), "disk"), filedev.Options{SizeBytes: size})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, file.Close()) })
+	for _, d := range []block.Device{newMem(t, size), file} {
+		a := serveDevice(t, d, nil)
+		run(t, "fio", "--name=verify", "--ioengine=nbd", "--uri="+a.String(), "--rw=randwrite", "--bsrange=512-128k",
+			"--bs_unaligned=0", "--blockalign=512", fmt.Sprintf("--size=%d", size), "--iodepth=32", "--verify=crc32c",
+			"--do_verify=1", "--verify_fatal=1", "--thread", "--fsync=64", "--randseed=1")
+	}
+}
+
+func same(t *testing.T, a, b string) {
+	t.Helper()
+	left, err := os.ReadFile(a)
+	require.NoError(t, err)
+	right, err := os.ReadFile(b)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(left, right), "%s and %s differ", a, b)
+}
