@@ -75,6 +75,9 @@ func (t *txn) grant(v *Volume, c *BeginAttach) *Refusal {
 	}
 	v.Epoch = t.nextEpoch(v)
 	v.Attach = &Attach{ID: c.AttachID, Host: c.Host, Maintenance: c.Maintenance, AcceptLoss: c.AcceptLoss, At: t.at}
+	if old != nil && old.Host == c.Host {
+		v.Attach.Domain = old.Domain // an engine's successor serves whom its predecessor served
+	}
 	t.attachEvent(v, old)
 	if c.AcceptLoss {
 		t.event(SeverityWarning, "volume/"+v.Name, "loss_accepted",

@@ -115,13 +115,20 @@ func (t *txn) placeVolume(d *Domain, name string, c *PlaceDomain, id volume.Atta
 			d.Name, name, user.Name, t.state.NodeName(user.Host))
 	}
 	if a := v.Attach; a != nil && a.Host == c.Host && !a.Maintenance && !a.Detaching && v.Phase != volume.PhaseFrozen {
+		if a.Domain != d.Name {
+			t.edit(v).Attach.Domain = d.Name
+		}
 		return nil
 	}
 	begin := &BeginAttach{Volume: v.ID, Host: c.Host, AttachID: id, Takeover: c.Takeover}
 	if r := t.mayAttach(v, begin); r != nil {
 		return &Refusal{Code: r.Code, Message: "domain " + d.Name + ": " + r.Message, Legs: r.Legs}
 	}
-	return t.grant(v, begin)
+	if r := t.grant(v, begin); r != nil {
+		return r
+	}
+	t.state.Volumes[v.ID].Attach.Domain = d.Name // grant made this copy
+	return nil
 }
 
 // stopDomain wants a domain not to run. Run grows, so that a move which was decided before is
