@@ -323,8 +323,6 @@ func (l *login) session() *Session {
 	s.in.SetDigests(params.Digests)
 	s.in.SetMaxData(int(params.MaxRecvDataSegmentLength))
 	s.batch.SetDigests(params.Digests)
-	s.deadline.limit = l.options.Deadline
-	s.deadline.timer = time.AfterFunc(l.options.Deadline, s.checkDeadline)
-	s.deadline.timer.Stop()
+	s.deadline.start(l.options.Deadline, s.checkDeadline)
 	return s
 }

@@ -168,7 +168,9 @@ func (s *Session) finish(t *Task) {
 	if len(t.DataOut) > 0 {
 		moved = min(t.asked, t.sent)
 	}
-	t.Residual = max(t.Residual, int64(len(t.DataIn)+len(t.DataOut)-moved), min(t.Residual, 0))
+	if missing := int64(len(t.DataIn) + len(t.DataOut) - moved); missing > 0 {
+		t.Residual = max(t.Residual, missing)
+	}
 	if t.busy > 0 {
 		t.answered = true
 		s.mu.Unlock()

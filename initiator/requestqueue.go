@@ -19,7 +19,8 @@ type Unit struct {
 
 // RequestQueue is a logical unit on a session as a block.Queue: read is READ (16), write is
 // WRITE (16), with FUA if asked, zero is WRITE SAME (16) of zeroes, with UNMAP if asked and the
-// unit can, flush is SYNCHRONIZE CACHE (16). Nothing is allocated for a request in steady state.
+// unit can, flush is SYNCHRONIZE CACHE (16). WRITE SAME has no FUA, so a zero that asks for it is
+// followed by a SYNCHRONIZE CACHE of its own. Nothing is allocated for a request in steady state.
 //
 // A request that the unit cannot take at once is sent in parts, one after the other, and completes
 // with the first error. Requests outside the unit or of broken blocks are refused here.
@@ -70,7 +71,7 @@ func (q *RequestQueue) Submit(r *block.Request) {
 		return
 	}
 	rt := q.pool.Get().(*requestTask)
-	rt.request, rt.done, rt.tries = r, 0, 0
+	rt.request, rt.done, rt.tries, rt.syncs = r, 0, 0, false
 	rt.submit()
 }
 
@@ -98,6 +99,7 @@ type requestTask struct {
 	done    int64 // bytes of the request that are done
 	part    int64 // bytes of the command that is under way
 	tries   int   // of that command
+	syncs   bool  // that command is the SYNCHRONIZE CACHE after a zero with FUA
 }
 
 // submit sends the command for the next part of the request.
@@ -109,8 +111,12 @@ func (rt *requestTask) submit() {
 	if r.Op == block.OpZero {
 		rt.part = min(r.Range.Len-rt.done, q.unit.MaxZeroBytes)
 	}
+	op := r.Op
+	if rt.syncs {
+		op = block.OpFlush
+	}
 	lba, blocks := uint64((r.Range.Off+rt.done)/size), uint32(rt.part/size)
-	switch r.Op {
+	switch op {
 	case block.OpRead:
 		t.CDB, t.DataIn = scsi.Read16CDB(lba, blocks), r.Data[rt.done:rt.done+rt.part]
 	case block.OpWrite:
@@ -139,6 +145,11 @@ func (rt *requestTask) step(t *Task) {
 	}
 	rt.done, rt.tries = rt.done+rt.part, 0
 	if err == nil && rt.done < rt.request.Range.Len {
+		rt.submit()
+		return
+	}
+	if err == nil && rt.request.Op == block.OpZero && rt.request.Flags&block.FUA != 0 && !rt.syncs {
+		rt.syncs = true
 		rt.submit()
 		return
 	}

@@ -112,8 +112,9 @@ func (s *Session) enqueue(q *taskQueue, t *Task) {
 		t.Done(t)
 		return
 	}
+	t.since = time.Now()
 	q.push(t)
-	s.deadline.arm(t)
+	s.deadline.arm()
 	s.mu.Unlock()
 	s.signal()
 }

@@ -83,3 +83,39 @@ func (d *Disk) blockProvisioning() []byte {
 	}
 	return b
 }
+
+// BlockLimits is what an initiator needs of the block limits page, in logical blocks. Zero means
+// that the unit states no limit.
+type BlockLimits struct {
+	MaxTransfer  uint64
+	MaxWriteSame uint64
+}
+
+// ParseBlockLimits decodes the answer to INQUIRY for the block limits page. A page that is absent,
+// another, or cut short states no limits.
+func ParseBlockLimits(data []byte) (l BlockLimits) {
+	if len(data) < 4 || data[1] != vpdBlockLimits {
+		return l
+	}
+	if len(data) >= 12 {
+		l.MaxTransfer = uint64(binary.BigEndian.Uint32(data[8:]))
+	}
+	if len(data) >= 44 {
+		l.MaxWriteSame = binary.BigEndian.Uint64(data[36:])
+	}
+	return l
+}
+
+// WriteSameUnmaps reports whether the answer to INQUIRY for the logical block provisioning page
+// says that WRITE SAME (16) with UNMAP frees blocks (LBPWS).
+func WriteSameUnmaps(data []byte) bool {
+	return len(data) >= 6 && data[1] == vpdBlockProvisioning && data[5]&0x40 != 0
+}
+
+// The pages that an initiator asks for with VPDCDB.
+const (
+	PageUnitSerialNumber     = vpdUnitSerialNumber
+	PageDeviceIdentification = vpdDeviceIdentification
+	PageBlockLimits          = vpdBlockLimits
+	PageBlockProvisioning    = vpdBlockProvisioning
+)
