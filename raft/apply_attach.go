@@ -98,6 +98,9 @@ func (t *txn) attachEvent(v *Volume, old *Attach) {
 	case old.Maintenance:
 		t.event(SeverityInfo, object, "attach", "%s is granted epoch %s of volume %s, whose maintenance on %s ends",
 			host, v.Epoch, v.Name, t.state.NodeName(old.Host))
+	case old.Host == v.Attach.Host:
+		t.event(SeverityInfo, object, "attach", "%s is granted epoch %s of volume %s in place of its own earlier one",
+			host, v.Epoch, v.Name)
 	default:
 		t.event(SeverityWarning, object, "takeover", "%s is granted epoch %s of volume %s, taken over from %s",
 			host, v.Epoch, v.Name, t.state.NodeName(old.Host))

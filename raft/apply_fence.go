@@ -42,6 +42,9 @@ func (t *txn) recordFence(c *RecordFence) *Refusal {
 		t.event(SeverityWarning, "volume/"+v.Name, "leg_lossy",
 			"%s of volume %s lost its cache: its system restarted with writes that were not flushed", t.legName(l), v.Name)
 	}
+	if v.Phase == volume.PhaseAttaching && v.inSync(l.ID) && (c.Report.Lossy || c.Report.Label.Marked) {
+		v.Clean = false // whatever was said at the detach, there are marks
+	}
 	t.answer(v)
 	return nil
 }
@@ -168,9 +171,9 @@ func (t *txn) nextInSync(v *Volume) (next []volume.LegID, declared bool, r *Refu
 		return fenced, true, nil
 	}
 	missing := without(v.InSync, func(id volume.LegID) bool { return slices.Contains(fenced, id) })
-	why := "no leg that is in sync can be reached without it"
+	why := "none of its in-sync legs is fenced yet"
 	if len(fenced) > 0 {
-		why = "it may hold writes that the legs within reach lost with their caches"
+		why = "writes may be there that the legs within reach lost with their caches"
 	}
 	return nil, false, &Refusal{
 		Code: CodeWait, Legs: missing,

@@ -24,7 +24,11 @@ func (t *txn) setInSync(v *Volume, next []volume.LegID, why string) *Refusal {
 				return r
 			}
 		}
-		t.event(SeverityWarning, "volume/"+v.Name, "leg_removed", "%s left the in-sync list of volume %s: %s",
+		severity := SeverityWarning
+		if heir := v.Replacement(id); heir != nil && slices.Contains(next, heir.ID) {
+			severity = SeverityInfo // as intended
+		}
+		t.event(severity, "volume/"+v.Name, "leg_removed", "%s left the in-sync list of volume %s: %s",
 			t.legName(l), v.Name, why)
 	}
 	for _, id := range next {

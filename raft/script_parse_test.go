@@ -1,0 +1,209 @@
+package raft
+
+import (
+	"strings"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// parse makes a command of one line. The forms are those of the switch below; arguments in brackets
+// may be left out.
+func (s *script) parse(line string) Command {
+	w := split(s, line)
+	c := Command{At: at()}
+	switch name := w.next(); name {
+	case "init_cluster": // NAME [id=ID]
+		n := w.next()
+		id := volume.ClusterID{UUID: s.uuid(or(w.keys["id"], "id."+n))}
+		c.InitCluster = &InitCluster{Name: n, ID: id, Incarnation: volume.ClusterID{UUID: s.uuid("inc")}}
+	case "register": // NAME ROLE… [id=ID] [stores=S,…] [key=N] [gen=N]
+		c.RegisterNode = &RegisterNode{Node: s.parseNode(w)}
+	case "retire": // ID [by=ID]
+		c.RetireNode = &RetireNode{Node: s.node(w.next()), By: s.node(w.keys["by"])}
+	case "remove_node": // ID
+		c.RemoveNode = &RemoveNode{Node: s.node(w.next())}
+	case "create": // NAME LEG@NODE/STORE… layout:L [id=ID] [size=N] [durability=D] [loss=P]
+		c.CreateVolume = s.parseCreate(w)
+	case "provisioned": // VOLUME LEG
+		c.LegProvisioned = &LegProvisioned{Volume: s.vol(w.next()), Leg: s.leg(w.next())}
+	case "lost": // VOLUME LEG
+		c.LegLost = &LegLost{Volume: s.vol(w.next()), Leg: s.leg(w.next()), Reason: "the disk is empty"}
+	case "delete_volume": // VOLUME
+		c.DeleteVolume = &DeleteVolume{Volume: s.vol(w.next())}
+	case "leg_deleted": // LEG
+		c.LegDeleted = &LegDeleted{Leg: s.leg(w.next())}
+	case "replace": // VOLUME OLD NEW@NODE/STORE
+		c.ReplaceLeg = &ReplaceLeg{Volume: s.vol(w.next()), Old: s.leg(w.next()), New: s.parseLeg(w.next(), 0)}
+	case "event": // SEVERITY OBJECT KIND
+		c.RecordEvent = &RecordEvent{Event: Event{Severity: w.next(), Object: w.next(), Kind: w.next(), Message: "a word"}}
+	default:
+		if !s.parseAttach(&c, name, w) && !s.parseDomain(&c, name, w) {
+			s.t.Fatalf("unknown command %q", line)
+		}
+	}
+	require.Empty(s.t, w.pos, line)
+	return c
+}
+
+// parseAttach reads the commands of attachments.
+func (s *script) parseAttach(c *Command, name string, w *words) bool {
+	epoch := func() volume.Epoch { return volume.Epoch(w.number("e")) }
+	switch name {
+	case "begin": // VOLUME HOST ID [takeover] [maintenance] [accept] [after=E]
+		c.BeginAttach = &BeginAttach{
+			Takeover: w.flag("takeover"), Maintenance: w.flag("maintenance"), AcceptLoss: w.flag("accept"),
+			Volume: s.vol(w.next()), Host: s.node(w.next()), AttachID: s.attach(w.next()),
+			After: volume.Epoch(w.number("after")),
+		}
+	case "fence": // VOLUME LEG e=E [lossy] [instance=N] and what the label says otherwise, see parseReport
+		c.RecordFence = s.parseFence(w, epoch())
+	case "activate": // VOLUME e=E [waited]
+		c.Activate = &Activate{Waited: w.flag("waited"), Volume: s.vol(w.next()), Epoch: epoch()}
+	case "remove": // VOLUME LEG e=E seen=C
+		c.RemoveLeg = &RemoveLeg{Volume: s.vol(w.next()), Leg: s.leg(w.next()), Epoch: epoch(),
+			SeenCfg: volume.CfgVer(w.number("seen")), Reason: "no answer"}
+	case "add": // VOLUME LEG e=E c=C [instance=N] [store=S]
+		c.AddLeg = &AddLeg{Volume: s.vol(w.next()), Leg: s.leg(w.next()), Epoch: epoch(),
+			CfgVer: volume.CfgVer(w.number("c")), Instance: w.number("instance")}
+		if _, l := s.state.LegByID(c.AddLeg.Leg); l != nil {
+			c.AddLeg.Store = l.Store
+		}
+		if store := w.keys["store"]; store != "" {
+			c.AddLeg.Store = s.store(store)
+		}
+	case "request_detach": // VOLUME [e=E]
+		c.RequestDetach = &RequestDetach{Volume: s.vol(w.next()), Epoch: epoch()}
+	case "detach": // VOLUME e=E [clean]
+		c.Detach = &Detach{Clean: w.flag("clean"), Volume: s.vol(w.next()), Epoch: epoch()}
+	default:
+		return false
+	}
+	return true
+}
+
+// parseDomain reads the commands of domains.
+func (s *script) parseDomain(c *Command, name string, w *words) bool {
+	switch name {
+	case "define": // NAME [volumes=V,…] [hosts=H,…] [driver=D] [command=C]
+		spec := DomainSpec{Name: w.next(), Driver: or(w.keys["driver"], "exec"), Hosts: w.list("hosts")}
+		spec.Exec = &ExecSpec{Command: []string{or(w.keys["command"], "/bin/guest")}}
+		for _, v := range w.list("volumes") {
+			spec.Volumes = append(spec.Volumes, DomainVolume{Name: v})
+		}
+		c.DefineDomain = &DefineDomain{ID: s.uuid("dom." + spec.Name), Spec: spec}
+	case "delete_domain": // NAME
+		c.DeleteDomain = &DeleteDomain{Name: w.next()}
+	case "place": // NAME HOST run=N attach=ID,… [takeover]
+		p := &PlaceDomain{Takeover: w.flag("takeover"), Name: w.next(), Host: s.node(w.next()), Run: w.number("run")}
+		for _, id := range w.list("attach") {
+			p.Attach = append(p.Attach, s.attach(id))
+		}
+		c.PlaceDomain = p
+	case "stop": // NAME
+		c.StopDomain = &StopDomain{Name: w.next()}
+	default:
+		return false
+	}
+	return true
+}
+
+func (s *script) parseNode(w *words) Node {
+	n := Node{Name: w.next(), API: "api:1", KeyGen: uint32(w.number("gen")), ChapKey: volume.NodeKey{1}}
+	for _, role := range w.pos {
+		n.Roles = append(n.Roles, Role(role))
+		switch Role(role) {
+		case RoleCoordinator:
+			n.Raft = "raft:1"
+		case RoleStorage:
+			n.Portal = "portal:1"
+		}
+	}
+	w.pos = nil
+	if key := w.keys["key"]; key != "" {
+		n.ChapKey = volume.NodeKey{byte(w.number("key"))}
+	}
+	n.ID = s.node(or(w.keys["id"], n.Name))
+	for _, store := range w.list("stores") {
+		n.Stores = append(n.Stores, Store{ID: s.store(store), Name: store})
+	}
+	return n
+}
+
+func (s *script) parseCreate(w *words) *CreateVolume {
+	c := &CreateVolume{Name: w.next(), SizeBytes: 1 << 30, Durability: volume.Durability(w.keys["durability"]),
+		UnflushedLoss: volume.UnflushedLoss(w.keys["loss"]), DataGen: s.uuid("gen")}
+	c.ID = s.vol(or(w.keys["id"], c.Name))
+	if w.keys["size"] != "" {
+		c.SizeBytes = int64(w.number("size"))
+	}
+	for _, word := range w.pos {
+		if text, ok := strings.CutPrefix(word, "layout:"); ok {
+			layout, err := volume.ParseLayout(strings.Replace(text, ":", "=", 1))
+			require.NoError(s.t, err)
+			c.Layout = layout
+			continue
+		}
+		c.Legs = append(c.Legs, s.parseLeg(word, len(c.Legs)))
+	}
+	w.pos = nil
+	return c
+}
+
+// parseLeg reads LEG@NODE/STORE.
+func (s *script) parseLeg(word string, slot int) NewLeg {
+	leg, place, _ := strings.Cut(word, "@")
+	node, store, ok := strings.Cut(place, "/")
+	require.True(s.t, ok, word)
+	return NewLeg{ID: s.leg(leg), Node: s.node(node), Store: s.store(store), Slot: slot}
+}
+
+// parseFence makes a report of what the leg's label would say, changed by the keys epoch=, cfgver=,
+// list=, attach=, volume=, leg=, store=, gen=, inc=.
+func (s *script) parseFence(w *words, e volume.Epoch) *RecordFence {
+	c := &RecordFence{Epoch: e}
+	c.Report.Lossy = w.flag("lossy")
+	c.Volume, c.Leg = s.vol(w.next()), s.leg(w.next())
+	c.Report.Instance = w.number("instance")
+	label := &c.Report.Label
+	*label = volume.Label{
+		Incarnation: s.state.Cluster.Incarnation, VolumeID: c.Volume, LegID: c.Leg, DataGen: s.uuid("gen"),
+		FenceEpoch: e, Layout: volume.Mirror(2), Config: volume.Config{CfgVer: volume.CfgVer(w.number("cfgver"))},
+	}
+	if v, l := s.state.LegByID(c.Leg); l != nil {
+		label.StoreID = l.Store
+		if v.Attach != nil {
+			label.AttachID = v.Attach.ID
+		}
+	}
+	for _, leg := range w.list("list") {
+		label.Config.InSync = append(label.Config.InSync, s.leg(leg))
+	}
+	for key, value := range w.keys {
+		switch key {
+		case "epoch":
+			label.FenceEpoch = volume.Epoch(w.number(key))
+		case "attach":
+			label.AttachID = s.attach(value)
+		case "volume":
+			label.VolumeID = s.vol(value)
+		case "leg":
+			label.LegID = s.leg(value)
+		case "store":
+			label.StoreID = s.store(value)
+		case "gen":
+			label.DataGen = s.uuid(value)
+		case "inc":
+			label.Incarnation = volume.ClusterID{UUID: s.uuid(value)}
+		}
+	}
+	return c
+}
+
+func or(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
+}
