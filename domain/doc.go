@@ -3,7 +3,7 @@
 // restarted, and ends it. The exec driver of this version runs a command.
 //
 //	daemon ── Order ──▶ Driver ── fork ──▶ guest (own session, own log)
-//	   ▲                  │ record.json: which process, of which run
+//	   ▲                  │ exec.json: which process, of which run
 //	   └── Adopt ◀────────┘
 //
 // Invariant: of one domain at most one guest runs on this host, however often the daemon restarts.

@@ -23,7 +23,7 @@ type record struct {
 	State State   `json:"state"`
 }
 
-func recordPath(dir string) string { return filepath.Join(dir, "record.json") }
+func recordPath(dir string) string { return filepath.Join(dir, "exec.json") }
 
 // load reads a record; ErrNone means that there is none.
 func load(dir string) (record, error) {

@@ -94,7 +94,7 @@ func TestParse_refusals(t *testing.T) {
 }
 
 func TestRunDirMax_longestSocketFits(t *testing.T) {
-	socket := "/" + strings.Repeat("r", RunDirMax-1) + "/" + strings.Repeat("v", 63) + "/control.sock"
+	socket := "/" + strings.Repeat("r", RunDirMax-1) + "/v/" + strings.Repeat("v", 63) + "/control.sock"
 	require.LessOrEqual(t, len(socket), SocketPathMax)
 }
 

@@ -17,8 +17,8 @@ import (
 // SocketPathMax is the longest path of a unix socket that every system takes, in bytes.
 const SocketPathMax = 100
 
-// longestSocket is the longest name that is appended to a run directory.
-const longestSocket = 1 + volume.NameMax + len("/control.sock")
+// longestSocket is the length of the longest path below a run directory: see host.EngineDir.
+const longestSocket = len("/v/") + volume.NameMax + len("/control.sock")
 
 // RunDirMax is the longest run directory, in bytes, under which every volume's sockets fit.
 const RunDirMax = SocketPathMax - longestSocket

@@ -1,0 +1,55 @@
+package host
+
+import (
+	"github.com/holdfast-storage/holdfast/domain"
+	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// action is one thing to do, by the kind of job that it is for its object.
+type action struct {
+	job    job
+	volume volume.ID
+	name   string // of the volume or domain
+
+	ticket *peer.Ticket    // startEngine, renewAttach, giveUp
+	order  *domain.Order   // startGuest
+	driver string          // startGuest
+	grace  bool            // endGuest: ask first
+	run    uint64          // endGuest, settleGuest: of which run
+	attach volume.AttachID // stopEngine, guardGuest: of which engine
+}
+
+// The jobs.
+const (
+	startEngine job = "start engine"
+	stopEngine  job = "stop engine"
+	renewAttach job = "take a new epoch" // its engine died
+	giveUp      job = "detach"           // its engine died while it was to detach
+	startGuest  job = "start guest"
+	endGuest    job = "end guest"
+	guardGuest  job = "guard guest"          // tell an engine to kill it when the grant is lost
+	settleGuest job = "settle a guest's end" // ask its engines, then say whether the end was its own
+	forgetGuest job = "forget guest"
+)
+
+// ofDomain reports whether the action is a domain's; else it is a volume's.
+func (a action) ofDomain() bool {
+	switch a.job {
+	case startGuest, endGuest, guardGuest, settleGuest, forgetGuest:
+		return true
+	}
+	return false
+}
+
+func (c *core) start(v *volumeView, a action) {
+	a.volume, a.name = v.id, v.name
+	v.job = a.job
+	c.due = append(c.due, a)
+}
+
+func (c *core) startFor(d *domainView, a action) {
+	a.name = d.name
+	d.job = a.job
+	c.due = append(c.due, a)
+}

@@ -1,0 +1,237 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/domain"
+	"github.com/holdfast-storage/holdfast/node/engine"
+	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// How long jobs may take before they are given up and tried again.
+const (
+	jobTimeout = 30 * time.Second
+	guestGrace = 10 * time.Second // from asking a guest to end to killing it
+)
+
+// dispatch starts the goroutine of one action, which ends by telling the core that the job is done.
+// The loop calls it.
+func (h *Host) dispatch(a action) {
+	done := h.core.volumeDone
+	if a.ofDomain() {
+		done = func(_ volume.ID, now time.Duration, err error) { h.core.domainDone(a.name, now, err) }
+	}
+	do := h.jobOf(a)
+	h.jobs.Go(func() {
+		ctx, cancel := context.WithTimeout(h.life, jobTimeout)
+		defer cancel()
+		err := do(ctx)
+		if err != nil && h.life.Err() == nil {
+			h.options.Logger.Warn("host action failed and is tried again", "action", string(a.job), "object", a.name,
+				"error", err)
+		}
+		h.post(func() { done(a.volume, h.now(), err) })
+	})
+}
+
+// jobOf binds an action to the engine and guest that it is about.
+func (h *Host) jobOf(a action) func(context.Context) error {
+	e, g := h.engines[a.volume], h.guests[a.name]
+	switch a.job {
+	case startEngine:
+		return func(ctx context.Context) error { return h.startEngine(ctx, a) }
+	case stopEngine:
+		return func(ctx context.Context) error { return e.endIf(ctx, a.attach) }
+	case renewAttach:
+		return func(ctx context.Context) error { return h.replaceGrant(ctx, a, renewal(a.ticket, h.options.Node)) }
+	case giveUp:
+		return func(ctx context.Context) error { return h.replaceGrant(ctx, a, detachment(a.ticket)) }
+	case startGuest:
+		return func(ctx context.Context) error { return h.startGuest(ctx, a) }
+	case endGuest:
+		return func(ctx context.Context) error { return h.endGuest(ctx, a, g) }
+	case guardGuest:
+		return func(ctx context.Context) error { return h.guardGuest(ctx, a, e, g) }
+	case settleGuest:
+		disks := h.enginesOf(g)
+		return func(ctx context.Context) error { return h.settleGuest(ctx, a, disks) }
+	case forgetGuest:
+		return func(context.Context) error { return h.forgetGuest(a, g) }
+	}
+	return func(context.Context) error { return fmt.Errorf("action %q is unknown", a.job) }
+}
+
+func (h *Host) startEngine(ctx context.Context, a action) error {
+	if err := h.ledger.record(a.volume, a.ticket.AttachID); err != nil {
+		return err
+	}
+	e, s, err := h.spawn(ctx, *a.ticket)
+	if err != nil {
+		return err
+	}
+	h.options.Logger.Info("engine started", "volume", a.name, "epoch", s.Epoch, "pid", e.handle.ID().PID)
+	h.post(func() { h.keep(e, s) })
+	return nil
+}
+
+// endIf ends the engine unless it is gone or another one by now.
+func (e *running) endIf(ctx context.Context, a volume.AttachID) error {
+	if e == nil || e.hello.AttachID != a {
+		return nil
+	}
+	return e.end(ctx)
+}
+
+// renewal asks for the next epoch on this host: an engine that ended takes a new one, and only if
+// nobody else was granted the volume since (protocol-flush B.1).
+func renewal(t *peer.Ticket, host volume.NodeID) raft.Command {
+	return raft.Command{BeginAttach: &raft.BeginAttach{
+		Volume: t.Volume, Host: host, AttachID: volume.NewAttachID(), Takeover: true,
+		Maintenance: t.Maintenance, After: t.Epoch,
+	}}
+}
+
+// detachment ends an attachment whose engine died before it could do so: nothing was flushed for
+// certain, so it is not clean.
+func detachment(t *peer.Ticket) raft.Command {
+	return raft.Command{Detach: &raft.Detach{Volume: t.Volume, Epoch: t.Epoch}}
+}
+
+// replaceGrant has a command committed about a grant whose engine is gone, if the grant is still
+// this host's. It asks first: an engine that detached ends just before the host hears of it.
+func (h *Host) replaceGrant(ctx context.Context, a action, command raft.Command) error {
+	still, err := h.stillGranted(ctx, a.ticket)
+	if err != nil || !still {
+		return err
+	}
+	h.options.Logger.Info("engine is gone", "volume", a.name, "epoch", a.ticket.Epoch, "action", string(a.job))
+	result, err := h.options.Coordinators.Command(ctx, command)
+	if err != nil {
+		return fmt.Errorf("volume %s: %s: %w", a.name, a.job, err)
+	}
+	if result.Err != nil {
+		return fmt.Errorf("volume %s: %s: %w", a.name, a.job, result.Err)
+	}
+	_, err = h.stillGranted(ctx, a.ticket)
+	return err
+}
+
+// stillGranted fetches the newest assignment, has the core take it in, and reports whether it still
+// holds this very ticket.
+func (h *Host) stillGranted(ctx context.Context, t *peer.Ticket) (bool, error) {
+	newest, err := h.options.Coordinators.Assignment(ctx, h.options.Node, 0)
+	if err != nil {
+		return false, fmt.Errorf("volume %s: fetch the newest assignment: %w", t.Name, err)
+	}
+	h.Assign(newest)
+	if !newest.Registered {
+		return false, fmt.Errorf("volume %s: this node is not registered yet", t.Name)
+	}
+	for _, now := range newest.Attach {
+		if now.Volume == t.Volume && now.AttachID == t.AttachID && now.Detach == t.Detach {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (h *Host) startGuest(ctx context.Context, a action) error {
+	driver := h.options.Drivers[a.driver]
+	if driver == nil {
+		return fmt.Errorf("domain %s: driver %q is unknown on this host", a.name, a.driver)
+	}
+	process, err := driver.Start(ctx, *a.order)
+	if errors.Is(err, domain.ErrRunning) {
+		// An earlier run is still there: let the core see and end it.
+		adopted, adoptErr := driver.Adopt(ctx, a.order.Dir)
+		if adoptErr != nil {
+			return errors.Join(err, adoptErr)
+		}
+		process = adopted
+	} else if err != nil {
+		return err
+	}
+	h.post(func() { h.watch(a.name, hosted{driver, process}) })
+	return nil
+}
+
+func (h *Host) endGuest(ctx context.Context, a action, g hosted) error {
+	if g.process == nil || g.process.Order().Run != a.run {
+		return nil
+	}
+	grace := time.Duration(0)
+	if a.grace {
+		grace = guestGrace
+	}
+	err := g.process.Stop(ctx, grace)
+	h.post(func() { h.core.guestSeen(seenGuest(g.process)) })
+	return err
+}
+
+// guardGuest has an engine kill the guest when its grant is lost, also while no daemon runs.
+func (h *Host) guardGuest(ctx context.Context, a action, e *running, g hosted) error {
+	if e == nil || e.hello.AttachID != a.attach || g.process == nil {
+		return nil // one of the two is gone, and the core is about to hear of it
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	id := g.process.ID()
+	answered, _, err := ask(ctx, e.dir, engine.Request{
+		Verb: engine.VerbGuard, Guard: &engine.Guard{PID: id.PID, StartTime: id.Start}})
+	if err != nil {
+		return err
+	}
+	if answered.hello != e.hello {
+		return fmt.Errorf("domain %s: another engine of %s answered", a.name, e.name)
+	}
+	h.post(func() { h.core.guestGuarded(a.name, a.volume, a.attach) })
+	return nil
+}
+
+// enginesOf returns the engines of a guest's volumes. The loop calls it.
+func (h *Host) enginesOf(g hosted) []*running {
+	var all []*running
+	if g.process != nil {
+		for _, v := range g.process.Order().Volumes {
+			if e := h.engines[v.ID]; e != nil {
+				all = append(all, e)
+			}
+		}
+	}
+	return all
+}
+
+// settleGuest asks the engines of a guest that ended by itself for their state now, so that its own
+// end is told from one that its engine made of it.
+func (h *Host) settleGuest(ctx context.Context, a action, disks []*running) error {
+	for _, e := range disks {
+		if g, s, err := statusWithin(ctx, e.dir); err == nil && g.hello == e.hello {
+			h.post(func() { h.core.engineSeen(e.name, s, h.now()) })
+		} else if !e.handle.ID().Alive() {
+			select {
+			case <-e.gone: // the core was told
+			case <-ctx.Done():
+			}
+		}
+	}
+	h.post(func() { h.core.guestSettled(a.name, a.run) })
+	return nil
+}
+
+func (h *Host) forgetGuest(a action, g hosted) error {
+	if g.driver != nil {
+		if err := g.driver.Forget(DomainDir(h.options.RunDir, a.name)); err != nil {
+			return err
+		}
+	}
+	h.post(func() {
+		delete(h.guests, a.name)
+		h.core.guestForgotten(a.name)
+	})
+	return nil
+}

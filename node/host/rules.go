@@ -1,0 +1,178 @@
+package host
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/domain"
+	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// stepVolume starts what is due for a volume.
+func (c *core) stepVolume(v *volumeView, now time.Duration) {
+	switch {
+	case v.job != idle || c.holds(v):
+	case c.inUse(v.id):
+		// A guest of an engine that is gone or superseded ends first: stepDomain sees to it.
+	case v.engine != nil:
+		c.start(v, action{job: stopEngine, attach: v.engine.AttachID})
+	case v.want == nil:
+		if v.spent.IsZero() {
+			delete(c.volumes, v.id)
+		}
+	case now < v.retry.at || c.nameTaken(v):
+		return
+	case v.want.AttachID != v.spent:
+		v.spent = v.want.AttachID
+		c.start(v, action{job: startEngine, ticket: v.want})
+	case v.want.Detach:
+		c.start(v, action{job: giveUp, ticket: v.want})
+	default:
+		c.start(v, action{job: renewAttach, ticket: v.want})
+	}
+}
+
+// holds reports whether the volume's engine is that of the current grant and not at its end.
+func (c *core) holds(v *volumeView) bool {
+	if v.engine == nil || v.want == nil || v.engine.AttachID != v.want.AttachID {
+		return false
+	}
+	switch v.engine.State {
+	case peer.EngineConnecting, peer.EngineServing, peer.EngineHeld:
+		return true
+	}
+	return false
+}
+
+// inUse reports whether a guest may be using the volume.
+func (c *core) inUse(id volume.ID) bool {
+	for _, d := range c.domains {
+		if d.job == startGuest && uses(*d.starting, id) || d.guest.running() && uses(d.guest.order, id) {
+			return true
+		}
+	}
+	return false
+}
+
+func uses(o domain.Order, id volume.ID) bool {
+	return slices.ContainsFunc(o.Volumes, func(v domain.Volume) bool { return v.ID == id })
+}
+
+// nameTaken reports whether the engine of another volume, one that had the name before, still has
+// the directory.
+func (c *core) nameTaken(v *volumeView) bool {
+	for _, o := range c.volumes {
+		if o != v && o.name == v.name && (o.engine != nil || o.job != idle) {
+			return true
+		}
+	}
+	return false
+}
+
+// stepDomain starts what is due for a domain.
+func (c *core) stepDomain(d *domainView, now time.Duration) {
+	switch {
+	case d.job != idle:
+	case d.guest.running():
+		c.stepRunning(d, now)
+	case d.guest != nil && d.guest.state.Phase == domain.PhaseExited && !d.guest.settled:
+		c.startFor(d, action{job: settleGuest, run: d.guest.order.Run})
+	case d.want == nil && d.guest == nil:
+		delete(c.domains, d.name)
+	case d.want == nil:
+		c.startFor(d, action{job: forgetGuest})
+	case c.finished(d) || now < d.retry.at:
+	default:
+		c.startWhenReady(d)
+	}
+}
+
+// stepRunning ends a guest that must not run on, and has it guarded otherwise.
+func (c *core) stepRunning(d *domainView, now time.Duration) {
+	run := d.guest.order.Run
+	for _, v := range d.guest.order.Volumes {
+		if !c.servesStill(v) {
+			c.startFor(d, action{job: endGuest, run: run})
+			return
+		}
+	}
+	if d.want == nil || d.want.Run != run {
+		c.startFor(d, action{job: endGuest, run: run, grace: true})
+		return
+	}
+	if now < d.retry.at {
+		return
+	}
+	for _, v := range d.guest.order.Volumes {
+		if d.guarded[v.ID] != v.AttachID {
+			c.startFor(d, action{job: guardGuest, volume: v.ID, run: run, attach: v.AttachID})
+			return
+		}
+	}
+}
+
+// servesStill reports whether a guest's disk is served by the engine that it was started on, under
+// a grant that is still this host's.
+func (c *core) servesStill(disk domain.Volume) bool {
+	v := c.volumes[disk.ID]
+	return v != nil && c.holds(v) && v.engine.AttachID == disk.AttachID
+}
+
+// finished reports whether the ordered run came to its own end: it is not started again. A guest
+// that went down with its disk or its host is.
+func (c *core) finished(d *domainView) bool {
+	if d.guest == nil || d.guest.order.Run < d.want.Run {
+		return false
+	}
+	return d.guest.order.Run > d.want.Run || d.guest.state.Phase == domain.PhaseExited
+}
+
+// startWhenReady starts a guest once every one of its volumes is served at the ordered epoch or a
+// later one of this host's.
+func (c *core) startWhenReady(d *domainView) {
+	order := domain.Order{Name: d.name, Run: d.want.Run, Dir: DomainDir(c.runDir, d.name)}
+	if d.want.Spec.Exec != nil {
+		order.Command = d.want.Spec.Exec.Command
+	}
+	for i, id := range d.want.Volumes {
+		v := c.volumes[id]
+		if why := c.notReady(v, d.want, i); why != "" {
+			d.failure = why
+			return
+		}
+		order.Volumes = append(order.Volumes, domain.Volume{
+			ID: id, Name: d.want.Spec.Volumes[i].Name, URL: exportURL(v.engine),
+			Epoch: v.engine.Epoch, AttachID: v.engine.AttachID,
+		})
+	}
+	d.failure, d.starting = "", &order
+	c.startFor(d, action{job: startGuest, driver: d.want.Spec.Driver, order: &order})
+}
+
+// notReady says what a domain's i-th volume lacks, empty when nothing.
+func (c *core) notReady(v *volumeView, order *peer.DomainOrder, i int) string {
+	if i >= len(order.Epochs) || i >= len(order.Spec.Volumes) {
+		return "its order does not name every volume with an epoch"
+	}
+	name := order.Spec.Volumes[i].Name
+	switch {
+	case v == nil || v.engine == nil || !c.holds(v):
+		return fmt.Sprintf("waits for an engine of volume %s", name)
+	case v.engine.Epoch < order.Epochs[i]:
+		return fmt.Sprintf("waits for volume %s at epoch %s", name, order.Epochs[i])
+	case v.engine.State != peer.EngineServing || exportURL(v.engine) == "":
+		return fmt.Sprintf("waits for volume %s: its engine is %s", name, v.engine.State)
+	}
+	return ""
+}
+
+func exportURL(e *peer.EngineStatus) string {
+	for _, x := range e.Exports {
+		if x.Type == "nbd" {
+			return x.URL
+		}
+	}
+	return ""
+}

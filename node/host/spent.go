@@ -1,0 +1,65 @@
+package host
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"sync"
+
+	"github.com/holdfast-storage/holdfast/node/durable"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// ledger remembers, for each volume, the latest attachment that an engine was started for. It is
+// durable: even after a restart of the machine a second engine with the secrets of the same
+// attachment could pass for the first one, and finish or repeat writes that it knows nothing of.
+type ledger struct {
+	path string
+
+	mu    sync.Mutex // held while the file is written, so that the file is never older than spent
+	spent map[volume.ID]volume.AttachID
+}
+
+// openLedger reads the file at path; a missing one is an empty ledger, a damaged one is an error.
+func openLedger(path string) (*ledger, error) {
+	l := &ledger{path: path, spent: make(map[volume.ID]volume.AttachID)}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return l, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("attachments of this host: %w", err)
+	}
+	if err := json.Unmarshal(text, &l.spent); err != nil {
+		return nil, fmt.Errorf("attachments of this host: %s is damaged: %w: "+
+			"detach or move its volumes, then remove the file", path, err)
+	}
+	return l, nil
+}
+
+// record notes an attachment. When it returns nil, no restart forgets it.
+func (l *ledger) record(v volume.ID, a volume.AttachID) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := maps.Clone(l.spent)
+	next[v] = a
+	text, err := json.MarshalIndent(next, "", "  ")
+	if err != nil {
+		return fmt.Errorf("attachments of this host: %w", err)
+	}
+	if err := durable.WriteFile(l.path, append(text, '\n'), 0o600); err != nil {
+		return err
+	}
+	l.spent = next
+	return nil
+}
+
+// snapshot returns all that was recorded.
+func (l *ledger) snapshot() map[volume.ID]volume.AttachID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.spent)
+}
