@@ -230,3 +230,12 @@ func marksHash(l volume.Label) uint64 {
 func regions(sizeBytes int64) uint32 {
 	return uint32((sizeBytes + volume.RegionBytes - 1) / volume.RegionBytes)
 }
+
+// CheckEpoch refuses an epoch that is below the label's, before anybody has proved to have it.
+func (c *Core) CheckEpoch(e volume.Epoch) error {
+	if e >= c.label.FenceEpoch {
+		return nil
+	}
+	c.counters.RefusedLogins++
+	return c.refuseLogin(RefuseOlder)
+}

@@ -58,4 +58,3 @@ func (c *Core) Marks(id SessionID, since volume.CfgVer, first uint32) (inband.Ma
 	}
 	return page, nil
 }
-

@@ -28,7 +28,7 @@ type Leg struct {
 	mu      sync.Mutex
 	core    *Core
 	lastOp  OpID
-	waiters map[OpID]chan Effect            // of EffectReply
+	waiters map[OpID]chan Effect              // of EffectReply
 	kills   map[SessionID]func(reason string) // of sessions that live
 	stopped bool
 	drained chan struct{} // closed once stopped and nothing is inside the gate
@@ -268,4 +268,12 @@ func (l *Leg) fail(err error) {
 	l.mu.Lock()
 	l.core.Fail(err)
 	l.unlockAndDo()
+}
+
+// CheckEpoch returns the *RefusedError that a login of this epoch will meet because it is fenced, nil
+// if it may try. It counts the refusal and changes nothing else.
+func (l *Leg) CheckEpoch(e volume.Epoch) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.core.CheckEpoch(e)
 }

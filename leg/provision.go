@@ -118,6 +118,16 @@ func (s *Store) peek(id volume.LegID) (volume.Label, error) {
 	return label, file.file.Close()
 }
 
+// ReadLabel returns a leg's label without opening the leg or changing anything. A leg that is gone is
+// a *LostError.
+func (s *Store) ReadLabel(id volume.LegID) (volume.Label, error) {
+	label, err := s.peek(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return volume.Label{}, &LostError{Leg: id, Reason: "its directory is missing"}
+	}
+	return label, err
+}
+
 // labelError tells a label that is gone from one that only cannot be read now.
 func labelError(id volume.LegID, err error) error {
 	switch {

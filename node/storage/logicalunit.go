@@ -1,0 +1,115 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/leg"
+	"github.com/holdfast-storage/holdfast/scsi"
+	"github.com/holdfast-storage/holdfast/volume"
+	"github.com/holdfast-storage/holdfast/volume/inband"
+)
+
+// logicalUnit makes LUN 0 of one session.
+func logicalUnit(id volume.LegID, session *leg.Session) (scsi.LogicalUnit, error) {
+	epoch := session.Login().Epoch
+	unit, err := scsi.New(session, scsi.Options{
+		ProductID:        "LEG",
+		Serial:           fmt.Sprintf("%s.e%d", id, uint64(epoch)),
+		NAA:              scsi.LocalNAA(unitIdentity(id, epoch)),
+		Vendor:           vendor{session}.execute,
+		VendorDataOutLen: inband.DataOutBytes,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("leg %s: %w", id, err)
+	}
+	return unit, nil
+}
+
+// vendor executes the in-band commands of one session.
+type vendor struct{ session *leg.Session }
+
+// execute is scsi.Options.Vendor.
+func (v vendor) execute(ctx context.Context, cmd *scsi.Command, res *scsi.Response) bool {
+	command, err := inband.Parse(cmd.CDB[:inband.CDBBytes])
+	if errors.Is(err, inband.ErrOpCode) {
+		return false
+	}
+	var answer []byte
+	if err == nil {
+		answer, err = v.run(ctx, command, cmd.DataOut)
+	}
+	if err != nil {
+		fail(res, err)
+		return true
+	}
+	res.Reply(cmd, answer, int64(len(answer)))
+	return true
+}
+
+// run executes one command and returns its data-in.
+func (v vendor) run(ctx context.Context, command inband.Command, dataOut []byte) ([]byte, error) {
+	switch c := command.(type) {
+	case inband.ReadLabel:
+		report, err := v.session.Report()
+		if err != nil {
+			return nil, err
+		}
+		return inband.AppendReport(nil, report)
+	case inband.Config:
+		epoch, config, err := inband.ParseConfig(dataOut)
+		if err != nil {
+			return nil, err
+		}
+		return nil, v.session.Config(ctx, epoch, config)
+	case inband.Rotate:
+		generation, err := v.session.Rotate()
+		return inband.AppendRotation(nil, generation), err
+	case inband.Stable:
+		return nil, v.session.Stable(ctx, c.Generation)
+	case inband.Marks:
+		page, err := v.session.Marks(c.Since, c.FirstRegion)
+		if err != nil {
+			return nil, err
+		}
+		return inband.AppendMarks(nil, page)
+	case inband.Checksums:
+		return v.checksums(ctx, c)
+	case inband.Detach:
+		return nil, v.session.Detach(ctx, c.Clean)
+	}
+	return nil, fmt.Errorf("in-band command %s: %w", command.Action(), block.ErrUnsupported)
+}
+
+func (v vendor) checksums(ctx context.Context, c inband.Checksums) ([]byte, error) {
+	if c.FirstBlock > volume.MaxSizeBytes/volume.BlockBytes {
+		return nil, fmt.Errorf("checksums from block %d: %w", c.FirstBlock, block.ErrOutOfRange)
+	}
+	sums, err := v.session.Checksums(ctx, block.Range{
+		Off: int64(c.FirstBlock) * volume.BlockBytes, Len: int64(c.Blocks) * volume.BlockBytes,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return inband.AppendChecksums(nil, sums), nil
+}
+
+// fail answers with the sense that says what was wrong. Only block.ErrFenced becomes RESERVATION
+// CONFLICT.
+func fail(res *scsi.Response, err error) {
+	field := (*inband.FieldError)(nil)
+	switch {
+	case errors.As(err, &field) && field.InParameter:
+		res.CheckCondition(scsi.Sense{Key: scsi.IllegalRequest, ASC: 0x26}) // INVALID FIELD IN PARAMETER LIST
+	case errors.As(err, &field):
+		res.CheckCondition(scsi.Sense{Key: scsi.IllegalRequest, ASC: 0x24}) // INVALID FIELD IN CDB
+	case errors.Is(err, inband.ErrLength):
+		res.CheckCondition(scsi.Sense{Key: scsi.IllegalRequest, ASC: 0x1a}) // PARAMETER LIST LENGTH ERROR
+	case errors.Is(err, leg.ErrInvalid):
+		res.CheckCondition(scsi.Sense{Key: scsi.IllegalRequest, ASC: 0x2c}) // COMMAND SEQUENCE ERROR
+	default:
+		res.Fail(err)
+	}
+}
