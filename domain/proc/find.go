@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // FindEnv returns the processes in whose initial environment the variable has this value, the
@@ -14,10 +15,28 @@ import (
 // root, are left out.
 func FindEnv(name, value string) ([]ID, error) {
 	entry := []byte(name + "=" + value)
-	return find(func(pid int) bool {
-		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-		return err == nil && hasEntry(environ, entry)
-	})
+	return find(func(pid int) bool { return hasEntry(environ(pid), entry) })
+}
+
+// A process in the midst of execve(2) shows an empty environment for a moment: look again then.
+const (
+	execLooks = 10
+	execPause = time.Millisecond
+)
+
+// environ returns the initial environment of a process, empty if it has none or may not be seen.
+func environ(pid int) []byte {
+	for range execLooks {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err != nil || len(text) > 0 {
+			return text
+		}
+		if s, err := readStat(pid); err != nil || s.ended() || s.kernel {
+			return nil
+		}
+		time.Sleep(execPause)
+	}
+	return nil
 }
 
 // Descendants returns the living children of the given processes, their children and so on,

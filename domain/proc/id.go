@@ -65,6 +65,7 @@ type stat struct {
 	group   int
 	session int
 	start   uint64
+	kernel  bool // a thread of the kernel's own
 }
 
 func (s stat) ended() bool { return s.state == 'Z' || s.state == 'X' || s.state == 'x' }
@@ -92,7 +93,7 @@ func parseStat(text []byte) (stat, error) {
 		return stat{}, errors.New("stat has no command name")
 	}
 	fields := bytes.Fields(text[end+1:])
-	const startField = 22 - 3 // the fields after the name count from 3
+	const flagsField, startField = 9 - 3, 22 - 3 // the fields after the name count from 3
 	if len(fields) <= startField || len(fields[0]) != 1 {
 		return stat{}, fmt.Errorf("stat has %d fields after the name", len(fields))
 	}
@@ -108,7 +109,12 @@ func parseStat(text []byte) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("stat: %w", err)
 	}
-	s.start = start
+	flags, err := strconv.ParseUint(string(fields[flagsField]), 10, 64)
+	if err != nil {
+		return stat{}, fmt.Errorf("stat: %w", err)
+	}
+	const kernelThread = 0x00200000 // PF_KTHREAD
+	s.start, s.kernel = start, flags&kernelThread != 0
 	return s, nil
 }
 
