@@ -135,7 +135,7 @@ func (c *Client) FailoverDomain(ctx context.Context, name string, r FailoverDoma
 // called for every report of it; the work goes on when ctx ends, and asking again watches it again.
 func (c *Client) ReplaceNode(ctx context.Context, old string, r ReplaceNode, progress func(Operation)) error {
 	return c.operate(ctx, call{
-		method: http.MethodPost, path: objectPath("nodes", old, "replace"), query: r.query(), body: r,
+		method: http.MethodPost, path: objectPath("nodes", old, "replace"), query: r.query(), body: r, goneIsDone: true,
 	}, progress)
 }
 

@@ -23,12 +23,13 @@ func Attachments(v *View) []raft.Command {
 		if why == "" || !v.speaks(vol.Attach.Host) || !v.Facts.regrants[vol.ID].due(v.Now) {
 			continue
 		}
+		host := v.State.NodeName(vol.Attach.Host)
 		out = append(out,
-			event(raft.SeverityWarning, "volume/"+vol.Name, "engine_gone", "volume %s on %s: %s; it gets the next epoch",
-				vol.Name, v.State.NodeName(vol.Attach.Host), why),
 			raft.Command{BeginAttach: &raft.BeginAttach{
 				Volume: vol.ID, Host: vol.Attach.Host, AttachID: v.attachID(), Takeover: true, After: vol.Epoch,
-			}})
+			}},
+			event(raft.SeverityWarning, "volume/"+vol.Name, "engine_gone",
+				"volume %s got the next epoch on %s: %s", vol.Name, host, why))
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // Domains keeps wanted domains running on hosts that live, and clears up after stopped ones.
@@ -14,20 +15,17 @@ import (
 //     because its grant was lost) is started again on the same host, with back-off;
 //   - a domain on a host that is being retired moves to another host, once one lives;
 //   - the volumes that were attached for a domain are detached once it is stopped and its host has
-//     said that nothing of it runs any more.
+//     said that nothing of it runs any more, or is dead.
 //
-// It does nothing about hosts that do not speak: that is Failover's.
+// What was to run on a host that is dead is Failover's.
 func Domains(v *View) []raft.Command {
 	var out []raft.Command
 	for _, d := range v.State.SortedDomains() {
-		switch {
-		case d.Running:
+		if d.Running {
 			out = append(out, v.keepRunning(d)...)
-		default:
-			out = append(out, v.clearUp(d)...)
 		}
 	}
-	return out
+	return append(out, v.clearUp()...)
 }
 
 func (v *View) keepRunning(d *raft.Domain) []raft.Command {
@@ -41,7 +39,7 @@ func (v *View) keepRunning(d *raft.Domain) []raft.Command {
 		}
 		return nil
 	}
-	fact := v.domain(d)
+	fact := v.Domain(d)
 	if fact == nil || !fact.State.over() || !v.Facts.restarts[d.Name].due(v.Now) {
 		return nil
 	}
@@ -52,18 +50,20 @@ func (v *View) keepRunning(d *raft.Domain) []raft.Command {
 	return []raft.Command{v.Place(d, d.Host, reason)}
 }
 
-// clearUp wants the volumes of a stopped domain detached.
-func (v *View) clearUp(d *raft.Domain) []raft.Command {
+// clearUp wants the volumes detached that were attached for a domain which does not run any more.
+func (v *View) clearUp() []raft.Command {
 	var out []raft.Command
-	for _, used := range d.Spec.Volumes {
-		vol := v.State.VolumeByName(used.Name)
-		if vol == nil || vol.Attach == nil || vol.Attach.Domain != d.Name || vol.Attach.Detaching {
+	for _, vol := range v.State.SortedVolumes() {
+		if vol.Attach == nil || vol.Attach.Domain == "" || vol.Attach.Detaching {
 			continue
 		}
-		if !v.speaks(vol.Attach.Host) || v.runsThere(d, vol) {
+		if d := v.State.DomainOf(vol.Name); d != nil && d.Name == vol.Attach.Domain {
 			continue
 		}
-		out = append(out, raft.Command{RequestDetach: &raft.RequestDetach{Volume: vol.ID, Epoch: vol.Epoch}})
+		over := v.speaks(vol.Attach.Host) && !v.runsThere(vol.Attach.Domain, vol.Attach.Host)
+		if over || v.Condition(vol.Attach.Host) == raft.NodeDead {
+			out = append(out, raft.Command{RequestDetach: &raft.RequestDetach{Volume: vol.ID, Epoch: vol.Epoch}})
+		}
 	}
 	return out
 }
@@ -72,13 +72,13 @@ func (v *View) clearUp(d *raft.Domain) []raft.Command {
 // order that was on its way has arrived by then, and a heartbeat told of it.
 const settle = 3 * time.Second
 
-// runsThere reports whether something of a stopped domain may still run on the host of a volume's
-// attachment.
-func (v *View) runsThere(d *raft.Domain, vol *raft.Volume) bool {
-	host := v.Facts.Nodes[vol.Attach.Host]
-	fact := host.Domains[d.Name]
+// runsThere reports whether something of a stopped domain may still run on a host that speaks.
+func (v *View) runsThere(domain string, host volume.NodeID) bool {
+	n := v.Facts.Nodes[host]
+	fact := n.Domains[domain]
 	if fact == nil {
-		return host.Heard.Sub(v.Facts.stopped[d.Name]) < settle
+		since, seen := v.Facts.stopped[domain]
+		return seen && n.Heard.Sub(since) < settle
 	}
 	switch fact.State {
 	case DomainStarting, DomainRunning, DomainStopping:

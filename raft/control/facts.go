@@ -255,3 +255,17 @@ func firstSeen[K comparable](seen map[K]time.Time, key K, now time.Time) time.Ti
 	}
 	return now
 }
+
+// EngineFailures returns how many engines of a volume have failed in a row, and why the last did.
+func (f *Facts) EngineFailures(id volume.ID) (int, string) {
+	n := f.regrants[id]
+	if n == nil {
+		return 0, ""
+	}
+	for _, e := range f.Engines {
+		if e.AttachID.String() == n.mark {
+			return n.count, e.Reason
+		}
+	}
+	return n.count, ""
+}

@@ -190,7 +190,7 @@ func (v *View) judgeDomain(d *raft.Domain) []Finding {
 	if !d.Running {
 		return nil
 	}
-	fact := v.domain(d)
+	fact := v.Domain(d)
 	if fact != nil && fact.State == DomainRunning {
 		return nil
 	}

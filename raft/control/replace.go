@@ -67,11 +67,15 @@ func (v *View) placeReplacement(vol *raft.Volume, l *raft.Leg, stores []raft.Sto
 		}
 	}
 	if n != nil && n.Retiring {
-		if heir := v.State.Nodes[n.ReplacedBy]; heir != nil && heir.Has(raft.RoleStorage) {
+		if heir := v.State.Nodes[n.ReplacedBy]; heir != nil && heir.Has(raft.RoleStorage) && !hasLeg(vol, heir.ID) {
 			request.On = []string{heir.Name}
 		}
 	}
 	return v.State.PlaceReplacement(vol.ID, l.ID, request)
+}
+
+func hasLeg(vol *raft.Volume, node volume.NodeID) bool {
+	return slices.ContainsFunc(vol.Legs, func(l *raft.Leg) bool { return l.Node == node })
 }
 
 // reserve takes a leg's space off a store.
@@ -86,15 +90,26 @@ func reserve(stores []raft.StoreUse, spot raft.Spot, bytes int64) {
 // Retire forgets nodes that are being replaced or removed once nothing is left on them.
 //
 // It guarantees that a node goes only when it has no leg, no attachment, no placed domain and no
-// vote. Votes are no part of the state; Votes says how they move.
+// vote, and, as long as it speaks, has deleted the legs that it was told to. Votes are no part of
+// the state; Votes says how they move.
 func Retire(v *View) []raft.Command {
 	var out []raft.Command
 	for _, n := range v.State.SortedNodes() {
-		if n.Retiring && v.Holds(n.ID) == "" && !slices.Contains(v.Members, n.ID) {
+		if n.Retiring && v.Holds(n.ID) == "" && !slices.Contains(v.Members, n.ID) && !v.deletes(n.ID) {
 			out = append(out, raft.Command{RemoveNode: &raft.RemoveNode{Node: n.ID}})
 		}
 	}
 	return out
+}
+
+// deletes reports whether a node that speaks still has legs to delete.
+func (v *View) deletes(id volume.NodeID) bool {
+	for _, tomb := range v.State.Tombs { // any one will do, so the order of the map does not matter
+		if tomb.Node == id {
+			return v.speaks(id)
+		}
+	}
+	return false
 }
 
 // Holds returns what is still on a node, as a phrase, "" if nothing is.
@@ -144,25 +159,4 @@ func Votes(v *View) *VoteChange {
 		}
 	}
 	return nil
-}
-
-// Forget settles the deletion of legs whose node left the cluster, or leaves it without a word.
-//
-// It guarantees that a tombstone does not wait for a node that will not come back: one that was
-// removed, or is being replaced and is dead. If such a node does come back, its legs are unknown
-// and it keeps them quarantined.
-func Forget(v *View) []raft.Command {
-	var legs []volume.LegID
-	for leg, tomb := range v.State.Tombs {
-		n := v.State.Nodes[tomb.Node]
-		if n == nil || n.Retiring && v.Condition(n.ID) == raft.NodeDead {
-			legs = append(legs, leg)
-		}
-	}
-	slices.SortFunc(legs, func(a, b volume.LegID) int { return slices.Compare(a.UUID[:], b.UUID[:]) })
-	out := make([]raft.Command, len(legs))
-	for i, leg := range legs {
-		out[i] = raft.Command{LegDeleted: &raft.LegDeleted{Leg: leg}}
-	}
-	return out
 }

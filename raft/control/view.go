@@ -40,11 +40,12 @@ func DefaultTiming() Timing {
 	return Timing{EngineGone: 8 * time.Second, Maintenance: 10 * time.Second, LegLost: 5 * time.Second}
 }
 
-// Controllers runs all controllers and returns what should be proposed now, in this order.
+// Controllers runs all controllers and returns what should be proposed now, in this order. An event
+// tells of the command in front of it and is to be recorded only if that was accepted.
 func Controllers(v *View) []raft.Command {
 	var out []raft.Command
 	for _, controller := range []func(*View) []raft.Command{
-		Failover, Domains, Attachments, Detachments, Replace, Retire, Forget, Maintain,
+		Failover, Domains, Attachments, Detachments, Replace, Retire, Maintain,
 	} {
 		out = append(out, controller(v)...)
 	}
@@ -74,8 +75,8 @@ func (v *View) engine(vol *raft.Volume) *EngineFact {
 	return v.Facts.Engines[vol.Attach.ID]
 }
 
-// domain returns what its host says of the domain's current run, nil if nothing.
-func (v *View) domain(d *raft.Domain) *DomainFact {
+// Domain returns what its host says of the domain's current run, nil if nothing.
+func (v *View) Domain(d *raft.Domain) *DomainFact {
 	n := v.Facts.Nodes[d.Host]
 	if n == nil || n.Domains[d.Name] == nil || n.Domains[d.Name].Run != d.Run {
 		return nil

@@ -1,0 +1,120 @@
+package coordinator
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// BuildAssignment returns what a node is to do by a committed state, without its revision. It holds
+// the secrets of the node's own grants.
+func BuildAssignment(s *raft.State, id volume.NodeID, tRead time.Duration) peer.Assignment {
+	a := peer.Assignment{
+		Incarnation: s.Cluster.Incarnation, Legs: []peer.LegOrder{}, Attach: []peer.Ticket{},
+		Domains: []peer.DomainOrder{}, Peers: coordinators(s),
+	}
+	n := s.Nodes[id]
+	if a.Registered = n != nil; n == nil || n.Pending {
+		return a
+	}
+	for _, v := range s.SortedVolumes() {
+		for _, l := range v.Legs {
+			if l.Node == id && !v.Deleting {
+				a.Legs = append(a.Legs, legOrder(v, l))
+			}
+		}
+		if v.Attach != nil && v.Attach.Host == id {
+			a.Attach = append(a.Attach, BuildTicket(s, v, tRead))
+		}
+	}
+	a.Legs = append(a.Legs, deletions(s, id)...)
+	for _, d := range s.SortedDomains() {
+		if order, ok := domainOrder(s, d, id); ok {
+			a.Domains = append(a.Domains, order)
+		}
+	}
+	return a
+}
+
+func coordinators(s *raft.State) []peer.Peer {
+	peers := []peer.Peer{}
+	for _, n := range s.SortedNodes() {
+		if n.Has(raft.RoleCoordinator) && !n.Pending {
+			peers = append(peers, peer.Peer{ID: n.ID, API: n.API})
+		}
+	}
+	return peers
+}
+
+func legOrder(v *raft.Volume, l *raft.Leg) peer.LegOrder {
+	action := peer.LegKeep
+	if !l.Provisioned {
+		action = peer.LegProvision
+	}
+	return peer.LegOrder{
+		Leg: l.ID, Store: l.Store, Action: action, Volume: v.ID, VolumeName: v.Name, SizeBytes: v.SizeBytes,
+		Layout: v.Layout, Slot: l.Slot, Durability: v.Durability, DataGen: v.DataGen, FloorEpoch: l.FencedEpoch,
+	}
+}
+
+// deletions are the legs whose tombstones allow the node to delete them.
+func deletions(s *raft.State, id volume.NodeID) []peer.LegOrder {
+	var orders []peer.LegOrder
+	for leg, tomb := range s.Tombs {
+		if tomb.Node != id {
+			continue
+		}
+		order := peer.LegOrder{Leg: leg, Action: peer.LegDelete, VolumeName: tomb.Volume}
+		if v, l := s.LegByID(leg); l != nil {
+			order = legOrder(v, l)
+			order.Action = peer.LegDelete
+		}
+		orders = append(orders, order)
+	}
+	slices.SortFunc(orders, func(a, b peer.LegOrder) int { return slices.Compare(a.Leg.UUID[:], b.Leg.UUID[:]) })
+	return orders
+}
+
+// domainOrder returns the order to run a domain, if the node is its host and holds all its volumes.
+func domainOrder(s *raft.State, d *raft.Domain, id volume.NodeID) (peer.DomainOrder, bool) {
+	if !d.Running || d.Host != id {
+		return peer.DomainOrder{}, false
+	}
+	order := peer.DomainOrder{Name: d.Name, Run: d.Run, Spec: d.Spec}
+	for _, used := range d.Spec.Volumes {
+		v := s.VolumeByName(used.Name)
+		if v == nil || v.Attach == nil || v.Attach.Host != id || v.Attach.Maintenance {
+			return peer.DomainOrder{}, false
+		}
+		order.Volumes, order.Epochs = append(order.Volumes, v.ID), append(order.Epochs, v.Epoch)
+	}
+	return order, true
+}
+
+// BuildTicket returns what the engine of a volume's current attachment needs, with its secrets and
+// without the revision. The volume must be attached: the grant was committed.
+func BuildTicket(s *raft.State, v *raft.Volume, tRead time.Duration) peer.Ticket {
+	t := peer.Ticket{
+		Incarnation: s.Cluster.Incarnation, Volume: v.ID, Name: v.Name, SizeBytes: v.SizeBytes, Layout: v.Layout,
+		Durability: v.Durability, Epoch: v.Epoch, AttachID: v.Attach.ID, Maintenance: v.Attach.Maintenance,
+		Detach: v.Attach.Detaching, Config: v.Config(), TRead: tRead, Legs: []peer.TicketLeg{},
+	}
+	for _, l := range v.Legs {
+		n := s.Nodes[l.Node]
+		if n == nil || !l.Provisioned {
+			continue // there is nothing to log in to
+		}
+		absent := l.State == volume.LegStale || l.State == volume.LegRebuilding
+		t.Legs = append(t.Legs, peer.TicketLeg{
+			ID: l.ID, Node: n.Name, Portal: n.Portal, Store: l.Store, Slot: l.Slot, State: l.State,
+			Secret: volume.ChapSecret(n.ChapKey, s.Cluster.Incarnation, l.ID, v.Epoch, v.Attach.ID),
+			Since:  l.LastISRCfg, Join: absent && !l.Retiring, Retiring: l.Retiring, Replaces: l.Replaces,
+		})
+	}
+	slices.SortStableFunc(t.Legs, func(a, b peer.TicketLeg) int { return cmp.Compare(a.Slot, b.Slot) })
+	return t
+}

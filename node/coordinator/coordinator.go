@@ -1,0 +1,172 @@
+package coordinator
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/api"
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/raft/control"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// Raft is what the role needs of a raft.Coordinator; its methods are documented there.
+type Raft interface {
+	Apply(ctx context.Context, c raft.Command) (raft.Result, uint64, error)
+	State() (*raft.State, uint64)
+	Changed(after uint64) <-chan struct{}
+	Leading() bool
+	LeaderCh() <-chan bool
+	Leader() (volume.NodeID, string)
+	Members() ([]raft.Member, error)
+	AddMember(ctx context.Context, m raft.Member) error
+	RemoveMember(ctx context.Context, id volume.NodeID) error
+}
+
+// Options configures a Coordinator.
+type Options struct {
+	Raft Raft          // required; whoever opened it closes it, after Run has returned
+	Self volume.NodeID // this node
+	// Identify returns the node whose certificate a request came with. Required.
+	Identify func(*http.Request) (volume.NodeID, error)
+	// Transport reaches other coordinators over HTTPS, with this node's certificate. Required.
+	Transport http.RoundTripper
+	Scheme    string // "https" if empty
+
+	// Cluster is recorded by the first leader of a new cluster; a zero ID records nothing.
+	Cluster raft.InitCluster
+
+	TRead    time.Duration        // of protocol §1.6; zero means raft.TRead
+	Liveness raft.LivenessOptions // Voters is set from the members
+	Timing   control.Timing       // zero means control.DefaultTiming
+	Tick     time.Duration        // between two runs of the controllers without a change; zero means 250 ms
+
+	// Now is the clock, monotonic; nil means time.Now.
+	Now    func() time.Time
+	Logger *slog.Logger // nil discards
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Raft == nil || o.Self.IsZero() || o.Identify == nil || o.Transport == nil {
+		return o, errors.New("coordinator role: Raft, Self, Identify and Transport are needed")
+	}
+	o.Scheme = cmp.Or(o.Scheme, "https")
+	o.TRead = cmp.Or(o.TRead, raft.TRead)
+	o.Tick = cmp.Or(o.Tick, 250*time.Millisecond)
+	if o.Timing == (control.Timing{}) {
+		o.Timing = control.DefaultTiming()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}
+
+// Coordinator is the coordinator role of one node. Its methods may be called from any goroutine.
+type Coordinator struct {
+	opts   Options
+	raft   Raft
+	log    *slog.Logger
+	client *http.Client // to other coordinators
+
+	peers  http.Handler
+	public http.Handler
+	kick   chan struct{} // wakes Run when something was heard that controllers may act on
+
+	mu       sync.Mutex // guards what follows; never held across I/O
+	facts    *control.Facts
+	liveness *raft.Liveness
+	waits    *raft.WaitClock
+	verdict  raft.Verdict // of the last check
+	members  []raft.Member
+	history  control.History
+	known    map[volume.NodeID]bool // nodes that liveness may know
+	changed  chan struct{}          // closed, and replaced, when facts changed
+	answers  map[string]answered    // last answers to watches
+}
+
+// New returns the role; it does nothing until Run.
+func New(o Options) (*Coordinator, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &Coordinator{
+		opts: o, raft: o.Raft, log: o.Logger, client: &http.Client{Transport: o.Transport},
+		kick: make(chan struct{}, 1), facts: control.NewFacts(),
+		liveness: raft.NewLiveness(o.Liveness, o.Now()), waits: raft.NewWaitClock(o.TRead),
+		history: control.History{}, known: map[volume.NodeID]bool{},
+		changed: make(chan struct{}), answers: map[string]answered{},
+	}
+	c.peers = c.peerRoutes()
+	c.public = &publicAPI{
+		coordinator: c, local: api.NewHandler(service{c}),
+		proxy: api.NewProxy(api.ProxyOptions{Targets: c.leaderTarget, Transport: o.Transport, Scheme: o.Scheme}),
+	}
+	return c, nil
+}
+
+// PeerHandler serves the paths of package peer.
+func (c *Coordinator) PeerHandler() http.Handler { return c.peers }
+
+// APIHandler serves the public API: itself while this coordinator leads, else by passing calls on to
+// the leader. Without a leader it still answers health.
+func (c *Coordinator) APIHandler() http.Handler { return c.public }
+
+// leaderTarget returns where the leader serves its API, nothing if there is none or it is this node.
+func (c *Coordinator) leaderTarget() []string {
+	id, _ := c.raft.Leader()
+	state, _ := c.raft.State()
+	if n := state.Nodes[id]; n != nil && id != c.opts.Self {
+		return []string{n.API}
+	}
+	return nil
+}
+
+// publicAPI chooses who answers a call of the public API.
+type publicAPI struct {
+	coordinator *Coordinator
+	local       http.Handler
+	proxy       *api.Proxy
+}
+
+// ServeHTTP answers or passes on one call.
+func (p *publicAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := p.coordinator
+	alone := len(c.leaderTarget()) == 0
+	if c.raft.Leading() || alone && r.URL.Path == "/v1/health" || r.URL.Path == "/openapi.json" {
+		p.local.ServeHTTP(w, r)
+		return
+	}
+	p.proxy.ServeHTTP(w, r)
+}
+
+// view returns what controllers judge by. The caller holds mu, and uses it only while it does.
+func (c *Coordinator) view(state *raft.State) *control.View {
+	now := c.opts.Now()
+	members := make([]volume.NodeID, len(c.members))
+	for i, m := range c.members {
+		members[i] = m.ID
+	}
+	return &control.View{
+		State: state, Facts: c.facts, Now: now, Dead: c.verdict.Dead, Braked: c.verdict.Braked, Members: members,
+		Condition: func(id volume.NodeID) raft.Condition { return c.liveness.Condition(id, now) },
+		NewID:     volume.NewUUID, Timing: c.opts.Timing,
+	}
+}
+
+// look calls read with a view of the latest state. read must not block.
+func (c *Coordinator) look(read func(*control.View)) {
+	state, _ := c.raft.State()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	read(c.view(state))
+}

@@ -1,0 +1,184 @@
+package coordinator
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/raft/control"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// pathHeard is how followers tell the leader whom they hear; it is between coordinators only.
+const pathHeard = "/peer/v1/heard"
+
+// heardReport is what a follower hears.
+type heardReport struct {
+	Version int             `json:"version"`
+	Node    volume.NodeID   `json:"node"`
+	Heard   []volume.NodeID `json:"heard"`
+}
+
+// hearNode takes a daemon's heartbeat.
+func (c *Coordinator) hearNode(h peer.Heartbeat) {
+	now := c.opts.Now()
+	c.mu.Lock()
+	c.known[h.Node] = true
+	c.liveness.Heard(h.Node, now)
+	changed := c.facts.HearNode(now, nodeReport(h))
+	c.mu.Unlock()
+	if changed {
+		c.factsChanged()
+	}
+}
+
+// hearEngine takes an engine's own heartbeat, which keeps its host alive, too.
+func (c *Coordinator) hearEngine(h peer.EngineHeartbeat) {
+	now := c.opts.Now()
+	fact := engineFact(h.Engine)
+	fact.Node = h.Node
+	c.mu.Lock()
+	c.known[h.Node] = true
+	c.liveness.Heard(h.Node, now)
+	changed := c.facts.HearEngine(now, fact)
+	c.mu.Unlock()
+	if changed {
+		c.factsChanged()
+	}
+}
+
+// factsChanged wakes the controllers and everybody who waits for something to be heard.
+func (c *Coordinator) factsChanged() {
+	c.mu.Lock()
+	close(c.changed)
+	c.changed = make(chan struct{})
+	c.mu.Unlock()
+	c.wake()
+}
+
+// reportHeard tells the leader whom this coordinator hears while another one leads, until ctx ends.
+// A report that is lost is followed by the next.
+func (c *Coordinator) reportHeard(ctx context.Context) {
+	ticker := time.NewTicker(2 * c.opts.Tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		targets := c.leaderTarget()
+		if len(targets) == 0 || c.raft.Leading() {
+			continue
+		}
+		c.mu.Lock()
+		report := heardReport{Version: peer.Version, Node: c.opts.Self, Heard: c.liveness.Hears(c.opts.Now())}
+		c.mu.Unlock()
+		if err := c.sendHeard(ctx, targets[0], report); err != nil && ctx.Err() == nil {
+			c.log.Debug("report to the leader", "error", err)
+		}
+	}
+}
+
+func (c *Coordinator) sendHeard(ctx context.Context, leader string, report heardReport) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	payload, err := json.Marshal(report)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.opts.Scheme+"://"+leader+pathHeard,
+		bytes.NewReader(payload))
+	if err != nil {
+		return err
+	}
+	res, err := c.client.Do(req)
+	if err != nil {
+		return err
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("leader at %s answered %s", leader, res.Status)
+	}
+	return nil
+}
+
+// takeHeard takes a follower's report.
+func (c *Coordinator) takeHeard(report heardReport) {
+	now := c.opts.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range report.Heard {
+		c.known[id] = true
+	}
+	c.liveness.Report(report.Node, report.Heard, now)
+}
+
+// The functions below translate the words of package peer to those of package control, which knows
+// nothing of the network.
+
+func nodeReport(h peer.Heartbeat) control.NodeReport {
+	r := control.NodeReport{
+		Node: h.Node, Start: h.Start, Seq: h.Seq, PID: h.PID,
+		Legs: map[volume.LegID]*control.LegFact{}, Domains: make(map[string]*control.DomainFact, len(h.Domains)),
+	}
+	for _, st := range h.Stores {
+		r.Stores = append(r.Stores, control.StoreFact{
+			ID: st.ID, Name: st.Name, TotalBytes: st.TotalBytes, FreeBytes: st.FreeBytes, Error: st.Error,
+		})
+		for _, l := range st.Legs {
+			r.Legs[l.ID] = &control.LegFact{
+				Condition: control.Condition(l.State), Error: l.Error, Volume: l.Volume, FenceEpoch: l.FenceEpoch,
+				CfgVer: l.CfgVer, Sessions: l.Sessions, ReadMicros: l.ReadMicros, UsedBytes: l.UsedBytes,
+				RefusedLogins: l.RefusedLogins, RefusedCommands: l.RefusedCommands,
+			}
+		}
+	}
+	for _, e := range h.Engines {
+		r.Engines = append(r.Engines, engineFact(e))
+	}
+	for _, d := range h.Domains {
+		r.Domains[d.Name] = &control.DomainFact{
+			Run: d.Run, State: control.DomainState(d.State), PID: d.PID, Error: d.Error,
+		}
+	}
+	return r
+}
+
+func engineFact(e peer.EngineStatus) control.EngineFact {
+	f := control.EngineFact{
+		Volume: e.Volume, Epoch: e.Epoch, AttachID: e.AttachID, PID: e.PID, State: control.EngineState(e.State),
+		Reason: e.Reason, CfgVer: e.CfgVer,
+	}
+	for _, x := range e.Exports {
+		f.Exports = append(f.Exports, control.Export{Type: x.Type, URL: x.URL})
+	}
+	for _, l := range e.Legs {
+		f.Legs = append(f.Legs, control.EngineLeg{
+			ID: l.ID, State: l.State, Error: l.Error, DoneBytes: l.CopyDone, CopyBytes: l.CopyTotal,
+		})
+	}
+	for _, s := range e.Stages {
+		f.Stages = append(f.Stages, control.Stage{Name: s.Name, At: s.At})
+	}
+	return f
+}
+
+// leaderReply says who leads and how far this coordinator's state is.
+func (c *Coordinator) leaderReply() peer.HeartbeatReply {
+	leader, _ := c.raft.Leader()
+	_, revision := c.raft.State()
+	return peer.HeartbeatReply{Leader: leader, Revision: revision}
+}
+
+// isCoordinator reports whether a node has the role in the state.
+func (c *Coordinator) isCoordinator(id volume.NodeID) bool {
+	state, _ := c.raft.State()
+	n := state.Nodes[id]
+	return n != nil && n.Has(raft.RoleCoordinator) && !n.Pending
+}

@@ -1,0 +1,265 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/raft/control"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+const (
+	proposeTimeout = 3 * time.Second
+	// refusedPause is how long a command of a controller that Apply refused is not proposed again:
+	// what is in its way is usually about to move.
+	refusedPause = 2 * time.Second
+)
+
+// Run judges liveness, runs the controllers while this coordinator leads, and tells the leader whom
+// it hears while it follows. It returns when ctx ends and everything that it started has ended.
+func (c *Coordinator) Run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer cancel()
+	l := &loop{Coordinator: c, ctx: ctx, work: &work, idle: make(chan struct{}, 1), refused: map[string]time.Time{}}
+	l.idle <- struct{}{}
+	work.Go(func() { c.reportHeard(ctx) })
+
+	ticker := time.NewTicker(c.opts.Tick)
+	defer ticker.Stop()
+	leads := c.raft.LeaderCh()
+	for ctx.Err() == nil {
+		_, revision := c.raft.State()
+		l.step()
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		case <-c.raft.Changed(revision):
+		case <-c.kick:
+		case _, open := <-leads:
+			if !open {
+				leads = nil // raft was closed: wait for ctx
+			}
+		}
+	}
+}
+
+// loop is the state of Run; its goroutine alone uses it, except for refused, which belongs to whoever
+// holds the token of idle.
+type loop struct {
+	*Coordinator
+	ctx     context.Context
+	work    *sync.WaitGroup
+	idle    chan struct{} // holds a token while no proposals are under way
+	refused map[string]time.Time
+	leading bool
+	checked time.Time      // when liveness was checked last
+	asked   time.Time      // when the members were asked for last
+	events  []raft.Command // found by liveness, not proposed yet
+}
+
+// step looks at the state once and starts what is to be done. It does not wait for it, so that
+// liveness is judged in time.
+func (l *loop) step() {
+	leading := l.raft.Leading()
+	now := l.opts.Now()
+	if leading && now.Sub(l.asked) >= time.Second {
+		l.askMembers()
+		l.asked = now
+	}
+	state, _ := l.raft.State()
+	l.mu.Lock()
+	if leading != l.leading {
+		l.leading = leading
+		l.log.Info("coordinator role", "leading", leading)
+		l.liveness.Lead(now)
+		l.waits, l.verdict = raft.NewWaitClock(l.opts.TRead), raft.Verdict{}
+		l.checked, l.events = time.Time{}, nil
+	}
+	l.observe(state, now)
+	if !leading {
+		l.mu.Unlock()
+		return
+	}
+	l.check(state, now)
+	view := l.view(state)
+	commands, vote := control.Controllers(view), control.Votes(view)
+	l.mu.Unlock()
+
+	if state.Cluster.ID.IsZero() && !l.opts.Cluster.ID.IsZero() {
+		commands = append([]raft.Command{{InitCluster: &l.opts.Cluster}}, commands...)
+	}
+	l.start(commands, vote, now)
+}
+
+// observe brings soft state up to date with the committed state. The caller holds mu.
+func (c *Coordinator) observe(state *raft.State, now time.Time) {
+	c.facts.Observe(state, now)
+	c.waits.Observe(state, now)
+	for id := range c.known {
+		if state.Nodes[id] == nil {
+			c.liveness.Forget(id)
+			delete(c.known, id)
+		}
+	}
+}
+
+// check judges liveness, at most once a tick, and keeps events of what changed. The caller holds mu.
+func (l *loop) check(state *raft.State, now time.Time) {
+	if now.Sub(l.checked) < l.opts.Tick {
+		return
+	}
+	l.checked = now
+	var hosts []volume.NodeID
+	for id, n := range state.Nodes {
+		if n.Has(raft.RoleHost) && !n.Pending {
+			hosts = append(hosts, id)
+			l.known[id] = true
+		}
+	}
+	l.liveness.SetVoters(len(l.members))
+	l.verdict = l.liveness.Check(hosts, now)
+	for _, change := range l.verdict.Changes {
+		name := state.NodeName(change.Node)
+		switch {
+		case change.To == raft.NodeDead:
+			l.events = append(l.events, nodeEvent(raft.SeverityError, name, "node_silent",
+				"host "+name+" is silent for "+change.Silent.Round(10*time.Millisecond).String()))
+		case change.From == raft.NodeDead && change.To == raft.NodeAlive:
+			l.events = append(l.events,
+				nodeEvent(raft.SeverityInfo, name, "node_returned", "host "+name+" is heard again"))
+		}
+	}
+}
+
+func nodeEvent(severity, name, kind, message string) raft.Command {
+	return raft.Command{RecordEvent: &raft.RecordEvent{Event: raft.Event{
+		Severity: severity, Object: "node/" + name, Kind: kind, Message: message,
+	}}}
+}
+
+func (c *Coordinator) askMembers() {
+	members, err := c.raft.Members()
+	if err != nil {
+		c.log.Warn("members of the coordinators", "error", err)
+		return
+	}
+	c.mu.Lock()
+	c.members = members
+	c.mu.Unlock()
+}
+
+// start proposes in the background what liveness found and the controllers want, unless earlier
+// proposals are under way: those wake Run when they are done.
+func (l *loop) start(commands []raft.Command, vote *control.VoteChange, now time.Time) {
+	if len(commands) == 0 && len(l.events) == 0 && vote == nil {
+		return
+	}
+	select {
+	case <-l.idle:
+	default:
+		return
+	}
+	commands = slices.DeleteFunc(commands, func(cmd raft.Command) bool {
+		at, ok := l.refused[subject(cmd)]
+		return ok && now.Sub(at) < refusedPause
+	})
+	commands = append(l.events, commands...)
+	l.events = nil
+	if len(commands) == 0 && vote == nil {
+		l.idle <- struct{}{}
+		return
+	}
+	l.work.Go(func() {
+		l.propose(commands, now)
+		if vote != nil {
+			l.moveVote(vote)
+		}
+		l.idle <- struct{}{}
+		l.wake()
+	})
+}
+
+// propose commits commands one after the other and remembers which were refused. An event behind a
+// command tells of it, and is left out when the command was refused.
+func (l *loop) propose(commands []raft.Command, now time.Time) {
+	for key, at := range l.refused {
+		if now.Sub(at) >= refusedPause {
+			delete(l.refused, key)
+		}
+	}
+	refused := false
+	for _, cmd := range commands {
+		if refused && cmd.RecordEvent != nil {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(l.ctx, proposeTimeout)
+		cmd.At = l.opts.Now()
+		result, _, err := l.raft.Apply(ctx, cmd)
+		cancel()
+		if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrClosed) {
+			return // the next leader decides anew
+		}
+		if refused = err != nil || result.Err != nil; !refused {
+			continue
+		}
+		if err != nil {
+			l.log.Warn("proposal", "command", cmd.Name(), "error", err)
+			continue
+		}
+		l.refused[subject(cmd)] = now
+		l.log.Debug("proposal refused", "command", cmd.Name(), "code", result.Err.Code, "cause", result.Err.Message)
+	}
+}
+
+// moveVote changes who has a vote.
+func (l *loop) moveVote(change *control.VoteChange) {
+	ctx, cancel := context.WithTimeout(l.ctx, 2*proposeTimeout)
+	defer cancel()
+	var err error
+	if change.Add != nil {
+		err = l.raft.AddMember(ctx, raft.Member{ID: change.Add.ID, Addr: change.Add.Raft})
+	} else {
+		err = l.raft.RemoveMember(ctx, change.Remove)
+	}
+	if err != nil {
+		l.log.Warn("move a vote", "error", err)
+		return
+	}
+	l.askMembers()
+}
+
+// wake makes Run look again.
+func (c *Coordinator) wake() {
+	select {
+	case c.kick <- struct{}{}:
+	default:
+	}
+}
+
+// subject names what a controller's command is about, without the fresh identities in it.
+func subject(c raft.Command) string {
+	key := c.Name() + " "
+	switch {
+	case c.BeginAttach != nil:
+		return key + c.BeginAttach.Volume.String() + " " + c.BeginAttach.After.String()
+	case c.PlaceDomain != nil:
+		return key + c.PlaceDomain.Name + " " + c.PlaceDomain.Host.String()
+	case c.RequestDetach != nil:
+		return key + c.RequestDetach.Volume.String()
+	case c.Detach != nil:
+		return key + c.Detach.Volume.String()
+	case c.ReplaceLeg != nil:
+		return key + c.ReplaceLeg.Old.String()
+	case c.RemoveNode != nil:
+		return key + c.RemoveNode.Node.String()
+	case c.LegDeleted != nil:
+		return key + c.LegDeleted.Leg.String()
+	}
+	return key
+}

@@ -1,0 +1,307 @@
+package coordinator
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// peerBytesMax bounds a request: a heartbeat of some thousand legs.
+const peerBytesMax = 16 << 20
+
+// commandTimeout bounds the wait for a peer's command to be committed; the peer repeats it.
+const commandTimeout = 3 * time.Second
+
+func (c *Coordinator) peerRoutes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+peer.PathHeartbeat, c.serveHeartbeat)
+	mux.HandleFunc("POST "+peer.PathEngineHeartbeat, c.serveEngineHeartbeat)
+	mux.HandleFunc("POST "+pathHeard, c.serveHeard)
+	mux.HandleFunc("POST "+peer.PathRegister, c.serveRegister)
+	mux.HandleFunc("POST "+peer.PathCommand, c.serveCommand)
+	mux.HandleFunc("GET "+peer.PathAssignment, c.serveAssignment)
+	mux.HandleFunc("GET "+peer.PathTicket, c.serveTicket)
+	return mux
+}
+
+// caller returns the node that a request came from, and answers the request if that is not known.
+func (c *Coordinator) caller(w http.ResponseWriter, r *http.Request) (volume.NodeID, bool) {
+	id, err := c.opts.Identify(r)
+	if err != nil {
+		http.Error(w, "who asks is not known: "+err.Error(), http.StatusForbidden)
+		return id, false
+	}
+	return id, true
+}
+
+// read decodes a request's body and answers the request if that fails.
+func read(w http.ResponseWriter, r *http.Request, into any) bool {
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, peerBytesMax)).Decode(into)
+	if err != nil {
+		http.Error(w, "request body: "+err.Error(), http.StatusBadRequest)
+	}
+	return err == nil
+}
+
+// sameVersion answers the request if the peer is of another version of the protocol.
+func sameVersion(w http.ResponseWriter, version int) bool {
+	if version != peer.Version {
+		http.Error(w, fmt.Sprintf("peer protocol version %d is unknown, this coordinator speaks %d: "+
+			"run the same release on all nodes", version, peer.Version), http.StatusBadRequest)
+	}
+	return version == peer.Version
+}
+
+// write answers with JSON. A peer that went away is not told.
+func write(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value)
+}
+
+// misdirected answers that another coordinator leads.
+func (c *Coordinator) misdirected(w http.ResponseWriter) {
+	write(w, http.StatusMisdirectedRequest, c.leaderReply())
+}
+
+func (c *Coordinator) serveHeartbeat(w http.ResponseWriter, r *http.Request) {
+	var h peer.Heartbeat
+	id, ok := c.caller(w, r)
+	if !ok || !read(w, r, &h) || !sameVersion(w, h.Version) || !ownWord(w, id, h.Node) {
+		return
+	}
+	c.hearNode(h)
+	write(w, http.StatusOK, c.leaderReply())
+}
+
+func (c *Coordinator) serveEngineHeartbeat(w http.ResponseWriter, r *http.Request) {
+	var h peer.EngineHeartbeat
+	id, ok := c.caller(w, r)
+	if !ok || !read(w, r, &h) || !sameVersion(w, h.Version) || !ownWord(w, id, h.Node) {
+		return
+	}
+	c.hearEngine(h)
+	write(w, http.StatusOK, c.leaderReply())
+}
+
+func (c *Coordinator) serveHeard(w http.ResponseWriter, r *http.Request) {
+	var report heardReport
+	id, ok := c.caller(w, r)
+	if !ok || !read(w, r, &report) || !sameVersion(w, report.Version) || !ownWord(w, id, report.Node) {
+		return
+	}
+	if !c.isCoordinator(id) {
+		http.Error(w, "only coordinators say whom they hear", http.StatusForbidden)
+		return
+	}
+	c.takeHeard(report)
+	write(w, http.StatusOK, c.leaderReply())
+}
+
+// ownWord answers the request if a node speaks for another.
+func ownWord(w http.ResponseWriter, caller, subject volume.NodeID) bool {
+	if caller != subject {
+		http.Error(w, fmt.Sprintf("node %s cannot speak for node %s", caller, subject), http.StatusForbidden)
+	}
+	return caller == subject
+}
+
+func (c *Coordinator) serveRegister(w http.ResponseWriter, r *http.Request) {
+	var reg raft.RegisterNode
+	if id, ok := c.caller(w, r); ok && read(w, r, &reg) {
+		c.command(w, r, id, raft.Command{RegisterNode: &reg})
+	}
+}
+
+func (c *Coordinator) serveCommand(w http.ResponseWriter, r *http.Request) {
+	var cmd raft.Command
+	if id, ok := c.caller(w, r); ok && read(w, r, &cmd) {
+		c.command(w, r, id, cmd)
+	}
+}
+
+// command proposes a peer's command if its certificate entitles it to.
+func (c *Coordinator) command(w http.ResponseWriter, r *http.Request, caller volume.NodeID, cmd raft.Command) {
+	if !c.raft.Leading() {
+		c.misdirected(w)
+		return
+	}
+	state, _ := c.raft.State()
+	if refusal := state.Authorise(caller, cmd); refusal != nil {
+		http.Error(w, refusal.Message, http.StatusForbidden)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), commandTimeout)
+	defer cancel()
+	result, err := c.apply(ctx, cmd)
+	switch {
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrClosed):
+		c.misdirected(w)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	default:
+		write(w, http.StatusOK, result)
+	}
+}
+
+// apply commits a command with this leader's own word on the time and on the wait of Activate, which
+// it takes from nobody.
+func (c *Coordinator) apply(ctx context.Context, cmd raft.Command) (raft.Result, error) {
+	now := c.opts.Now()
+	cmd.At = now
+	if cmd.Activate != nil {
+		activate := *cmd.Activate
+		activate.Waited = c.waited(activate, now)
+		cmd.Activate = &activate
+	}
+	result, _, err := c.raft.Apply(ctx, cmd)
+	if err == nil && cmd.RecordFence != nil {
+		state, _ := c.raft.State() // starts the clock of the wait at once, not at the next tick
+		c.mu.Lock()
+		c.observe(state, c.opts.Now())
+		c.mu.Unlock()
+	}
+	return result, err
+}
+
+// waited reports whether this leader's clock says that the wait of an epoch is over.
+func (c *Coordinator) waited(a raft.Activate, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waits.Left(a.Volume, a.Epoch, now) == 0
+}
+
+func (c *Coordinator) serveAssignment(w http.ResponseWriter, r *http.Request) {
+	caller, ok := c.caller(w, r)
+	if !ok {
+		return
+	}
+	node, err := volume.ParseUUID(r.FormValue("node"))
+	if err != nil {
+		http.Error(w, "node: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	id := volume.NodeID{UUID: node}
+	if !ownWord(w, caller, id) {
+		return
+	}
+	c.watch(w, r, "node "+node.String(), func(s *raft.State, revision uint64) (any, bool) {
+		a := BuildAssignment(s, id, c.opts.TRead)
+		a.Revision = revision
+		for i := range a.Attach {
+			a.Attach[i].Revision = revision
+		}
+		return a, true
+	})
+}
+
+func (c *Coordinator) serveTicket(w http.ResponseWriter, r *http.Request) {
+	caller, ok := c.caller(w, r)
+	if !ok {
+		return
+	}
+	vol, errVolume := volume.ParseUUID(r.FormValue("volume"))
+	attach, errAttach := volume.ParseUUID(r.FormValue("attach"))
+	if err := errors.Join(errVolume, errAttach); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	c.watch(w, r, "ticket "+attach.String(), func(s *raft.State, revision uint64) (any, bool) {
+		v := s.Volumes[volume.ID{UUID: vol}]
+		if v == nil || v.Attach == nil || v.Attach.ID.UUID != attach || v.Attach.Host != caller {
+			return nil, false
+		}
+		t := BuildTicket(s, v, c.opts.TRead)
+		t.Revision = revision
+		return t, true
+	})
+}
+
+// answered is the last answer to a watch: which content a caller has that names its revision.
+type answered struct {
+	revision uint64
+	sum      [sha256.Size]byte
+}
+
+// answersMax bounds what is remembered of watches; forgetting it costs an early answer.
+const answersMax = 4096
+
+// watch answers with what build makes of the state, as soon as that differs from what the caller has
+// or peer.WatchWait has passed; with 410 when build has nothing.
+func (c *Coordinator) watch(w http.ResponseWriter, r *http.Request, key string,
+	build func(s *raft.State, revision uint64) (any, bool),
+) {
+	after, _ := strconv.ParseUint(r.FormValue("after"), 10, 64) // absent or bad counts as nothing seen
+	timer := time.NewTimer(peer.WatchWait)
+	defer timer.Stop()
+	tick := time.NewTicker(time.Second) // notices a lost leadership
+	defer tick.Stop()
+	seen := c.seen(key, after)
+	for over := false; ; {
+		if !c.raft.Leading() {
+			c.misdirected(w)
+			return
+		}
+		state, revision := c.raft.State()
+		content, ok := build(state, 0)
+		if !ok {
+			http.Error(w, "the attachment is superseded or over", http.StatusGone)
+			return
+		}
+		sum, err := digest(content)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		if seen == nil && revision <= after && after > 0 {
+			seen = &sum
+		}
+		if over || seen == nil || *seen != sum {
+			c.remember(key, answered{revision, sum})
+			content, _ = build(state, revision)
+			write(w, http.StatusOK, content)
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-timer.C:
+			over = true
+		case <-tick.C:
+		case <-c.raft.Changed(revision):
+		}
+	}
+}
+
+// seen returns what the caller has, nil if that is not known.
+func (c *Coordinator) seen(key string, after uint64) *[sha256.Size]byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a, ok := c.answers[key]; ok && a.revision == after {
+		return &a.sum
+	}
+	return nil
+}
+
+func (c *Coordinator) remember(key string, a answered) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.answers) >= answersMax {
+		clear(c.answers)
+	}
+	c.answers[key] = a
+}
+
+func digest(content any) ([sha256.Size]byte, error) {
+	text, err := json.Marshal(content)
+	return sha256.Sum256(text), err
+}

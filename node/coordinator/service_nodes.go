@@ -1,0 +1,288 @@
+package coordinator
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/api"
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/raft/control"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// progressEvery is how often the progress of long work is reported.
+const progressEvery = 500 * time.Millisecond
+
+// Nodes lists the nodes.
+func (s service) Nodes(context.Context) ([]api.Node, error) {
+	leader, _ := s.raft.Leader()
+	return reading(s, func(v *control.View) ([]api.Node, error) {
+		out := []api.Node{}
+		for _, n := range v.State.SortedNodes() {
+			out = append(out, showNode(v, n, leader))
+		}
+		return out, nil
+	})
+}
+
+// Node shows one node with what is on it.
+func (s service) Node(_ context.Context, name string) (api.NodeDetail, error) {
+	leader, _ := s.raft.Leader()
+	return reading(s, func(v *control.View) (api.NodeDetail, error) {
+		n, err := findNode(v.State, name)
+		if err != nil {
+			return api.NodeDetail{}, err
+		}
+		return showNodeDetail(v, n, leader), nil
+	})
+}
+
+// ReplaceNode gives old's place to another node and reports progress until nothing of old is left.
+// Asked for again, it watches what goes on already.
+func (s service) ReplaceNode(ctx context.Context, old string, r api.ReplaceNode, emit func(api.Operation) error) error {
+	pair, err := reading(s, func(v *control.View) ([2]*raft.Node, error) { return planReplace(v, old, r.New) })
+	if err != nil {
+		return err
+	}
+	leaving, heir := pair[0], pair[1]
+	cmd := raft.Command{RetireNode: &raft.RetireNode{Node: leaving.ID, By: heir.ID}}
+	if _, err := s.propose(ctx, "node/"+leaving.Name, cmd); err != nil {
+		return err
+	}
+	return s.follow(ctx, "replace", leaving, r.Wait, emit)
+}
+
+// planReplace finds the two nodes of a replacement. The same name is allowed: then the new node is
+// the one that waits for the name, or that got it already while the old one is being emptied.
+func planReplace(v *control.View, old, fresh string) ([2]*raft.Node, error) {
+	var pair [2]*raft.Node
+	heir, err := findHeir(v.State, fresh)
+	if err != nil {
+		return pair, err
+	}
+	if n := replacedBy(v.State, old, heir); n != nil {
+		return [2]*raft.Node{n, heir}, nil
+	}
+	leaving, err := findNode(v.State, old)
+	switch {
+	case err != nil:
+		return pair, err
+	case leaving.ID == heir.ID:
+		return pair, api.Errorf(api.CodeNotFound, "node/"+fresh, "start the new node, and look at holdfast node list",
+			"no new node waits to take the name %s", fresh)
+	case v.Condition(heir.ID) == raft.NodeDead || v.Facts.Nodes[heir.ID] == nil:
+		return pair, api.Errorf(api.CodeFailed, "node/"+heir.Name, "start it first", "the new node %s (%s) is silent",
+			heir.Name, heir.ID.Short())
+	}
+	return [2]*raft.Node{leaving, heir}, nil
+}
+
+// findHeir returns the node that takes another's place: the one that waits for the name, else the one
+// that has it.
+func findHeir(s *raft.State, name string) (*raft.Node, error) {
+	for _, n := range s.SortedNodes() {
+		if n.Name == name && n.Pending {
+			return n, nil
+		}
+	}
+	return findNode(s, name)
+}
+
+// replacedBy returns the node of this name or id that is being replaced by heir, nil if none is.
+func replacedBy(s *raft.State, name string, heir *raft.Node) *raft.Node {
+	for _, n := range s.SortedNodes() {
+		if n.Retiring && n.ReplacedBy == heir.ID && (n.Name == name || n.ID.String() == name) {
+			return n
+		}
+	}
+	return nil
+}
+
+// RemoveNode empties a node and forgets it.
+func (s service) RemoveNode(ctx context.Context, name string, w api.Wait, emit func(api.Operation) error) error {
+	state, _ := s.raft.State()
+	n, err := findNode(state, name)
+	if err != nil {
+		return err
+	}
+	cmd := raft.Command{RetireNode: &raft.RetireNode{Node: n.ID}}
+	if n.Pending {
+		cmd = raft.Command{RemoveNode: &raft.RemoveNode{Node: n.ID}} // nothing was ever on it
+	}
+	if _, err := s.propose(ctx, "node/"+n.Name, cmd); err != nil {
+		return err
+	}
+	return s.follow(ctx, "remove", n, w, emit)
+}
+
+// follow reports how far a node is emptied until it has left the cluster.
+func (s service) follow(ctx context.Context, verb string, n *raft.Node, w api.Wait, emit func(api.Operation) error) error {
+	var t *tally
+	tick := time.NewTicker(progressEvery)
+	defer tick.Stop()
+	for {
+		var op api.Operation
+		_, err, _, heard := s.try(func(v *control.View) (bool, error) {
+			if t == nil {
+				t = newTally(v, n.ID)
+			}
+			op = t.operation(v, verb, n)
+			return true, nil
+		})
+		if err != nil {
+			return err
+		}
+		if err := emit(op); err != nil {
+			return err // the caller is gone; the work goes on
+		}
+		if w.NoWait || op.State == api.OperationDone {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		case <-heard:
+		}
+	}
+}
+
+// tally counts what leaves a node: the legs that were on it when counting began.
+type tally struct {
+	node volume.NodeID
+	legs map[volume.LegID]int64 // with the bytes of each
+}
+
+func newTally(v *control.View, node volume.NodeID) *tally {
+	t := &tally{node: node, legs: map[volume.LegID]int64{}}
+	for _, vol := range v.State.Volumes {
+		for _, l := range vol.Legs {
+			if l.Node == node && !vol.Deleting {
+				t.legs[l.ID] = control.LegBytes(vol)
+			}
+		}
+	}
+	return t
+}
+
+// operation says how far the node is emptied. The bytes of a leg count as the copy onto its
+// replacement goes on, and in full when that is in sync.
+func (t *tally) operation(v *control.View, verb string, n *raft.Node) api.Operation {
+	op := api.Operation{Verb: verb, Object: "node/" + n.Name, State: api.OperationRunning, LegsTotal: len(t.legs)}
+	for id, bytes := range t.legs {
+		op.CopyBytes += bytes
+		vol, l := v.State.LegByID(id)
+		if l == nil {
+			op.LegsDone++
+			op.DoneBytes += bytes
+			continue
+		}
+		if heir := vol.Replacement(id); heir != nil {
+			progress, _, _ := v.LegProgress(vol, heir)
+			op.DoneBytes += int64(progress * float64(bytes))
+		}
+	}
+	if op.Progress = 1; op.CopyBytes > 0 {
+		op.Progress = float64(op.DoneBytes) / float64(op.CopyBytes)
+	}
+	holds := v.Holds(t.node)
+	switch {
+	case v.State.Nodes[t.node] == nil:
+		op.State, op.Progress = api.OperationDone, 1
+		op.Message = phrase("node %s (%s) has left the cluster", n.Name, n.ID.Short())
+	case holds != "":
+		op.Message = phrase("node %s (%s) is being emptied: %s", n.Name, n.ID.Short(), holds)
+	default:
+		op.Message = phrase("node %s (%s) is empty and leaves", n.Name, n.ID.Short())
+	}
+	return op
+}
+
+// Operations lists the nodes that are being emptied.
+func (s service) Operations(context.Context) ([]api.Operation, error) {
+	return reading(s, func(v *control.View) ([]api.Operation, error) {
+		out := []api.Operation{}
+		for _, n := range v.State.SortedNodes() {
+			if !n.Retiring {
+				continue
+			}
+			verb := "replace"
+			if n.ReplacedBy.IsZero() {
+				verb = "remove"
+			}
+			out = append(out, newTally(v, n.ID).operation(v, verb, n))
+		}
+		return out, nil
+	})
+}
+
+// Cluster describes the cluster.
+func (s service) Cluster(context.Context) (api.Cluster, error) {
+	leader, _ := s.raft.Leader()
+	state, revision := s.raft.State()
+	out := api.Cluster{
+		Name: state.Cluster.Name, ID: state.Cluster.ID.String(), Nodes: len(state.Nodes), Volumes: len(state.Volumes),
+		Domains: len(state.Domains), Revision: revision, Coordinators: len(coordinators(state)),
+	}
+	if n := state.Nodes[leader]; n != nil {
+		out.Leader = n.Name
+	}
+	return out, nil
+}
+
+// Health judges the cluster. Without a leader this coordinator says so, and what it sees itself.
+func (s service) Health(context.Context) (api.Health, error) {
+	var health api.Health
+	s.look(func(v *control.View) {
+		_, findings := control.Judge(v)
+		if !s.raft.Leading() {
+			findings = slices.Insert(findings, 0, control.Leaderless(len(coordinators(v.State))))
+		}
+		s.history.Stamp(findings, v.Now)
+		health.Status = api.Status(control.Worst(findings))
+		health.Findings = []api.Finding{}
+		for _, f := range findings {
+			health.Findings = append(health.Findings, api.Finding{
+				Severity: f.Severity, Status: api.Status(f.Status), Object: f.Object, Kind: f.Kind,
+				Message: f.Message, Cause: f.Cause, Next: f.Next, Since: f.Since.Round(0), Progress: f.Progress,
+			})
+		}
+	})
+	return health, nil
+}
+
+// Events reports the events above after, and with follow those to come.
+func (s service) Events(ctx context.Context, after uint64, follow bool, emit func(api.Event) error) error {
+	for {
+		if !s.raft.Leading() {
+			return s.errNoLeader()
+		}
+		state, revision := s.raft.State()
+		for _, e := range state.Events {
+			if e.Seq <= after {
+				continue
+			}
+			after = e.Seq
+			out := api.Event{
+				Seq: e.Seq, Time: e.At, Severity: e.Severity, Object: e.Object, Kind: e.Kind, Message: e.Message,
+			}
+			if err := emit(out); err != nil {
+				return err
+			}
+		}
+		if !follow {
+			return nil
+		}
+		timer := time.NewTimer(time.Second) // notices a lost leadership
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-s.raft.Changed(revision):
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
