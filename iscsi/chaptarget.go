@@ -25,6 +25,9 @@ type CHAPTarget struct {
 // failed; it ends the login.
 func (c *CHAPTarget) Step(pairs []KeyValue) (answer []KeyValue, done bool, err error) {
 	switch {
+	case c.Secret == "":
+		// Without a secret everybody could compute the response.
+		return nil, false, fmt.Errorf("%w: no secret to prove", ErrAuthFailed)
 	case c.done:
 		return nil, false, protocolErrorf("CHAP", "12.1.3", "keys after the end")
 	case c.algorithm == 0:

@@ -1,4 +1,3 @@
-// Package target is the iSCSI server.
 package target
 
 import (

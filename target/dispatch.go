@@ -1,0 +1,128 @@
+package target
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/scsi"
+)
+
+const (
+	// inlineMax is the mean time of an opcode up to which its commands run on the reader. A
+	// hand-over to a worker and back costs some microseconds.
+	inlineMax = 100 * time.Microsecond
+	// inlineBytes is the longest transfer that runs on the reader.
+	inlineBytes = 1 << 20
+)
+
+// quickness is how long commands of each opcode have taken lately, as a moving average. An opcode
+// that has not been seen is taken for a slow one.
+type quickness [256]atomic.Int64
+
+// inline reports whether commands with this opcode may run on the reader.
+func (q *quickness) inline(opcode byte) bool {
+	mean := q[opcode].Load()
+	return mean > 0 && mean < int64(inlineMax)
+}
+
+// learn counts in one command. Concurrent updates may lose one another, which does no harm.
+func (q *quickness) learn(opcode byte, took time.Duration) {
+	mean := q[opcode].Load()
+	if mean == 0 {
+		q[opcode].Store(max(int64(took), 1))
+		return
+	}
+	q[opcode].Store(max(mean+(int64(took)-mean)/8, 1))
+}
+
+// pool is the accounting of a connection's workers. conn.mu guards it.
+type pool struct {
+	started int
+	idle    int // waiting for a task that nobody has queued
+	backlog int // queued tasks that no idle worker was there for
+}
+
+// dataInLen returns the most data-in that a command can make.
+func (c *conn) dataInLen(t *task) int64 {
+	if scsi.IsReportLUNs(t.command.CDB) {
+		return scsi.ReportLUNsLen(len(c.session.units.fields))
+	}
+	return t.unit.DataInLen(t.command.CDB)
+}
+
+// dispatch executes a task that has all its data: here if that will be quick, else in a worker. It
+// returns errTakenOver if it was not quick after all and somebody else reads now.
+func (c *conn) dispatch(t *task) error {
+	opcode := t.command.CDB[0]
+	if t.inNeed+t.outNeed > inlineBytes || !c.quick.inline(opcode) || !c.tryReserveIn(t) {
+		c.enqueue(t)
+		return nil
+	}
+	turn := c.watch.enter()
+	c.timed(t, opcode)
+	if !c.watch.leave(turn) {
+		return errTakenOver
+	}
+	return nil
+}
+
+// timed executes a task and learns how long that took.
+func (c *conn) timed(t *task, opcode byte) {
+	start := time.Now()
+	c.execute(t)
+	c.quick.learn(opcode, time.Since(start))
+}
+
+// tryReserveIn takes the memory for the task's data-in if there is any.
+func (c *conn) tryReserveIn(t *task) bool {
+	if t.inNeed == 0 {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.budget.reserveIn(t.inNeed) {
+		return false
+	}
+	t.inTaken = t.inNeed
+	return true
+}
+
+// enqueue hands a task to the workers and starts one if none is idle.
+func (c *conn) enqueue(t *task) {
+	c.mu.Lock()
+	switch {
+	case c.workers.idle > 0:
+		c.workers.idle--
+	case c.workers.started < c.server.opts.Workers:
+		c.workers.started++
+		c.wg.Go(c.work)
+	default:
+		c.workers.backlog++
+	}
+	c.mu.Unlock()
+	c.queue <- t // as long as the window, so it never blocks
+}
+
+// work executes queued tasks until the queue is closed.
+func (c *conn) work() {
+	for t := range c.queue {
+		c.mu.Lock()
+		for t.inTaken < t.inNeed && !c.gateShut {
+			if c.budget.reserveIn(t.inNeed) {
+				t.inTaken = t.inNeed
+			} else {
+				c.budget.released.Wait()
+			}
+		}
+		c.mu.Unlock()
+		c.timed(t, t.command.CDB[0])
+		c.flush()
+		c.mu.Lock()
+		if c.workers.backlog > 0 {
+			c.workers.backlog--
+		} else {
+			c.workers.idle++
+		}
+		c.mu.Unlock()
+	}
+}

@@ -1,0 +1,57 @@
+package target
+
+import (
+	"slices"
+
+	"github.com/holdfast-storage/holdfast/scsi"
+)
+
+// maxLUN is the largest number of the flat space addressing method.
+const maxLUN = 1<<14 - 1
+
+// encodeLUN returns the LUN field of a logical unit number, at most maxLUN (SAM-5 §4.7): peripheral
+// device addressing up to 255, flat space addressing above.
+func encodeLUN(number uint64) uint64 {
+	if number < 256 {
+		return number << 48
+	}
+	return 1<<62 | number<<48
+}
+
+// units are the logical units of a session by the LUN field of a PDU. A unit below 256 is found
+// under both addressing methods, since initiators choose either.
+type units struct {
+	byField map[uint64]scsi.LogicalUnit
+	fields  []uint64 // for REPORT LUNS, ascending
+}
+
+func newUnits(luns map[uint64]scsi.LogicalUnit) units {
+	u := units{byField: make(map[uint64]scsi.LogicalUnit, 2*len(luns))}
+	for number, unit := range luns {
+		if number > maxLUN || unit == nil {
+			continue
+		}
+		u.byField[encodeLUN(number)] = unit
+		u.byField[1<<62|number<<48] = unit
+		u.fields = append(u.fields, encodeLUN(number))
+	}
+	slices.Sort(u.fields)
+	return u
+}
+
+// find returns the unit that answers for a LUN field: one that says so if there is none.
+func (u *units) find(field uint64) scsi.LogicalUnit {
+	if unit, ok := u.byField[field]; ok {
+		return unit
+	}
+	return scsi.NoLUN{}
+}
+
+// has reports whether the LUN field names a unit of this target.
+func (u *units) has(field uint64) bool {
+	_, ok := u.byField[field]
+	return ok
+}
+
+// sameLUN reports whether two LUN fields name the same unit.
+func sameLUN(a, b uint64) bool { return a&^(1<<62) == b&^(1<<62) }

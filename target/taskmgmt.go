@@ -1,0 +1,114 @@
+package target
+
+import (
+	"sync/atomic"
+
+	"github.com/holdfast-storage/holdfast/iscsi"
+)
+
+// management is one task management function that waits for the commands it affects: it is answered
+// when none of them runs any more, and no response of them follows the answer (RFC 7143 §11.6.1).
+type management struct {
+	conn    *conn
+	itt     uint32
+	pending atomic.Int64 // affected commands that still run, and one for the request itself
+}
+
+// taskEnded counts one down and answers after the last.
+func (m *management) taskEnded() {
+	if m.pending.Add(-1) > 0 {
+		return
+	}
+	m.conn.answerTaskRequest(m.itt, iscsi.FunctionComplete)
+	// The caller may be of another connection, which must not wait for this one's initiator.
+	m.conn.watch.kick()
+}
+
+// handleTaskRequest takes a Task Management Function Request.
+func (c *conn) handleTaskRequest() error {
+	req, err := iscsi.ParseTaskRequest(&c.header)
+	if err != nil {
+		return c.rejectAndEnd(iscsi.RejectProtocolError, "%w", err)
+	}
+	if taken, err := c.accept(); !taken {
+		return err
+	}
+	m := &management{conn: c, itt: req.ITT}
+	m.pending.Store(1)
+	switch req.Function {
+	case iscsi.AbortTask:
+		if c.abort(m, false, func(t *task) bool { return t.ITT == req.RefTag }) == 0 {
+			c.answerTaskRequest(req.ITT, iscsi.TaskDoesNotExist)
+			return nil
+		}
+	case iscsi.AbortTaskSet:
+		if !c.session.units.has(req.LUN) {
+			c.answerTaskRequest(req.ITT, iscsi.LUNDoesNotExist)
+			return nil
+		}
+		c.abort(m, false, func(t *task) bool { return sameLUN(t.LUN, req.LUN) })
+	case iscsi.ClearTaskSet, iscsi.LogicalUnitReset:
+		if !c.session.units.has(req.LUN) {
+			c.answerTaskRequest(req.ITT, iscsi.LUNDoesNotExist)
+			return nil
+		}
+		c.abortOfAll(m, func(t *task) bool { return sameLUN(t.LUN, req.LUN) })
+	case iscsi.TargetWarmReset:
+		c.abortOfAll(m, func(*task) bool { return true })
+	case iscsi.TaskReassign:
+		c.answerTaskRequest(req.ITT, iscsi.ReassignmentNotSupported)
+		return nil
+	default:
+		c.answerTaskRequest(req.ITT, iscsi.FunctionNotSupported)
+		return nil
+	}
+	m.taskEnded() // the request itself
+	return nil
+}
+
+// abortOfAll aborts matching tasks of every session of the target.
+func (c *conn) abortOfAll(m *management, match func(*task) bool) {
+	for _, s := range c.session.peers() {
+		s.conn.abort(m, s.conn != c, match)
+	}
+}
+
+// abort keeps matching tasks from executing and from being answered, and makes m wait for those that
+// are in somebody's hands. Tasks of another nexus are told TASK ABORTED. It returns how many matched.
+func (c *conn) abort(m *management, foreign bool, match func(*task) bool) int {
+	c.mu.Lock()
+	found := 0
+	for _, t := range c.tasks {
+		if !match(t) {
+			continue
+		}
+		found++
+		first := !t.aborted
+		t.aborted = true
+		t.terminated = t.terminated || first && foreign
+		if t.state != waiting {
+			m.pending.Add(1)
+			t.waiters = append(t.waiters, m)
+			continue
+		}
+		c.leaveWindow(t)
+		if t.terminated {
+			c.postTaskAborted(t)
+		}
+		c.drop(t)
+	}
+	c.mu.Unlock()
+	if found > 0 {
+		c.watch.kick()
+	}
+	return found
+}
+
+func (c *conn) answerTaskRequest(itt uint32, code iscsi.TaskResponseCode) {
+	resp := iscsi.TaskResponse{Response: code, ITT: itt}
+	var h iscsi.BHS
+	resp.Encode(&h)
+	c.mu.Lock()
+	c.post(&h, nil)
+	c.mu.Unlock()
+}
