@@ -125,6 +125,11 @@ func (c *core) assign(a peer.Assignment) {
 		}
 		d.want = order
 	}
+	for _, d := range c.domains {
+		if d.want == nil {
+			d.failure = ""
+		}
+	}
 }
 
 func (c *core) volume(id volume.ID) *volumeView {
@@ -155,14 +160,16 @@ func (c *core) engineSeen(name string, s peer.EngineStatus, now time.Duration) {
 	case now >= v.soundAt:
 		v.retry = retry{}
 	}
-	v.name, v.engine = name, &s
+	v.name, v.engine, v.spent = name, &s, s.AttachID
 }
 
 // engineGone takes in that an engine's process has ended.
 func (c *core) engineGone(id volume.ID, a volume.AttachID, now time.Duration) {
 	if v := c.volume(id); v.engine != nil && v.engine.AttachID == a {
 		v.engine = nil
-		v.retry.failed(now)
+		if v.job != stopEngine {
+			v.retry.failed(now)
+		}
 	}
 }
 

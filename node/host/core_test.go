@@ -1,0 +1,185 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-storage/holdfast/domain"
+	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// script runs the core by commands, each of which prints the actions that became due and what is
+// reported. Volumes and attachments are named by words: their ids are made from them.
+//
+//	assign rev=N [attach=(volume/attach/epoch[/detach] …)] [domain=(name/run/volume@epoch …)] [unregistered]
+//	engine volume=V attach=A epoch=E state=S      what a running engine says
+//	gone volume=V attach=A                        its process ended
+//	guest name=D run=N phase=P [disks=(V/A …)]    what a driver says of the latest run
+//	done volume=V | name=D [err]                  its action ended
+//	guarded name=D volume=V attach=A · settled name=D run=N · forgotten name=D
+//	tick DURATION                                 time passes
+type script struct {
+	core *core
+	now  time.Duration
+}
+
+func TestCore_scripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		s := &script{core: newCore("/run", nil)}
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			s.run(t, d)
+			return s.output()
+		})
+	})
+}
+
+func (s *script) run(t *testing.T, d *datadriven.TestData) {
+	text := func(key string) (value string) {
+		if d.HasArg(key) {
+			d.ScanArgs(t, key, &value)
+		}
+		return value
+	}
+	number := func(key string) uint64 {
+		n, err := strconv.ParseUint(text(key), 10, 64)
+		require.NoError(t, err, d.Pos)
+		return n
+	}
+	var failed error
+	if d.HasArg("err") {
+		failed = errors.New("it failed")
+	}
+	switch d.Cmd {
+	case "spent":
+		s.core = newCore("/run", map[volume.ID]volume.AttachID{volumeID(text("volume")): attachID(text("attach"))})
+	case "assign":
+		s.core.assign(assignment(t, d, number("rev")))
+	case "engine":
+		s.core.engineSeen(text("volume"), peer.EngineStatus{
+			Volume: volumeID(text("volume")), AttachID: attachID(text("attach")), Epoch: volume.Epoch(number("epoch")),
+			State: peer.EngineState(text("state")), Exports: []peer.Export{{Type: "nbd", URL: "nbd:" + text("volume")}},
+		}, s.now)
+	case "gone":
+		s.core.engineGone(volumeID(text("volume")), attachID(text("attach")), s.now)
+	case "guest":
+		g := guest{pid: 10, state: domain.State{Phase: domain.Phase(text("phase"))},
+			order: domain.Order{Name: text("name"), Run: number("run")}}
+		for _, disk := range list(d, "disks") {
+			v, a, _ := strings.Cut(disk, "/")
+			g.order.Volumes = append(g.order.Volumes, domain.Volume{ID: volumeID(v), Name: v, AttachID: attachID(a)})
+		}
+		s.core.guestSeen(g)
+	case "done":
+		if d.HasArg("volume") {
+			s.core.volumeDone(volumeID(text("volume")), s.now, failed)
+		} else {
+			s.core.domainDone(text("name"), s.now, failed)
+		}
+	case "guarded":
+		s.core.guestGuarded(text("name"), volumeID(text("volume")), attachID(text("attach")))
+	case "settled":
+		s.core.guestSettled(text("name"), number("run"))
+	case "forgotten":
+		s.core.guestForgotten(text("name"))
+	case "tick":
+		step, err := time.ParseDuration(d.CmdArgs[0].Key)
+		require.NoError(t, err, d.Pos)
+		s.now += step
+	default:
+		d.Fatalf(t, "unknown command %s", d.Cmd)
+	}
+}
+
+func (s *script) output() string {
+	var out strings.Builder
+	actions, wait := s.core.step(s.now)
+	for _, a := range actions {
+		fmt.Fprintf(&out, "-> %s %s", a.job, a.name)
+		if a.ticket != nil {
+			fmt.Fprintf(&out, " epoch=%s", a.ticket.Epoch)
+		}
+		if a.order != nil {
+			fmt.Fprintf(&out, " run=%d driver=%s dir=%s", a.order.Run, a.driver, a.order.Dir)
+			for _, v := range a.order.Volumes {
+				fmt.Fprintf(&out, " %s=%s@%s", v.Name, v.URL, v.Epoch)
+			}
+		}
+		if a.grace {
+			out.WriteString(" gracefully")
+		}
+		out.WriteByte('\n')
+	}
+	if wait > 0 {
+		fmt.Fprintf(&out, "   again in %s\n", wait)
+	}
+	engines, domains := s.core.report()
+	for _, e := range engines {
+		fmt.Fprintf(&out, "   engine epoch=%s %s\n", e.Epoch, e.State)
+	}
+	for _, d := range domains {
+		fmt.Fprintf(&out, "   domain %s run=%d %s %s\n", d.Name, d.Run, d.State, d.Error)
+	}
+	if out.Len() == 0 {
+		return "nothing\n"
+	}
+	return out.String()
+}
+
+func assignment(t *testing.T, d *datadriven.TestData, revision uint64) peer.Assignment {
+	a := peer.Assignment{Revision: revision, Registered: !d.HasArg("unregistered")}
+	for _, text := range list(d, "attach") {
+		f := strings.Split(text, "/")
+		a.Attach = append(a.Attach, peer.Ticket{Volume: volumeID(f[0]), Name: f[0], AttachID: attachID(f[1]),
+			Epoch: epoch(t, f[2]), Detach: len(f) > 3})
+	}
+	for _, text := range list(d, "domain") {
+		f := strings.Split(text, "/")
+		run, err := strconv.ParseUint(f[1], 10, 64)
+		require.NoError(t, err)
+		order := peer.DomainOrder{Name: f[0], Run: run, Spec: raft.DomainSpec{Name: f[0], Driver: "exec",
+			Exec: &raft.ExecSpec{Command: []string{"guest"}}}}
+		for _, disk := range f[2:] {
+			name, e, _ := strings.Cut(disk, "@")
+			order.Spec.Volumes = append(order.Spec.Volumes, raft.DomainVolume{Name: name})
+			order.Volumes = append(order.Volumes, volumeID(name))
+			order.Epochs = append(order.Epochs, epoch(t, e))
+		}
+		a.Domains = append(a.Domains, order)
+	}
+	return a
+}
+
+func epoch(t *testing.T, text string) volume.Epoch {
+	n, err := strconv.ParseUint(text, 10, 64)
+	require.NoError(t, err)
+	return volume.Epoch(n)
+}
+
+// list returns the values of an argument, none when it is absent.
+func list(d *datadriven.TestData, key string) []string {
+	for _, a := range d.CmdArgs {
+		if a.Key == key {
+			return a.Vals
+		}
+	}
+	return nil
+}
+
+func volumeID(word string) volume.ID       { return volume.ID{UUID: wordID(word)} }
+func attachID(word string) volume.AttachID { return volume.AttachID{UUID: wordID(word)} }
+
+func wordID(word string) volume.UUID {
+	h := fnv.New128a()
+	h.Write([]byte(word))
+	return volume.UUID(h.Sum(nil))
+}
