@@ -132,33 +132,37 @@ func (c *Client) FailoverDomain(ctx context.Context, name string, r FailoverDoma
 }
 
 // ReplaceNode gives a node's legs, vote and place to another one. progress, which may be nil, is
-// called for every report of it; the work goes on when ctx ends, and asking again watches it again.
-func (c *Client) ReplaceNode(ctx context.Context, old string, r ReplaceNode, progress func(Operation)) error {
+// called for every report of it; its error ends the watching and is returned. The work goes on when
+// the watching ends, and asking again watches it again.
+func (c *Client) ReplaceNode(ctx context.Context, old string, r ReplaceNode, progress func(Operation) error) error {
 	return c.operate(ctx, call{
 		method: http.MethodPost, path: objectPath("nodes", old, "replace"), query: r.query(), body: r, goneIsDone: true,
 	}, progress)
 }
 
 // RemoveNode moves a node's legs to others and forgets it; progress as in ReplaceNode.
-func (c *Client) RemoveNode(ctx context.Context, name string, w Wait, progress func(Operation)) error {
+func (c *Client) RemoveNode(ctx context.Context, name string, w Wait, progress func(Operation) error) error {
 	return c.operate(ctx, call{
 		method: http.MethodDelete, path: objectPath("nodes", name), query: w.query(), goneIsDone: true,
 	}, progress)
 }
 
 // operate reads a stream of operations to its end and returns the last one's error. A stream that
-// ends while the operation runs was cut off and is asked for again.
-func (c *Client) operate(ctx context.Context, k call, progress func(Operation)) error {
+// ends while the operation runs was cut off and is asked for again, unless nobody was to wait.
+func (c *Client) operate(ctx context.Context, k call, progress func(Operation) error) error {
+	var stop stopped
 	k.read = func(r io.Reader) error {
 		last := Operation{State: OperationRunning}
 		err := lines(func(o Operation) error {
 			last = o
 			if progress != nil {
-				progress(o)
+				return progress(o)
 			}
 			return nil
 		})(r)
 		switch {
+		case errors.As(err, &stop):
+			return nil // the caller has enough: no failure of the endpoint
 		case last.State == OperationFailed && last.Error != nil:
 			return last.Error
 		case last.State == OperationRunning && err == nil && len(k.query) == 0:
@@ -166,7 +170,10 @@ func (c *Client) operate(ctx context.Context, k call, progress func(Operation)) 
 		}
 		return err
 	}
-	return c.do(ctx, k)
+	if err := c.do(ctx, k); err != nil {
+		return err
+	}
+	return stop.cause
 }
 
 // Events calls each for every event above after, oldest first, and with follow for those to come
