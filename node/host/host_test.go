@@ -241,6 +241,15 @@ func (m *machine) guest(state domain.Phase, not int) peer.DomainStatus {
 	return found
 }
 
+// printed waits until this is all that the guests of the domain have printed.
+func (m *machine) printed(want string) {
+	m.t.Helper()
+	require.Eventually(m.t, func() bool {
+		text, err := os.ReadFile(domain.LogPath(DomainDir(m.run, "web1")))
+		return err == nil && string(text) == want
+	}, patience, 5*time.Millisecond)
+}
+
 func kill(t *testing.T, pid int) proc.ID {
 	t.Helper()
 	id, err := proc.Identify(pid)
@@ -280,6 +289,7 @@ func TestHost_engineThatDiesTakesItsGuestAndANewEpoch(t *testing.T) {
 	first, guest := m.serving(1), m.guest(domain.PhaseRunning, 0)
 	oldGuest, err := proc.Identify(guest.PID)
 	require.NoError(t, err)
+	m.printed("1\n")
 
 	kill(t, first.PID)
 	second := m.serving(2)
@@ -289,10 +299,7 @@ func TestHost_engineThatDiesTakesItsGuestAndANewEpoch(t *testing.T) {
 	require.Equal(t, guest.Run, again.Run)
 	require.Len(t, m.control.begun, 1)
 	require.Equal(t, volume.Epoch(1), m.control.begun[0].After)
-	require.Eventually(t, func() bool {
-		text, err := os.ReadFile(domain.LogPath(DomainDir(m.run, "web1")))
-		return err == nil && string(text) == "1\n2\n"
-	}, patience, 5*time.Millisecond)
+	m.printed("1\n2\n")
 }
 
 func TestHost_engineThatDiedWhileNoDaemonRanIsNeverStartedAgain(t *testing.T) {
