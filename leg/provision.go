@@ -68,7 +68,9 @@ func (s *Store) Provision(spec Spec) error {
 		err = fmt.Errorf("leg %s: %w: it is of incarnation %s, want %s",
 			spec.Leg, ErrMismatch, have.Incarnation, spec.Incarnation)
 	case err == nil:
-		err = spec.Match(have)
+		if err = spec.Match(have); err == nil {
+			err = s.checkData(spec.Leg, have)
+		}
 	}
 	if err == nil {
 		// Also when it was there: an earlier try may have ended before this.
@@ -78,6 +80,15 @@ func (s *Store) Provision(spec Spec) error {
 		return fmt.Errorf("provision: %w", err)
 	}
 	return nil
+}
+
+// checkData returns why the data of a leg that is there is not what its label says.
+func (s *Store) checkData(id volume.LegID, label volume.Label) error {
+	data, err := s.openData(id, label)
+	if err != nil {
+		return err
+	}
+	return data.Close()
 }
 
 // build makes the leg under another name and gives it its own in one step, once it is durable.
