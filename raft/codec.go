@@ -26,8 +26,13 @@ func encodeCommand(c Command) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode command %s: %w", c.Name(), err)
 	}
+	return checksummed(body), nil
+}
+
+// checksummed puts the checksum of a body in front of it.
+func checksummed(body []byte) []byte {
 	out := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(body)), crc32.Checksum(body, castagnoli()))
-	return append(out, body...), nil
+	return append(out, body...)
 }
 
 // decodeCommand reads the bytes of a log entry. A field that this version does not know is refused:
@@ -57,7 +62,8 @@ func decodeStrict(data []byte, into any) error {
 }
 
 // A snapshot is one line of text, "holdfast-raft <version> <revision> <length> <crc32c>\n" with the
-// numbers in decimal and the checksum of the body in hexadecimal, then the body: the State as JSON.
+// numbers in decimal, then the body: the State as JSON. The checksum, in hexadecimal, is of the
+// revision in 8 bytes, big endian, and the body.
 const snapshotHeader = "holdfast-raft %d %d %d %08x\n"
 
 // snapshotMax bounds the body of a snapshot that is read, in bytes.
@@ -69,12 +75,21 @@ func WriteSnapshot(w io.Writer, s *State, revision uint64) error {
 	if err != nil {
 		return fmt.Errorf("encode the state: %w", err)
 	}
-	sum := crc32.Checksum(body, castagnoli())
+	return writeSnapshotBody(w, body, revision)
+}
+
+func writeSnapshotBody(w io.Writer, body []byte, revision uint64) error {
+	sum := snapshotSum(body, revision)
 	if _, err := fmt.Fprintf(w, snapshotHeader, StateVersion, revision, len(body), sum); err != nil {
 		return err
 	}
-	_, err = w.Write(body)
+	_, err := w.Write(body)
 	return err
+}
+
+func snapshotSum(body []byte, revision uint64) uint32 {
+	sum := crc32.Checksum(binary.BigEndian.AppendUint64(nil, revision), castagnoli())
+	return crc32.Update(sum, castagnoli(), body)
 }
 
 // ReadSnapshot reads what WriteSnapshot wrote. A truncated or altered snapshot is ErrCorrupt; one of
@@ -103,7 +118,7 @@ func ReadSnapshot(r io.Reader) (*State, uint64, error) {
 	if len(body) != length {
 		return nil, 0, fmt.Errorf("snapshot: %w: it has %d of %d bytes", ErrCorrupt, len(body), length)
 	}
-	if crc32.Checksum(body, castagnoli()) != sum {
+	if snapshotSum(body, revision) != sum {
 		return nil, 0, fmt.Errorf("snapshot: %w: its checksum does not fit", ErrCorrupt)
 	}
 	s := NewState()

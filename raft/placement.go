@@ -28,8 +28,7 @@ type PlaceRequest struct {
 	Legs int // how many
 	// NeedBytes is what a store must have free; zero asks for none.
 	NeedBytes int64
-	// On restricts the choice to these nodes, by name; empty means any. With as many names as
-	// legs the order is kept: the first leg on the first node.
+	// On restricts the choice to these nodes, by name, most preferred first; empty means any.
 	On     []string
 	Live   func(volume.NodeID) bool // whether a node answers now; nil = all do
 	Stores []StoreUse               // stores that are known to work, with their space
@@ -43,11 +42,8 @@ func (s *State) Place(r PlaceRequest) ([]Spot, error) {
 	if len(found) < r.Legs {
 		return nil, placeError(r.Legs, len(found), refused)
 	}
-	if len(r.On) != r.Legs {
-		found = found[:r.Legs]
-	}
-	spots := make([]Spot, len(found))
-	for i, c := range found {
+	spots := make([]Spot, r.Legs)
+	for i, c := range found[:r.Legs] {
 		spots[i] = c.spot
 	}
 	return spots, nil

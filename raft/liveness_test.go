@@ -1,0 +1,224 @@
+package raft
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// pulses drives a Liveness in virtual time: every step of an interval the named hosts beat, then it
+// is checked.
+type pulses struct {
+	*Liveness
+	*script
+	now   time.Time
+	hosts []volume.NodeID
+	last  Verdict
+	died  map[string]time.Duration // silence when found dead
+}
+
+func newPulses(t *testing.T, o LivenessOptions, hosts ...string) *pulses {
+	p := &pulses{script: newScript(t), now: at(), died: make(map[string]time.Duration)}
+	p.Liveness = NewLiveness(o, p.now)
+	for _, h := range hosts {
+		p.hosts = append(p.hosts, p.node(h))
+	}
+	return p
+}
+
+// run lets the named hosts beat for a while.
+func (p *pulses) run(d time.Duration, beating ...string) {
+	for end := p.now.Add(d); p.now.Before(end); {
+		p.now = p.now.Add(500 * time.Millisecond)
+		for _, h := range beating {
+			p.Heard(p.node(h), p.now)
+		}
+		p.last = p.Check(p.hosts, p.now)
+		for _, c := range p.last.Changes {
+			if c.To == NodeDead {
+				p.died[p.names[c.Node.String()]] = c.Silent
+			}
+		}
+	}
+}
+
+func (p *pulses) dead() []string {
+	var names []string
+	for _, n := range p.last.Dead {
+		names = append(names, p.names[n.String()])
+	}
+	return names
+}
+
+func (p *pulses) is(host string) Condition { return p.Condition(p.node(host), p.now) }
+
+func TestLiveness_SilenceMakesSuspectThenDead(t *testing.T) {
+	p := newPulses(t, LivenessOptions{}, "h1", "h2")
+	p.run(5*time.Second, "h1", "h2")
+	require.Equal(t, NodeAlive, p.is("h1"))
+	p.run(500*time.Millisecond, "h1")
+	require.Equal(t, NodeAlive, p.is("h2"))
+	p.run(500*time.Millisecond, "h1")
+	require.Equal(t, NodeSuspect, p.is("h2"))
+	p.run(500*time.Millisecond, "h1")
+	require.Empty(t, p.dead())
+	p.run(500*time.Millisecond, "h1")
+	require.Equal(t, []string{"h2"}, p.dead(), "one of two hosts is no reason to brake")
+	require.Equal(t, 2*time.Second, p.died["h2"], "dead after exactly the timeout")
+	require.Equal(t, 2*time.Second, p.Silent(p.node("h2"), p.now))
+}
+
+func TestLiveness_ComesBackAfterSeveralBeatsOnly(t *testing.T) {
+	p := newPulses(t, LivenessOptions{}, "h1", "h2", "h3")
+	p.run(3*time.Second, "h1", "h2", "h3")
+	p.run(3*time.Second, "h1", "h2")
+	require.Equal(t, []string{"h3"}, p.dead())
+	p.run(time.Second, "h1", "h2", "h3") // two beats
+	require.Equal(t, []string{"h3"}, p.dead())
+	p.run(3*time.Second, "h1", "h2") // and silence again: the count begins anew
+	p.run(time.Second, "h1", "h2", "h3")
+	require.Equal(t, []string{"h3"}, p.dead())
+	p.run(500*time.Millisecond, "h1", "h2", "h3")
+	require.Empty(t, p.dead())
+	require.Equal(t, NodeAlive, p.is("h3"))
+}
+
+func TestLiveness_GraceAfterElection(t *testing.T) {
+	p := newPulses(t, LivenessOptions{}, "h1", "h2")
+	p.run(1500*time.Millisecond, "h1")
+	require.Equal(t, NodeUnknown, p.is("h2"))
+	require.Empty(t, p.dead())
+	p.run(500*time.Millisecond, "h1")
+	require.Equal(t, []string{"h2"}, p.dead(), "never heard in the whole grace period")
+
+	p.Lead(p.now) // leads anew: what was dead gets the grace period again
+	require.NotEqual(t, NodeDead, p.is("h2"))
+	p.run(1500*time.Millisecond, "h1")
+	require.Empty(t, p.dead())
+	p.run(500*time.Millisecond, "h1")
+	require.Equal(t, []string{"h2"}, p.dead())
+}
+
+// A coordinator that was paused itself heard nobody: that proves nothing.
+func TestLiveness_OwnPauseIsNotHeldAgainstHosts(t *testing.T) {
+	p := newPulses(t, LivenessOptions{}, "h1", "h2", "h3")
+	p.run(3*time.Second, "h1", "h2", "h3")
+	p.now = p.now.Add(time.Minute)
+	p.run(500 * time.Millisecond)
+	require.Empty(t, p.dead())
+	require.Empty(t, p.last.Braked)
+	p.run(3*time.Second, "h1", "h2")
+	require.Equal(t, []string{"h3"}, p.dead())
+}
+
+func TestLiveness_BrakeWhenMostHostsVanishAtOnce(t *testing.T) {
+	p := newPulses(t, LivenessOptions{Voters: 3}, "h1", "h2", "h3")
+	p.run(3*time.Second, "h1", "h2", "h3")
+	p.run(5*time.Second, "h1")
+	require.Empty(t, p.dead())
+	require.Contains(t, p.last.Braked, "2 of 3 hosts vanished")
+	p.run(time.Minute, "h1")
+	require.NotEmpty(t, p.last.Braked, "it does not wear off")
+
+	p.run(2*time.Second, "h1", "h2") // one returns
+	require.Equal(t, []string{"h3"}, p.dead())
+	require.Empty(t, p.last.Braked)
+}
+
+func TestLiveness_NoBrakeForHostsThatDieOneByOne(t *testing.T) {
+	p := newPulses(t, LivenessOptions{}, "h1", "h2", "h3")
+	p.run(3*time.Second, "h1", "h2", "h3")
+	p.run(20*time.Second, "h1", "h2")
+	p.run(5*time.Second, "h1")
+	require.Equal(t, []string{"h2", "h3"}, p.dead())
+}
+
+func TestLiveness_OperatorReleasesTheBrake(t *testing.T) {
+	p := newPulses(t, LivenessOptions{}, "h1", "h2", "h3")
+	p.run(3*time.Second, "h1", "h2", "h3")
+	p.run(5*time.Second, "h1")
+	require.NotEmpty(t, p.last.Braked)
+	p.Release()
+	p.run(500*time.Millisecond, "h1")
+	require.Equal(t, []string{"h2", "h3"}, p.dead())
+	p.run(3*time.Second, "h1", "h2", "h3") // all are back: the next incident is another one
+	p.run(5*time.Second, "h1")
+	require.NotEmpty(t, p.last.Braked)
+}
+
+// Other coordinators' words: a host that any of them hears is alive; hosts that a majority does not
+// hear are gone, however many.
+func TestLiveness_OtherCoordinatorsReports(t *testing.T) {
+	p := newPulses(t, LivenessOptions{Voters: 3}, "h1", "h2", "h3")
+	follower, heard := p.node("n2"), []volume.NodeID{p.node("h2"), p.node("h3")}
+	p.run(3*time.Second, "h1", "h2", "h3")
+	for range 10 {
+		p.Report(follower, heard, p.now)
+		p.run(500*time.Millisecond, "h1")
+	}
+	require.Empty(t, p.dead(), "the follower hears them")
+	require.Empty(t, p.last.Braked)
+	for range 10 {
+		p.Report(follower, nil, p.now)
+		p.run(500*time.Millisecond, "h1")
+	}
+	require.Equal(t, []string{"h2", "h3"}, p.dead(), "two of three coordinators hear neither")
+	p.run(3*time.Second, "h1") // the report is old: the leader is alone with its opinion
+	require.NotEmpty(t, p.last.Braked)
+}
+
+func TestLiveness_HearsAndForgets(t *testing.T) {
+	p := newPulses(t, LivenessOptions{}, "h1", "h2")
+	p.run(3*time.Second, "h1", "h2")
+	p.run(3*time.Second, "h1")
+	require.Equal(t, []volume.NodeID{p.node("h1")}, p.Hears(p.now))
+	p.Forget(p.node("h1"))
+	require.Empty(t, p.Hears(p.now))
+}
+
+func TestWaitClock(t *testing.T) {
+	s, now := newScript(t), at()
+	s.apply(`init_cluster demo
+		register n1 storage stores=s1
+		register n2 storage stores=s2
+		register n3 storage stores=s3
+		register h1 host
+		create web A@n1/s1 B@n2/s2 C@n3/s3 layout:mirror:3
+		provisioned web A
+		provisioned web B
+		provisioned web C
+		begin web h1 a1
+		fence web A e=1
+		fence web B e=1
+		activate web e=1 waited
+		begin web h1 a2 takeover`)
+	id := s.vol("web")
+	w := NewWaitClock(4 * time.Second)
+	pass := func(d time.Duration) { now = now.Add(d); w.Observe(s.state, now) }
+	pass(time.Hour)
+	require.Equal(t, 5*time.Second, w.Left(id, 2, now), "nothing is fenced yet")
+	s.apply("fence web C e=2") // not in sync: it stops nobody's reads
+	pass(time.Hour)
+	require.Equal(t, 5*time.Second, w.Left(id, 2, now))
+	s.apply("fence web B e=2")
+	pass(time.Second) // seen now: the wait runs from here
+	require.Equal(t, 5*time.Second, w.Left(id, 2, now))
+	pass(4 * time.Second)
+	require.Equal(t, time.Second, w.Left(id, 2, now))
+	require.Equal(t, 5*time.Second, w.Left(id, 1, now), "the wait of another epoch does not count")
+	pass(time.Second)
+	require.Zero(t, w.Left(id, 2, now))
+	require.Equal(t, 5*time.Second, NewWaitClock(4*time.Second).Left(id, 2, now), "a new leader waits anew")
+
+	s.apply("begin web h1 a3 takeover")
+	pass(time.Hour)
+	require.Equal(t, 5*time.Second, w.Left(id, 3, now))
+	require.Equal(t, 5*time.Second, w.Left(id, 2, now))
+	s.apply("fence web A e=3\nactivate web e=3 waited")
+	pass(time.Hour)
+	require.Equal(t, 5*time.Second, w.Left(id, 3, now), "it is active: nothing is measured")
+	require.Equal(t, TRead+TRead/4, NewWaitClock(0).Left(id, 1, now))
+}
