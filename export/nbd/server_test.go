@@ -219,6 +219,8 @@ func TestFlagsReachTheQueue(t *testing.T) {
 	require.NoError(t, c.Zero(t.Context(), block.Range{Off: 0, Len: 512}, block.Unmap|block.FUA))
 	require.NoError(t, c.Flush(t.Context()))
 	require.NoError(t, c.Close())
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	require.Equal(t, []block.Request{
 		{Op: block.OpWrite, Flags: block.FUA, Range: block.Range{Off: 4096, Len: 8192}},
 		{Op: block.OpWrite, Flags: block.FUA, Range: block.Range{Off: 12288, Len: 512}},

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -17,8 +16,6 @@ const bodyBytesMax = 64 << 20
 
 // errorTextMax is how much of a refusal's text an error quotes.
 const errorTextMax = 500
-
-var dialer = &net.Dialer{Timeout: time.Second, KeepAlive: 5 * time.Second}
 
 // call does one HTTP exchange with one coordinator. Body and out are JSON; body may be nil. The
 // status is zero when no answer came. Every status but 200 is an error.

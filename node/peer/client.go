@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -30,8 +31,10 @@ var (
 // leg's deadline; a caller's context may end it earlier.
 const (
 	heartbeatTimeout = 1500 * time.Millisecond
-	commandTimeout   = 3 * time.Second
-	retryPause       = 100 * time.Millisecond
+	commandTimeout   = 5 * time.Second
+	attemptTimeout   = 2 * time.Second // of one coordinator, which may be paused and not refuse
+	dialTimeout      = time.Second
+	retryPause       = 50 * time.Millisecond
 )
 
 // ClientOptions configures a Client.
@@ -48,6 +51,7 @@ type Client struct {
 	mu     sync.Mutex // protects what follows; never held across I/O
 	peers  []Peer
 	leader volume.NodeID // last one heard of; a hint only
+	moved  chan struct{} // closed, and replaced, when leader changes
 }
 
 // NewClient returns a client for the coordinators in o. Close it.
@@ -58,9 +62,9 @@ func NewClient(o ClientOptions) *Client {
 		IdleConnTimeout:       30 * time.Second,
 		TLSHandshakeTimeout:   2 * time.Second,
 		ResponseHeaderTimeout: WatchWait + 5*time.Second,
-		DialContext:           dialer.DialContext,
+		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 5 * time.Second}).DialContext,
 	}
-	return &Client{http: &http.Client{Transport: transport}, peers: slices.Clone(o.Peers)}
+	return &Client{http: &http.Client{Transport: transport}, peers: slices.Clone(o.Peers), moved: make(chan struct{})}
 }
 
 // Close drops the idle connections. Calls in flight end by their own contexts.
@@ -134,10 +138,16 @@ func (c *Client) broadcast(ctx context.Context, path string, body any) ([]Heartb
 	}
 	wg.Wait()
 	var answered []HeartbeatReply
+	named := make(map[volume.NodeID]int)
 	for i, err := range errs {
 		if err == nil {
 			answered = append(answered, replies[i])
-			c.noteLeader(replies[i].Leader)
+			named[replies[i].Leader]++
+		}
+	}
+	for id, count := range named {
+		if 2*count > len(answered) { // one that was cut off may name an old leader for long
+			c.noteLeader(id)
 		}
 	}
 	if len(answered) == 0 {
@@ -151,36 +161,57 @@ func (c *Client) broadcast(ctx context.Context, path string, body any) ([]Heartb
 func (c *Client) toLeader(ctx context.Context, path string, body any) (raft.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	var last error
 	for {
-		for _, p := range c.ordered() {
-			var result raft.Result
-			status, err := c.call(ctx, http.MethodPost, p, path, body, &result)
-			if err == nil {
-				c.noteLeader(p.ID) // it leads, or passes on to the one that does
-				return result, nil
-			}
-			last = err
-			if status >= 400 && status < 500 && status != http.StatusMisdirectedRequest {
-				return raft.Result{}, err // it refuses the call itself; asking again changes nothing
-			}
-			if status == http.StatusMisdirectedRequest {
-				break // it named another: start again with that one in front
-			}
+		result, err, final := c.round(ctx, path, body)
+		if err == nil || final {
+			return result, err
 		}
 		if !pause(ctx, retryPause) {
-			return raft.Result{}, fmt.Errorf("%w: %w", ErrNoLeader, last)
+			return raft.Result{}, fmt.Errorf("%w: %w", ErrNoLeader, err)
 		}
 	}
 }
 
-// watch asks the coordinators in turn, the leader first, for something that may take WatchWait.
-func (c *Client) watch(ctx context.Context, path string, query url.Values, out any) error {
+// round asks each coordinator once. An error that is final is the refusal of the call itself, by
+// one that understood it: asking again changes nothing.
+func (c *Client) round(ctx context.Context, path string, body any) (result raft.Result, err error, final bool) {
+	asked := make(map[volume.NodeID]bool)
 	var errs []error
-	for _, p := range c.ordered() {
-		callCtx, cancel := context.WithTimeout(ctx, WatchWait+5*time.Second)
-		status, err := c.call(callCtx, http.MethodGet, p, path+"?"+query.Encode(), nil, out)
+	for p, ok := c.next(asked); ok && ctx.Err() == nil; p, ok = c.next(asked) {
+		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+		status, err := c.call(attempt, http.MethodPost, p, path, body, &result)
 		cancel()
+		switch {
+		case err == nil:
+			c.noteLeader(p.ID) // it leads, or passes on to the one that does
+			return result, nil, true
+		case status >= 400 && status < 500 && status != http.StatusMisdirectedRequest:
+			return raft.Result{}, err, true
+		}
+		errs = append(errs, err)
+	}
+	return raft.Result{}, errors.Join(append(errs, ctx.Err())...), false
+}
+
+// next returns a coordinator that was not asked in this round, the leader first, and notes it as
+// asked: one that a refusal has just named comes next.
+func (c *Client) next(asked map[volume.NodeID]bool) (Peer, bool) {
+	for _, p := range c.ordered() {
+		if !asked[p.ID] {
+			asked[p.ID] = true
+			return p, true
+		}
+	}
+	return Peer{}, false
+}
+
+// watch asks the coordinators in turn, the leader first, for something that may take WatchWait. It
+// leaves a coordinator when another one is heard to lead: one that is paused would hold it longest.
+func (c *Client) watch(ctx context.Context, path string, query url.Values, out any) error {
+	asked := make(map[volume.NodeID]bool)
+	var errs []error
+	for p, ok := c.next(asked); ok && ctx.Err() == nil; p, ok = c.next(asked) {
+		status, err := c.watchOne(ctx, p, path+"?"+query.Encode(), out)
 		if err == nil {
 			return nil
 		}
@@ -188,11 +219,35 @@ func (c *Client) watch(ctx context.Context, path string, query url.Values, out a
 			return fmt.Errorf("coordinator %s: %w", p.API, ErrSuperseded)
 		}
 		errs = append(errs, err)
-		if ctx.Err() != nil {
-			break
-		}
 	}
-	return fmt.Errorf("%w: %w", ErrNoLeader, errors.Join(errs...))
+	return fmt.Errorf("%w: %w", ErrNoLeader, errors.Join(append(errs, ctx.Err())...))
+}
+
+func (c *Client) watchOne(ctx context.Context, p Peer, path string, out any) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, WatchWait+5*time.Second)
+	var left sync.WaitGroup
+	defer left.Wait()
+	defer cancel()
+	moved, _ := c.leads()
+	left.Go(func() {
+		for leader := p.ID; leader == p.ID; {
+			select {
+			case <-moved:
+				moved, leader = c.leads()
+			case <-ctx.Done():
+				return
+			}
+		}
+		cancel()
+	})
+	return c.call(ctx, http.MethodGet, p, path, nil, out)
+}
+
+// leads returns who leads, as far as is known, and a channel that is closed when that changes.
+func (c *Client) leads() (<-chan struct{}, volume.NodeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.moved, c.leader
 }
 
 // ordered returns the coordinators, the last known leader first.
@@ -207,10 +262,12 @@ func (c *Client) ordered() []Peer {
 }
 
 func (c *Client) noteLeader(id volume.NodeID) {
-	if id.IsZero() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if id.IsZero() || id == c.leader {
 		return
 	}
-	c.mu.Lock()
 	c.leader = id
-	c.mu.Unlock()
+	close(c.moved)
+	c.moved = make(chan struct{})
 }

@@ -1,0 +1,230 @@
+package peer_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// node is a coordinator that answers as the test says.
+type node struct {
+	peer.Peer
+	asked  atomic.Int64
+	answer atomic.Pointer[http.HandlerFunc]
+}
+
+func newNode(t *testing.T, answer http.HandlerFunc) *node {
+	n := &node{}
+	n.answer.Store(&answer)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n.asked.Add(1)
+		(*n.answer.Load())(w, r)
+	}))
+	t.Cleanup(func() {
+		s.CloseClientConnections() // ends the calls that are held, which Close waits for
+		s.Close()
+	})
+	n.Peer = peer.Peer{ID: volume.NewNodeID(), API: strings.TrimPrefix(s.URL, "http://")}
+	return n
+}
+
+func answer(status int, body any) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(body)
+	}
+}
+
+func names(leader volume.NodeID) http.HandlerFunc {
+	return answer(http.StatusMisdirectedRequest, peer.HeartbeatReply{Leader: leader})
+}
+
+// silent holds the call until its client gives up.
+func silent(_ http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client left
+	<-r.Context().Done()
+}
+
+func clientOf(t *testing.T, nodes ...*node) *peer.Client {
+	var o peer.ClientOptions
+	for _, n := range nodes {
+		o.Peers = append(o.Peers, n.Peer)
+	}
+	c := peer.NewClient(o)
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestCommand_followsTheLeader(t *testing.T) {
+	want := raft.Result{Epoch: 7}
+	leader := newNode(t, answer(http.StatusOK, want))
+	first, second := newNode(t, names(leader.ID)), newNode(t, names(leader.ID))
+	c := clientOf(t, first, second, leader)
+	for range 3 {
+		got, err := c.Command(t.Context(), raft.Command{})
+		require.NoError(t, err)
+		require.Equal(t, want.Epoch, got.Epoch)
+	}
+	require.EqualValues(t, 1, first.asked.Load(), "the first one is asked once, then the leader directly")
+	require.Zero(t, second.asked.Load())
+	require.EqualValues(t, 3, leader.asked.Load())
+}
+
+func TestCommand_carriesTheRefusal(t *testing.T) {
+	c := clientOf(t, newNode(t, answer(http.StatusOK, raft.Result{Err: &raft.Refusal{Code: raft.CodeFenced, Message: "old"}})))
+	r, err := c.Command(t.Context(), raft.Command{})
+	require.NoError(t, err)
+	require.Equal(t, raft.CodeFenced, r.Err.Code)
+}
+
+func TestCommand_waitsForALeader(t *testing.T) {
+	var asked atomic.Int64
+	n := newNode(t, func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) < 4 {
+			answer(http.StatusServiceUnavailable, nil)(w, r)
+			return
+		}
+		answer(http.StatusOK, raft.Result{Epoch: 1})(w, r)
+	})
+	r, err := clientOf(t, n).Command(t.Context(), raft.Command{})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, r.Epoch)
+}
+
+func TestCommand_withoutALeaderTheOutcomeIsUnknown(t *testing.T) {
+	c := clientOf(t, newNode(t, names(volume.NodeID{})), newNode(t, answer(http.StatusServiceUnavailable, nil)))
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err := c.Command(ctx, raft.Command{})
+	require.ErrorIs(t, err, peer.ErrNoLeader)
+}
+
+func TestCommand_refusedCallIsNotRepeated(t *testing.T) {
+	n := newNode(t, answer(http.StatusForbidden, "not yours"))
+	_, err := clientOf(t, n).Command(t.Context(), raft.Command{})
+	require.ErrorContains(t, err, "not yours")
+	require.NotErrorIs(t, err, peer.ErrNoLeader)
+	require.EqualValues(t, 1, n.asked.Load())
+}
+
+// A coordinator that takes connections but never answers, as a paused one does, must not keep a
+// command from the one that leads.
+func TestCommand_pausedLeader(t *testing.T) {
+	paused := newNode(t, silent)
+	leader := newNode(t, answer(http.StatusOK, raft.Result{Epoch: 3}))
+	r, err := clientOf(t, paused, leader).Command(t.Context(), raft.Command{})
+	require.NoError(t, err)
+	require.EqualValues(t, 3, r.Epoch)
+}
+
+func TestHeartbeat_reachesAll(t *testing.T) {
+	leader := volume.NewNodeID()
+	var seen [3]peer.Heartbeat
+	var nodes []*node
+	for i := range seen {
+		nodes = append(nodes, newNode(t, func(w http.ResponseWriter, r *http.Request) {
+			_ = json.NewDecoder(r.Body).Decode(&seen[i])
+			answer(http.StatusOK, peer.HeartbeatReply{Leader: leader, Revision: uint64(i)})(w, r)
+		}))
+	}
+	replies, err := clientOf(t, nodes...).Heartbeat(t.Context(), peer.Heartbeat{Seq: 9})
+	require.NoError(t, err)
+	require.Len(t, replies, 3)
+	for _, h := range seen {
+		require.Equal(t, peer.Heartbeat{Version: peer.Version, Seq: 9}, h)
+	}
+}
+
+func TestHeartbeat_oneAnswerSuffices(t *testing.T) {
+	nodes := []*node{newNode(t, answer(500, nil)), newNode(t, answer(200, peer.HeartbeatReply{})), newNode(t, silent)}
+	replies, err := clientOf(t, nodes...).EngineHeartbeat(t.Context(), peer.EngineHeartbeat{})
+	require.NoError(t, err)
+	require.Len(t, replies, 1)
+	_, err = clientOf(t, nodes[0]).EngineHeartbeat(t.Context(), peer.EngineHeartbeat{})
+	require.ErrorContains(t, err, "no coordinator took the heartbeat")
+}
+
+func TestTicket(t *testing.T) {
+	v, a := volume.NewID(), volume.NewAttachID()
+	n := newNode(t, func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		if r.URL.Path != peer.PathTicket || q.Get("volume") != v.String() || q.Get("attach") != a.String() || q.Get("after") != "4" {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		answer(http.StatusOK, peer.Ticket{Revision: 5, Volume: v, Layout: volume.Mirror(2)})(w, r)
+	})
+	c := clientOf(t, n)
+	ticket, err := c.Ticket(t.Context(), v, a, 4)
+	require.NoError(t, err)
+	require.EqualValues(t, 5, ticket.Revision)
+	gone := answer(http.StatusGone, nil)
+	n.answer.Store(&gone)
+	_, err = c.Ticket(t.Context(), v, a, 5)
+	require.ErrorIs(t, err, peer.ErrSuperseded)
+}
+
+// A watch that a paused coordinator holds is taken to the new leader as soon as one is heard of.
+func TestWatch_leavesAPausedLeader(t *testing.T) {
+	paused := newNode(t, nil)
+	leader := newNode(t, nil)
+	old := http.HandlerFunc(silent)
+	paused.answer.Store(&old)
+	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == peer.PathHeartbeat {
+			answer(http.StatusOK, peer.HeartbeatReply{Leader: leader.ID})(w, r)
+			return
+		}
+		answer(http.StatusOK, peer.Assignment{Revision: 8})(w, r)
+	})
+	leader.answer.Store(&serve)
+	c := clientOf(t, paused, leader)
+	result := make(chan error, 1)
+	go func() {
+		a, err := c.Assignment(context.Background(), volume.NewNodeID(), 0)
+		if err == nil && a.Revision != 8 {
+			err = context.Canceled
+		}
+		result <- err
+	}()
+	require.Eventually(t, func() bool { return paused.asked.Load() == 1 }, 5*time.Second, time.Millisecond)
+	_, err := c.Heartbeat(t.Context(), peer.Heartbeat{})
+	require.NoError(t, err)
+	select {
+	case err := <-result:
+		require.NoError(t, err)
+	case <-time.After(peer.WatchWait / 2):
+		t.Fatal("the watch stayed with the paused coordinator")
+	}
+}
+
+func TestSetPeers(t *testing.T) {
+	old := newNode(t, answer(http.StatusServiceUnavailable, nil))
+	next := newNode(t, answer(http.StatusOK, raft.Result{}))
+	c := clientOf(t, old)
+	c.SetPeers(nil)
+	c.SetPeers([]peer.Peer{next.Peer})
+	_, err := c.Command(t.Context(), raft.Command{})
+	require.NoError(t, err)
+	require.Zero(t, old.asked.Load())
+}
+
+func TestAnswerThatIsNoJSON(t *testing.T) {
+	n := newNode(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) })
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := clientOf(t, n).Command(ctx, raft.Command{})
+	require.ErrorIs(t, err, peer.ErrNoLeader, "whether it was committed is unknown")
+}
