@@ -53,6 +53,9 @@ func (t *txn) mayAttach(v *Volume, c *BeginAttach) *Refusal {
 			"and must not be drained or replaced)", v.Name, host.Name)
 	case c.After != 0 && c.After != v.Epoch:
 		return refuse(CodeRetry, "volume %s is at epoch %s, not %s: look again", v.Name, v.Epoch, c.After)
+	case !c.Renews.IsZero() && !v.renewable(c):
+		return refuse(CodeRetry, "attachment %s of volume %s is not %s's to renew any more: look again",
+			c.Renews, v.Name, host.Name)
 	case v.Attach == nil || v.Attach.Maintenance && !c.Maintenance:
 		return nil
 	case c.Maintenance || !c.Takeover:
@@ -60,6 +63,13 @@ func (t *txn) mayAttach(v *Volume, c *BeginAttach) *Refusal {
 			v.Name, t.state.NodeName(v.Attach.Host), v.Epoch)
 	}
 	return nil
+}
+
+// renewable reports whether a command renews the current attachment of its own host, which nobody
+// wants to end.
+func (v *Volume) renewable(c *BeginAttach) bool {
+	return v.Attach != nil && v.Attach.ID == c.Renews && v.Attach.Host == c.Host && !v.Attach.Detaching &&
+		v.Attach.Maintenance == c.Maintenance
 }
 
 // grant makes the next epoch. The in-sync list and the granted legs are left alone: what an older

@@ -21,6 +21,10 @@ func (s *State) Authorise(node volume.NodeID, c Command) *Refusal {
 		return s.ownsLeg(node, c.LegLost.Leg)
 	case c.LegDeleted != nil:
 		return s.ownsLeg(node, c.LegDeleted.Leg)
+	case c.BeginAttach != nil:
+		if c.BeginAttach.Host != node || c.BeginAttach.Renews.IsZero() || c.BeginAttach.AcceptLoss {
+			return invalid("a node may only renew an attachment of its own")
+		}
 	case c.RequestDetach != nil:
 		return s.holds(node, c.RequestDetach.Volume, c.RequestDetach.Epoch)
 	case c.RecordFence != nil:

@@ -121,6 +121,10 @@ type BeginAttach struct {
 	// After, if not zero, refuses the command unless it is the current epoch, so that a decision
 	// taken on an older view changes nothing.
 	After volume.Epoch `json:"after,omitempty"`
+	// Renews, if not zero, refuses the command unless this is the host's own current attachment and
+	// it is not to be detached: its engine is gone and a new one takes the next epoch. Only so may a
+	// host's daemon propose the command.
+	Renews volume.AttachID `json:"renews,omitzero"`
 }
 
 // RecordFence says that the host of this epoch fenced a leg by logging in, and what it found.

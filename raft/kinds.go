@@ -28,7 +28,8 @@ func (c *Command) kinds() []kind {
 		{name: "leg_deleted", set: c.LegDeleted != nil, node: true,
 			apply: func(t *txn) *Refusal { return t.legDeleted(c.LegDeleted) }},
 		{name: "replace_leg", set: c.ReplaceLeg != nil, apply: func(t *txn) *Refusal { return t.replaceLeg(c.ReplaceLeg) }},
-		{name: "begin_attach", set: c.BeginAttach != nil, apply: func(t *txn) *Refusal { return t.beginAttach(c.BeginAttach) }},
+		{name: "begin_attach", set: c.BeginAttach != nil, node: true, // to renew its own, see Authorise
+			apply: func(t *txn) *Refusal { return t.beginAttach(c.BeginAttach) }},
 		{name: "record_fence", set: c.RecordFence != nil, engine: true,
 			apply: func(t *txn) *Refusal { return t.recordFence(c.RecordFence) }},
 		{name: "activate", set: c.Activate != nil, engine: true, apply: func(t *txn) *Refusal { return t.activate(c.Activate) }},
