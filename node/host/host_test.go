@@ -121,7 +121,7 @@ func (c *authority) Command(_ context.Context, command raft.Command) (raft.Resul
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b := command.BeginAttach
-	if b == nil || len(c.a.Attach) == 0 || b.After != c.a.Attach[0].Epoch || !b.Takeover {
+	if b == nil || len(c.a.Attach) == 0 || b.After != c.a.Attach[0].Epoch || b.Renews != c.a.Attach[0].AttachID || !b.Takeover {
 		return raft.Result{Err: &raft.Refusal{Code: raft.CodeRetry, Message: "refused"}}, nil
 	}
 	c.begun = append(c.begun, *b)

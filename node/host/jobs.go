@@ -92,7 +92,7 @@ func (e *running) endIf(ctx context.Context, a volume.AttachID) error {
 func renewal(t *peer.Ticket, host volume.NodeID) raft.Command {
 	return raft.Command{BeginAttach: &raft.BeginAttach{
 		Volume: t.Volume, Host: host, AttachID: volume.NewAttachID(), Takeover: true,
-		Maintenance: t.Maintenance, After: t.Epoch,
+		Maintenance: t.Maintenance, After: t.Epoch, Renews: t.AttachID,
 	}}
 }
 

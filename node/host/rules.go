@@ -81,12 +81,22 @@ func (c *core) stepDomain(d *domainView, now time.Duration) {
 		c.startFor(d, action{job: settleGuest, run: d.guest.order.Run})
 	case d.want == nil && d.guest == nil:
 		delete(c.domains, d.name)
+	case d.want == nil && c.anyHere(d.guest.order):
+		// How it ended is reported until its volumes have left this host: they are detached for it.
 	case d.want == nil:
 		c.startFor(d, action{job: forgetGuest})
 	case c.finished(d) || now < d.retry.at:
 	default:
 		c.startWhenReady(d)
 	}
+}
+
+// anyHere reports whether a volume of a guest is granted to this host, or its engine still here.
+func (c *core) anyHere(o domain.Order) bool {
+	return slices.ContainsFunc(o.Volumes, func(disk domain.Volume) bool {
+		v := c.volumes[disk.ID]
+		return v != nil && (v.want != nil || v.engine != nil)
+	})
 }
 
 // stepRunning ends a guest that must not run on, and has it guarded otherwise.
