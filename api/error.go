@@ -24,17 +24,17 @@ const (
 
 // Error is a problem document (RFC 9457): which object, what is wrong, what to do.
 type Error struct {
-	Status  int           `json:"status" doc:"HTTP status"`
-	Title   string        `json:"title"`
-	Code    Code          `json:"code,omitempty"`
-	Object  string        `json:"object,omitempty" doc:"volume/web1, node/n2 …"`
-	Message string        `json:"detail" doc:"what is wrong, with the object named"`
-	Hint    string        `json:"hint,omitempty" doc:"what to do"`
-	Errors  []ErrorDetail `json:"errors,omitempty" doc:"faults of single fields"`
+	Status  int          `json:"status" doc:"HTTP status"`
+	Title   string       `json:"title"`
+	Code    Code         `json:"code,omitempty"`
+	Object  string       `json:"object,omitempty" doc:"volume/web1, node/n2 …"`
+	Message string       `json:"detail" doc:"what is wrong, with the object named"`
+	Hint    string       `json:"hint,omitempty" doc:"what to do"`
+	Errors  []FieldError `json:"errors,omitempty" doc:"faults of single fields"`
 }
 
-// ErrorDetail is one fault of a request's field.
-type ErrorDetail struct {
+// FieldError is one fault of a request's field.
+type FieldError struct {
 	Message  string `json:"message,omitempty"`
 	Location string `json:"location,omitempty"`
 }

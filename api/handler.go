@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -51,20 +52,20 @@ type named struct {
 
 // namedWait is the input of verbs on one object that may take long.
 type namedWait struct {
-	named
-	waiting
+	Name   string `path:"name" doc:"name or id"`
+	NoWait bool   `query:"no_wait" doc:"answer as soon as it is decided, not when it is done"`
 }
 
-type waiting struct {
-	NoWait bool `query:"no_wait" doc:"answer as soon as it is decided, not when it is done"`
-}
-
-func (w waiting) wait() Wait { return Wait(w) }
-
-func op(id, method, path, summary, tag string) huma.Operation {
+// op describes one operation; what it answers when it fails is the same for all.
+func (r routes) op(id, method, path, summary, tag string) huma.Operation {
+	problem := huma.SchemaFromType(r.api.OpenAPI().Components.Schemas, reflect.TypeFor[Error]())
 	return huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{tag},
 		MaxBodyBytes: requestBytesMax,
+		Responses: map[string]*huma.Response{"default": {
+			Description: "What is wrong and what to do",
+			Content:     map[string]*huma.MediaType{problemType: {Schema: problem}},
+		}},
 	}
 }
 
@@ -93,11 +94,11 @@ func done(err error) (*nothing, error) {
 }
 
 func (r routes) cluster() {
-	huma.Register(r.api, op("ping", http.MethodGet, PathPing, "Whether this node answers", "cluster"),
+	huma.Register(r.api, r.op("ping", http.MethodGet, PathPing, "Whether this node answers", "cluster"),
 		func(context.Context, *struct{}) (*body[Ping], error) { return answer(Ping{OK: true}, nil) })
-	huma.Register(r.api, op("get-cluster", http.MethodGet, "/v1/cluster", "The cluster as a whole", "cluster"),
+	huma.Register(r.api, r.op("get-cluster", http.MethodGet, "/v1/cluster", "The cluster as a whole", "cluster"),
 		func(ctx context.Context, _ *struct{}) (*body[Cluster], error) { return answer(r.service.Cluster(ctx)) })
-	huma.Register(r.api, op("get-health", http.MethodGet, "/v1/health", "What is wrong and what happens next", "cluster"),
+	huma.Register(r.api, r.op("get-health", http.MethodGet, "/v1/health", "What is wrong and what happens next", "cluster"),
 		func(ctx context.Context, _ *struct{}) (*body[Health], error) {
 			health, err := r.service.Health(ctx)
 			if health.Findings == nil {
@@ -105,7 +106,7 @@ func (r routes) cluster() {
 			}
 			return answer(health, err)
 		})
-	huma.Register(r.api, op("list-operations", http.MethodGet, "/v1/operations", "Long work that runs", "cluster"),
+	huma.Register(r.api, r.op("list-operations", http.MethodGet, "/v1/operations", "Long work that runs", "cluster"),
 		func(ctx context.Context, _ *struct{}) (*body[[]Operation], error) {
 			return list(r.service.Operations(ctx))
 		})
@@ -114,7 +115,7 @@ func (r routes) cluster() {
 		After  uint64 `query:"after" doc:"only events with a greater seq"`
 		Follow bool   `query:"follow" doc:"go on with new events until the caller goes away"`
 	}
-	events := op("list-events", http.MethodGet, "/v1/events", "Events, one JSON object a line", "cluster")
+	events := r.op("list-events", http.MethodGet, "/v1/events", "Events, one JSON object a line", "cluster")
 	streamed[Event](r.api, &events)
 	huma.Register(r.api, events, func(ctx context.Context, in *input) (*huma.StreamResponse, error) {
 		return stream(func(emit func(Event) error) error {
@@ -129,32 +130,33 @@ type Ping struct {
 }
 
 func (r routes) nodes() {
-	huma.Register(r.api, op("list-nodes", http.MethodGet, "/v1/nodes", "All nodes", "nodes"),
+	huma.Register(r.api, r.op("list-nodes", http.MethodGet, "/v1/nodes", "All nodes", "nodes"),
 		func(ctx context.Context, _ *struct{}) (*body[[]Node], error) { return list(r.service.Nodes(ctx)) })
-	huma.Register(r.api, op("get-node", http.MethodGet, "/v1/nodes/{name}", "One node and what is on it", "nodes"),
+	huma.Register(r.api, r.op("get-node", http.MethodGet, "/v1/nodes/{name}", "One node and what is on it", "nodes"),
 		func(ctx context.Context, in *named) (*body[NodeDetail], error) {
 			return answer(r.service.Node(ctx, in.Name))
 		})
 
 	type replace struct {
-		namedWait
-		Body ReplaceNode
+		Name   string `path:"name" doc:"name or id"`
+		NoWait bool   `query:"no_wait" doc:"answer as soon as it is decided, not when it is done"`
+		Body   ReplaceNode
 	}
-	replacing := op("replace-node", http.MethodPost, "/v1/nodes/{name}/replace",
+	replacing := r.op("replace-node", http.MethodPost, "/v1/nodes/{name}/replace",
 		"Give a node's place to another; progress, one JSON object a line", "nodes")
 	streamed[Operation](r.api, &replacing)
 	huma.Register(r.api, replacing, func(ctx context.Context, in *replace) (*huma.StreamResponse, error) {
-		in.Body.Wait = in.wait()
+		in.Body.Wait = Wait{in.NoWait}
 		return stream(func(emit func(Operation) error) error {
 			return r.service.ReplaceNode(ctx, in.Name, in.Body, emit)
 		}, failedOperation("replace", in.Name)), nil
 	})
-	removing := op("remove-node", http.MethodDelete, "/v1/nodes/{name}",
+	removing := r.op("remove-node", http.MethodDelete, "/v1/nodes/{name}",
 		"Move a node's legs away and forget it; progress, one JSON object a line", "nodes")
 	streamed[Operation](r.api, &removing)
 	huma.Register(r.api, removing, func(ctx context.Context, in *namedWait) (*huma.StreamResponse, error) {
 		return stream(func(emit func(Operation) error) error {
-			return r.service.RemoveNode(ctx, in.Name, in.wait(), emit)
+			return r.service.RemoveNode(ctx, in.Name, Wait{in.NoWait}, emit)
 		}, failedOperation("remove", in.Name)), nil
 	})
 }

@@ -8,87 +8,89 @@ import (
 )
 
 func (r routes) volumes() {
-	huma.Register(r.api, op("list-volumes", http.MethodGet, "/v1/volumes", "All volumes", "volumes"),
+	huma.Register(r.api, r.op("list-volumes", http.MethodGet, "/v1/volumes", "All volumes", "volumes"),
 		func(ctx context.Context, _ *struct{}) (*body[[]Volume], error) { return list(r.service.Volumes(ctx)) })
-	huma.Register(r.api, op("get-volume", http.MethodGet, "/v1/volumes/{name}", "One volume", "volumes"),
+	huma.Register(r.api, r.op("get-volume", http.MethodGet, "/v1/volumes/{name}", "One volume", "volumes"),
 		func(ctx context.Context, in *named) (*body[Volume], error) {
 			return answer(r.service.Volume(ctx, in.Name))
 		})
 
 	type create struct {
-		waiting
-		Body CreateVolume
+		NoWait bool `query:"no_wait" doc:"answer as soon as it is decided, not when it is done"`
+		Body   CreateVolume
 	}
-	huma.Register(r.api, op("create-volume", http.MethodPost, "/v1/volumes", "Make a volume", "volumes"),
+	huma.Register(r.api, r.op("create-volume", http.MethodPost, "/v1/volumes", "Make a volume", "volumes"),
 		func(ctx context.Context, in *create) (*body[Volume], error) {
-			in.Body.Wait = in.wait()
+			in.Body.Wait = Wait{in.NoWait}
 			return answer(r.service.CreateVolume(ctx, in.Body))
 		})
-	huma.Register(r.api, op("delete-volume", http.MethodDelete, "/v1/volumes/{name}",
+	huma.Register(r.api, r.op("delete-volume", http.MethodDelete, "/v1/volumes/{name}",
 		"Delete a detached volume and its data", "volumes"),
 		func(ctx context.Context, in *namedWait) (*nothing, error) {
-			return done(r.service.DeleteVolume(ctx, in.Name, in.wait()))
+			return done(r.service.DeleteVolume(ctx, in.Name, Wait{in.NoWait}))
 		})
 
 	type attach struct {
-		namedWait
-		Body AttachVolume
+		Name   string `path:"name" doc:"name or id"`
+		NoWait bool   `query:"no_wait" doc:"answer as soon as it is decided, not when it is done"`
+		Body   AttachVolume
 	}
-	huma.Register(r.api, op("attach-volume", http.MethodPost, "/v1/volumes/{name}/attach",
+	huma.Register(r.api, r.op("attach-volume", http.MethodPost, "/v1/volumes/{name}/attach",
 		"Grant a volume to a host; answers when it serves there", "volumes"),
 		func(ctx context.Context, in *attach) (*body[Attached], error) {
-			in.Body.Wait = in.wait()
+			in.Body.Wait = Wait{in.NoWait}
 			return answer(r.service.AttachVolume(ctx, in.Name, in.Body))
 		})
-	huma.Register(r.api, op("detach-volume", http.MethodPost, "/v1/volumes/{name}/detach",
+	huma.Register(r.api, r.op("detach-volume", http.MethodPost, "/v1/volumes/{name}/detach",
 		"End an attachment cleanly", "volumes"),
 		func(ctx context.Context, in *namedWait) (*nothing, error) {
-			return done(r.service.DetachVolume(ctx, in.Name, in.wait()))
+			return done(r.service.DetachVolume(ctx, in.Name, Wait{in.NoWait}))
 		})
 }
 
 func (r routes) domains() {
-	huma.Register(r.api, op("list-domains", http.MethodGet, "/v1/domains", "All domains", "domains"),
+	huma.Register(r.api, r.op("list-domains", http.MethodGet, "/v1/domains", "All domains", "domains"),
 		func(ctx context.Context, _ *struct{}) (*body[[]Domain], error) { return list(r.service.Domains(ctx)) })
-	huma.Register(r.api, op("get-domain", http.MethodGet, "/v1/domains/{name}", "One domain", "domains"),
+	huma.Register(r.api, r.op("get-domain", http.MethodGet, "/v1/domains/{name}", "One domain", "domains"),
 		func(ctx context.Context, in *named) (*body[Domain], error) {
 			return answer(r.service.Domain(ctx, in.Name))
 		})
 
 	type define struct{ Body DomainSpec }
-	huma.Register(r.api, op("define-domain", http.MethodPost, "/v1/domains",
+	huma.Register(r.api, r.op("define-domain", http.MethodPost, "/v1/domains",
 		"Add a domain, or change one that is stopped", "domains"),
 		func(ctx context.Context, in *define) (*body[Domain], error) {
 			return answer(r.service.DefineDomain(ctx, in.Body))
 		})
-	huma.Register(r.api, op("delete-domain", http.MethodDelete, "/v1/domains/{name}",
+	huma.Register(r.api, r.op("delete-domain", http.MethodDelete, "/v1/domains/{name}",
 		"Forget a stopped domain; its volumes stay", "domains"),
 		func(ctx context.Context, in *named) (*nothing, error) {
 			return done(r.service.DeleteDomain(ctx, in.Name))
 		})
-	huma.Register(r.api, op("start-domain", http.MethodPost, "/v1/domains/{name}/start",
+	huma.Register(r.api, r.op("start-domain", http.MethodPost, "/v1/domains/{name}/start",
 		"Start a domain on the first of its hosts that lives", "domains"),
 		func(ctx context.Context, in *namedWait) (*body[Domain], error) {
-			return answer(r.service.StartDomain(ctx, in.Name, in.wait()))
+			return answer(r.service.StartDomain(ctx, in.Name, Wait{in.NoWait}))
 		})
-	huma.Register(r.api, op("stop-domain", http.MethodPost, "/v1/domains/{name}/stop",
+	huma.Register(r.api, r.op("stop-domain", http.MethodPost, "/v1/domains/{name}/stop",
 		"Stop a domain and detach its volumes", "domains"),
 		func(ctx context.Context, in *namedWait) (*body[Domain], error) {
-			return answer(r.service.StopDomain(ctx, in.Name, in.wait()))
+			return answer(r.service.StopDomain(ctx, in.Name, Wait{in.NoWait}))
 		})
 
 	type failover struct {
-		namedWait
-		Body *FailoverDomain
+		Name   string `path:"name" doc:"name or id"`
+		NoWait bool   `query:"no_wait" doc:"answer as soon as it is decided, not when it is done"`
+		Body   *FailoverDomain
 	}
-	huma.Register(r.api, op("failover-domain", http.MethodPost, "/v1/domains/{name}/failover",
+	huma.Register(r.api, r.op("failover-domain", http.MethodPost, "/v1/domains/{name}/failover",
 		"Move a domain to another host, taking its volumes over", "domains"),
 		func(ctx context.Context, in *failover) (*body[Domain], error) {
 			request := FailoverDomain{}
 			if in.Body != nil {
 				request = *in.Body
 			}
-			request.Wait = in.wait()
+			request.Wait = Wait{in.NoWait}
 			return answer(r.service.FailoverDomain(ctx, in.Name, request))
 		})
 }

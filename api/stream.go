@@ -15,11 +15,9 @@ const streamType = "application/x-ndjson"
 // streamed says in the OpenAPI document that an operation answers one T a line.
 func streamed[T any](api huma.API, op *huma.Operation) {
 	schema := huma.SchemaFromType(api.OpenAPI().Components.Schemas, reflect.TypeFor[T]())
-	op.Responses = map[string]*huma.Response{
-		strconv.Itoa(http.StatusOK): {
-			Description: "One JSON object a line",
-			Content:     map[string]*huma.MediaType{streamType: {Schema: schema}},
-		},
+	op.Responses[strconv.Itoa(http.StatusOK)] = &huma.Response{
+		Description: "One JSON object a line",
+		Content:     map[string]*huma.MediaType{streamType: {Schema: schema}},
 	}
 }
 
