@@ -29,7 +29,23 @@ type memFS struct {
 	syncAll error // what SyncAll answers
 
 	// hook is called before each operation, without the lock; its error is the operation's.
-	hook func(op, path string) error
+	hook func(op, path string) error // see setHook
+}
+
+func (f *memFS) setHook(hook func(op, path string) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hook = hook
+}
+
+func (f *memFS) callHook(op, path string) error {
+	f.mu.Lock()
+	hook := f.hook
+	f.mu.Unlock()
+	if hook == nil {
+		return nil
+	}
+	return hook(op, path)
 }
 
 // inode is a file (names is nil) or a directory.
@@ -92,10 +108,8 @@ func (n *inode) survivor(rng *rand.Rand) *inode {
 
 // enter counts one operation and says whether it may be done; on nil the lock is held.
 func (f *memFS) enter(op, p string) error {
-	if f.hook != nil {
-		if err := f.hook(op, p); err != nil {
-			return err
-		}
+	if err := f.callHook(op, p); err != nil {
+		return err
 	}
 	f.mu.Lock()
 	f.ops++
@@ -317,10 +331,8 @@ func (d *memData) Limits() block.Limits {
 }
 
 func (d *memData) Read(_ context.Context, p []byte, off int64) error {
-	if d.fs.hook != nil {
-		if err := d.fs.hook("read", d.path); err != nil {
-			return err
-		}
+	if err := d.fs.callHook("read", d.path); err != nil {
+		return err
 	}
 	_, err := d.ReadAt(p, off)
 	return err

@@ -86,13 +86,13 @@ func TestLogin_drainsWhatIsInFlight(t *testing.T) {
 	old := configured(t, l, 1)
 	require.NoError(t, old.Write(t.Context(), make([]byte, 4096), 0, 0))
 	entered, release := make(chan struct{}), make(chan struct{})
-	fsys.hook = func(op, path string) error {
+	fsys.setHook(func(op, path string) error {
 		if op == "write" && path == "legs/"+l.ID().String()+"/data" {
 			close(entered)
 			<-release
 		}
 		return nil
-	}
+	})
 	wrote := make(chan error, 1)
 	go func() { wrote <- old.Write(context.Background(), bytes.Repeat([]byte{1}, 4096), 0, 0) }()
 	<-entered
@@ -117,7 +117,7 @@ func TestLogin_drainsWhatIsInFlight(t *testing.T) {
 	require.Error(t, l.CheckEpoch(1))
 	require.NoError(t, l.CheckEpoch(2))
 	require.Equal(t, uint64(1), l.Status().Counters.RefusedLogins)
-	fsys.hook = nil
+	fsys.setHook(nil)
 	require.NoError(t, s.Config(t.Context(), 2, config(2)))
 	got := make([]byte, 4096)
 	require.NoError(t, s.Read(t.Context(), got, 0))
@@ -268,14 +268,14 @@ func TestFlush_failureIsForGood(t *testing.T) {
 			l := openLeg(t, store)
 			s := configured(t, l, 1)
 			require.NoError(t, s.Write(t.Context(), make([]byte, 4096), 0, 0))
-			fsys.hook = func(op, path string) error {
+			fsys.setHook(func(op, path string) error {
 				if op == "sync" && path == "legs/"+l.ID().String()+"/data" {
 					return syscall.EIO
 				}
 				return nil
-			}
+			})
 			require.ErrorIs(t, act(s, t.Context()), block.ErrFailed)
-			fsys.hook = nil
+			fsys.setHook(nil)
 			require.ErrorIs(t, s.Flush(t.Context()), block.ErrFailed, "no second try")
 			require.ErrorIs(t, s.Write(t.Context(), make([]byte, 4096), 0, 0), block.ErrFailed)
 			require.Error(t, l.Status().Failed)
@@ -289,7 +289,6 @@ func TestFlush_failureIsForGood(t *testing.T) {
 	}
 }
 
-// stacked puts errors between a leg and its data.
 func TestWrite_errorsKeepTheirMeaning(t *testing.T) {
 	for name, c := range map[string]struct {
 		inject error
@@ -304,12 +303,12 @@ func TestWrite_errorsKeepTheirMeaning(t *testing.T) {
 			l := openLeg(t, newStore(t, fsys))
 			s := configured(t, l, 1)
 			require.NoError(t, s.Write(t.Context(), make([]byte, 4096), 0, 0))
-			fsys.hook = func(op, _ string) error {
+			fsys.setHook(func(op, _ string) error {
 				if op == "write" {
 					return c.inject
 				}
 				return nil
-			}
+			})
 			require.ErrorIs(t, s.Write(t.Context(), make([]byte, 4096), 0, 0), c.want)
 			require.Equal(t, c.failed, l.Status().Failed != nil)
 		})
@@ -388,15 +387,15 @@ func TestCheck_sayWhatCannotBeRead(t *testing.T) {
 	l := openLeg(t, newStore(t, fsys))
 	_, err := l.Check()
 	require.NoError(t, err)
-	fsys.hook = func(op, _ string) error {
+	fsys.setHook(func(op, _ string) error {
 		if op == "read" {
 			return block.ErrMedium
 		}
 		return nil
-	}
+	})
 	_, err = l.Check()
 	require.ErrorIs(t, err, block.ErrMedium)
-	fsys.hook = nil
+	fsys.setHook(nil)
 	file, err := fsys.Open("legs/" + l.ID().String() + "/label")
 	require.NoError(t, err)
 	for _, slot := range []int64{0, 4096} {
