@@ -1,0 +1,136 @@
+package mirror
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/block"
+)
+
+// call is a command or question under way.
+type call struct {
+	id   CallID
+	kind CommandKind
+	leg  LegIndex // noLeg for a question about none
+	sess uint32
+	at   time.Duration
+	op   *op    // of CommandSums
+	ref  uint64 // what it was about: a configuration, a job
+}
+
+// callLeg sends a command to a leg, bound to its present session.
+func (c *Core) callLeg(i LegIndex, cmd *Command, o *op, ref uint64) {
+	g := c.leg(i)
+	g.calls++
+	c.start(call{kind: cmd.Kind, leg: i, sess: g.sess, op: o, ref: ref}, cmd)
+}
+
+// ask sends a question to the coordinators.
+func (c *Core) ask(i LegIndex, cmd *Command, ref uint64) {
+	k := call{kind: cmd.Kind, leg: i, ref: ref}
+	if i != noLeg {
+		k.sess = c.leg(i).sess
+		cmd.LegID = c.leg(i).info.ID
+	}
+	c.start(k, cmd)
+}
+
+func (c *Core) start(k call, cmd *Command) {
+	c.nextCall++
+	k.id, k.at = c.nextCall, max(c.now, 1)
+	c.calls = append(c.calls, k)
+	c.emit(Effect{Kind: EffectCall, Call: k.id, Leg: k.leg, Req: Req{Leg: k.leg, Sess: k.sess}, Command: cmd})
+}
+
+func (c *Core) takeCall(id CallID) (call, bool) {
+	for n, k := range c.calls {
+		if k.id == id {
+			c.calls = append(c.calls[:n], c.calls[n+1:]...)
+			return k, true
+		}
+	}
+	return call{}, false
+}
+
+// asking reports whether a command or question of this kind is under way.
+func (c *Core) asking(kind CommandKind) bool {
+	for _, k := range c.calls {
+		if k.kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// onAnswer takes the answer to a command or question.
+func (c *Core) onAnswer(ev *Event) {
+	k, ok := c.takeCall(ev.Call)
+	if !ok {
+		c.bug("answer to call %d that is not under way", ev.Call)
+		return
+	}
+	err := ev.Err
+	if errors.Is(err, ErrSuperseded) && !errors.Is(err, block.ErrFenced) {
+		err = fmt.Errorf("%s: %w: %w", k.kind, err, block.ErrFenced)
+	}
+	if errors.Is(err, block.ErrFenced) {
+		c.over(err)
+		return
+	}
+	if k.kind.ToLeg() {
+		g := c.leg(k.leg)
+		if g.calls--; g.calls == 0 {
+			c.note(workJoin)
+		}
+		if err == nil && (!g.up || g.sess != k.sess) {
+			err = errOldSession
+		}
+		if err == nil {
+			c.confirm(k.leg, k.at)
+		}
+	}
+	c.answered(k, err, &ev.Reply)
+}
+
+func (c *Core) answered(k call, err error, r *Reply) {
+	switch k.kind {
+	case CommandConfig:
+		c.onConfig(k, err)
+	case CommandMarks:
+		c.onMarks(k, err, r)
+	case CommandSums:
+		c.onSums(k, err, r.Sums)
+	case CommandRotate:
+		c.onRotate(k, err, r.Generation)
+	case CommandStable:
+		c.onStable(k, err)
+	case CommandDetachLeg:
+		c.onDetachLeg(k, err)
+	case CommandRecordFence:
+		c.onRecordFence(k, err)
+	case CommandActivate:
+		c.onActivate(err, r)
+	case CommandRemoveLeg:
+		c.onRemoveLeg(k, err, r)
+	case CommandAddLeg:
+		c.onAddLeg(k, err, r)
+	case CommandDetach:
+		c.onDetached(err)
+	}
+}
+
+// legCallFailed takes into account that a leg did not do a command. A session that ended is dealt
+// with where it ends.
+func (c *Core) legCallFailed(k call, err error) {
+	g := c.leg(k.leg)
+	err = fmt.Errorf("%s: %w", k.kind, err)
+	switch {
+	case !unreachable(err):
+		c.legFailed(k.leg, err)
+	case g.up && g.sess == k.sess && c.ack.has(k.leg):
+		c.troubled(k.leg)
+	case g.up && g.sess == k.sess && g.state.Joining():
+		c.dropJoin(k.leg, err.Error())
+	}
+}

@@ -1,0 +1,146 @@
+package mirror
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// changeJob is the one question about the in-sync list that may be under way. One at a time: the
+// next is asked by what the answer to the last one said.
+type changeJob struct {
+	retryAt time.Duration
+	why     string // why the last question was not answered with yes
+}
+
+// pumpChange asks the coordinators for the next change of the in-sync list, if one is due.
+func (c *Core) pumpChange() {
+	if c.phase < phaseConfiguring || c.phase > phaseDraining ||
+		c.asking(CommandRemoveLeg) || c.asking(CommandAddLeg) {
+		return
+	}
+	c.markRetiring()
+	if c.change.retryAt > c.now {
+		c.wake(c.change.retryAt)
+		return
+	}
+	if i := c.nextRemoval(); i != noLeg {
+		g := c.leg(i)
+		if g.state == LegSuspect {
+			c.enter(i, LegRemoving, g.lastErr)
+		}
+		c.ask(i, &Command{Kind: CommandRemoveLeg, CfgVer: c.kcfg.CfgVer, Reason: g.lastErr}, 0)
+		return
+	}
+	// [M:noCAS] AddLeg names the newest configuration, which every leg already has.
+	if i := c.join.leg; c.join.active && c.leg(i).state == LegAdding && c.configured() {
+		g := c.leg(i)
+		c.ask(i, &Command{Kind: CommandAddLeg, CfgVer: c.kcfg.CfgVer, Store: g.report.Label.StoreID,
+			Instance: g.report.Instance}, uint64(c.kcfg.CfgVer))
+	}
+}
+
+// nextRemoval returns the leg whose removal is to be asked for, noLeg if there is none.
+func (c *Core) nextRemoval() LegIndex {
+	for s := c.ack; s != 0; s = s.rest() {
+		if c.leg(s.first()).state == LegRemoving { // its outcome is unknown: ask until it is known
+			return s.first()
+		}
+	}
+	for s := c.ack; s != 0; s = s.rest() {
+		if i := s.first(); c.leg(i).state == LegSuspect && c.removable(i) {
+			return i
+		}
+	}
+	return noLeg
+}
+
+// removable reports whether the set may shrink by leg i.
+//
+// [M:removeGood] The host never removes the last leg that it does not know to have lost its cache
+// (protocol-flush C.3). Nor does it shrink to a corpse: another leg must answer now, or the wait
+// for whichever comes back first is the better choice.
+func (c *Core) removable(i LegIndex) bool {
+	for s := (c.ack &^ c.removed).without(i); s != 0; s = s.rest() {
+		k := s.first()
+		g := c.leg(k)
+		if c.breaks(BreakRemoveGood) && g.up {
+			return true
+		}
+		alive := g.lastConfirm != 0 && c.now-g.lastConfirm < c.timing().TRead || g.lastConfirm == 0 && g.up
+		if (g.state == LegAnnounced || g.state == LegInSync) && c.usable(k) && alive {
+			return true
+		}
+	}
+	return false
+}
+
+// onRemoveLeg takes the answer to RemoveLeg.
+func (c *Core) onRemoveLeg(k call, err error, r *Reply) {
+	g := c.leg(k.leg)
+	c.note(workChange | workState)
+	c.change.why = ""
+	switch {
+	case err == nil:
+		c.adopt(r.Config)
+		if g.state == LegRemoving && !c.kcfg.Contains(g.info.ID) {
+			c.bug("RemoveLeg of %s answered configuration %s, which is not new", c.describe(k.leg), r.Config.CfgVer)
+		}
+		return
+	case errors.Is(err, ErrLast):
+		c.adopt(r.Config)
+		g.unresolved = !c.kcfg.Contains(g.info.ID)
+		c.enter(k.leg, LegSuspect, err.Error())
+		c.rehabilitate(k.leg)
+	default: // unknown, or to be asked again by a newer configuration
+		c.adopt(r.Config)
+	}
+	c.retryChange(err)
+}
+
+// onAddLeg takes the answer to AddLeg. A refusal is settled by RemoveLeg, which also makes a new
+// configuration that any late duplicate of this AddLeg misses.
+func (c *Core) onAddLeg(k call, err error, r *Reply) {
+	c.note(workChange | workState)
+	c.change.why = ""
+	if err == nil || errors.Is(err, ErrRetry) || errors.Is(err, ErrStaleRequest) {
+		c.adopt(r.Config)
+		if err == nil && !c.kcfg.Contains(c.leg(k.leg).info.ID) && c.leg(k.leg).state == LegAdding {
+			err = fmt.Errorf("configuration %s is without it: %w", c.kcfg.CfgVer, ErrRetry)
+		}
+		if err != nil && c.leg(k.leg).state == LegAdding {
+			c.suspect(k.leg, err.Error())
+		}
+		return
+	}
+	c.retryChange(err)
+}
+
+func (c *Core) retryChange(err error) {
+	c.change.why = err.Error()
+	c.change.retryAt = c.now + c.timing().Retry
+	c.wake(c.change.retryAt)
+}
+
+// retireDue reports whether the leg is to leave because the one that replaces it is in sync.
+func (c *Core) retireDue(i LegIndex) bool {
+	g := c.leg(i)
+	if !g.info.Retiring {
+		return false
+	}
+	for s := c.ack; s != 0; s = s.rest() {
+		if k := c.leg(s.first()); k.info.Replaces == g.info.ID && k.state == LegInSync {
+			return true
+		}
+	}
+	return false
+}
+
+// markRetiring makes retiring legs suspect once they have been replaced.
+func (c *Core) markRetiring() {
+	for s := c.ack; s != 0; s = s.rest() {
+		if i := s.first(); c.leg(i).state == LegInSync && c.configured() && c.retireDue(i) && c.removable(i) {
+			c.suspect(i, "it is replaced")
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package mirror
+
+import (
+	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// EffectKind says what is to be done, and which fields of the Effect are set.
+type EffectKind uint8
+
+// The effects. The driver carries them out in order, after the Step that returned them; effects of
+// different Steps may be carried out side by side and in any order: whatever must come after an
+// effect waits for the event that answers it.
+const (
+	// EffectSubmit sends a request to a leg: Leg, Req, Op, Flags, Range; for a write Data is the
+	// payload, which begins where Range begins. EventDone answers it exactly once.
+	EffectSubmit EffectKind = iota + 1
+	// EffectPing asks a leg for a sign of life: Leg, Req.Sess. EventPong answers it exactly once.
+	EffectPing
+	// EffectCall sends a command to a leg or a question to the coordinators: Call, Command; for a
+	// leg, Leg and Req.Sess. EventAnswer answers it exactly once.
+	EffectCall
+	// EffectDeliver copies the guest's range out of Data, which holds Range, completes Guest
+	// without error, and releases Data.
+	EffectDeliver
+	// EffectComplete completes Guest with Err.
+	EffectComplete
+	// EffectRelease says that Data is not needed any more.
+	EffectRelease
+	// EffectFill copies those bytes of Source, which holds Range, that lie outside of Keep, into
+	// Data at Offset: the unaligned edge of a write takes over what stands there.
+	EffectFill
+	// EffectStart begins to connect to Leg.
+	EffectStart
+	// EffectReset ends the session of Leg if it still is Req.Sess; Text says why.
+	EffectReset
+	// EffectStop ends the connection to Leg for good; its index may be used again.
+	EffectStop
+	// EffectState says that the engine's state or its reason changed: State, Text.
+	EffectState
+	// EffectLeg says that Leg went From one state To another: Text says why.
+	EffectLeg
+	// EffectStage says that a milestone of the attach was reached: Text names it.
+	EffectStage
+	// EffectDetached says that the epoch was given back: Clean.
+	EffectDetached
+	// EffectStopped says that the attachment is over: Err. No further effect follows, ever.
+	EffectStopped
+)
+
+// Effect is something to be done. Which fields count depends on Kind.
+type Effect struct {
+	Kind   EffectKind
+	Leg    LegIndex
+	Op     block.Op
+	Flags  block.Flags
+	Req    Req
+	Range  block.Range
+	Keep   block.Range
+	Offset int64
+	Guest  Handle
+	Data   Handle
+	Source Handle
+	Err    error
+
+	Call    CallID
+	Command *Command
+	State   State
+	From    LegState
+	To      LegState
+	Clean   bool
+	Text    string
+}
+
+// CommandKind names a command to a leg or a question to the coordinators.
+type CommandKind uint8
+
+// The commands. Those up to CommandDetachLeg go to a leg, bound to its session; the others to the
+// coordinators.
+const (
+	CommandConfig      CommandKind = iota + 1 // Config
+	CommandRotate                             //
+	CommandStable                             // Generation
+	CommandMarks                              // Since
+	CommandSums                               // Range
+	CommandDetachLeg                          // Clean
+	CommandRecordFence                        // Report
+	CommandActivate                           //
+	CommandRemoveLeg                          // LegID, CfgVer, Reason
+	CommandAddLeg                             // LegID, CfgVer, Store, Instance
+	CommandDetach                             // Clean
+)
+
+// ToLeg reports whether the command goes to a leg.
+func (k CommandKind) ToLeg() bool { return k <= CommandDetachLeg }
+
+var commandNames = [...]string{
+	CommandConfig: "CONFIG", CommandRotate: "ROTATE", CommandStable: "STABLE", CommandMarks: "MARKS",
+	CommandSums: "CHECKSUMS", CommandDetachLeg: "DETACH", CommandRecordFence: "RecordFence",
+	CommandActivate: "Activate", CommandRemoveLeg: "RemoveLeg", CommandAddLeg: "AddLeg",
+	CommandDetach: "Detach",
+}
+
+// String returns the command's name in the protocol.
+func (k CommandKind) String() string {
+	if int(k) < len(commandNames) && k > 0 {
+		return commandNames[k]
+	}
+	return "unknown command"
+}
+
+// Command is one command or question with its parameters.
+type Command struct {
+	Kind       CommandKind
+	Config     volume.Config
+	Generation uint64
+	Since      volume.CfgVer
+	Range      block.Range
+	Clean      bool
+	Report     volume.LegReport
+	LegID      volume.LegID
+	CfgVer     volume.CfgVer
+	Reason     string
+	Store      volume.StoreID
+	Instance   uint64
+}

@@ -1,0 +1,54 @@
+package mirror
+
+// Rules is a set of safety rules that a Core breaks on purpose. It exists for tests alone: the
+// simulation must find every one of them. The names are those of the protocol's ablations.
+type Rules uint32
+
+// The rules that the engine holds. Each stands in one place, which names it.
+const (
+	BreakAckEarly       Rules = 1 << iota // a failed leg is dropped before its removal is committed
+	BreakReleaseEarly                     // held acks go before CONFIG is on every leg that receives writes
+	BreakServeEarly                       // serves before CONFIG of Activate is on every leg of S'
+	BreakPushISROnly                      // CONFIG goes to in-sync legs only, not to joining ones
+	BreakCommitFirst                      // AddLeg is asked before acks need the leg
+	BreakNoRecon                          // marked regions are served before they are reconciled
+	BreakNoResync                         // a leg is added without a copy
+	BreakNoOwnMarks                       // the copy set leaves out the joining leg's own marks
+	BreakClearEarly                       // STABLE does not wait for the writes it covers
+	BreakClearUnflushed                   // STABLE does not wait for a flush of what it covers
+	BreakStableJoining                    // STABLE goes to a joining leg too
+	BreakNoWODrain                        // promotion does not wait for the joining leg's older writes
+	BreakReadDuringW                      // reads overlap writes in flight
+	BreakOldEvidence                      // Activate's answer makes the host forget a lost cache
+	BreakBlindRelogin                     // a leg that lost its cache is used as if nothing happened
+	BreakRemoveGood                       // the last leg that kept its cache may be removed
+	BreakFlushEarly                       // a flush is answered when one leg answered
+	BreakNoJoinFlush                      // AddLeg is asked without a flush of the joining leg
+	BreakJoinReboot                       // a joining leg that restarted keeps its copied state
+	BreakReadSuspect                      // a leg is read while its removal is asked for
+	BreakReadUncommit                     // a leg is read before AddLeg is known to be committed
+	BreakNoConfirm                        // a read does not need fresh confirmations (T_read)
+
+	breakEnd
+)
+
+// ruleNames holds the protocol's name of each rule, lowest bit first.
+var ruleNames = [...]string{
+	"ackEarly", "releaseEarly", "serveEarly", "pushISROnly", "commitFirst", "noRecon", "noResync",
+	"noOwnMarks", "clearEarly", "clearUnflushed", "stableJoining", "noWODrain", "readDuringW",
+	"oldEvidence", "blindRelogin", "removeGood", "flushEarly", "noJoinFlush", "joinReboot",
+	"readSuspect", "readUncommit", "noConfirm",
+}
+
+// RuleByName returns the rule with the protocol's name, false if the engine has none of that name.
+func RuleByName(name string) (Rules, bool) {
+	for i, n := range ruleNames {
+		if n == name {
+			return 1 << i, true
+		}
+	}
+	return 0, false
+}
+
+// RuleNames returns the names of all rules that RuleByName knows.
+func RuleNames() []string { return append([]string(nil), ruleNames[:]...) }
