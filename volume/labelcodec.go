@@ -53,7 +53,6 @@ const (
 	offOpenBoot    = 160
 	offVolumeName  = 176
 	offInSync      = 240
-	offReserved    = offInSync + 16*MaxInSync
 	offChecksum    = LabelBytes - 4
 )
 
