@@ -30,7 +30,8 @@ var (
 // The deadlines of single calls. A command's is longer than an election and shorter than a slow
 // leg's deadline; a caller's context may end it earlier.
 const (
-	heartbeatTimeout = 1500 * time.Millisecond
+	heartbeatTimeout  = 1500 * time.Millisecond
+	heartbeatPatience = 250 * time.Millisecond // for the slowest coordinator, below any interval
 	commandTimeout   = 5 * time.Second
 	attemptTimeout   = 2 * time.Second // of one coordinator, which may be paused and not refuse
 	dialTimeout      = time.Second
@@ -44,12 +45,16 @@ type ClientOptions struct {
 }
 
 // Client talks to the coordinators. It follows the leader and tries them all. It is safe for use
-// by many goroutines and holds no goroutine of its own besides those of idle connections.
+// by many goroutines.
 type Client struct {
-	http *http.Client
+	http    *http.Client
+	life    context.Context // of heartbeats that nobody waits for any more
+	stop    context.CancelFunc
+	running sync.WaitGroup
 
 	mu     sync.Mutex // protects what follows; never held across I/O
 	peers  []Peer
+	busy   map[string]bool // path and address of heartbeats under way
 	leader volume.NodeID // last one heard of; a hint only
 	moved  chan struct{} // closed, and replaced, when leader changes
 }
@@ -64,11 +69,18 @@ func NewClient(o ClientOptions) *Client {
 		ResponseHeaderTimeout: WatchWait + 5*time.Second,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 5 * time.Second}).DialContext,
 	}
-	return &Client{http: &http.Client{Transport: transport}, peers: slices.Clone(o.Peers), moved: make(chan struct{})}
+	life, stop := context.WithCancel(context.Background())
+	return &Client{http: &http.Client{Transport: transport}, life: life, stop: stop,
+		peers: slices.Clone(o.Peers), busy: make(map[string]bool), moved: make(chan struct{})}
 }
 
-// Close drops the idle connections. Calls in flight end by their own contexts.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+// Close ends the heartbeats under way and drops the connections. Other calls end by their own
+// contexts; none may begin any more.
+func (c *Client) Close() {
+	c.stop()
+	c.running.Wait()
+	c.http.CloseIdleConnections()
+}
 
 // SetPeers replaces the coordinators to talk to; an empty list is ignored, since a client without
 // any would never learn of others.
@@ -80,15 +92,15 @@ func (c *Client) SetPeers(peers []Peer) {
 	}
 }
 
-// Heartbeat sends a node's heartbeat to every coordinator at once and returns the answers; it is
-// an error only if none answered.
+// Heartbeat sends a node's heartbeat to every coordinator at once and returns the answers that came
+// soon; it is an error only if there is none.
 func (c *Client) Heartbeat(ctx context.Context, h Heartbeat) ([]HeartbeatReply, error) {
 	h.Version = Version
 	return c.broadcast(ctx, PathHeartbeat, h)
 }
 
-// EngineHeartbeat sends an engine's heartbeat to every coordinator at once and returns the
-// answers; it is an error only if none answered.
+// EngineHeartbeat sends an engine's heartbeat to every coordinator at once and returns the answers
+// that came soon; it is an error only if there is none.
 func (c *Client) EngineHeartbeat(ctx context.Context, h EngineHeartbeat) ([]HeartbeatReply, error) {
 	h.Version = Version
 	return c.broadcast(ctx, PathEngineHeartbeat, h)
@@ -125,35 +137,81 @@ func (c *Client) Ticket(ctx context.Context, v volume.ID, a volume.AttachID, aft
 	return t, err
 }
 
-// broadcast posts body to every coordinator at once and waits for all, each under heartbeatTimeout.
+// broadcast posts body to every coordinator at once. It returns when all have answered, and does
+// not wait long for one that does not: its call goes on, and it is left out until that has ended,
+// so that one coordinator that is paused delays no heartbeat to the others.
 func (c *Client) broadcast(ctx context.Context, path string, body any) ([]HeartbeatReply, error) {
-	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
-	defer cancel()
-	peers := c.ordered()
-	replies := make([]HeartbeatReply, len(peers))
-	errs := make([]error, len(peers))
-	var wg sync.WaitGroup
-	for i, p := range peers {
-		wg.Go(func() { _, errs[i] = c.call(ctx, http.MethodPost, p, path, body, &replies[i]) })
+	type heard struct {
+		reply HeartbeatReply
+		err   error
 	}
-	wg.Wait()
-	var answered []HeartbeatReply
+	peers := c.claim(path)
+	answers := make(chan heard, len(peers))
+	for _, p := range peers {
+		c.running.Go(func() {
+			defer c.release(path, p)
+			callCtx, cancel := context.WithTimeout(c.life, heartbeatTimeout)
+			defer cancel()
+			var h heard
+			_, h.err = c.call(callCtx, http.MethodPost, p, path, body, &h.reply)
+			answers <- h
+		})
+	}
+	patience := time.NewTimer(heartbeatPatience)
+	defer patience.Stop()
+	var replies []HeartbeatReply
+	errs := []error{errors.New("no coordinator took the heartbeat")}
+	for waiting := len(peers); waiting > 0; waiting-- {
+		select {
+		case h := <-answers:
+			if h.err != nil {
+				errs = append(errs, h.err)
+				continue
+			}
+			replies = append(replies, h.reply)
+		case <-patience.C:
+			waiting = 1
+		case <-ctx.Done():
+			waiting = 1
+			errs = append(errs, ctx.Err())
+		}
+	}
+	if len(replies) == 0 {
+		return nil, errors.Join(errs...)
+	}
+	c.noteNamed(replies)
+	return replies, nil
+}
+
+// claim returns the coordinators to which no call of this path is under way, and notes one for each.
+func (c *Client) claim(path string) []Peer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var free []Peer
+	for _, p := range c.peers {
+		if key := path + p.API; !c.busy[key] {
+			c.busy[key] = true
+			free = append(free, p)
+		}
+	}
+	return free
+}
+
+func (c *Client) release(path string, p Peer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.busy, path+p.API)
+}
+
+// noteNamed takes the leader that most of the answers name: one coordinator that was cut off may
+// name an old leader for long.
+func (c *Client) noteNamed(replies []HeartbeatReply) {
 	named := make(map[volume.NodeID]int)
-	for i, err := range errs {
-		if err == nil {
-			answered = append(answered, replies[i])
-			named[replies[i].Leader]++
+	for _, r := range replies {
+		if named[r.Leader]++; 2*named[r.Leader] > len(replies) {
+			c.noteLeader(r.Leader)
 		}
 	}
-	for id, count := range named {
-		if 2*count > len(answered) { // one that was cut off may name an old leader for long
-			c.noteLeader(id)
-		}
-	}
-	if len(answered) == 0 {
-		return nil, fmt.Errorf("no coordinator took the heartbeat: %w", errors.Join(errs...))
-	}
-	return answered, nil
 }
 
 // toLeader posts body to the coordinators in turn, the leader first, until one of them answers for

@@ -205,6 +205,7 @@ type Ticket struct {
 	Config volume.Config `json:"config"`
 	TRead  time.Duration `json:"t_read"`
 	Legs   []TicketLeg   `json:"legs"`
+	Peers  []Peer        `json:"peers,omitempty"` // coordinators to talk to; none = those known before
 }
 
 // TicketLeg is one leg of a ticket.
