@@ -1,0 +1,49 @@
+package main
+
+import (
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-storage/holdfast/node/standalone"
+)
+
+func newTarget() *cobra.Command {
+	var o standalone.Options
+	var luns []string
+	cmd := &cobra.Command{
+		Use:   "target --listen ADDR --iqn IQN --lun PATH[,size=SIZE][,readonly]",
+		Short: "Serve files as iSCSI LUNs, without a cluster",
+		Long: "A plain iSCSI target. Each --lun is a file, or a block device, that is served under the next LUN number\n" +
+			"from 0; a file that is missing or shorter is made that long without taking up space. Prints a line\n" +
+			"`ready iscsi://ADDR/IQN/0` for each --listen once it serves. SIGTERM stops it in order.",
+		Example: "  holdfast target --listen 127.0.0.1:3260 --iqn iqn.2026-11.example:disk --lun /var/disk.img,size=1G\n" +
+			"  holdfast target --listen '[::1]:3260' --iqn iqn.2026-11.example:disk --lun a.img --lun b.img,readonly \\\n" +
+			"    --chap-user alice --chap-secret-file /etc/holdfast/alice",
+		Args: args(cobra.NoArgs),
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&o.Listen, "listen", nil, "address to listen at, host:port; may be repeated (required)")
+	f.StringVar(&o.IQN, "iqn", "", "name of the target (required)")
+	f.StringArrayVar(&luns, "lun", nil, "file to serve: PATH[,size=SIZE][,readonly]; may be repeated (required)")
+	f.StringVar(&o.ChapUser, "chap-user", "", "name that initiators must prove")
+	f.StringVar(&o.ChapSecretFile, "chap-secret-file", "", "file with its secret")
+	f.StringVar(&o.MutualUser, "mutual-user", "", "name that the target proves to initiators that ask")
+	f.StringVar(&o.MutualSecretFile, "mutual-secret-file", "", "file with its secret")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if len(o.Listen) == 0 || o.IQN == "" || len(luns) == 0 {
+			return usagef("--listen, --iqn and --lun are required\nUsage: %s", cmd.UseLine())
+		}
+		for _, text := range luns {
+			l, err := standalone.ParseLUN(text)
+			if err != nil {
+				return usageError{err}
+			}
+			o.LUNs = append(o.LUNs, l)
+		}
+		o.Ready = cmd.OutOrStdout()
+		o.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+		return standalone.Serve(cmd.Context(), o)
+	}
+	return cmd
+}

@@ -1,0 +1,164 @@
+// Package standalone serves files as iSCSI logical units without any cluster: `holdfast target`. It
+// has no epochs and no fence; a volume that must survive servers wants `holdfast serve`.
+package standalone
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/holdfast-storage/holdfast/block/filedev"
+	"github.com/holdfast-storage/holdfast/scsi"
+	"github.com/holdfast-storage/holdfast/target"
+	"github.com/holdfast-storage/holdfast/target/static"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// LUN is one file to serve.
+type LUN struct {
+	Path      string
+	SizeBytes int64 // zero takes the size that the file has
+	ReadOnly  bool
+}
+
+// ParseLUN reads PATH[,size=SIZE][,readonly].
+func ParseLUN(text string) (LUN, error) {
+	parts := strings.Split(text, ",")
+	l := LUN{Path: parts[0]}
+	if l.Path == "" {
+		return LUN{}, fmt.Errorf("LUN %q: the path is missing, as in /var/disk.img,size=256M", text)
+	}
+	for _, p := range parts[1:] {
+		size, isSize := strings.CutPrefix(p, "size=")
+		switch {
+		case isSize:
+			bytes, err := volume.ParseSize(size)
+			if err != nil {
+				return LUN{}, fmt.Errorf("LUN %q: %w", text, err)
+			}
+			l.SizeBytes = bytes
+		case p == "readonly":
+			l.ReadOnly = true
+		default:
+			return LUN{}, fmt.Errorf("LUN %q: %q is unknown (size=SIZE, readonly)", text, p)
+		}
+	}
+	return l, nil
+}
+
+// Options say what to serve.
+type Options struct {
+	Listen []string // host:port, at least one; port 0 takes a free one
+	IQN    string
+	LUNs   []LUN // numbered from 0
+	// ChapSecretFile and MutualSecretFile hold one secret each; an end of line behind it is left out.
+	ChapUser, ChapSecretFile     string
+	MutualUser, MutualSecretFile string
+	Ready                        io.Writer // gets one line `ready iscsi://ADDR/IQN/0` for each listener
+	Logger                       *slog.Logger
+}
+
+// Serve serves until ctx ends, flushes every file and returns.
+func Serve(ctx context.Context, o Options) (err error) {
+	credentials, err := o.credentials()
+	if err != nil {
+		return err
+	}
+	units, closeAll, err := openLUNs(o.LUNs)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeAll()) }()
+	var listeners []net.Listener
+	for _, address := range o.Listen {
+		l, err := target.Listen(ctx, address)
+		if err != nil {
+			for _, open := range listeners {
+				_ = open.Close()
+			}
+			return fmt.Errorf("listen at %s: %w", address, err)
+		}
+		listeners = append(listeners, l)
+	}
+	for _, l := range listeners {
+		fmt.Fprintf(o.Ready, "ready iscsi://%s/%s/0\n", l.Addr(), o.IQN)
+	}
+	return static.Serve(ctx, static.Options{
+		Listeners: listeners, Logger: o.Logger,
+		Targets: []static.Target{{Name: o.IQN, LUNs: units, Credentials: credentials}},
+	})
+}
+
+func (o Options) credentials() (c target.Credentials, err error) {
+	switch {
+	case (o.ChapUser == "") != (o.ChapSecretFile == ""):
+		return c, errors.New("CHAP needs a user and a secret file, not one of them")
+	case (o.MutualUser == "") != (o.MutualSecretFile == ""):
+		return c, errors.New("mutual CHAP needs a user and a secret file, not one of them")
+	case o.MutualUser != "" && o.ChapUser == "":
+		return c, errors.New("mutual CHAP is only done after CHAP: give a CHAP user and secret file too")
+	}
+	c.User, c.MutualUser = o.ChapUser, o.MutualUser
+	if c.Secret, err = readSecret(o.ChapSecretFile); err != nil {
+		return c, err
+	}
+	c.MutualSecret, err = readSecret(o.MutualSecretFile)
+	return c, err
+}
+
+func readSecret(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("CHAP secret: %w", err)
+	}
+	secret := strings.TrimRight(string(text), "\r\n")
+	if secret == "" {
+		return "", fmt.Errorf("CHAP secret: %s is empty", path)
+	}
+	return secret, nil
+}
+
+// openLUNs opens every file, or none. closeAll flushes and closes them.
+func openLUNs(luns []LUN) (units map[uint64]scsi.LogicalUnit, closeAll func() error, err error) {
+	units = make(map[uint64]scsi.LogicalUnit)
+	var devices []*filedev.Device
+	closeAll = func() error {
+		var errs []error
+		for _, d := range devices {
+			if !d.Limits().ReadOnly {
+				errs = append(errs, d.Flush(context.Background()))
+			}
+			errs = append(errs, d.Close())
+		}
+		return errors.Join(errs...)
+	}
+	for i, l := range luns {
+		d, err := filedev.Open(l.Path, filedev.Options{SizeBytes: l.SizeBytes, ReadOnly: l.ReadOnly, Exclusive: true})
+		if err != nil {
+			return nil, nil, errors.Join(err, closeAll())
+		}
+		devices = append(devices, d)
+		path, err := filepath.Abs(l.Path)
+		if err != nil {
+			return nil, nil, errors.Join(err, closeAll())
+		}
+		// The path is the only thing that stays with a plain file for its life.
+		id := sha256.Sum256([]byte(path))
+		if units[uint64(i)], err = scsi.New(d, scsi.Options{
+			Serial: hex.EncodeToString(id[:8]), NAA: scsi.LocalNAA(id[:])}); err != nil {
+			return nil, nil, errors.Join(err, closeAll())
+		}
+	}
+	return units, closeAll, nil
+}

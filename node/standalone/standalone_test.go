@@ -1,0 +1,82 @@
+package standalone
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestParseLUN(t *testing.T) {
+	l, err := ParseLUN("/a/b.img,size=256M,readonly")
+	require.NoError(t, err)
+	require.Equal(t, LUN{Path: "/a/b.img", SizeBytes: 256 << 20, ReadOnly: true}, l)
+	for _, bad := range []string{"", ",size=1M", "a,size=x", "a,writeonly"} {
+		_, err := ParseLUN(bad)
+		require.Error(t, err, bad)
+	}
+}
+
+func TestServe_refusesHalfACredential(t *testing.T) {
+	for _, o := range []Options{
+		{ChapUser: "u"}, {ChapSecretFile: "f"}, {MutualUser: "m", MutualSecretFile: "f"},
+		{ChapUser: "u", ChapSecretFile: "/does/not/exist"},
+	} {
+		require.Error(t, Serve(t.Context(), o))
+	}
+}
+
+// lineWriter hands the first line to a channel.
+type lineWriter struct {
+	lines chan string
+	text  bytes.Buffer
+}
+
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.text.Write(p)
+	if line, err := w.text.ReadString('\n'); err == nil {
+		w.lines <- strings.TrimSpace(line)
+	}
+	return len(p), nil
+}
+
+func TestServe_aForeignInitiatorWithChapWritesAndReads(t *testing.T) {
+	if _, err := exec.LookPath("qemu-io"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("qemu-io is not installed")
+		}
+		t.Skip("qemu-io is not installed; ./scripts/packages installs it")
+	}
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "secret")
+	require.NoError(t, os.WriteFile(secret, []byte("twelve-chars-long\n"), 0o600))
+	image := filepath.Join(dir, "disk.img")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ready := &lineWriter{lines: make(chan string, 1)}
+	served := make(chan error, 1)
+	go func() {
+		served <- Serve(ctx, Options{
+			Listen: []string{"127.0.0.1:0"}, IQN: "iqn.2026-11.example:disk", LUNs: []LUN{{Path: image, SizeBytes: 16 << 20}},
+			ChapUser: "alice", ChapSecretFile: secret, Ready: ready,
+		})
+	}()
+	url, ok := strings.CutPrefix(<-ready.lines, "ready iscsi://")
+	require.True(t, ok)
+	withChap := "iscsi://alice%twelve-chars-long@" + strings.Replace(url, "iqn.2026-11.example:disk", "iqn.2026-11.example%3Adisk", 1)
+	out, err := exec.Command("qemu-io", "-f", "raw", "-c", "write -P 7 1M 64k", "-c", "flush", "-c", "read -P 7 1M 64k",
+		withChap).CombinedOutput()
+	require.NoErrorf(t, err, "%s", out)
+	out, err = exec.Command("qemu-io", "-f", "raw", "-c", "read 0 4k", "iscsi://alice%wrong-secret-here@"+url).CombinedOutput()
+	require.Errorf(t, err, "a wrong secret must not log in: %s", out)
+	cancel()
+	require.NoError(t, <-served)
+	data, err := os.ReadFile(image)
+	require.NoError(t, err)
+	require.Equal(t, bytes.Repeat([]byte{7}, 64<<10), data[1<<20:1<<20+64<<10])
+}
