@@ -32,10 +32,10 @@ var (
 const (
 	heartbeatTimeout  = 1500 * time.Millisecond
 	heartbeatPatience = 250 * time.Millisecond // for the slowest coordinator, below any interval
-	commandTimeout   = 5 * time.Second
-	attemptTimeout   = 2 * time.Second // of one coordinator, which may be paused and not refuse
-	dialTimeout      = time.Second
-	retryPause       = 50 * time.Millisecond
+	commandTimeout    = 5 * time.Second
+	attemptTimeout    = 2 * time.Second // of one coordinator, which may be paused and not refuse
+	dialTimeout       = time.Second
+	retryPause        = 50 * time.Millisecond
 )
 
 // ClientOptions configures a Client.
@@ -55,8 +55,8 @@ type Client struct {
 	mu     sync.Mutex // protects what follows; never held across I/O
 	peers  []Peer
 	busy   map[string]bool // path and address of heartbeats under way
-	leader volume.NodeID // last one heard of; a hint only
-	moved  chan struct{} // closed, and replaced, when leader changes
+	leader volume.NodeID   // last one heard of; a hint only
+	moved  chan struct{}   // closed, and replaced, when leader changes
 }
 
 // NewClient returns a client for the coordinators in o. Close it.

@@ -1,0 +1,166 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/initiator"
+	"github.com/holdfast-storage/holdfast/scsi"
+	"github.com/holdfast-storage/holdfast/volume"
+	"github.com/holdfast-storage/holdfast/volume/inband"
+)
+
+// command runs one in-band command on the session of this moment. It takes hold of the session
+// first and looks at ctx then: the mirror ends ctx when the session for which it decided the
+// command ends, so what was decided for one session never travels on a later one.
+func (l *leg) command(ctx context.Context, c inband.Command, out []byte) ([]byte, error) {
+	s := l.current.Load()
+	if s == nil {
+		return nil, l.noSession()
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("leg %s on %s: %s: %w", l.spec.ID.Short(), l.spec.Node, c.Action(), err)
+	}
+	in, err := execute(ctx, s.session, c, out)
+	if err != nil {
+		return nil, fmt.Errorf("leg %s on %s: %w", l.spec.ID.Short(), l.spec.Node, err)
+	}
+	return in, nil
+}
+
+// execute runs one in-band command on a session and returns its data-in.
+func execute(ctx context.Context, s *initiator.Session, c inband.Command, out []byte) ([]byte, error) {
+	in := make([]byte, c.DataInBytes())
+	n, err := s.Execute(ctx, 0, scsi.CDB(c.CDB()), out, in)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Action(), err)
+	}
+	return in[:n], nil
+}
+
+// malformed is the failure of a leg whose answer cannot be read.
+func malformed(c inband.Command, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w: %w", c.Action(), block.ErrFailed, err)
+}
+
+func readLabel(ctx context.Context, s *initiator.Session) (volume.LegReport, error) {
+	in, err := execute(ctx, s, inband.ReadLabel{}, nil)
+	if err != nil {
+		return volume.LegReport{}, err
+	}
+	report, err := inband.ParseReport(in)
+	return report, malformed(inband.ReadLabel{}, err)
+}
+
+// Config makes a configuration durable on the leg and opens it for I/O.
+func (l *leg) Config(ctx context.Context, config volume.Config) error {
+	out, err := inband.AppendConfig(nil, l.ticket.Epoch, config)
+	if err != nil {
+		return err
+	}
+	_, err = l.command(ctx, inband.Config{ParamBytes: uint32(len(out))}, out)
+	return err
+}
+
+// Rotate starts a new window of marks and returns the generation of the one that ended.
+func (l *leg) Rotate(ctx context.Context) (uint64, error) {
+	in, err := l.command(ctx, inband.Rotate{}, nil)
+	if err != nil {
+		return 0, err
+	}
+	generation, err := inband.ParseRotation(in)
+	return generation, malformed(inband.Rotate{}, err)
+}
+
+// Stable clears the marks of generations up to gen.
+func (l *leg) Stable(ctx context.Context, gen uint64) error {
+	_, err := l.command(ctx, inband.Stable{Generation: gen}, nil)
+	return err
+}
+
+// Marks asks page by page and merges what touches. A leg that does not get on is refused: its
+// answer decides what is copied.
+func (l *leg) Marks(ctx context.Context, since volume.CfgVer) (marked, newer []block.Range, err error) {
+	for first := uint32(0); ; {
+		c := inband.Marks{Since: since, FirstRegion: first}
+		in, err := l.command(ctx, c, nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		page, err := inband.ParseMarks(in)
+		if err == nil && page.Regions != l.regions() {
+			err = fmt.Errorf("the leg has %d regions, the volume %d", page.Regions, l.regions())
+		}
+		if err == nil && page.Next <= first {
+			err = fmt.Errorf("the page from region %d does not get on", first)
+		}
+		if err != nil {
+			return nil, nil, malformed(c, err)
+		}
+		for _, run := range page.Runs {
+			r := l.span(run)
+			if run.Marked {
+				marked = appendRange(marked, r)
+			}
+			if run.Newer {
+				newer = appendRange(newer, r)
+			}
+		}
+		if first = page.Next; first >= page.Regions {
+			return marked, newer, nil
+		}
+	}
+}
+
+// regions returns how many regions the volume has; the last may be shorter than the others.
+func (l *leg) regions() uint32 {
+	return uint32((l.ticket.SizeBytes + volume.RegionBytes - 1) / volume.RegionBytes)
+}
+
+// span returns the bytes of a run of regions.
+func (l *leg) span(run inband.Run) block.Range {
+	r := block.Range{Off: int64(run.First) * volume.RegionBytes, Len: int64(run.Count) * volume.RegionBytes}
+	return r.Intersect(block.Range{Len: l.ticket.SizeBytes})
+}
+
+// appendRange appends r, or makes the last range longer if r continues it.
+func appendRange(list []block.Range, r block.Range) []block.Range {
+	if n := len(list); n > 0 && list[n-1].End() == r.Off {
+		list[n-1].Len += r.Len
+		return list
+	}
+	return append(list, r)
+}
+
+// Checksums returns one CRC32C per block of r, which is made of whole blocks.
+func (l *leg) Checksums(ctx context.Context, r block.Range) ([]uint32, error) {
+	if !r.Aligned(volume.BlockBytes) || !r.Within(l.ticket.SizeBytes) {
+		return nil, fmt.Errorf("leg %s: checksums of %s: %w", l.spec.ID.Short(), r, block.ErrMisaligned)
+	}
+	sums := make([]uint32, 0, r.Len/volume.BlockBytes)
+	for off := r.Off; off < r.End(); {
+		blocks := min((r.End()-off)/volume.BlockBytes, inband.MaxChecksumBlocks)
+		c := inband.Checksums{FirstBlock: uint64(off / volume.BlockBytes), Blocks: uint32(blocks)}
+		in, err := l.command(ctx, c, nil)
+		if err != nil {
+			return nil, err
+		}
+		part, err := inband.ParseChecksums(in, int(blocks))
+		if err != nil {
+			return nil, malformed(c, err)
+		}
+		sums = append(sums, part...)
+		off += blocks * volume.BlockBytes
+	}
+	return sums, nil
+}
+
+// Detach makes {closed, clean} durable: the epoch is spent on this leg.
+func (l *leg) Detach(ctx context.Context, clean bool) error {
+	_, err := l.command(ctx, inband.Detach{Clean: clean}, nil)
+	return err
+}

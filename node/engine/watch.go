@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/mirror"
+	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// The pace of what the engine says and asks of the coordinators on its own.
+const (
+	heartbeatEvery = 500 * time.Millisecond
+	ticketPause    = 200 * time.Millisecond // after a watch that failed
+	hintPause      = time.Second            // after a hint that was not confirmed
+)
+
+// heartbeats tells every coordinator that the engine lives, until the process ends. Its host counts
+// as alive by it while the daemon is being restarted.
+func (p *process) heartbeats() {
+	ticker := time.NewTicker(heartbeatEvery)
+	defer ticker.Stop()
+	for {
+		p.heartbeat()
+		select {
+		case <-ticker.C:
+		case <-p.life.Done():
+			return
+		}
+	}
+}
+
+func (p *process) heartbeat() {
+	_, err := p.coordinators.EngineHeartbeat(p.life, peer.EngineHeartbeat{Node: p.start.Node, Engine: p.status()})
+	p.mu.Lock()
+	changed := (err == nil) != p.heard
+	p.heard = err == nil
+	p.mu.Unlock()
+	if changed && p.life.Err() == nil {
+		p.log.Info("coordinators", "heard", err == nil, "cause", err)
+	}
+}
+
+// watchTicket follows the attachment's ticket until the process ends: legs come and go, and a detach
+// is asked for.
+func (p *process) watchTicket() {
+	after := p.start.Ticket.Revision
+	for p.life.Err() == nil {
+		t, err := p.coordinators.Ticket(p.life, p.start.Ticket.Volume, p.start.Ticket.AttachID, after)
+		switch {
+		case err == nil:
+			after = t.Revision
+			p.takeTicket(t)
+		case errors.Is(err, peer.ErrSuperseded):
+			p.confirmSuperseded()
+			p.sleep(hintPause)
+		default:
+			p.sleep(ticketPause)
+		}
+	}
+}
+
+// takeTicket brings the mirror's legs up to date. A ticket of another attachment changes nothing.
+func (p *process) takeTicket(t peer.Ticket) {
+	own := &p.start.Ticket
+	if t.Volume != own.Volume || t.AttachID != own.AttachID || t.Epoch != own.Epoch {
+		p.log.Error("ticket of another attachment ignored", "volume", t.Volume, "epoch", t.Epoch)
+		return
+	}
+	p.coordinators.SetPeers(t.Peers)
+	if err := p.set.SetLegs(p.legSpecs(t.Legs)); err != nil {
+		p.log.Error("legs of the ticket refused", "revision", t.Revision, "error", err)
+	}
+	if t.Detach {
+		p.askDetach("the coordinators")
+	}
+}
+
+// legSpecs makes adapters for the legs that the mirror does not know yet.
+func (p *process) legSpecs(legs []peer.TicketLeg) []mirror.LegSpec {
+	specs := make([]mirror.LegSpec, 0, len(legs))
+	for _, l := range legs {
+		spec := mirror.LegSpec{ID: l.ID, InSync: l.State == volume.LegInSync, Since: l.Since, Join: l.Join,
+			Retiring: l.Retiring, Replaces: l.Replaces}
+		if p.set == nil || !p.set.Knows(l.ID) {
+			spec.Leg = p.newLeg(l)
+		}
+		specs = append(specs, spec)
+	}
+	return specs
+}
+
+// confirmSuperseded asks raft itself whether the grant is lost: what a coordinator says on the side
+// is a hint, since it may lag or belong to a cluster that was restored. Before the volume serves,
+// the mirror asks all the time anyway, and Activate would not be a mere question.
+func (p *process) confirmSuperseded() {
+	if !p.isServing() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(p.life, 5*time.Second)
+	defer cancel()
+	_, err := p.authority.Activate(ctx, p.start.Ticket.Epoch)
+	if errors.Is(err, mirror.ErrSuperseded) {
+		p.over(err)
+	}
+}
