@@ -11,33 +11,58 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// binaryEnv names the binary under test for the tests' own use; TestMain builds it.
-const binaryEnv = "HOLDFAST_TEST_BINARY"
+// rootEnv and binaryEnv tell the tests where clusters live and which binary is tested.
+const (
+	rootEnv   = "HOLDFAST_TEST_ROOT"
+	binaryEnv = "HOLDFAST_TEST_BINARY"
+)
 
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
 
-// buildAndRun builds the binary once for all tests.
+// buildAndRun builds the binary once for all tests. Clusters outlive a test that is killed or runs
+// into its time limit, so a reaper in a session of its own takes them down when this process is
+// gone, however it went.
 func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "hf-system-")
+	root, err := os.MkdirTemp("", "hf-system-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
-	binary := filepath.Join(dir, "holdfast")
+	binary := filepath.Join(root, "holdfast")
 	build := exec.Command("go", "build", "-o", binary, "../../cmd/holdfast")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build holdfast: %v\n%s", err, out)
+		_ = os.RemoveAll(root)
 		return 1
 	}
+	reaper := exec.Command("sh", "-c",
+		`cat >/dev/null; for d in "$0"/c*/; do "$0/holdfast" dev down --remove --dir "$d"; done; rm -rf "$0"`, root)
+	reaper.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	reaper.Stderr = os.Stderr
+	lifeline, err := reaper.StdinPipe()
+	if err == nil {
+		err = reaper.Start()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	os.Setenv(rootEnv, root)
 	os.Setenv(binaryEnv, binary)
-	return m.Run()
+	code := m.Run()
+	_ = lifeline.Close()
+	if err := reaper.Wait(); err != nil {
+		fmt.Fprintf(os.Stderr, "take down what was left: %v\n", err)
+		return 1
+	}
+	return code
 }
 
 // rounds is how often a test that repeats itself does so: HOLDFAST_ROUNDS, else few.
@@ -82,12 +107,14 @@ type cluster struct {
 // up starts a cluster of n nodes with all roles and takes it down with the test.
 func up(t *testing.T, nodes int) *cluster {
 	t.Helper()
-	c := &cluster{t: t, dir: filepath.Join(t.TempDir(), "c")}
+	dir, err := os.MkdirTemp(os.Getenv(rootEnv), "c")
+	require.NoError(t, err)
+	c := &cluster{t: t, dir: dir}
 	t.Cleanup(func() {
 		if t.Failed() {
 			c.dumpLogs()
 		}
-		r := c.run(time.Minute, "dev", "down", "--dir", c.dir)
+		r := c.run(time.Minute, "dev", "down", "--remove", "--dir", c.dir)
 		if r.code != 0 {
 			t.Errorf("dev down: %s", r.stderr)
 		}
