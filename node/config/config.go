@@ -86,7 +86,7 @@ type Timing struct {
 // The defaults of Timing.
 const (
 	DefaultHeartbeat = 500 * time.Millisecond
-	DefaultDeadAfter = 2500 * time.Millisecond
+	DefaultDeadAfter = 2 * time.Second
 	DefaultTRead     = 2 * time.Second
 )
 

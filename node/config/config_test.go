@@ -34,7 +34,7 @@ func TestParse_goodConfigurationWithDefaults(t *testing.T) {
 	require.Equal(t, "0b0c5f6e-5a0e-4c5e-9a52-0d8f3c1f6d01", c.ID.String())
 	require.True(t, c.Has(raft.RoleStorage))
 	require.Equal(t, BootIDFile, c.BootIDFile)
-	require.Equal(t, Timing{Heartbeat: 500 * time.Millisecond, DeadAfter: 2500 * time.Millisecond,
+	require.Equal(t, Timing{Heartbeat: 500 * time.Millisecond, DeadAfter: 2 * time.Second,
 		TRead: 2 * time.Second}, c.Timing)
 	require.Equal(t, "10.0.0.1:7443", c.Peers()[0].API)
 	require.Equal(t, c.ID, c.Peers()[0].ID)

@@ -1,0 +1,136 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"os"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/raft"
+)
+
+// membership is what makes a node part of the cluster: it registers, sends heartbeats and brings
+// assignments to the roles.
+type membership struct {
+	*Daemon
+	registered raft.Node // what the cluster was told last; zero before
+}
+
+// retryPause is the pause after a call that failed.
+const retryPause = 500 * time.Millisecond
+
+// beat sends a heartbeat to every coordinator at every interval.
+func (m *membership) beat(ctx context.Context) {
+	ticker := time.NewTicker(m.config.Timing.Heartbeat)
+	defer ticker.Stop()
+	beat := peer.Heartbeat{Node: m.config.ID, Start: randomStart(), PID: os.Getpid()}
+	for heard := true; ; {
+		beat.Seq++
+		if m.storage != nil {
+			beat.Stores = m.storage.Status()
+		}
+		if m.host != nil {
+			beat.Engines, beat.Domains = m.host.Status()
+		}
+		_, err := m.client.Heartbeat(ctx, beat)
+		if now := err == nil; now != heard && ctx.Err() == nil {
+			heard = now
+			m.log.Info("heartbeats", "answered", heard, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// randomStart tells this start of the daemon from every other.
+func randomStart() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // crypto/rand.Read never returns an error
+	return binary.BigEndian.Uint64(b[:]) | 1
+}
+
+// follow keeps the node registered and brings every new assignment to the roles.
+func (m *membership) follow(ctx context.Context) {
+	for after := uint64(0); ctx.Err() == nil; {
+		if self := m.describe(); !reflect.DeepEqual(self, m.registered) && !m.register(ctx, self) {
+			pause(ctx, retryPause)
+			continue
+		}
+		a, err := m.client.Assignment(ctx, m.config.ID, after)
+		if err != nil {
+			m.log.Debug("no assignment", "error", err)
+			pause(ctx, retryPause)
+			continue
+		}
+		after = a.Revision
+		m.adopt(a)
+		if !a.Registered {
+			m.registered, after = raft.Node{}, 0
+			pause(ctx, retryPause)
+		}
+	}
+}
+
+// describe returns the node as the cluster is to know it.
+func (m *membership) describe() raft.Node {
+	c := m.config
+	n := raft.Node{ID: c.ID, Name: c.Name, Roles: c.Roles, API: c.Listen.API}
+	if c.Has(raft.RoleCoordinator) {
+		n.Raft = c.Listen.Raft
+	}
+	if c.Has(raft.RoleStorage) {
+		n.Portal, n.Stores, n.ChapKey, n.KeyGen = c.Listen.ISCSI, m.storage.Stores(), m.key.Key, m.key.Gen
+	}
+	return n
+}
+
+func (m *membership) register(ctx context.Context, self raft.Node) bool {
+	result, err := m.client.Register(ctx, raft.RegisterNode{Node: self})
+	if err != nil {
+		m.log.Debug("not registered yet", "error", err)
+		return false
+	}
+	if result.Err != nil {
+		m.log.Warn("the cluster does not take this node", "error", result.Err)
+		return false
+	}
+	m.log.Info("node registered")
+	m.registered = self
+	return true
+}
+
+// adopt brings an assignment to the roles.
+func (m *membership) adopt(a peer.Assignment) {
+	if m.storage != nil {
+		m.storage.Assign(a)
+	}
+	if m.host != nil {
+		m.host.Assign(a)
+	}
+	if len(a.Peers) == 0 || slices.Equal(a.Peers, m.knownPeers()) {
+		return
+	}
+	m.mu.Lock()
+	m.peers = a.Peers
+	m.mu.Unlock()
+	m.client.SetPeers(a.Peers)
+	if err := m.data.savePeers(a.Peers); err != nil {
+		m.log.Warn("the list of coordinators is not kept", "error", err)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,150 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/domain"
+	"github.com/holdfast-storage/holdfast/node/config"
+	"github.com/holdfast-storage/holdfast/node/coordinator"
+	"github.com/holdfast-storage/holdfast/node/engine"
+	"github.com/holdfast-storage/holdfast/node/host"
+	"github.com/holdfast-storage/holdfast/node/identity"
+	"github.com/holdfast-storage/holdfast/node/storage"
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/target"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// openCoordinator opens the node's member of the raft group and the role that leads with it.
+func (d *Daemon) openCoordinator(ctx context.Context) error {
+	if !d.config.Has(raft.RoleCoordinator) {
+		return nil
+	}
+	l, err := listenTCP(ctx, "listen.raft", d.config.Listen.Raft)
+	if err != nil {
+		return err
+	}
+	dialer := &tls.Dialer{NetDialer: &net.Dialer{}, Config: d.identity.ClientTLS()}
+	d.raft, err = raft.Open(raft.Options{
+		ID: d.config.ID, Dir: d.data.file("raft"), Bootstrap: firstMembers(d.config),
+		Stream: raft.NewStreamLayer(tls.NewListener(l, d.identity.ServerTLS()),
+			func(ctx context.Context, address string) (net.Conn, error) {
+				return dialer.DialContext(ctx, "tcp", address)
+			}, d.config.Listen.Raft),
+		Logger: d.log,
+	})
+	if err != nil {
+		return errors.Join(err, ignoreClosed(l.Close()))
+	}
+	d.opened(d.raft.Close)
+	d.coordinator, err = coordinator.New(coordinator.Options{
+		Raft: d.raft, Self: d.config.ID, Identify: d.identify, Transport: d.web,
+		Cluster: raft.InitCluster{Name: d.config.Cluster.Name, ID: d.config.Cluster.ID,
+			Incarnation: d.config.Cluster.Incarnation},
+		TRead:    d.config.Timing.TRead,
+		Liveness: raft.LivenessOptions{Interval: d.config.Timing.Heartbeat, Timeout: d.config.Timing.DeadAfter},
+		Logger:   d.log,
+	})
+	return err
+}
+
+// firstMembers are the members that the cluster begins with, if this node is one of them. Any other
+// coordinator waits until the cluster adds it.
+func firstMembers(c *config.Config) []raft.Member {
+	var members []raft.Member
+	for _, co := range c.Coordinators {
+		members = append(members, raft.Member{ID: co.ID, Addr: co.Raft})
+	}
+	if !slices.ContainsFunc(members, func(m raft.Member) bool { return m.ID == c.ID }) {
+		return nil
+	}
+	return members
+}
+
+// identify returns the node whose certificate a request came with.
+func (d *Daemon) identify(r *http.Request) (volume.NodeID, error) {
+	if r.TLS == nil {
+		return volume.NodeID{}, errors.New("the connection is not between nodes")
+	}
+	return identity.PeerNode(*r.TLS, d.config.Cluster.ID)
+}
+
+// openStorage opens the stores and the portal.
+func (d *Daemon) openStorage(ctx context.Context) error {
+	if !d.config.Has(raft.RoleStorage) {
+		return nil
+	}
+	options := storage.Options{
+		Node: d.config.ID, NodeKey: d.key.Key, RecordFile: d.data.file("stores.json"),
+		BootIDFile: d.config.BootIDFile, Report: d.report, Logger: d.log,
+	}
+	for _, s := range d.config.Stores {
+		options.Stores = append(options.Stores, storage.StoreConfig{Name: s.Name, Path: s.Path})
+	}
+	var err error
+	if d.storage, err = storage.New(options); err != nil {
+		return err
+	}
+	d.opened(d.storage.Close)
+	if d.portal, err = listenTCP(ctx, "listen.iscsi", d.config.Listen.ISCSI); err != nil {
+		return err
+	}
+	d.opened(d.portal.Close)
+	if d.target, err = target.New(target.Options{Admission: d.storage, Logger: d.log}); err != nil {
+		return err
+	}
+	d.opened(func() error {
+		stop, cancel := context.WithTimeout(context.Background(), targetStopTimeout)
+		defer cancel()
+		return d.target.Shutdown(stop)
+	})
+	return nil
+}
+
+// targetStopTimeout is how long the commands in flight may take when the daemon ends.
+const targetStopTimeout = 5 * time.Second
+
+// report has a storage node's command committed.
+func (d *Daemon) report(ctx context.Context, c raft.Command) error {
+	result, err := d.client.Command(ctx, c)
+	if err != nil {
+		return err
+	}
+	if result.Err != nil {
+		return result.Err
+	}
+	return nil
+}
+
+// openHost prepares the host role.
+func (d *Daemon) openHost(context.Context) error {
+	if !d.config.Has(raft.RoleHost) {
+		return nil
+	}
+	files := d.config.TLS
+	var err error
+	d.host, err = host.New(host.Options{
+		Node: d.config.ID, RunDir: d.config.RunDir, DataDir: d.config.DataDir,
+		Identity: engine.Identity{CertFile: files.Cert, KeyFile: files.Key, CAFile: files.CA},
+		Peers:    d.knownPeers, Coordinators: d.client, Logger: d.log,
+		Drivers: map[string]domain.Driver{domain.DriverExec: domain.NewExec(domain.ExecOptions{Logger: d.log})},
+	})
+	if err != nil {
+		return fmt.Errorf("host role: %w", err)
+	}
+	return nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
