@@ -19,14 +19,14 @@ type attentions struct {
 func (a *attentions) take(n Nexus) bool {
 	for {
 		old := a.known.Load()
-		next := map[Nexus]struct{}{n: {}}
 		if old != nil {
 			if _, ok := (*old)[n]; ok {
 				return false
 			}
-			if len(*old) < maxKnownNexuses {
-				maps.Copy(next, *old)
-			}
+		}
+		next := map[Nexus]struct{}{n: {}}
+		if old != nil && len(*old) < maxKnownNexuses {
+			maps.Copy(next, *old)
 		}
 		if a.known.CompareAndSwap(old, &next) {
 			return true
