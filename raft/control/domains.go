@@ -11,8 +11,8 @@ import (
 // Domains keeps wanted domains running on hosts that live, and clears up after stopped ones.
 //
 // It guarantees that
-//   - a domain whose run ended without an order (it exited, could not be started, or was killed
-//     because its grant was lost) is started again on the same host, with back-off;
+//   - a domain that ended by itself is started again on the same host, with back-off; one that could
+//     not be started, or went down with its disk, the host itself tries again;
 //   - a domain on a host that is being retired moves to another host, once one lives;
 //   - the volumes that were attached for a domain are detached once it is stopped and its host has
 //     said that nothing of it runs any more, or is dead.
@@ -40,10 +40,10 @@ func (v *View) keepRunning(d *raft.Domain) []raft.Command {
 		return nil
 	}
 	fact := v.Domain(d)
-	if fact == nil || !fact.State.over() || !v.Facts.restarts[d.Name].due(v.Now) {
+	if fact == nil || fact.State != DomainExited || !v.Facts.restarts[d.Name].due(v.Now) {
 		return nil
 	}
-	reason := fmt.Sprintf("its run %d on %s ended: %s", d.Run, host.Name, fact.State)
+	reason := fmt.Sprintf("its run %d on %s ended by itself", d.Run, host.Name)
 	if fact.Error != "" {
 		reason += ": " + fact.Error
 	}

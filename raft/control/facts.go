@@ -82,12 +82,14 @@ const (
 	DomainStopping DomainState = "stopping"
 	DomainStopped  DomainState = "stopped" // by order
 	DomainExited   DomainState = "exited"  // by itself
-	DomainKilled   DomainState = "killed"  // its grant was lost
-	DomainFailed   DomainState = "failed"  // it could not be started
+	DomainKilled   DomainState = "killed"  // its disk or its host went away; the host starts it again
+	DomainFailed   DomainState = "failed"  // it could not be started; the host tries again
 )
 
-// over reports whether this run has ended without an order.
-func (s DomainState) over() bool { return s == DomainExited || s == DomainKilled || s == DomainFailed }
+// over reports whether this run does not go on.
+func (s DomainState) over() bool {
+	return s == DomainStopped || s == DomainExited || s == DomainKilled || s == DomainFailed
+}
 
 // DomainFact is what a host says of one domain.
 type DomainFact struct {

@@ -200,11 +200,8 @@ func (v *View) judgeDomain(d *raft.Domain) []Finding {
 		Message: sprintf("domain %s does not run", d.Name),
 	}
 	switch {
-	case v.Condition(d.Host) == raft.NodeDead && v.ChooseHost(d.Spec, d.Host) == nil:
-		f.Cause = sprintf("its host %s is silent and none of its other hosts lives", host)
-		f.Next = "it starts as soon as one of its hosts lives"
 	case v.Condition(d.Host) == raft.NodeDead:
-		f.Cause, f.Next = sprintf("its host %s is silent", host), "it is started on another host"
+		f.Cause, f.Next = sprintf("its host %s is silent", host), v.failoverNext(d)
 	case !v.speaks(d.Host) && v.Condition(d.Host) == raft.NodeAlive:
 		return nil // its engines answer, so it runs; the node's own finding tells of the daemon
 	case fact == nil:
@@ -215,6 +212,18 @@ func (v *View) judgeDomain(d *raft.Domain) []Finding {
 		f.Cause, f.Next, f.Since = sprintf("it is %s on %s", fact.State, host), "nothing is to be done", fact.Since
 	}
 	return []Finding{f}
+}
+
+// failoverNext says what becomes of a domain whose host is dead.
+func (v *View) failoverNext(d *raft.Domain) string {
+	to := v.ChooseHost(d.Spec, d.Host)
+	switch {
+	case v.Braked != "":
+		return sprintf("nothing by itself: holdfast domain failover %s", d.Name)
+	case to == nil:
+		return sprintf("domain %s starts as soon as one of its hosts lives", d.Name)
+	}
+	return sprintf("domain %s is started on %s, which takes its volumes over", d.Name, to.Name)
 }
 
 func endOf(d *DomainFact) string {

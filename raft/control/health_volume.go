@@ -102,6 +102,8 @@ func (v *View) repair(vol *raft.Volume) string {
 		}
 	}
 	switch {
+	case v.joinable(vol) && v.readable(vol) < vol.Layout.Quorum():
+		return "the leg is brought in sync once one that is in sync can be read"
 	case v.joinable(vol) && vol.Attach != nil:
 		return "its engine brings the leg in sync"
 	case v.joinable(vol):
@@ -146,10 +148,10 @@ func (v *View) judgeAttachment(vol *raft.Volume) []Finding {
 		f.Cause = sprintf("host %s is silent", host)
 		f.Next = sprintf("holdfast volume attach %s --host OTHER --takeover", vol.Name)
 		if d := v.State.DomainOf(vol.Name); d != nil {
-			f.Next = sprintf("domain %s is started on another host, which takes the volume over", d.Name)
+			f.Next = v.failoverNext(d)
 		}
 	case gone != "":
-		f.Cause, f.Next = gone, "the host gets the next epoch and starts another engine"
+		f.Cause, f.Next = gone, "the host takes the next epoch and starts another engine"
 	case e != nil && e.State == EngineHeld:
 		f.Kind, f.Message = "volume_held", sprintf("writes to volume %s wait", vol.Name)
 		f.Cause, f.Next, f.Since = e.Reason, "they go on when what is awaited is there; the guest sees no error", e.Since

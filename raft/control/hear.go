@@ -53,7 +53,7 @@ func (f *Facts) HearNode(now time.Time, r NodeReport) bool {
 			d.Since = before.Since
 		}
 		changed = changed || !same
-		if d.State.over() && !same {
+		if d.State == DomainExited && !same {
 			f.countRestart(now, name, d.Run)
 		}
 	}

@@ -40,12 +40,11 @@ func DefaultTiming() Timing {
 	return Timing{EngineGone: 8 * time.Second, Maintenance: 10 * time.Second, LegLost: 5 * time.Second}
 }
 
-// Controllers runs all controllers and returns what should be proposed now, in this order. An event
-// tells of the command in front of it and is to be recorded only if that was accepted.
+// Controllers runs all controllers and returns what should be proposed now, in this order.
 func Controllers(v *View) []raft.Command {
 	var out []raft.Command
 	for _, controller := range []func(*View) []raft.Command{
-		Failover, Domains, Attachments, Detachments, Replace, Retire, Maintain,
+		Failover, Domains, Detachments, Replace, Retire, Maintain,
 	} {
 		out = append(out, controller(v)...)
 	}
@@ -186,13 +185,6 @@ func legBytes(size int64, layout volume.Layout) int64 {
 }
 
 func (v *View) attachID() volume.AttachID { return volume.AttachID{UUID: v.NewID()} }
-
-// event makes a command that records an event.
-func event(severity, object, kind, format string, args ...any) raft.Command {
-	return raft.Command{RecordEvent: &raft.RecordEvent{Event: raft.Event{
-		Severity: severity, Object: object, Kind: kind, Message: fmt.Sprintf(format, args...),
-	}}}
-}
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
