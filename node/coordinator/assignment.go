@@ -102,6 +102,7 @@ func BuildTicket(s *raft.State, v *raft.Volume, tRead time.Duration) peer.Ticket
 		Incarnation: s.Cluster.Incarnation, Volume: v.ID, Name: v.Name, SizeBytes: v.SizeBytes, Layout: v.Layout,
 		Durability: v.Durability, Epoch: v.Epoch, AttachID: v.Attach.ID, Maintenance: v.Attach.Maintenance,
 		Detach: v.Attach.Detaching, Config: v.Config(), TRead: tRead, Legs: []peer.TicketLeg{},
+		Peers: coordinators(s),
 	}
 	for _, l := range v.Legs {
 		n := s.Nodes[l.Node]
