@@ -39,7 +39,7 @@ func arrows() []arrow {
 		{"mirror", []string{"block", "volume"}, nil,
 			"the engine is testable without a network: it declares Leg and Authority"},
 		{"export", []string{"block"}, []string{sys}, "an export serves any device"},
-		{"raft", []string{"volume"}, []string{"github.com/hashicorp/"},
+		{"raft", []string{"volume"}, []string{"github.com/hashicorp/", "go.etcd.io/bbolt"},
 			"state is data; applying it is the node's job"},
 		{"domain", []string{"volume"}, []string{sys}, "a driver runs a guest and knows nothing of its disks"},
 		{"api", []string{"volume"}, []string{"github.com/danielgtaylor/huma/v2"},
