@@ -40,11 +40,7 @@ func (s *State) applied(c Command) (*State, Result, bool) {
 		return s, Result{Err: invalid("%v", err)}, false
 	}
 	t := &txn{state: s.Fork(), at: c.At}
-	for _, k := range c.kinds() {
-		if k.set {
-			t.result.Err = k.apply(t)
-		}
-	}
+	t.result.Err = c.kind().apply(t)
 	if t.result.Err != nil && !t.keep {
 		t.result.Epoch, t.result.Config = 0, volume.Config{}
 		return s, t.result, false
@@ -122,7 +118,7 @@ func (t *txn) event(severity, object, kind, format string, args ...any) {
 // trimEvents forgets the oldest events above EventsMax.
 func (s *State) trimEvents() {
 	if n := len(s.Events) - EventsMax; n > 0 {
-		s.Events = slices.Clone(s.Events[n:])
+		s.Events = s.Events[n:] // the rest of the array goes when the next event moves the list
 	}
 }
 

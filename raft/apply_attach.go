@@ -84,7 +84,9 @@ func (t *txn) grant(v *Volume, c *BeginAttach) *Refusal {
 		return r
 	}
 	v.Epoch = t.nextEpoch(v)
-	v.Attach = &Attach{ID: c.AttachID, Host: c.Host, Maintenance: c.Maintenance, AcceptLoss: c.AcceptLoss, At: t.at}
+	v.Attach = &Attach{
+		ID: c.AttachID, Host: c.Host, Maintenance: c.Maintenance, AcceptLoss: c.AcceptLoss, At: t.at,
+	}
 	if old != nil && old.Host == c.Host {
 		v.Attach.Domain = old.Domain // an engine's successor serves whom its predecessor served
 	}
@@ -109,8 +111,8 @@ func (t *txn) attachEvent(v *Volume, old *Attach) {
 		t.event(SeverityInfo, object, "attach", "%s is granted epoch %s of volume %s, whose maintenance on %s ends",
 			host, v.Epoch, v.Name, t.state.NodeName(old.Host))
 	case old.Host == v.Attach.Host:
-		t.event(SeverityInfo, object, "attach", "%s is granted epoch %s of volume %s in place of its own earlier one",
-			host, v.Epoch, v.Name)
+		t.event(SeverityInfo, object, "attach",
+			"%s is granted epoch %s of volume %s in place of its own earlier one", host, v.Epoch, v.Name)
 	default:
 		t.event(SeverityWarning, object, "takeover", "%s is granted epoch %s of volume %s, taken over from %s",
 			host, v.Epoch, v.Name, t.state.NodeName(old.Host))

@@ -79,13 +79,14 @@ func (t *txn) placeDomain(c *PlaceDomain) *Refusal {
 	case host == nil:
 		return refuse(CodeNotFound, "domain %s: no node has the id %s", d.Name, c.Host)
 	case !host.Has(RoleHost) || host.Pending || host.Retiring:
-		return invalid("domain %s: node %s takes no guests (it needs the role host and must not be drained or replaced)",
-			d.Name, host.Name)
+		return invalid("domain %s: node %s takes no guests (it needs the role host and must not be drained "+
+			"or replaced)", d.Name, host.Name)
 	case len(d.Spec.Hosts) > 0 && !slices.Contains(d.Spec.Hosts, host.Name):
 		return invalid("domain %s may run on %s, not on %s: change its definition",
 			d.Name, strings.Join(d.Spec.Hosts, ", "), host.Name)
 	case len(c.Attach) != len(d.Spec.Volumes):
-		return invalid("domain %s has %d volumes, %d attachments came with it", d.Name, len(d.Spec.Volumes), len(c.Attach))
+		return invalid("domain %s has %d volumes, %d attachments came with it",
+			d.Name, len(d.Spec.Volumes), len(c.Attach))
 	}
 	for i, use := range d.Spec.Volumes {
 		if r := t.placeVolume(d, use.Name, c, c.Attach[i]); r != nil {
@@ -114,7 +115,8 @@ func (t *txn) placeVolume(d *Domain, name string, c *PlaceDomain, id volume.Atta
 		return refuse(CodeBusy, "domain %s: volume %s is used by domain %s, which runs on %s",
 			d.Name, name, user.Name, t.state.NodeName(user.Host))
 	}
-	if a := v.Attach; a != nil && a.Host == c.Host && !a.Maintenance && !a.Detaching && v.Phase != volume.PhaseFrozen {
+	a := v.Attach
+	if a != nil && a.Host == c.Host && !a.Maintenance && !a.Detaching && v.Phase != volume.PhaseFrozen {
 		if a.Domain != d.Name {
 			t.edit(v).Attach.Domain = d.Name
 		}

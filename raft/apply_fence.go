@@ -31,7 +31,8 @@ func (t *txn) recordFence(c *RecordFence) *Refusal {
 		return t.freeze(v, l, why)
 	}
 	if label := c.Report.Label; label.FenceEpoch < c.Epoch {
-		return invalid("%s of volume %s was not fenced: its label has epoch %s", t.legName(l), v.Name, label.FenceEpoch)
+		return invalid("%s of volume %s was not fenced: its label has epoch %s",
+			t.legName(l), v.Name, label.FenceEpoch)
 	}
 	v = t.edit(v)
 	l = v.Leg(c.Leg)
@@ -40,7 +41,8 @@ func (t *txn) recordFence(c *RecordFence) *Refusal {
 		v.Attach.Lossy = append(v.Attach.Lossy, l.ID)
 		sortLegs(v.Attach.Lossy)
 		t.event(SeverityWarning, "volume/"+v.Name, "leg_lossy",
-			"%s of volume %s lost its cache: its system restarted with writes that were not flushed", t.legName(l), v.Name)
+			"%s of volume %s lost its cache: its system restarted with writes that were not flushed",
+			t.legName(l), v.Name)
 	}
 	if v.Phase == volume.PhaseAttaching && v.inSync(l.ID) && (c.Report.Lossy || c.Report.Label.Marked) {
 		v.Clean = false // whatever was said at the detach, there are marks
@@ -134,7 +136,8 @@ func (t *txn) activate(c *Activate) *Refusal {
 		return r
 	}
 	v = t.edit(v)
-	if r := t.setInSync(v, next, "it was not fenced, or lost its cache, when epoch "+v.Epoch.String()+" began"); r != nil {
+	why := "it was not fenced, or lost its cache, when epoch " + v.Epoch.String() + " began"
+	if r := t.setInSync(v, next, why); r != nil {
 		return r
 	}
 	v.Granted = slices.Clone(next)

@@ -210,8 +210,8 @@ func (t *txn) legLost(c *LegLost) *Refusal {
 	if r := setLegState(l, volume.LegLost); r != nil {
 		return r
 	}
-	t.event(SeverityError, "volume/"+v.Name, "leg_lost", "the data of %s of volume %s is gone: %s; replace the leg",
-		t.legName(l), v.Name, c.Reason)
+	t.event(SeverityError, "volume/"+v.Name, "leg_lost",
+		"the data of %s of volume %s is gone: %s; replace the leg", t.legName(l), v.Name, c.Reason)
 	t.answer(v)
 	return nil
 }

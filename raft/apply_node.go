@@ -33,7 +33,8 @@ func (t *txn) registerNode(c *RegisterNode) *Refusal {
 	case n.ChapKey == volume.NodeKey{} || n.KeyGen < old.KeyGen:
 		n.ChapKey, n.KeyGen = old.ChapKey, old.KeyGen
 	case n.KeyGen == old.KeyGen && n.ChapKey != old.ChapKey:
-		return invalid("node %s: its key of generation %d is another than the one it registered with", n.Name, n.KeyGen)
+		return invalid("node %s: its key of generation %d is another than the one it registered with",
+			n.Name, n.KeyGen)
 	}
 	n.Pending = old.Pending && taken
 	n.Retiring, n.ReplacedBy, n.Since = old.Retiring, old.ReplacedBy, old.Since

@@ -36,7 +36,9 @@ func (t *txn) createVolume(c *CreateVolume) *Refusal {
 		if r := t.placeable(v, n, volume.LegID{}); r != nil {
 			return r
 		}
-		v.Legs = append(v.Legs, &Leg{ID: n.ID, Node: n.Node, Store: n.Store, Slot: n.Slot, State: volume.LegRebuilding})
+		v.Legs = append(v.Legs, &Leg{
+			ID: n.ID, Node: n.Node, Store: n.Store, Slot: n.Slot, State: volume.LegRebuilding,
+		})
 	}
 	t.state.Volumes[c.ID], t.changed = v, true
 	t.event(SeverityInfo, "volume/"+v.Name, "volume_provisioning", "volume %s (%s, %s) is being made",
@@ -70,8 +72,8 @@ func (t *txn) checkVolume(c *CreateVolume, durability volume.Durability, loss vo
 	}
 	switch {
 	case c.Layout.Kind == volume.KindParity:
-		return invalid("volume %s: layout %s: parity is not available in this version; use a mirror, as in mirror=2",
-			c.Name, c.Layout)
+		return invalid("volume %s: layout %s: parity is not available in this version; "+
+			"use a mirror, as in mirror=2", c.Name, c.Layout)
 	case c.Layout.Kind != volume.KindMirror || c.Layout.Legs() < 1 || c.Layout.Legs() > volume.MaxMirrorLegs:
 		return invalid("volume %s: unknown layout %s", c.Name, c.Layout)
 	case len(c.Legs) != c.Layout.Legs():
@@ -108,7 +110,8 @@ func (t *txn) placeable(v *Volume, n NewLeg, replaces volume.LegID) *Refusal {
 				v.Name, node.Name, v.Layout, v.Layout.Legs())
 		}
 		if l.Store == n.Store && l.ID == replaces && l.usable() {
-			return invalid("volume %s: store %s of %s holds the leg that is to be replaced", v.Name, n.Store, node.Name)
+			return invalid("volume %s: store %s of %s holds the leg that is to be replaced",
+				v.Name, n.Store, node.Name)
 		}
 	}
 	return nil
@@ -129,7 +132,8 @@ func (t *txn) deleteVolume(c *DeleteVolume) *Refusal {
 	case v.Phase == volume.PhaseFrozen:
 		return refuse(CodeFrozen, "volume %s is frozen: an operator must decide before it is deleted", v.Name)
 	case v.Attach != nil && !v.Attach.Maintenance:
-		return refuse(CodeBusy, "volume %s is attached to %s: detach it first", v.Name, t.state.NodeName(v.Attach.Host))
+		return refuse(CodeBusy, "volume %s is attached to %s: detach it first",
+			v.Name, t.state.NodeName(v.Attach.Host))
 	case d != nil:
 		return refuse(CodeBusy, "volume %s is used by domain %s: delete the domain first", v.Name, d.Name)
 	}

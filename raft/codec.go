@@ -105,8 +105,8 @@ func ReadSnapshot(r io.Reader) (*State, uint64, error) {
 	var sum uint32
 	n, err := fmt.Sscanf(line, snapshotHeader, &version, &revision, &length, &sum)
 	if n > 0 && version != StateVersion {
-		return nil, 0, fmt.Errorf("snapshot of version %d: this program reads version %d; use the one that wrote it",
-			version, StateVersion)
+		return nil, 0, fmt.Errorf("snapshot of version %d: this program reads version %d; "+
+			"use the one that wrote it", version, StateVersion)
 	}
 	if err != nil || length < 0 || length > snapshotMax {
 		return nil, 0, fmt.Errorf("snapshot: %w: its first line is %q", ErrCorrupt, line)
@@ -126,7 +126,8 @@ func ReadSnapshot(r io.Reader) (*State, uint64, error) {
 		return nil, 0, fmt.Errorf("snapshot of an unknown form (written by a newer version?): %w", err)
 	}
 	if s.Version != StateVersion {
-		return nil, 0, fmt.Errorf("snapshot: state of version %d, this program reads version %d", s.Version, StateVersion)
+		return nil, 0, fmt.Errorf("snapshot: state of version %d, this program reads version %d",
+			s.Version, StateVersion)
 	}
 	return s, revision, nil
 }

@@ -45,7 +45,9 @@ func (g *group) options(name string, bootstrap []Member) Options {
 	return Options{
 		ID: g.node(name), Dir: filepath.Join(g.dir, name), Transport: g.trans[name], Bootstrap: bootstrap,
 		SnapshotEntries: 8,
-		Timing:          Timing{Heartbeat: 150 * time.Millisecond, Lease: 100 * time.Millisecond, Commit: 5 * time.Millisecond},
+		Timing: Timing{
+			Heartbeat: 150 * time.Millisecond, Lease: 100 * time.Millisecond, Commit: 5 * time.Millisecond,
+		},
 	}
 }
 

@@ -1,9 +1,9 @@
 // Package raft is the coordinator: the only authority on who holds a volume, which of its legs are
 // in sync, where legs live and where domains run.
 //
-//	Command ──▶ Coordinator.Apply ──▶ hashicorp/raft log ──▶ fsm ──▶ State.Apply ──▶ Result
-//	                                                          │
-//	            State(), Changed() ◀── an immutable State for every revision
+//	Command ──▶ Coordinator.Apply ──▶ hashicorp/raft ──▶ fsm ──▶ State.Apply ──▶ Result
+//	                                                                 │
+//	            State(), Changed() ◀── an immutable State per revision
 //
 // [State] and [State.Apply] are pure: a command in, a result out, no clock, no I/O, no randomness;
 // every check that safety rests on is made inside Apply, in log order (protocol §1.1 as

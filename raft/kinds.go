@@ -2,47 +2,54 @@ package raft
 
 import "errors"
 
-// kind is one kind of command: its name, whether a Command is of it, what applies it, and who other
-// than a coordinator may propose it.
+// kind is one kind of command: its name, whether a Command is of it, who may propose it, and what
+// applies it.
 type kind struct {
-	name   string
-	set    bool
-	engine bool
-	node   bool
-	apply  func(*txn) *Refusal
+	name  string
+	set   bool
+	from  proposer
+	apply func(*txn) *Refusal
+}
+
+// proposer is who may propose a command.
+type proposer int
+
+const (
+	byOperator proposer = iota // an operator's order or the leader's own decision
+	byNode                     // a node's daemon, too
+	byEngine                   // an engine, too
+)
+
+// of makes a kind of a field of Command.
+func of[T any](name string, from proposer, c *T, apply func(*txn, *T) *Refusal) kind {
+	return kind{name: name, set: c != nil, from: from, apply: func(t *txn) *Refusal { return apply(t, c) }}
 }
 
 // kinds is the list of all kinds of commands. Everything else about them is derived from it.
 func (c *Command) kinds() []kind {
 	return []kind{
-		{name: "init_cluster", set: c.InitCluster != nil, apply: func(t *txn) *Refusal { return t.initCluster(c.InitCluster) }},
-		{name: "register_node", set: c.RegisterNode != nil, node: true,
-			apply: func(t *txn) *Refusal { return t.registerNode(c.RegisterNode) }},
-		{name: "retire_node", set: c.RetireNode != nil, apply: func(t *txn) *Refusal { return t.retireNode(c.RetireNode) }},
-		{name: "remove_node", set: c.RemoveNode != nil, apply: func(t *txn) *Refusal { return t.removeNode(c.RemoveNode) }},
-		{name: "create_volume", set: c.CreateVolume != nil, apply: func(t *txn) *Refusal { return t.createVolume(c.CreateVolume) }},
-		{name: "leg_provisioned", set: c.LegProvisioned != nil, node: true,
-			apply: func(t *txn) *Refusal { return t.legProvisioned(c.LegProvisioned) }},
-		{name: "leg_lost", set: c.LegLost != nil, node: true, apply: func(t *txn) *Refusal { return t.legLost(c.LegLost) }},
-		{name: "delete_volume", set: c.DeleteVolume != nil, apply: func(t *txn) *Refusal { return t.deleteVolume(c.DeleteVolume) }},
-		{name: "leg_deleted", set: c.LegDeleted != nil, node: true,
-			apply: func(t *txn) *Refusal { return t.legDeleted(c.LegDeleted) }},
-		{name: "replace_leg", set: c.ReplaceLeg != nil, apply: func(t *txn) *Refusal { return t.replaceLeg(c.ReplaceLeg) }},
-		{name: "begin_attach", set: c.BeginAttach != nil, node: true, // to renew its own, see Authorise
-			apply: func(t *txn) *Refusal { return t.beginAttach(c.BeginAttach) }},
-		{name: "record_fence", set: c.RecordFence != nil, engine: true,
-			apply: func(t *txn) *Refusal { return t.recordFence(c.RecordFence) }},
-		{name: "activate", set: c.Activate != nil, engine: true, apply: func(t *txn) *Refusal { return t.activate(c.Activate) }},
-		{name: "remove_leg", set: c.RemoveLeg != nil, engine: true, apply: func(t *txn) *Refusal { return t.removeLeg(c.RemoveLeg) }},
-		{name: "add_leg", set: c.AddLeg != nil, engine: true, apply: func(t *txn) *Refusal { return t.addLeg(c.AddLeg) }},
-		{name: "request_detach", set: c.RequestDetach != nil, node: true,
-			apply: func(t *txn) *Refusal { return t.requestDetach(c.RequestDetach) }},
-		{name: "detach", set: c.Detach != nil, engine: true, apply: func(t *txn) *Refusal { return t.detach(c.Detach) }},
-		{name: "define_domain", set: c.DefineDomain != nil, apply: func(t *txn) *Refusal { return t.defineDomain(c.DefineDomain) }},
-		{name: "delete_domain", set: c.DeleteDomain != nil, apply: func(t *txn) *Refusal { return t.deleteDomain(c.DeleteDomain) }},
-		{name: "place_domain", set: c.PlaceDomain != nil, apply: func(t *txn) *Refusal { return t.placeDomain(c.PlaceDomain) }},
-		{name: "stop_domain", set: c.StopDomain != nil, apply: func(t *txn) *Refusal { return t.stopDomain(c.StopDomain) }},
-		{name: "record_event", set: c.RecordEvent != nil, apply: func(t *txn) *Refusal { return t.recordEvent(c.RecordEvent) }},
+		of("init_cluster", byOperator, c.InitCluster, (*txn).initCluster),
+		of("register_node", byNode, c.RegisterNode, (*txn).registerNode),
+		of("retire_node", byOperator, c.RetireNode, (*txn).retireNode),
+		of("remove_node", byOperator, c.RemoveNode, (*txn).removeNode),
+		of("create_volume", byOperator, c.CreateVolume, (*txn).createVolume),
+		of("leg_provisioned", byNode, c.LegProvisioned, (*txn).legProvisioned),
+		of("leg_lost", byNode, c.LegLost, (*txn).legLost),
+		of("delete_volume", byOperator, c.DeleteVolume, (*txn).deleteVolume),
+		of("leg_deleted", byNode, c.LegDeleted, (*txn).legDeleted),
+		of("replace_leg", byOperator, c.ReplaceLeg, (*txn).replaceLeg),
+		of("begin_attach", byNode, c.BeginAttach, (*txn).beginAttach), // to renew its own, see Authorise
+		of("record_fence", byEngine, c.RecordFence, (*txn).recordFence),
+		of("activate", byEngine, c.Activate, (*txn).activate),
+		of("remove_leg", byEngine, c.RemoveLeg, (*txn).removeLeg),
+		of("add_leg", byEngine, c.AddLeg, (*txn).addLeg),
+		of("request_detach", byNode, c.RequestDetach, (*txn).requestDetach),
+		of("detach", byEngine, c.Detach, (*txn).detach),
+		of("define_domain", byOperator, c.DefineDomain, (*txn).defineDomain),
+		of("delete_domain", byOperator, c.DeleteDomain, (*txn).deleteDomain),
+		of("place_domain", byOperator, c.PlaceDomain, (*txn).placeDomain),
+		of("stop_domain", byOperator, c.StopDomain, (*txn).stopDomain),
+		of("record_event", byOperator, c.RecordEvent, (*txn).recordEvent),
 	}
 }
 
@@ -63,33 +70,22 @@ func (c *Command) check() error {
 	return nil
 }
 
-// Name returns the name of the command's kind, as its JSON field has it; "" for none.
-func (c *Command) Name() string {
+// kind returns the command's kind, the zero kind for none.
+func (c *Command) kind() kind {
 	for _, k := range c.kinds() {
 		if k.set {
-			return k.name
+			return k
 		}
 	}
-	return ""
+	return kind{}
 }
+
+// Name returns the name of the command's kind, as its JSON field has it; "" for none.
+func (c *Command) Name() string { return c.kind().name }
 
 // EngineCommand reports whether an engine may propose commands of this kind. The leader sets At and
 // Activate.Waited itself: it takes neither from an engine.
-func (c *Command) EngineCommand() bool {
-	for _, k := range c.kinds() {
-		if k.set {
-			return k.engine
-		}
-	}
-	return false
-}
+func (c *Command) EngineCommand() bool { return c.kind().from == byEngine }
 
 // NodeCommand reports whether a node's daemon may propose commands of this kind.
-func (c *Command) NodeCommand() bool {
-	for _, k := range c.kinds() {
-		if k.set {
-			return k.node
-		}
-	}
-	return false
-}
+func (c *Command) NodeCommand() bool { return c.kind().from == byNode }

@@ -100,7 +100,9 @@ type candidate struct {
 
 // candidates returns one store of each node that can take a leg, best first, and why the others
 // cannot, as sentences.
-func (s *State) candidates(r PlaceRequest, taken map[volume.NodeID]string) (found []candidate, refused []string) {
+func (s *State) candidates(r PlaceRequest, taken map[volume.NodeID]string) ([]candidate, []string) {
+	var found []candidate
+	var refused []string
 	legs := s.legsPerNode()
 	for _, n := range s.SortedNodes() {
 		if len(r.On) > 0 && !slices.Contains(r.On, n.Name) || !n.Has(RoleStorage) {

@@ -46,7 +46,8 @@ func TestPlace(t *testing.T) {
 		err    string
 	}{
 		{"fewest legs first, then most space", func(*script, *PlaceRequest) {}, []string{"n4/s4", "n3/s3b"}, ""},
-		{"all four", func(_ *script, r *PlaceRequest) { r.Legs = 4 }, []string{"n4/s4", "n3/s3b", "n2/s2", "n1/s1"}, ""},
+		{"all four", func(_ *script, r *PlaceRequest) { r.Legs = 4 },
+			[]string{"n4/s4", "n3/s3b", "n2/s2", "n1/s1"}, ""},
 		{"more than there are", func(_ *script, r *PlaceRequest) { r.Legs = 5 }, nil,
 			"5 storage nodes with a usable store are needed, 4 can take a leg"},
 		{"the named nodes, in their order", func(_ *script, r *PlaceRequest) { r.On = []string{"n2", "n1"} },
@@ -64,13 +65,18 @@ func TestPlace(t *testing.T) {
 		{"a named node is dead", func(s *script, r *PlaceRequest) {
 			r.On, r.Live = []string{"n1", "n4"}, func(n volume.NodeID) bool { return n != s.node("n4") }
 		}, nil, "n4 does not answer"},
-		{"a full store is passed over", func(_ *script, r *PlaceRequest) { r.NeedBytes = 600 }, []string{"n2/s2", "n1/s1"}, ""},
-		{"too little space", func(_ *script, r *PlaceRequest) { r.NeedBytes = 1500 }, nil, "n4 has 500 B free of the 1.5 KiB needed"},
-		{"a broken store", func(_ *script, r *PlaceRequest) { r.Stores[4].Error = "read only"; r.Legs = 4 }, nil, "n4 store s4: read only"},
-		{"a store that reports nothing", func(_ *script, r *PlaceRequest) { r.Stores = r.Stores[:4]; r.Legs = 4 }, nil,
+		{"a full store is passed over", func(_ *script, r *PlaceRequest) { r.NeedBytes = 600 },
+			[]string{"n2/s2", "n1/s1"}, ""},
+		{"too little space", func(_ *script, r *PlaceRequest) { r.NeedBytes = 1500 }, nil,
+			"n4 has 500 B free of the 1.5 KiB needed"},
+		{"a broken store", func(_ *script, r *PlaceRequest) { r.Stores[4].Error, r.Legs = "read only", 4 }, nil,
+			"n4 store s4: read only"},
+		{"a store that reports nothing", func(_ *script, r *PlaceRequest) { r.Stores, r.Legs = r.Stores[:4], 4 }, nil,
 			"n4 has no store that reports"},
-		{"a drained node is passed over", func(s *script, _ *PlaceRequest) { s.apply("retire n4") }, []string{"n3/s3b", "n2/s2"}, ""},
-		{"a drained node is named", func(s *script, r *PlaceRequest) { s.apply("retire n4"); r.Legs = 4 }, nil, "n4 is being emptied"},
+		{"a drained node is passed over", func(s *script, _ *PlaceRequest) { s.apply("retire n4") },
+			[]string{"n3/s3b", "n2/s2"}, ""},
+		{"a drained node is named", func(s *script, r *PlaceRequest) { s.apply("retire n4"); r.Legs = 4 }, nil,
+			"n4 is being emptied"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s, r := places(t)
@@ -93,7 +99,8 @@ func TestPlaceReplacement(t *testing.T) {
 		want, err        string
 	}{
 		{"any node without a leg of it", "", "A", []string{"n1", "n2", "n3", "n4"}, "n4/s4", ""},
-		{"the node that takes the old one's place", "retire n1 by=n3", "A", []string{"n2", "n3", "n4"}, "n3/s3b", ""},
+		{"the node that takes the old one's place", "retire n1 by=n3", "A",
+			[]string{"n2", "n3", "n4"}, "n3/s3b", ""},
 		{"never the node of another leg", "", "A", []string{"n2"}, "", "n2 holds another leg of volume old"},
 		{"its own node has no other store", "", "A", []string{"n1", "n2"}, "", "1 storage nodes"},
 		{"the same store, when the data is gone", "lost old A", "A", []string{"n1", "n2"}, "n1/s1", ""},

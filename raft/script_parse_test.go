@@ -37,7 +37,8 @@ func (s *script) parse(line string) Command {
 	case "replace": // VOLUME OLD NEW@NODE/STORE
 		c.ReplaceLeg = &ReplaceLeg{Volume: s.vol(w.next()), Old: s.leg(w.next()), New: s.parseLeg(w.next(), 0)}
 	case "event": // SEVERITY OBJECT KIND
-		c.RecordEvent = &RecordEvent{Event: Event{Severity: w.next(), Object: w.next(), Kind: w.next(), Message: "a word"}}
+		e := Event{Severity: w.next(), Object: w.next(), Kind: w.next(), Message: "a word"}
+		c.RecordEvent = &RecordEvent{Event: e}
 	default:
 		if !s.parseAttach(&c, name, w) && !s.parseDomain(&c, name, w) {
 			s.t.Fatalf("unknown command %q", line)
@@ -51,11 +52,11 @@ func (s *script) parse(line string) Command {
 func (s *script) parseAttach(c *Command, name string, w *words) bool {
 	epoch := func() volume.Epoch { return volume.Epoch(w.number("e")) }
 	switch name {
-	case "begin": // VOLUME HOST ID [takeover] [maintenance] [accept] [after=E]
+	case "begin": // VOLUME HOST ID [takeover] [maintenance] [accept] [after=E] [renews=ID]
 		c.BeginAttach = &BeginAttach{
 			Takeover: w.flag("takeover"), Maintenance: w.flag("maintenance"), AcceptLoss: w.flag("accept"),
 			Volume: s.vol(w.next()), Host: s.node(w.next()), AttachID: s.attach(w.next()),
-			After: volume.Epoch(w.number("after")),
+			After: volume.Epoch(w.number("after")), Renews: s.attach(w.keys["renews"]),
 		}
 	case "fence": // VOLUME LEG e=E [lossy] [instance=N] and what the label says otherwise, see parseReport
 		c.RecordFence = s.parseFence(w, epoch())
@@ -96,7 +97,8 @@ func (s *script) parseDomain(c *Command, name string, w *words) bool {
 	case "delete_domain": // NAME
 		c.DeleteDomain = &DeleteDomain{Name: w.next()}
 	case "place": // NAME HOST run=N attach=ID,… [takeover]
-		p := &PlaceDomain{Takeover: w.flag("takeover"), Name: w.next(), Host: s.node(w.next()), Run: w.number("run")}
+		p := &PlaceDomain{Takeover: w.flag("takeover"), Run: w.number("run")}
+		p.Name, p.Host = w.next(), s.node(w.next())
 		for _, id := range w.list("attach") {
 			p.Attach = append(p.Attach, s.attach(id))
 		}

@@ -149,20 +149,23 @@ func (s *script) show(kinds []string) string {
 		if !wants("volumes") {
 			continue
 		}
-		fmt.Fprintf(&out, "volume %s %s e%s c%s in_sync=%s granted=%s clean=%t", v.Name, v.standing(), v.Epoch, v.CfgVer,
-			legList(v.InSync), legList(v.Granted), v.Clean)
+		fmt.Fprintf(&out, "volume %s %s e%s c%s in_sync=%s granted=%s clean=%t", v.Name, v.standing(),
+			v.Epoch, v.CfgVer, legList(v.InSync), legList(v.Granted), v.Clean)
 		if a := v.Attach; a != nil {
-			fmt.Fprintf(&out, " attach=%s host=%s maintenance=%t detaching=%t", a.ID, a.Host, a.Maintenance, a.Detaching)
+			fmt.Fprintf(&out, " attach=%s host=%s maintenance=%t detaching=%t",
+				a.ID, a.Host, a.Maintenance, a.Detaching)
 		}
 		out.WriteByte('\n')
 		for _, l := range v.Legs {
 			fmt.Fprintf(&out, "  %s on %s slot=%d %s joined=%s last=%s fenced=%s replaces=%s retiring=%t\n", l.ID,
-				s.state.NodeName(l.Node), l.Slot, l.State, l.JoinedCfg, l.LastISRCfg, l.FencedEpoch, l.Replaces, l.Retiring)
+				s.state.NodeName(l.Node), l.Slot, l.State, l.JoinedCfg, l.LastISRCfg, l.FencedEpoch, l.Replaces,
+				l.Retiring)
 		}
 	}
 	for _, d := range s.state.SortedDomains() {
 		if wants("domains") {
-			fmt.Fprintf(&out, "domain %s running=%t host=%s run=%d hosts=%v\n", d.Name, d.Running, d.Host, d.Run, d.Spec.Hosts)
+			fmt.Fprintf(&out, "domain %s running=%t host=%s run=%d hosts=%v\n",
+				d.Name, d.Running, d.Host, d.Run, d.Spec.Hosts)
 		}
 	}
 	if wants("tombs") {

@@ -21,11 +21,13 @@ func (d DomainSpec) Check() error {
 	case d.Driver != DriverExec:
 		return fmt.Errorf("domain %s: driver %q is unknown (exec)", d.Name, d.Driver)
 	case d.Exec == nil || len(d.Exec.Command) == 0 || d.Exec.Command[0] == "":
-		return fmt.Errorf("domain %s: the exec driver needs a command, as in exec: {command: [/usr/local/bin/guest]}", d.Name)
+		return fmt.Errorf("domain %s: the exec driver needs a command, "+
+			"as in exec: {command: [/usr/local/bin/guest]}", d.Name)
 	case slices.ContainsFunc(d.Exec.Command, func(arg string) bool { return strings.ContainsRune(arg, 0) }):
 		return fmt.Errorf("domain %s: an argument of its command holds a zero byte", d.Name)
 	case len(d.Volumes) == 0:
-		return fmt.Errorf("domain %s: it needs a volume: without one nothing keeps two copies of it from running", d.Name)
+		return fmt.Errorf("domain %s: it needs a volume: "+
+			"without one nothing keeps two copies of it from running", d.Name)
 	}
 	variables := make(map[string]string)
 	for _, v := range d.Volumes {

@@ -53,15 +53,22 @@ func change(t *testing.T, path string, f func([]byte) []byte) {
 func TestOpen_DamagedStoreIsRefused(t *testing.T) {
 	g, used := usedDir(t)
 	cut := func(n int) func([]byte) []byte { return func(b []byte) []byte { return b[:n] } }
+	type damage = func(t *testing.T, dir string)
+	remove := func(name string) damage {
+		return func(t *testing.T, dir string) { require.NoError(t, os.Remove(filepath.Join(dir, name))) }
+	}
+	shorten := func(name string, n int) damage {
+		return func(t *testing.T, dir string) { change(t, filepath.Join(dir, name), cut(n)) }
+	}
 	flip := func(b []byte) []byte { b[len(b)/2] ^= 1; return b }
 	for _, row := range []struct {
 		name   string
-		damage func(t *testing.T, dir string)
+		damage damage
 		file   string
 	}{
-		{"database gone", func(t *testing.T, dir string) { require.NoError(t, os.Remove(filepath.Join(dir, boltFile))) }, boltFile},
-		{"database empty", func(t *testing.T, dir string) { change(t, filepath.Join(dir, boltFile), cut(0)) }, boltFile},
-		{"database of one page", func(t *testing.T, dir string) { change(t, filepath.Join(dir, boltFile), cut(4096)) }, boltFile},
+		{"database gone", remove(boltFile), boltFile},
+		{"database empty", shorten(boltFile, 0), boltFile},
+		{"database of one page", shorten(boltFile, 4096), boltFile},
 		{"database cut", func(t *testing.T, dir string) {
 			change(t, filepath.Join(dir, boltFile), func(b []byte) []byte { return b[:len(b)/4] })
 		}, boltFile},
@@ -88,9 +95,11 @@ func TestOpen_DamagedStoreIsRefused(t *testing.T) {
 		{"snapshot without its description", func(t *testing.T, dir string) {
 			require.NoError(t, os.Remove(filepath.Join(snapshotDir(t, dir), "meta.json")))
 		}, snapshotsDir},
-		{"snapshot gone", func(t *testing.T, dir string) { require.NoError(t, os.RemoveAll(snapshotDir(t, dir))) }, boltFile},
-		{"identity gone", func(t *testing.T, dir string) { require.NoError(t, os.Remove(filepath.Join(dir, identityFile))) }, identityFile},
-		{"identity cut", func(t *testing.T, dir string) { change(t, filepath.Join(dir, identityFile), cut(10)) }, identityFile},
+		{"snapshot gone", func(t *testing.T, dir string) {
+			require.NoError(t, os.RemoveAll(snapshotDir(t, dir)))
+		}, boltFile},
+		{"identity gone", remove(identityFile), identityFile},
+		{"identity cut", shorten(identityFile, 10), identityFile},
 		{"identity of another form", func(t *testing.T, dir string) {
 			change(t, filepath.Join(dir, identityFile), func([]byte) []byte { return []byte(`{"format":2}`) })
 		}, identityFile},

@@ -12,7 +12,7 @@ type legTransition struct {
 // quarantined legs never come back: ReplaceLeg puts another in their place.
 func legTransitions() []legTransition {
 	return []legTransition{
-		{volume.LegRebuilding, volume.LegInSync, "all legs of the new volume are blank alike, or its copy is complete"},
+		{volume.LegRebuilding, volume.LegInSync, "all legs of a new volume are blank alike; or it is copied"},
 		{volume.LegStale, volume.LegInSync, "its copy is complete"},
 		{volume.LegInSync, volume.LegStale, "it left the in-sync list"},
 		{volume.LegInSync, volume.LegLost, "its node says that its data is gone"},

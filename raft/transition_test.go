@@ -12,7 +12,9 @@ import (
 )
 
 func allLegStates() []volume.LegState {
-	return []volume.LegState{volume.LegInSync, volume.LegStale, volume.LegRebuilding, volume.LegLost, volume.LegQuarantined}
+	return []volume.LegState{
+		volume.LegInSync, volume.LegStale, volume.LegRebuilding, volume.LegLost, volume.LegQuarantined,
+	}
 }
 
 func allPhases() []volume.Phase {
@@ -159,7 +161,8 @@ func TestCommand_OneKindOnly(t *testing.T) {
 // Every kind is named as in JSON, and who may propose it is settled.
 func TestCommand_Kinds(t *testing.T) {
 	engine := []string{"record_fence", "activate", "remove_leg", "add_leg", "detach"}
-	node := []string{"register_node", "leg_provisioned", "leg_lost", "leg_deleted", "begin_attach", "request_detach"}
+	node := []string{"register_node", "leg_provisioned", "leg_lost", "leg_deleted", "begin_attach",
+		"request_detach"}
 	names := commandFields(t)
 	require.Len(t, (&Command{}).kinds(), len(names))
 	for name, c := range names {
@@ -225,10 +228,14 @@ func TestAuthorise(t *testing.T) {
 		{"h1", "request_detach web", false},
 		{"h2", "request_detach web", true},
 		{"h1", "begin web h1 a3 takeover", false},
+		{"h2", "begin web h2 a3 takeover renews=a2", true},
+		{"h1", "begin web h2 a3 takeover renews=a2", false},
+		{"h2", "begin web h2 a3 takeover accept renews=a2", false},
 		{"h1", "stop d", false},
 		{"n1", "delete_volume web", false},
 	} {
-		require.Equal(t, row.ok, s.state.Authorise(s.node(row.node), s.parse(row.line)) == nil, "%s: %s", row.node, row.line)
+		refusal := s.state.Authorise(s.node(row.node), s.parse(row.line))
+		require.Equal(t, row.ok, refusal == nil, "%s: %s", row.node, row.line)
 	}
 	s.apply("detach web e=2\ndelete_volume web")
 	require.NotNil(t, s.state.Authorise(s.node("n1"), s.parse("leg_deleted B")))

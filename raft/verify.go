@@ -111,7 +111,8 @@ func (st *store) newestSnapshot() (snapshotName, error) {
 }
 
 func (s snapshotName) before(o snapshotName) bool {
-	return cmp.Or(cmp.Compare(s.term, o.term), cmp.Compare(s.index, o.index), cmp.Compare(s.millis, o.millis)) < 0
+	return cmp.Or(
+		cmp.Compare(s.term, o.term), cmp.Compare(s.index, o.index), cmp.Compare(s.millis, o.millis)) < 0
 }
 
 // The fields of a bolt meta page that tell how long the file must be, by their offset in the page.
