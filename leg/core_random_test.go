@@ -67,7 +67,8 @@ func (r *randomCore) step() {
 	switch r.rng.IntN(13) {
 	case 0:
 		epoch := volume.Epoch(r.rng.IntN(3)) + r.core.label.FenceEpoch
-		l := Login{Epoch: max(epoch, 1) - 1, Attach: volume.AttachID{UUID: scriptUUID(byte(epoch))}, ISID: ISID{byte(r.rng.IntN(2))}}
+		l := Login{Epoch: max(epoch, 1) - 1, Attach: volume.AttachID{UUID: scriptUUID(byte(epoch))},
+			ISID: ISID{byte(r.rng.IntN(2))}}
 		op := r.op()
 		r.logins[op] = l
 		if id := r.core.Login(op, l); id != 0 {
@@ -75,7 +76,8 @@ func (r *randomCore) step() {
 		}
 	case 1, 2:
 		r.core.Config(r.op(), s, r.sessions[s].Epoch, volume.Config{
-			CfgVer: r.core.label.Config.CfgVer + volume.CfgVer(r.rng.IntN(2)), InSync: []volume.LegID{{UUID: scriptUUID(1)}}})
+			CfgVer: r.core.label.Config.CfgVer + volume.CfgVer(r.rng.IntN(2)),
+			InSync: []volume.LegID{{UUID: scriptUUID(1)}}})
 	case 3, 4, 5:
 		r.enter(s, r.rng.IntN(2) == 0)
 	case 6:
@@ -165,7 +167,8 @@ func (r *randomCore) effects() {
 }
 
 func (r *randomCore) loggedIn(s SessionID, l Login) {
-	require.Equal(r.t, l.Epoch, r.core.Durable().FenceEpoch, "I5: the label is durable when the login completes")
+	require.Equal(r.t, l.Epoch, r.core.Durable().FenceEpoch,
+		"I5: the label is durable when the login completes")
 	require.GreaterOrEqual(r.t, l.Epoch, r.top, "I2")
 	r.top = l.Epoch
 	r.open[s] = true

@@ -88,13 +88,15 @@ func (s *coreScript) step(t *testing.T, cmd string, list []datadriven.CmdArg) {
 		s.core.SessionClosed(session)
 	case "enter":
 		verdict, err := s.core.Enter(session, args.text("write") != "")
-		fmt.Fprintf(&s.out, "%s\n", map[Verdict]string{Refuse: "refuse: " + s.reason(err), Admit: "admit", NeedMark: "need mark"}[verdict])
+		fmt.Fprintf(&s.out, "%s\n", map[Verdict]string{Refuse: "refuse: " + s.reason(err), Admit: "admit",
+			NeedMark: "need mark"}[verdict])
 	case "leave":
 		s.core.Leave(session, args.text("write") != "")
 	case "mark":
 		s.core.Mark(s.op("mark"), session)
 	case "config":
-		cfg := volume.Config{CfgVer: volume.CfgVer(args.number("ver")), InSync: []volume.LegID{{UUID: scriptUUID(byte(args.number("leg")))}}}
+		cfg := volume.Config{CfgVer: volume.CfgVer(args.number("ver")),
+			InSync: []volume.LegID{{UUID: scriptUUID(byte(args.number("leg")))}}}
 		s.core.Config(s.op("config"), session, volume.Epoch(args.number("epoch")), cfg)
 	case "rotate":
 		gen, err := s.core.Rotate(session)
@@ -119,7 +121,8 @@ func (s *coreScript) step(t *testing.T, cmd string, list []datadriven.CmdArg) {
 		s.core.Fail(errors.New("disk on fire"))
 	case "report":
 		r := s.core.Report()
-		fmt.Fprintf(&s.out, "%s lossy=%v marks=%d crashes=%d\n", describe(r.Label), r.Lossy, r.MarksHash, r.Label.CrashGen)
+		fmt.Fprintf(&s.out, "%s lossy=%v marks=%d crashes=%d\n", describe(r.Label), r.Lossy, r.MarksHash,
+			r.Label.CrashGen)
 	default:
 		t.Fatalf("unknown command %q", cmd)
 	}
@@ -155,7 +158,8 @@ func (s *coreScript) op(name string) OpID {
 
 func (s *coreScript) login(args scriptArgs) {
 	name := args.text("as")
-	login := Login{Epoch: volume.Epoch(args.number("epoch")), Attach: volume.AttachID{UUID: scriptUUID(byte(args.number("attach")))}}
+	login := Login{Epoch: volume.Epoch(args.number("epoch")),
+		Attach: volume.AttachID{UUID: scriptUUID(byte(args.number("attach")))}}
 	login.ISID[5] = byte(args.number("isid"))
 	op := s.op("login " + name)
 	if id := s.core.Login(op, login); id != 0 {

@@ -51,7 +51,8 @@ func (c *Core) Marks(id SessionID, since volume.CfgVer, first uint32) (inband.Ma
 	}
 	total := regions(c.label.SizeBytes)
 	page := inband.MarksPage{Next: total, Regions: total}
-	run := inband.Run{First: first, Marked: c.label.Marked || c.durable.Marked, Newer: c.label.Config.CfgVer > since}
+	run := inband.Run{First: first, Marked: c.label.Marked || c.durable.Marked,
+		Newer: c.label.Config.CfgVer > since}
 	if first < total && (run.Marked || run.Newer) {
 		run.Count = total - first
 		page.Runs = []inband.Run{run}

@@ -82,7 +82,8 @@ func (l *Leg) Status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return Status{
-		Label: l.core.Durable(), Failed: l.core.Failed(), Sessions: l.core.Sessions(), Counters: l.core.Counters(),
+		Label: l.core.Durable(), Failed: l.core.Failed(), Sessions: l.core.Sessions(),
+		Counters: l.core.Counters(),
 	}
 }
 
@@ -91,17 +92,21 @@ func (l *Leg) Status() Status {
 // kill ends the session's connections at once, without waiting; it is called at most once, also
 // before Login returns. The caller must Close the session in the end.
 func (l *Leg) Login(ctx context.Context, login Login, kill func(reason string)) (*Session, error) {
+	var id SessionID
 	reply, err := l.wait(ctx, func(op OpID) {
 		// A newer login may kill the session before this one has its reply.
-		if id := l.core.Login(op, login); id != 0 {
+		if id = l.core.Login(op, login); id != 0 {
 			l.kills[id] = kill
 		}
 	})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = reply.Err
 	}
-	if reply.Err != nil {
-		return nil, reply.Err
+	if err != nil {
+		l.mu.Lock()
+		delete(l.kills, id)
+		l.mu.Unlock()
+		return nil, err
 	}
 	l.log.Info("leg login", "epoch", login.Epoch.String(), "attach", login.Attach.String())
 	return &Session{leg: l, id: reply.Session, login: login}, nil

@@ -32,7 +32,8 @@ func TestLoginTable_isTotal(t *testing.T) {
 			require.True(t, matched[0].Refuses(), "an older epoch never gets in: %+v", s)
 		}
 		if !matched[0].Refuses() && !s.newer {
-			require.True(t, s.sameAttach && !s.closed, "an epoch has one attachment, until it is spent: %+v", s)
+			require.True(t, s.sameAttach && !s.closed,
+				"an epoch has one attachment, until it is spent: %+v", s)
 		}
 	}
 	require.Len(t, used, len(loginTable()))

@@ -26,7 +26,8 @@ func (s *Store) OpenLeg(id volume.LegID) (*Leg, error) {
 	s.mu.Unlock()
 	if other != nil || closed {
 		// The caller opens one leg from one goroutine at a time; this is only a safety net.
-		return nil, errors.Join(fmt.Errorf("open leg %s: it was opened, or the store closed, meanwhile", id), l.release())
+		err := fmt.Errorf("open leg %s: it was opened, or the store closed, meanwhile", id)
+		return nil, errors.Join(err, l.release())
 	}
 	return l, nil
 }
@@ -73,7 +74,8 @@ func (s *Store) openData(id volume.LegID, label volume.Label) (Data, error) {
 	switch size := data.Limits().SizeBytes; {
 	case size < label.SizeBytes:
 		return nil, errors.Join(&LostError{Leg: id,
-			Reason: fmt.Sprintf("its data has %d bytes, its label says %d", size, label.SizeBytes)}, data.Close())
+			Reason: fmt.Sprintf("its data has %d bytes, its label says %d", size, label.SizeBytes)},
+			data.Close())
 	case size > label.SizeBytes:
 		return nil, errors.Join(fmt.Errorf("leg %s: %w: its data has %d bytes, its label says %d",
 			id, ErrMismatch, size, label.SizeBytes), data.Close())

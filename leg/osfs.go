@@ -110,7 +110,8 @@ func (f osFS) Mount() (Mount, error) {
 		return Mount{}, fmt.Errorf("statx %s: %w", f.dir, err)
 	}
 	if st.Mask&unix.STATX_MNT_ID == 0 {
-		return Mount{}, fmt.Errorf("statx %s: the kernel tells no mount id (Linux 5.8 or newer is needed)", f.dir)
+		return Mount{},
+			fmt.Errorf("statx %s: the kernel tells no mount id (Linux 5.8 or newer is needed)", f.dir)
 	}
 	return Mount{Device: unix.Mkdev(st.Dev_major, st.Dev_minor), ID: st.Mnt_id}, nil
 }
@@ -174,7 +175,8 @@ func (d *osData) Probe(p []byte, off int64) error {
 		_, err = d.side.ReadAt(p, off)
 	}
 	if err != nil {
-		return fmt.Errorf("data file %s: read %d bytes at %d: %w: %w", d.Path(), len(p), off, block.ErrMedium, err)
+		return fmt.Errorf("data file %s: read %d bytes at %d: %w: %w", d.Path(), len(p), off,
+			block.ErrMedium, err)
 	}
 	return nil
 }

@@ -47,7 +47,8 @@ func (s Spec) Match(l volume.Label) error {
 
 func (s Spec) label(store volume.StoreID) volume.Label {
 	return volume.Label{
-		Incarnation: s.Incarnation, VolumeID: s.Volume, VolumeName: s.VolumeName, LegID: s.Leg, StoreID: store,
+		Incarnation: s.Incarnation, VolumeID: s.Volume, VolumeName: s.VolumeName, LegID: s.Leg,
+		StoreID: store,
 		DataGen: s.DataGen, Layout: s.Layout, Slot: s.Slot, Durability: s.Durability, SizeBytes: s.SizeBytes,
 	}
 }

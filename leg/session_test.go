@@ -68,7 +68,8 @@ func TestSession_nothingBeforeConfig(t *testing.T) {
 	l := openLeg(t, newStore(t, newMemFS()))
 	s := login(t, l, 1)
 	for _, err := range []error{
-		s.Read(t.Context(), make([]byte, 4096), 0), s.Write(t.Context(), make([]byte, 4096), 0, 0), s.Flush(t.Context()),
+		s.Read(t.Context(), make([]byte, 4096), 0), s.Write(t.Context(), make([]byte, 4096), 0, 0),
+		s.Flush(t.Context()),
 		s.Zero(t.Context(), block.Range{Len: 4096}, 0),
 	} {
 		require.ErrorIs(t, err, leg.ErrNotAdmitted)
@@ -258,8 +259,10 @@ func TestRestart_keepsTheCacheOfTheSameBoot(t *testing.T) {
 // A failed sync is for ever: nothing is acknowledged after it, and a restart remembers.
 func TestFlush_failureIsForGood(t *testing.T) {
 	for name, act := range map[string]func(*leg.Session, context.Context) error{
-		"flush":  func(s *leg.Session, ctx context.Context) error { return s.Flush(ctx) },
-		"fua":    func(s *leg.Session, ctx context.Context) error { return s.Write(ctx, make([]byte, 4096), 0, block.FUA) },
+		"flush": func(s *leg.Session, ctx context.Context) error { return s.Flush(ctx) },
+		"fua": func(s *leg.Session, ctx context.Context) error {
+			return s.Write(ctx, make([]byte, 4096), 0, block.FUA)
+		},
 		"detach": func(s *leg.Session, ctx context.Context) error { return s.Detach(ctx, false) },
 	} {
 		t.Run(name, func(t *testing.T) {

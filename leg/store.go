@@ -52,9 +52,13 @@ func InitStore(fsys FS, id volume.StoreID, node volume.NodeID) error {
 		return fmt.Errorf("make store %s: the directory holds a store already", id)
 	}
 	if slices.Contains(names, legsName) {
-		if legs, err := fsys.ReadDir(legsName); err != nil || len(legs) > 0 {
-			return fmt.Errorf("make store %s: the directory holds %d legs of another store; use an empty one: %w",
-				id, len(legs), errors.Join(err, ErrMismatch))
+		legs, err := fsys.ReadDir(legsName)
+		if err != nil {
+			return fmt.Errorf("make store %s: %w", id, err)
+		}
+		if len(legs) > 0 {
+			return fmt.Errorf("make store %s: the directory holds %d legs of another store; use an empty one",
+				id, len(legs))
 		}
 	}
 	if err := initStore(fsys, id, node); err != nil {
@@ -176,7 +180,8 @@ func readIdentity(fsys FS) (storeIdentity, error) {
 	var i storeIdentity
 	text, err := readFile(fsys, identityName, 4096)
 	if errors.Is(err, fs.ErrNotExist) {
-		return i, fmt.Errorf("%w: %s is missing (an empty disk, or one that is not mounted)", ErrNoStore, identityName)
+		return i, fmt.Errorf("%w: %s is missing (an empty disk, or one that is not mounted)", ErrNoStore,
+			identityName)
 	}
 	if err != nil {
 		return i, err
@@ -186,7 +191,8 @@ func readIdentity(fsys FS) (storeIdentity, error) {
 	}
 	switch {
 	case i.Format != storeFormat:
-		return i, fmt.Errorf("%s has format %d, this program knows %d; use a newer one", identityName, i.Format, storeFormat)
+		return i, fmt.Errorf("%s has format %d, this program knows %d; use a newer one", identityName,
+			i.Format, storeFormat)
 	case i.Checksum != i.checksum() || i.Store.IsZero():
 		return i, fmt.Errorf("%s is corrupt: wrong checksum", identityName)
 	}

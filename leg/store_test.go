@@ -22,7 +22,8 @@ var (
 
 func testSpec() leg.Spec {
 	return leg.Spec{
-		Leg: volume.LegID{UUID: volume.UUID{15: 3}}, Volume: volume.ID{UUID: volume.UUID{15: 4}}, VolumeName: "vol",
+		Leg: volume.LegID{UUID: volume.UUID{15: 3}}, Volume: volume.ID{UUID: volume.UUID{15: 4}},
+		VolumeName:  "vol",
 		Incarnation: volume.ClusterID{UUID: volume.UUID{15: 5}}, DataGen: volume.UUID{15: 6},
 		Layout: volume.Mirror(2), Slot: 1, Durability: volume.DurabilityFlush, SizeBytes: testSize,
 	}
@@ -170,17 +171,26 @@ func TestOpenLeg_tellsLostFromUnusable(t *testing.T) {
 		lost   string // part of the reason; empty = not lost
 		is     error  // if not lost
 	}{
-		"no directory": {func(t *testing.T, dir string) { require.NoError(t, os.RemoveAll(dir)) }, "directory is missing", nil},
-		"no label":     {func(t *testing.T, dir string) { require.NoError(t, os.Remove(dir+"/label")) }, "label is missing", nil},
-		"empty label":  {func(t *testing.T, dir string) { require.NoError(t, os.Truncate(dir+"/label", 0)) }, "label is corrupt", nil},
+		"no directory": {func(t *testing.T, dir string) { require.NoError(t, os.RemoveAll(dir)) },
+			"directory is missing", nil},
+		"no label": {func(t *testing.T, dir string) { require.NoError(t, os.Remove(dir+"/label")) },
+			"label is missing", nil},
+		"empty label": {func(t *testing.T, dir string) {
+			require.NoError(t, os.Truncate(dir+"/label", 0))
+		}, "label is corrupt", nil},
 		"both slots": {func(t *testing.T, dir string) {
 			corrupt(t, dir+"/label", 100)
 			corrupt(t, dir+"/label", 4096+100)
 		}, "label is corrupt", nil},
-		"no data":    {func(t *testing.T, dir string) { require.NoError(t, os.Remove(dir+"/data")) }, "data is missing", nil},
-		"short data": {func(t *testing.T, dir string) { require.NoError(t, os.Truncate(dir+"/data", 4096)) }, "has 4096 bytes", nil},
-		"long data":  {func(t *testing.T, dir string) { require.NoError(t, os.Truncate(dir+"/data", 2*testSize)) }, "", leg.ErrMismatch},
-		"one slot":   {func(t *testing.T, dir string) { corrupt(t, dir+"/label", 4096+100) }, "", nil},
+		"no data": {func(t *testing.T, dir string) { require.NoError(t, os.Remove(dir+"/data")) },
+			"data is missing", nil},
+		"short data": {func(t *testing.T, dir string) {
+			require.NoError(t, os.Truncate(dir+"/data", 4096))
+		}, "has 4096 bytes", nil},
+		"long data": {func(t *testing.T, dir string) {
+			require.NoError(t, os.Truncate(dir+"/data", 2*testSize))
+		}, "", leg.ErrMismatch},
+		"one slot": {func(t *testing.T, dir string) { corrupt(t, dir+"/label", 4096+100) }, "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
@@ -193,7 +203,8 @@ func TestOpenLeg_tellsLostFromUnusable(t *testing.T) {
 				require.ErrorAs(t, err, &lost)
 				require.ErrorContains(t, err, c.lost)
 				if name != "no directory" {
-					require.ErrorContains(t, s.Provision(testSpec()), "lost", "a lost leg is never made again")
+					require.ErrorContains(t, s.Provision(testSpec()), "lost",
+						"a lost leg is never made again")
 				}
 			case c.is != nil:
 				require.ErrorIs(t, err, c.is)
@@ -212,7 +223,8 @@ func TestOpenLeg_refusesACopyUnderAnotherName(t *testing.T) {
 	s := newStore(t, leg.OSFS(root))
 	other := volume.LegID{UUID: volume.UUID{15: 9}}
 	legs := filepath.Join(root, "legs")
-	require.NoError(t, os.CopyFS(filepath.Join(legs, other.String()), os.DirFS(filepath.Join(legs, testSpec().Leg.String()))))
+	require.NoError(t, os.CopyFS(filepath.Join(legs, other.String()),
+		os.DirFS(filepath.Join(legs, testSpec().Leg.String()))))
 	_, err := s.OpenLeg(other)
 	require.ErrorIs(t, err, leg.ErrMismatch)
 	ids, err := s.List()

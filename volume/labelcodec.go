@@ -79,10 +79,10 @@ func AppendLabel(b []byte, l Label) ([]byte, error) {
 	copy(p[offMagic:], labelMagic)
 	binary.BigEndian.PutUint16(p[offVersion:], LabelVersion)
 	p[offFlags] = l.flags()
-	p[offLayoutKind] = layoutKindCodes[l.Layout.Kind]
+	p[offLayoutKind] = layoutCode(l.Layout.Kind)
 	p[offLayoutData], p[offLayoutExtra] = byte(l.Layout.Data), byte(l.Layout.Extra)
 	p[offSlot] = byte(l.Slot)
-	p[offDurability] = durabilityCodes[l.Durability]
+	p[offDurability] = durabilityCode(l.Durability)
 	binary.BigEndian.PutUint64(p[offSlotSeq:], l.SlotSeq)
 	binary.BigEndian.PutUint64(p[offFenceEpoch:], uint64(l.FenceEpoch))
 	copy(p[offAttachID:], l.AttachID.UUID[:])
@@ -142,10 +142,11 @@ func parseLabelFields(p []byte) (Label, error) {
 		StoreID:     StoreID{UUID(p[offStoreID:])},
 		DataGen:     UUID(p[offDataGen:]),
 		Layout: Layout{
-			Kind: kindOf(layoutKindCodes, p[offLayoutKind]), Data: int(p[offLayoutData]), Extra: int(p[offLayoutExtra]),
+			Kind: wordOf(p[offLayoutKind], layoutCode, KindMirror, KindParity), Data: int(p[offLayoutData]),
+			Extra: int(p[offLayoutExtra]),
 		},
 		Slot:       int(p[offSlot]),
-		Durability: kindOf(durabilityCodes, p[offDurability]),
+		Durability: wordOf(p[offDurability], durabilityCode, DurabilityFlush, DurabilitySync),
 		SizeBytes:  int64(binary.BigEndian.Uint64(p[offSizeBytes:])),
 		FenceEpoch: Epoch(binary.BigEndian.Uint64(p[offFenceEpoch:])),
 		AttachID:   AttachID{UUID(p[offAttachID:])},
@@ -169,19 +170,21 @@ func parseLabelFields(p []byte) (Label, error) {
 // check refuses what the layout cannot hold. It is the same for both directions.
 func (l Label) check() error {
 	switch {
-	case layoutKindCodes[l.Layout.Kind] == 0 || l.Layout.Data < 1 || l.Layout.Data > MaxDataLegs ||
+	case layoutCode(l.Layout.Kind) == 0 || l.Layout.Data < 1 || l.Layout.Data > MaxDataLegs ||
 		l.Layout.Extra < 0 || l.Layout.Extra >= MaxMirrorLegs:
 		return fmt.Errorf("label of leg %s: layout %+v is unknown", l.LegID, l.Layout)
-	case durabilityCodes[l.Durability] == 0:
+	case durabilityCode(l.Durability) == 0:
 		return fmt.Errorf("label of leg %s: durability %q is unknown", l.LegID, l.Durability)
 	case l.Slot < 0 || l.Slot >= l.Layout.Legs():
-		return fmt.Errorf("label of leg %s: slot %d of a layout with %d legs", l.LegID, l.Slot, l.Layout.Legs())
+		return fmt.Errorf("label of leg %s: slot %d of a layout with %d legs", l.LegID, l.Slot,
+			l.Layout.Legs())
 	case l.SizeBytes <= 0 || l.SizeBytes > MaxSizeBytes || l.SizeBytes%BlockBytes != 0:
 		return fmt.Errorf("label of leg %s: size %d", l.LegID, l.SizeBytes)
 	case len(l.VolumeName) > NameMax || strings.Contains(l.VolumeName, "\x00"):
 		return fmt.Errorf("label of leg %s: volume name %q", l.LegID, l.VolumeName)
 	case len(l.Config.InSync) > MaxInSync:
-		return fmt.Errorf("label of leg %s: %d legs in sync, at most %d", l.LegID, len(l.Config.InSync), MaxInSync)
+		return fmt.Errorf("label of leg %s: %d legs in sync, at most %d", l.LegID, len(l.Config.InSync),
+			MaxInSync)
 	}
 	return nil
 }
@@ -203,21 +206,35 @@ func (l Label) flags() byte {
 	return f
 }
 
-// The codes are for ever: a new kind takes a new number.
-var (
-	layoutKindCodes = map[LayoutKind]byte{KindMirror: 1, KindParity: 2}
-	durabilityCodes = map[Durability]byte{DurabilityFlush: 1, DurabilitySync: 2}
-)
+// layoutCode and durabilityCode are for ever: a new word takes a new number. Zero is no word.
+func layoutCode(k LayoutKind) byte {
+	switch k {
+	case KindMirror:
+		return 1
+	case KindParity:
+		return 2
+	}
+	return 0
+}
 
-// kindOf returns the word with this code, the zero word (which check refuses) when there is none.
-func kindOf[W comparable](codes map[W]byte, code byte) W {
-	for word, c := range codes {
-		if c == code {
+func durabilityCode(d Durability) byte {
+	switch d {
+	case DurabilityFlush:
+		return 1
+	case DurabilitySync:
+		return 2
+	}
+	return 0
+}
+
+// wordOf returns the word with this code, the empty word (which check refuses) when there is none.
+func wordOf[W ~string](code byte, codeOf func(W) byte, words ...W) W {
+	for _, word := range words {
+		if codeOf(word) == code {
 			return word
 		}
 	}
-	var none W
-	return none
+	return ""
 }
 
 // labelChecksum is the CRC32C of everything but the checksum itself.

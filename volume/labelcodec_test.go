@@ -13,10 +13,14 @@ import (
 
 func fullLabel() Label {
 	return Label{
-		SlotSeq: 0x0102030405060708, Incarnation: ClusterID{UUID{0: 0x11}}, VolumeID: ID{UUID{0: 0x12}}, VolumeName: "root-disk",
-		LegID: LegID{UUID{0: 0x13}}, StoreID: StoreID{UUID{0: 0x14}}, DataGen: UUID{0: 0x15}, Layout: Mirror(3), Slot: 2,
-		Durability: DurabilitySync, SizeBytes: 10 << 30, FenceEpoch: 1<<32 | 7, AttachID: AttachID{UUID{0: 0x16}},
-		Admit: true, Clean: true, Config: Config{CfgVer: 9, InSync: []LegID{{UUID{0: 0x21}}, {UUID{0: 0x22}}}},
+		SlotSeq: 0x0102030405060708, Incarnation: ClusterID{UUID{0: 0x11}}, VolumeID: ID{UUID{0: 0x12}},
+		VolumeName: "root-disk",
+		LegID:      LegID{UUID{0: 0x13}}, StoreID: StoreID{UUID{0: 0x14}}, DataGen: UUID{0: 0x15},
+		Layout: Mirror(3), Slot: 2,
+		Durability: DurabilitySync, SizeBytes: 10 << 30, FenceEpoch: 1<<32 | 7,
+		AttachID: AttachID{UUID{0: 0x16}},
+		Admit:    true, Clean: true, Config: Config{CfgVer: 9,
+			InSync: []LegID{{UUID{0: 0x21}}, {UUID{0: 0x22}}}},
 		CrashGen: 4, OpenBoot: UUID{0: 0x17}, Marked: true,
 	}
 }

@@ -44,7 +44,8 @@ func (m *Manager) resolve(a target.Attempt) (loginAttempt, error) {
 	served := m.legs[id]
 	m.mu.Unlock()
 	if served == nil {
-		return loginAttempt{}, refusal(initiatorError, targetNotFound, fmt.Errorf("leg %s is not on this node", id))
+		return loginAttempt{}, refusal(initiatorError, targetNotFound,
+			fmt.Errorf("leg %s is not on this node", id))
 	}
 	if served.leg == nil {
 		return loginAttempt{}, refusal(targetError, serviceUnavailable,
@@ -75,7 +76,8 @@ func (m *Manager) Credentials(_ context.Context, a target.Attempt) (target.Crede
 
 // Admit fences: it is called once the initiator has proved that it has the secret of this epoch. It
 // blocks until older sessions have drained and the label is durable.
-func (m *Manager) Admit(ctx context.Context, a target.Attempt, control target.SessionControl) (target.Grant, error) {
+func (m *Manager) Admit(ctx context.Context, a target.Attempt,
+	control target.SessionControl) (target.Grant, error) {
 	attempt, err := m.resolve(a)
 	if err != nil {
 		return target.Grant{}, err

@@ -37,7 +37,8 @@ func (n *node) login(leg volume.LegID, e volume.Epoch, a volume.AttachID) *engin
 	creds, err := n.manager.Credentials(n.t.Context(), out.attempt)
 	require.NoError(n.t, err)
 	require.Equal(n.t, target.Credentials{
-		User: volume.ChapUser(a), Secret: volume.ChapSecret(n.options.NodeKey, n.incarnation, leg, e, a)}, creds)
+		User: volume.ChapUser(a), Secret: volume.ChapSecret(n.options.NodeKey, n.incarnation, leg, e, a)},
+		creds)
 	out.grant, err = n.manager.Admit(n.t.Context(), out.attempt, out.control)
 	require.NoError(n.t, err)
 	return out
@@ -100,7 +101,8 @@ func TestAdmission_loginIsTheFence(t *testing.T) {
 	require.Len(t, old.control.reasons, 1, "the old session was killed")
 	_, res = old.do(rw16(opWrite16, 3), make([]byte, 4096), 0)
 	require.Equal(t, scsi.ReservationConflict, res.Status, "only this says fenced")
-	require.Equal(t, scsi.ReservationConflict, old.config(1, volume.Config{CfgVer: 9, InSync: []volume.LegID{leg}}).Status)
+	require.Equal(t, scsi.ReservationConflict, old.config(1,
+		volume.Config{CfgVer: 9, InSync: []volume.LegID{leg}}).Status)
 	_, err := n.manager.Credentials(t.Context(), attempt(leg, 1, first))
 	refused := (*target.Refusal)(nil)
 	require.ErrorAs(t, err, &refused)
@@ -154,8 +156,10 @@ func TestAdmission_refusalsThatAreNoFence(t *testing.T) {
 	for name, a := range map[string]target.Attempt{
 		"another attachment": attempt(leg, 5, volume.NewAttachID()),
 		"unknown leg":        attempt(volume.NewLegID(), 6, holder),
-		"no leg's name":      {TargetName: "iqn.2026-11.io.holdfast:disk", InitiatorName: volume.InitiatorName(holder)},
-		"no engine's name":   {TargetName: volume.TargetName(leg, 6), InitiatorName: "iqn.1993-08.org.debian:01:x"},
+		"no leg's name": {TargetName: "iqn.2026-11.io.holdfast:disk",
+			InitiatorName: volume.InitiatorName(holder)},
+		"no engine's name": {TargetName: volume.TargetName(leg, 6),
+			InitiatorName: "iqn.1993-08.org.debian:01:x"},
 	} {
 		_, err := n.manager.Admit(t.Context(), a, &killed{})
 		refused := (*target.Refusal)(nil)
@@ -200,7 +204,8 @@ func TestVendor_commandsAndTheirSense(t *testing.T) {
 	data, _ = s.inband(inband.Checksums{FirstBlock: 1, Blocks: 2}, nil)
 	sums, err := inband.ParseChecksums(data, 2)
 	require.NoError(t, err)
-	require.Equal(t, []uint32{inband.Checksum(bytes.Repeat([]byte{9}, 4096)), inband.Checksum(make([]byte, 4096))}, sums)
+	require.Equal(t, []uint32{inband.Checksum(bytes.Repeat([]byte{9}, 4096)),
+		inband.Checksum(make([]byte, 4096))}, sums)
 	data, _ = s.inband(inband.Rotate{}, nil)
 	generation, err := inband.ParseRotation(data)
 	require.NoError(t, err)
@@ -241,7 +246,8 @@ func TestVendor_commandsAndTheirSense(t *testing.T) {
 	_, err = n.manager.Admit(t.Context(), s.attempt, &killed{})
 	refused := (*target.Refusal)(nil)
 	require.ErrorAs(t, err, &refused)
-	require.True(t, slices.Equal(refused.TextKeys, [][2]string{{volume.EpochTextKey, "1"}}), "not above its own: no fence")
+	require.True(t, slices.Equal(refused.TextKeys, [][2]string{{volume.EpochTextKey, "1"}}),
+		"not above its own: no fence")
 }
 
 // A restart of the node's process keeps admission, marks and counters apart from a restart of the
@@ -252,7 +258,8 @@ func TestRestart_lossyAfterAnotherBoot(t *testing.T) {
 		o := n.provisioned()
 		a := volume.NewAttachID()
 		s := n.login(o.Leg, 1, a)
-		require.Equal(t, scsi.Good, s.config(1, volume.Config{CfgVer: 1, InSync: []volume.LegID{o.Leg}}).Status)
+		require.Equal(t, scsi.Good, s.config(1, volume.Config{CfgVer: 1,
+			InSync: []volume.LegID{o.Leg}}).Status)
 		s.do(make([]byte, 16), nil, 0)
 		_, res := s.do(rw16(opWrite16, 1), make([]byte, 4096), 0)
 		require.Equal(t, scsi.Good, res.Status)

@@ -45,7 +45,7 @@ func (m *Manager) openStore(s *store) (*leg.Store, error) {
 	}
 	switch {
 	case errors.Is(err, leg.ErrNoStore):
-		return nil, fmt.Errorf("store %s (%s): %w: %s was here before; mount its disk, or, if the disk is gone for good, "+
+		return nil, fmt.Errorf("store %s (%s): %w: %s was here before; mount its disk, or, if that is gone for good, "+
 			"replace the node or give the new disk another store name", s.name, s.path, err, want)
 	case err != nil:
 		return nil, fmt.Errorf("store %s (%s): %w", s.name, s.path, err)
@@ -68,7 +68,8 @@ func (m *Manager) admitStore(s *store, opened *leg.Store, want volume.StoreID, k
 		}
 	}
 	if known && opened.ID() != want {
-		return fmt.Errorf("it is store %s, this name had %s before; give it a name of its own", opened.ID(), want)
+		return fmt.Errorf("it is store %s, this name had %s before; give it a name of its own",
+			opened.ID(), want)
 	}
 	if known {
 		return nil

@@ -33,7 +33,8 @@ func readRecord(path string) (record, error) {
 		return r, fmt.Errorf("record of stores %s: %w", path, err)
 	}
 	if r.Format != recordFormat || r.Stores == nil {
-		return r, fmt.Errorf("record of stores %s: format %d, this program knows %d", path, r.Format, recordFormat)
+		return r, fmt.Errorf("record of stores %s: format %d, this program knows %d", path, r.Format,
+			recordFormat)
 	}
 	return r, nil
 }

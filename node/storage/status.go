@@ -108,7 +108,9 @@ func (m *Manager) Status() []peer.StoreStatus {
 			Error: "the coordinators do not know this leg: it is kept, not served"})
 	}
 	for i := range out {
-		slices.SortFunc(out[i].Legs, func(a, b peer.LegStatus) int { return cmp.Compare(a.ID.String(), b.ID.String()) })
+		slices.SortFunc(out[i].Legs, func(a, b peer.LegStatus) int {
+			return cmp.Compare(a.ID.String(), b.ID.String())
+		})
 	}
 	return out
 }

@@ -36,7 +36,8 @@ func newNode(t *testing.T) *node {
 	n := &node{t: t, dir: dir, incarnation: volume.NewClusterID()}
 	n.options = Options{
 		Node: volume.NewNodeID(), NodeKey: volume.NodeKey{1}, RecordFile: filepath.Join(dir, "storage.json"),
-		BootIDFile: filepath.Join(dir, "boot_id"), Report: n.report, CheckEvery: 10 * time.Millisecond, RetryEvery: time.Millisecond,
+		BootIDFile: filepath.Join(dir, "boot_id"), Report: n.report, CheckEvery: 10 * time.Millisecond,
+		RetryEvery: time.Millisecond,
 	}
 	n.boot("boot 1")
 	n.addStore("disk0")
@@ -86,14 +87,17 @@ func (n *node) heard() []raft.Command {
 
 func (n *node) assign(orders ...peer.LegOrder) error {
 	n.rev++
-	n.manager.Assign(peer.Assignment{Revision: n.rev, Incarnation: n.incarnation, Registered: true, Legs: orders})
+	n.manager.Assign(peer.Assignment{Revision: n.rev, Incarnation: n.incarnation, Registered: true,
+		Legs: orders})
 	return n.manager.Reconcile(n.t.Context())
 }
 
 func (n *node) order(action peer.LegAction) peer.LegOrder {
 	return peer.LegOrder{
-		Leg: volume.NewLegID(), Store: n.manager.Stores()[0].ID, Action: action, Volume: volume.NewID(), VolumeName: "root",
-		SizeBytes: 1 << 20, Layout: volume.Mirror(2), Durability: volume.DurabilityFlush, DataGen: volume.NewUUID(),
+		Leg: volume.NewLegID(), Store: n.manager.Stores()[0].ID, Action: action, Volume: volume.NewID(),
+		VolumeName: "root",
+		SizeBytes:  1 << 20, Layout: volume.Mirror(2), Durability: volume.DurabilityFlush,
+		DataGen: volume.NewUUID(),
 	}
 }
 
@@ -122,7 +126,8 @@ func TestOrders_provisionKeepDelete(t *testing.T) {
 	n := newNode(t)
 	o := n.order(peer.LegProvision)
 	require.NoError(t, n.assign(o))
-	require.Equal(t, []raft.Command{{LegProvisioned: &raft.LegProvisioned{Volume: o.Volume, Leg: o.Leg}}}, n.heard())
+	require.Equal(t, []raft.Command{{LegProvisioned: &raft.LegProvisioned{Volume: o.Volume, Leg: o.Leg}}},
+		n.heard())
 	require.NoError(t, n.assign(o))
 	require.Empty(t, n.heard(), "it was heard once")
 	o.Action = peer.LegKeep
@@ -262,8 +267,10 @@ func TestStores_belongToOneNodeAndOneName(t *testing.T) {
 }
 
 func TestNew_refusesWrongOptions(t *testing.T) {
-	_, err := New(Options{Stores: []StoreConfig{{Name: "Bad Name"}, {Name: "a"}, {Name: "a"}}, CheckEvery: -1})
-	for _, fault := range []string{"node identity", "CHAP key", "record file", "Bad Name", "twice", "interval"} {
+	_, err := New(Options{Stores: []StoreConfig{{Name: "Bad Name"}, {Name: "a"}, {Name: "a"}},
+		CheckEvery: -1})
+	for _, fault := range []string{"node identity", "CHAP key", "record file", "Bad Name", "twice",
+		"interval"} {
 		require.ErrorContains(t, err, fault)
 	}
 	n := newNode(t)
@@ -279,7 +286,8 @@ func TestRun_checksTheLegs(t *testing.T) {
 	done := make(chan struct{})
 	go func() { n.manager.Run(ctx); close(done) }()
 	o := n.order(peer.LegProvision)
-	n.manager.Assign(peer.Assignment{Revision: 1, Incarnation: n.incarnation, Registered: true, Legs: []peer.LegOrder{o}})
+	n.manager.Assign(peer.Assignment{Revision: 1, Incarnation: n.incarnation, Registered: true,
+		Legs: []peer.LegOrder{o}})
 	require.Eventually(t, func() bool {
 		s := n.manager.Status()[0]
 		return n.status(o.Leg).State == peer.LegOK && s.TotalBytes > 0 && s.FreeBytes > 0
@@ -291,7 +299,8 @@ func TestRun_checksTheLegs(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, label.Close())
-	require.Eventually(t, func() bool { return n.status(o.Leg).State == peer.LegBad }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return n.status(o.Leg).State == peer.LegBad }, 10*time.Second,
+		time.Millisecond)
 	require.Contains(t, n.status(o.Leg).Error, "label is corrupt")
 	cancel()
 	<-done

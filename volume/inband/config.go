@@ -16,7 +16,8 @@ const ConfigMaxBytes = configFixedBytes + 16*volume.MaxInSync
 // brings it. The list must have at most volume.MaxInSync legs.
 func AppendConfig(b []byte, e volume.Epoch, c volume.Config) ([]byte, error) {
 	if len(c.InSync) > volume.MaxInSync {
-		return b, fmt.Errorf("config %s: %d legs in sync, at most %d", c.CfgVer, len(c.InSync), volume.MaxInSync)
+		return b, fmt.Errorf("config %s: %d legs in sync, at most %d", c.CfgVer, len(c.InSync),
+			volume.MaxInSync)
 	}
 	b = appendHeader(b, configFixedBytes-headerBytes+16*len(c.InSync))
 	b = binary.BigEndian.AppendUint64(b, uint64(e))
@@ -44,7 +45,8 @@ func ParseConfig(b []byte) (volume.Epoch, volume.Config, error) {
 	}
 	for i := 18; i < 24; i++ {
 		if body[i] != 0 {
-			return 0, volume.Config{}, &FieldError{Byte: headerBytes + i, InParameter: true, Reason: "reserved"}
+			return 0, volume.Config{}, &FieldError{Byte: headerBytes + i, InParameter: true,
+				Reason: "reserved"}
 		}
 	}
 	c := volume.Config{CfgVer: volume.CfgVer(binary.BigEndian.Uint64(body[8:]))}

@@ -33,7 +33,8 @@ func parseHeader(b []byte) ([]byte, error) {
 	body := b[headerBytes:]
 	follow := binary.BigEndian.Uint32(b[4:])
 	if uint64(follow) > uint64(len(body)) {
-		return nil, fmt.Errorf("%w: %d bytes follow the head, which announces %d", ErrLength, len(body), follow)
+		return nil, fmt.Errorf("%w: %d bytes follow the head, which announces %d", ErrLength, len(body),
+			follow)
 	}
 	return body[:follow], nil
 }

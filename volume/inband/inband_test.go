@@ -94,8 +94,10 @@ func TestParse_refusals(t *testing.T) {
 
 func report() volume.LegReport {
 	return volume.LegReport{
-		Label:  volume.Label{Layout: volume.Mirror(2), Durability: volume.DurabilityFlush, SizeBytes: 4096, FenceEpoch: 3},
-		BootID: volume.UUID{0: 0xb0}, Instance: 0x0102030405060708, Lossy: true, MarksHash: 0x1112131415161718,
+		Label: volume.Label{Layout: volume.Mirror(2), Durability: volume.DurabilityFlush,
+			SizeBytes: 4096, FenceEpoch: 3},
+		BootID: volume.UUID{0: 0xb0}, Instance: 0x0102030405060708, Lossy: true,
+		MarksHash: 0x1112131415161718,
 	}
 }
 
@@ -109,9 +111,11 @@ type list struct {
 }
 
 func lists() []list {
-	config := volume.Config{CfgVer: 1<<32 | 2, InSync: []volume.LegID{{UUID: volume.UUID{0: 0xaa}}, {UUID: volume.UUID{0: 0xbb}}}}
+	config := volume.Config{CfgVer: 1<<32 | 2, InSync: []volume.LegID{{UUID: volume.UUID{0: 0xaa}},
+		{UUID: volume.UUID{0: 0xbb}}}}
 	page := inband.MarksPage{Next: 9, Regions: 20, Runs: []inband.Run{
-		{First: 0, Count: 2, Marked: true}, {First: 2, Count: 1, Newer: true}, {First: 5, Count: 4, Marked: true, Newer: true}}}
+		{First: 0, Count: 2, Marked: true}, {First: 2, Count: 1, Newer: true},
+		{First: 5, Count: 4, Marked: true, Newer: true}}}
 	return []list{
 		{"config", fmt.Sprint(volume.Epoch(7), config), `0001 0000 00000038 0000000000000007 0000000100000002 0002 000000000000
 			aa000000000000000000000000000000 bb000000000000000000000000000000`,
@@ -182,14 +186,17 @@ func TestReport(t *testing.T) {
 
 func TestMarks_runsThatContradict(t *testing.T) {
 	for name, p := range map[string]inband.MarksPage{
-		"empty run":       {Next: 9, Regions: 9, Runs: []inband.Run{{First: 1, Marked: true}}},
-		"says nothing":    {Next: 9, Regions: 9, Runs: []inband.Run{{First: 1, Count: 1}}},
-		"overlap":         {Next: 9, Regions: 9, Runs: []inband.Run{{Count: 3, Marked: true}, {First: 2, Count: 1, Newer: true}}},
-		"descending":      {Next: 9, Regions: 9, Runs: []inband.Run{{First: 5, Count: 1, Marked: true}, {First: 2, Count: 1, Newer: true}}},
+		"empty run":    {Next: 9, Regions: 9, Runs: []inband.Run{{First: 1, Marked: true}}},
+		"says nothing": {Next: 9, Regions: 9, Runs: []inband.Run{{First: 1, Count: 1}}},
+		"overlap": {Next: 9, Regions: 9, Runs: []inband.Run{{Count: 3, Marked: true},
+			{First: 2, Count: 1, Newer: true}}},
+		"descending": {Next: 9, Regions: 9, Runs: []inband.Run{{First: 5, Count: 1, Marked: true},
+			{First: 2, Count: 1, Newer: true}}},
 		"behind the page": {Next: 4, Regions: 9, Runs: []inband.Run{{First: 3, Count: 2, Marked: true}}},
 		"behind the leg":  {Next: 10, Regions: 9},
-		"wraps around":    {Next: 9, Regions: 9, Runs: []inband.Run{{First: 8, Count: 0xffffffff, Marked: true}}},
-		"too many":        {Next: 9000, Regions: 9000, Runs: make([]inband.Run, inband.MaxRuns+1)},
+		"wraps around": {Next: 9, Regions: 9, Runs: []inband.Run{{First: 8, Count: 0xffffffff,
+			Marked: true}}},
+		"too many": {Next: 9000, Regions: 9000, Runs: make([]inband.Run, inband.MaxRuns+1)},
 	} {
 		_, err := inband.AppendMarks(nil, p)
 		require.ErrorIs(t, err, inband.ErrLength, name)

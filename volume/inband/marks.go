@@ -80,7 +80,8 @@ func ParseMarks(b []byte) (MarksPage, error) {
 	for ; len(list) > 0; list = list[runBytes:] {
 		flags := binary.BigEndian.Uint32(list[8:])
 		if flags&^(runMarked|runNewer) != 0 {
-			return MarksPage{}, &FieldError{Byte: len(b) - len(list) + 8, InParameter: true, Reason: "unknown flags"}
+			return MarksPage{}, &FieldError{Byte: len(b) - len(list) + 8, InParameter: true,
+				Reason: "unknown flags"}
 		}
 		p.Runs = append(p.Runs, Run{
 			First: binary.BigEndian.Uint32(list), Count: binary.BigEndian.Uint32(list[4:]),
