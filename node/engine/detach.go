@@ -22,9 +22,7 @@ func (p *process) requestDetach(who string) error {
 	p.askDetach(who)
 	select {
 	case <-p.detached:
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.detachErr
+		return p.detachResult()
 	case <-p.lost:
 		return p.overError()
 	case <-p.life.Done():
@@ -32,11 +30,18 @@ func (p *process) requestDetach(who string) error {
 	}
 }
 
+func (p *process) detachResult() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.detachErr
+}
+
 // leave flushes and detaches cleanly; the engine is at its end then. The guest's last
 // requests are answered first; the guest itself was ended by whoever asked. It waits for a
 // coordinator as long as it takes: until the detach is committed the engine holds the grant, and
 // only the end of ctx or the loss of the grant ends the wait.
 func (p *process) leave(outer context.Context, x *export) error {
+	p.leaving()
 	x.drain()
 	ctx, cancel := context.WithCancel(outer)
 	defer cancel()

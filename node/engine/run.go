@@ -52,7 +52,7 @@ func Run(ctx context.Context, o Options) error {
 	defer coordinators.Close()
 	log := o.Logger.With("volume", start.Ticket.Name, "epoch", start.Ticket.Epoch.String())
 	p := newProcess(start, coordinators, log)
-	set, err := mirror.New(p.mirrorOptions(o.Timing))
+	set, err := mirror.New(p.mirrorOptions(o))
 	if err != nil {
 		return fmt.Errorf("engine of volume %s: %w", start.Ticket.Name, err)
 	}
@@ -99,14 +99,15 @@ type process struct {
 	detach   chan struct{} // holds a token when a detach is asked for
 	detached chan struct{} // closed when a detach has been tried, with its result in detachErr
 
-	mu        sync.Mutex // protects what follows; never held across I/O
-	serving   bool
-	heard     bool // the last heartbeat was answered
-	exports   []peer.Export
-	end       peer.EngineState // how it ended; "" while it lives
-	endReason string
-	overCause error
-	detachErr error
+	mu          sync.Mutex // protects what follows; never held across I/O
+	serving     bool
+	isDetaching bool
+	heard       bool // the last heartbeat was answered
+	exports     []peer.Export
+	end         peer.EngineState // how it ended; "" while it lives
+	endReason   string
+	overCause   error
+	detachErr   error
 }
 
 func newProcess(start Start, c coordinators, log *slog.Logger) *process {
@@ -121,8 +122,8 @@ func newProcess(start Start, c coordinators, log *slog.Logger) *process {
 
 func (p *process) newLeg(l peer.TicketLeg) mirror.Leg { return newLeg(&p.start.Ticket, l, p.log) }
 
-func (p *process) mirrorOptions(t mirror.Timing) mirror.Options {
-	ticket := &p.start.Ticket
+func (p *process) mirrorOptions(o Options) mirror.Options {
+	ticket, t := &p.start.Ticket, o.Timing
 	if t.TRead == 0 {
 		t.TRead = ticket.TRead // the coordinators wait by it before a takeover
 	}
@@ -130,7 +131,7 @@ func (p *process) mirrorOptions(t mirror.Timing) mirror.Options {
 		Name: ticket.Name, Epoch: ticket.Epoch, AttachID: ticket.AttachID,
 		SizeBytes: ticket.SizeBytes, Durability: ticket.Durability,
 		Legs: p.legSpecs(ticket.Legs), Authority: p.authority, Clock: bootClock{}, Timing: t,
-		Observer: mirror.Observer{Stopped: p.over}, Logger: p.log,
+		Observer: mirror.Observer{Stopped: p.over}, Logger: o.Logger, // it names volume and epoch itself
 	}
 }
 

@@ -107,6 +107,21 @@ func (p *process) isServing() bool {
 	return p.serving
 }
 
+// leaving records that a detach has begun: from now on it is the mirror that learns, from the
+// answers to it, whether the grant is lost.
+func (p *process) leaving() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.isDetaching = true
+}
+
+// isLeaving reports whether a detach has begun.
+func (p *process) isLeaving() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.isDetaching
+}
+
 // sleep waits and reports false if the process is ending.
 func (p *process) sleep(d time.Duration) bool {
 	timer := time.NewTimer(d)

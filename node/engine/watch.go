@@ -96,13 +96,14 @@ func (p *process) legSpecs(legs []peer.TicketLeg) []mirror.LegSpec {
 // is a hint, since it may lag or belong to a cluster that was restored. Before the volume serves,
 // the mirror asks all the time anyway, and Activate would not be a mere question.
 func (p *process) confirmSuperseded() {
-	if !p.isServing() {
+	if !p.isServing() || p.isLeaving() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(p.life, 5*time.Second)
 	defer cancel()
 	_, err := p.authority.Activate(ctx, p.start.Ticket.Epoch)
-	if errors.Is(err, mirror.ErrSuperseded) {
+	// The attachment may have ended because this engine detached it meanwhile.
+	if errors.Is(err, mirror.ErrSuperseded) && !p.isLeaving() {
 		p.over(err)
 	}
 }
