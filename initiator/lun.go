@@ -51,7 +51,7 @@ func (o LUNOptions) validate() error {
 		faults = append(faults, errors.New("the session's OnDown belongs to the LUN"))
 	}
 	if o.RequestTimeout < 0 || o.BackoffMin < 0 || o.BackoffMax < o.BackoffMin {
-		faults = append(faults, fmt.Errorf("request timeout %v, back-off %v to %v: want none negative, in order",
+		faults = append(faults, fmt.Errorf("request timeout %v, back-off %v to %v: none may be negative",
 			o.RequestTimeout, o.BackoffMin, o.BackoffMax))
 	}
 	return errors.Join(append(faults, o.Session.validate())...)

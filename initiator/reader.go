@@ -136,7 +136,8 @@ func (s *Session) onResponse(h *iscsi.BHS) error {
 	t.Status, t.Sense = scsi.Status(p.Status), sense
 	t.Residual = residual(p.Underflow, p.Overflow, p.Residual)
 	if p.Response != iscsi.CommandCompleted {
-		t.Err = fmt.Errorf("target could not execute the command: response %#02x: %w", byte(p.Response), block.ErrFailed)
+		t.Err = fmt.Errorf("target could not execute the command: response %#02x: %w",
+			byte(p.Response), block.ErrFailed)
 	}
 	s.finish(t)
 	return nil

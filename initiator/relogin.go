@@ -74,7 +74,8 @@ func (l *LUN) connect(ctx context.Context) (*Session, *RequestQueue, error) {
 	defer cancel()
 	conn, err := l.options.Dial(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("connect to %s: %w: %w", l.options.Session.TargetName, block.ErrUnreachable, err)
+		return nil, nil, fmt.Errorf("connect to %s: %w: %w",
+			l.options.Session.TargetName, block.ErrUnreachable, err)
 	}
 	session, err := Login(ctx, conn, l.options.Session)
 	if err != nil {

@@ -42,7 +42,8 @@ func NewRequestQueue(s *Session, u Unit) (*RequestQueue, error) {
 	}
 	if l.BlockBytes < 1 || l.BlockBytes&(l.BlockBytes-1) != 0 || l.SizeBytes < 0 ||
 		l.MaxBytes < l.BlockBytes || u.MaxZeroBytes < l.BlockBytes {
-		return nil, fmt.Errorf("lun %d: limits %+v, longest zero %d: want whole blocks", u.LUN, l, u.MaxZeroBytes)
+		return nil, fmt.Errorf("lun %d: limits %+v, longest zero %d: want whole blocks",
+			u.LUN, l, u.MaxZeroBytes)
 	}
 	// A count of blocks has 32 bits in the CDB.
 	most := min(l.BlockBytes*(1<<32-1), maxTransferBytes&^(l.BlockBytes-1))
@@ -79,7 +80,8 @@ func (q *RequestQueue) check(r *block.Request) error {
 	switch r.Op {
 	case block.OpRead, block.OpWrite:
 		if int64(len(r.Data)) != r.Range.Len {
-			return fmt.Errorf("%v %v with %d bytes of data: %w", r.Op, r.Range, len(r.Data), block.ErrUnsupported)
+			return fmt.Errorf("%v %v with %d bytes of data: %w",
+				r.Op, r.Range, len(r.Data), block.ErrUnsupported)
 		}
 	case block.OpZero, block.OpFlush:
 	default:

@@ -94,7 +94,8 @@ func (s *Session) Ended() <-chan struct{} { return s.ended }
 func (s *Session) Submit(t *Task) {
 	t.start(kindCommand)
 	if len(t.DataIn) > 0 && len(t.DataOut) > 0 || len(t.DataIn)|len(t.DataOut) > maxTransferBytes {
-		t.Err = fmt.Errorf("command %#02x: data in both directions or too long: %w", t.CDB[0], block.ErrUnsupported)
+		t.Err = fmt.Errorf("command %#02x: data in both directions or too long: %w",
+			t.CDB[0], block.ErrUnsupported)
 		t.Done(t)
 		return
 	}

@@ -72,9 +72,11 @@ func decodeExtent(cdb []byte) extent {
 		}
 		return e
 	case 1, 2:
-		return extent{uint64(binary.BigEndian.Uint32(cdb[2:])), uint64(binary.BigEndian.Uint16(cdb[7:])), cdb[1]}
+		lba, blocks := binary.BigEndian.Uint32(cdb[2:]), binary.BigEndian.Uint16(cdb[7:])
+		return extent{uint64(lba), uint64(blocks), cdb[1]}
 	case 5:
-		return extent{uint64(binary.BigEndian.Uint32(cdb[2:])), uint64(binary.BigEndian.Uint32(cdb[6:])), cdb[1]}
+		lba, blocks := binary.BigEndian.Uint32(cdb[2:]), binary.BigEndian.Uint32(cdb[6:])
+		return extent{uint64(lba), uint64(blocks), cdb[1]}
 	}
 	return extent{binary.BigEndian.Uint64(cdb[2:]), uint64(binary.BigEndian.Uint32(cdb[10:])), cdb[1]}
 }

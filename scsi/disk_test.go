@@ -200,8 +200,9 @@ func TestVendor_hook(t *testing.T) {
 		}
 	})
 	b.nexus.InitiatorName = "a nexus with a unit attention: vendor commands pass it by"
-	require.Equal(t, "got "+string(repeated('x', 4096)), string(b.good(CDB{0xc0, 1, 1}, repeated('x', 5000), 1<<16)))
-	require.Equal(t, "got ", string(b.good(CDB{0xc0, 1, 255}, repeated('x', 5000), 1<<16)), "too much data-out is none")
+	out := repeated('x', 5000)
+	require.Equal(t, "got "+string(out[:4096]), string(b.good(CDB{0xc0, 1, 1}, out, 1<<16)))
+	require.Equal(t, "got ", string(b.good(CDB{0xc0, 1, 255}, out, 1<<16)), "too much data-out is none")
 	b.refused(senseInvalidOpcode, CDB{0xc0, 2}, nil)
 }
 
@@ -244,7 +245,8 @@ func FuzzCDB(f *testing.F) {
 			if outLen < 0 || inLen < 0 || outLen > 1<<16 || inLen > 64*512 {
 				t.Fatalf("% x: data-out %d, data-in %d", cdb, outLen, inLen)
 			}
-			cmd := Command{CDB: cdb, DataOut: out[:min(outLen, int64(len(out)))], DataIn: make([]byte, inLen)}
+			sent := out[:min(outLen, int64(len(out)))]
+			cmd := Command{CDB: cdb, DataOut: sent, DataIn: make([]byte, inLen)}
 			var res Response
 			disk.Execute(t.Context(), &cmd, &res)
 			if res.InLen > inLen || res.Status != Good && res.InLen != 0 ||

@@ -83,8 +83,8 @@ func allOperations() []operation {
 		{usage: []byte{opStartStopUnit, 1, 0, 0x0f, 0xf7, 4}, run: startStopUnit},
 		{usage: []byte{opReadCapacity10, 0, 0, 0, 0, 0, 0, 0, 0, 4}, run: readCapacity10,
 			dataIn: readCapacity10Len},
-		{usage: usage10(opRead10, 0xf8), run: read, dataIn: readLen},                        // RDPROTECT DPO FUA
-		{usage: usage10(opWrite10, 0xf8), run: write, dataOut: writeLen},                    // WRPROTECT DPO FUA
+		{usage: usage10(opRead10, 0xf8), run: read, dataIn: readLen},                        // DPO FUA
+		{usage: usage10(opWrite10, 0xf8), run: write, dataOut: writeLen},                    // DPO FUA
 		{usage: usage10(opWriteAndVerify10, 0xf6), run: writeAndVerify, dataOut: verifyLen}, // BYTCHK
 		{usage: usage10(opVerify10, 0xf6), run: verify, dataOut: verifyLen},                 // BYTCHK
 		{usage: usage10(opSynchronizeCache10, 0x02), run: synchronizeCache},                 // IMMED

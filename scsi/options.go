@@ -84,7 +84,10 @@ func (o Options) validate(l block.Limits) error {
 	for _, field := range []struct {
 		name, value string
 		most        int
-	}{{"vendor id", o.VendorID, 8}, {"product id", o.ProductID, 16}, {"revision", o.Revision, 4}, {"serial", o.Serial, 252}} {
+	}{
+		{"vendor id", o.VendorID, 8}, {"product id", o.ProductID, 16},
+		{"revision", o.Revision, 4}, {"serial", o.Serial, 252},
+	} {
 		if len(field.value) > field.most || !printable(field.value) {
 			bad("%s %q: want at most %d printable ASCII characters", field.name, field.value, field.most)
 		}

@@ -53,7 +53,8 @@ func TestWriteSame(t *testing.T) {
 
 		b.good(extentOf(op, 0, 10, 4), make([]byte, 512), 0)
 		b.good(extentOf(op, bitUnmap, 20, 4), make([]byte, 512), 0)
-		require.Equal(t, []zeroCall{{block.Range{Off: 5120, Len: 2048}, 0}, {block.Range{Off: 10240, Len: 2048}, block.Unmap}}, seen.zeroes)
+		want := []zeroCall{{block.Range{Off: 5120, Len: 2048}, 0}, {block.Range{Off: 10240, Len: 2048}, block.Unmap}}
+		require.Equal(t, want, seen.zeroes)
 		require.Equal(t, make([]byte, 2048), b.contents(20, 4))
 		require.Equal(t, one, b.contents(24, 1))
 
@@ -82,7 +83,8 @@ func TestProvisioning_thatTheDeviceHasNot(t *testing.T) {
 	c, err := ParseCapacity(b.good(ReadCapacity16CDB(32), nil, 32))
 	require.NoError(t, err)
 	require.False(t, c.CanUnmap)
-	require.Equal(t, []byte{0, vpdBlockProvisioning, 0, 4, 0, 0, 0, 0}, b.good(VPDCDB(vpdBlockProvisioning, 255), nil, 255))
+	page := b.good(VPDCDB(vpdBlockProvisioning, 255), nil, 255)
+	require.Equal(t, []byte{0, vpdBlockProvisioning, 0, 4, 0, 0, 0, 0}, page)
 }
 
 func TestProvision_inStepsOfTheDevice(t *testing.T) {
@@ -123,12 +125,14 @@ func TestUnmap(t *testing.T) {
 		list []byte
 		want Sense
 	}{
-		{"a later descriptor is wrong", unmapCDB(40), unmapList(extent{lba: 3, blocks: 1}, extent{lba: testBlocks, blocks: 1}), senseLBAOutOfRange},
+		{"a later descriptor is wrong", unmapCDB(40),
+			unmapList(extent{lba: 3, blocks: 1}, extent{lba: testBlocks, blocks: 1}), senseLBAOutOfRange},
 		{"shorter than the header", unmapCDB(7), list, senseListLength},
 		{"list cut short on its way", unmapCDB(len(list)), list[:len(list)-1], senseListLength},
 		{"descriptors longer than the list", unmapCDB(24), list, senseListLength},
 		{"anchor", CDB{opUnmap, 1, 0, 0, 0, 0, 0, 0, 24}, list, senseInvalidFieldInCDB},
-		{"too many descriptors", unmapCDB(8 + 16*257), unmapList(make([]extent, 257)...), senseInvalidFieldInList},
+		{"too many descriptors", unmapCDB(8 + 16*257), unmapList(make([]extent, 257)...),
+			senseInvalidFieldInList},
 	} {
 		r := b.do(test.cdb, test.list, 0)
 		require.Equal(t, test.want.String(), r.Sense.String(), test.name)
