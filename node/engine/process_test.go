@@ -1,0 +1,257 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-storage/holdfast/domain/proc"
+	"github.com/holdfast-storage/holdfast/mirror"
+	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+func goodStart() Start {
+	return Start{Version: StartVersion, Node: volume.NewNodeID(), RunDir: "/run/x",
+		Coordinators: []peer.Peer{{ID: volume.NewNodeID(), API: "127.0.0.1:1"}},
+		Ticket: peer.Ticket{Volume: volume.NewID(), AttachID: volume.NewAttachID(), Epoch: 1, SizeBytes: 1 << 20,
+			Name: "root", Layout: volume.Mirror(2),
+			Legs: []peer.TicketLeg{{ID: volume.NewLegID(), Secret: "very secret"}}}}
+}
+
+func TestReadStart(t *testing.T) {
+	want := goodStart()
+	document, err := json.Marshal(want)
+	require.NoError(t, err)
+	got, err := ReadStart(strings.NewReader(string(document)))
+	require.NoError(t, err)
+	require.Equal(t, want.Ticket.Legs, got.Ticket.Legs)
+	for n := range document {
+		_, err := ReadStart(strings.NewReader(string(document[:n])))
+		require.ErrorContains(t, err, "start document", "prefix of %d bytes", n)
+		require.NotContains(t, err.Error(), "secret")
+	}
+	for name, change := range map[string]func(*Start){
+		"version 9":        func(s *Start) { s.Version = 9 },
+		"no volume":        func(s *Start) { s.Ticket.Epoch = 0 },
+		"no legs":          func(s *Start) { s.Ticket.Legs = nil },
+		"no multiple":      func(s *Start) { s.Ticket.SizeBytes = 4097 },
+		"no coordinator":   func(s *Start) { s.Coordinators = nil },
+		"no node":          func(s *Start) { s.Node = volume.NodeID{} },
+		"is not absolute":  func(s *Start) { s.RunDir = "run" },
+		"attachment or ep": func(s *Start) { s.Ticket.AttachID = volume.AttachID{} },
+	} {
+		bad := goodStart()
+		change(&bad)
+		document, err := json.Marshal(bad)
+		require.NoError(t, err)
+		_, err = ReadStart(strings.NewReader(string(document)))
+		require.ErrorContains(t, err, name)
+	}
+}
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// started starts a process and returns what names it and where its end shows.
+func started(t *testing.T, name string, args ...string) (Guard, <-chan error) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	id, err := proc.Identify(cmd.Process.Pid)
+	require.NoError(t, err)
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	return Guard{PID: id.PID, StartTime: id.Start}, exited
+}
+
+func TestGuards_strike(t *testing.T) {
+	g := newGuards(discard())
+	first, firstExited := started(t, "sleep", "600")
+	spared, sparedExited := started(t, "sleep", "600")
+	require.NoError(t, g.add(first))
+	require.NoError(t, g.add(first), "again is the same")
+	require.NoError(t, g.add(spared))
+	g.remove(spared)
+	g.remove(spared)
+	g.strike()
+	require.Error(t, <-firstExited)
+	late, lateExited := started(t, "sleep", "600")
+	require.ErrorContains(t, g.add(late), "lost already")
+	require.Error(t, <-lateExited, "it comes too late and is killed all the same")
+	require.Empty(t, sparedExited)
+	g.strike()
+	g.close()
+}
+
+// A guest that is a script is killed with what it started.
+func TestGuards_killDescendants(t *testing.T) {
+	cmd := exec.Command("sh", "-c", "sleep 600 & echo $!; wait")
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line := make([]byte, 16)
+	n, err := out.Read(line)
+	require.NoError(t, err)
+	child, err := strconv.Atoi(strings.TrimSpace(string(line[:n])))
+	require.NoError(t, err)
+	childID, err := proc.Identify(child)
+	require.NoError(t, err)
+	handle, err := proc.Open(childID)
+	require.NoError(t, err)
+	defer handle.Close()
+	id, err := proc.Identify(cmd.Process.Pid)
+	require.NoError(t, err)
+
+	g := newGuards(discard())
+	require.NoError(t, g.add(Guard{PID: id.PID, StartTime: id.Start}))
+	g.strike()
+	_, _ = io.Copy(io.Discard, out) // until both have let go of it
+	require.Error(t, cmd.Wait())
+	require.NoError(t, handle.Wait(t.Context()))
+}
+
+// A number that was given to another process names nobody: it is refused, and nobody is killed.
+func TestGuards_refuseAnotherProcess(t *testing.T) {
+	g := newGuards(discard())
+	other, exited := started(t, "sleep", "600")
+	other.StartTime++
+	require.ErrorIs(t, g.add(other), proc.ErrGone)
+	g.strike()
+	require.ErrorIs(t, g.add(other), proc.ErrGone)
+	require.Empty(t, exited)
+	require.Error(t, g.add(Guard{PID: 0}))
+}
+
+func TestGuards_closeLetsRunOn(t *testing.T) {
+	g := newGuards(discard())
+	kept, exited := started(t, "sleep", "600")
+	require.NoError(t, g.add(kept))
+	ended, gone := started(t, "true")
+	_ = g.add(ended) // it may have ended already
+	require.NoError(t, <-gone)
+	g.close()
+	g.strike()
+	require.Empty(t, exited)
+	require.NoError(t, syscall.Kill(kept.PID, syscall.SIGKILL))
+	require.Error(t, <-exited)
+}
+
+func TestControl_badRequests(t *testing.T) {
+	c := newCluster(t, 1)
+	c.createVolume("root", 1)
+	e := c.startEngine(c.grant("root"))
+	e.waitState(peer.EngineServing)
+	for verb, want := range map[Verb]string{"dance": "unknown", VerbGuard: "names no process", VerbUnguard: "names no process"} {
+		_, r, err := e.ask(Request{Verb: verb})
+		require.NoError(t, err)
+		require.Contains(t, r.Error, want)
+	}
+	conn, err := net.Dial("unix", ControlSocket(e.dir))
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = conn.Write([]byte("no json at all"))
+	require.NoError(t, err)
+	answers, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	require.Contains(t, string(answers), "no well-formed JSON")
+	e.waitState(peer.EngineServing)
+}
+
+// One run directory has one engine: the socket of one that lives is never taken over.
+func TestControlSocket_isNotTakenFromALivingEngine(t *testing.T) {
+	c := newCluster(t, 1)
+	c.createVolume("root", 1)
+	first := c.startEngine(c.grant("root"))
+	first.waitState(peer.EngineServing)
+	second := c.startEngineIn(first.dir, c.grant("root"))
+	require.ErrorContains(t, second.wait(), "in use")
+}
+
+// What a coordinator says on the side is a hint: raft itself is asked before the guest is killed.
+func TestSuperseded_isConfirmed(t *testing.T) {
+	c := newCluster(t, 1)
+	c.createVolume("root", 1)
+	ticket := c.grant("root")
+	var activate raft.Result
+	p := newProcess(Start{Ticket: ticket}, &scripted{command: func(raft.Command) raft.Result { return activate }}, discard())
+	p.confirmSuperseded()
+	require.False(t, p.isLost(), "it does not serve yet: the mirror asks by itself")
+	p.opened(nil)
+	p.confirmSuperseded()
+	require.False(t, p.isLost())
+	activate.Err = &raft.Refusal{Code: raft.CodeBusy, Message: "?"}
+	p.confirmSuperseded()
+	require.False(t, p.isLost())
+	activate.Err = &raft.Refusal{Code: raft.CodeFenced, Message: "superseded"}
+	p.confirmSuperseded()
+	require.True(t, p.isLost())
+	require.ErrorIs(t, p.overError(), mirror.ErrSuperseded)
+	p.over(io.ErrUnexpectedEOF)
+	require.NotErrorIs(t, p.overError(), io.ErrUnexpectedEOF, "the first cause counts")
+
+	p = newProcess(Start{Ticket: ticket}, p.coordinators, discard())
+	p.opened(nil)
+	p.leaving()
+	p.confirmSuperseded()
+	require.False(t, p.isLost(), "its own detach ended the attachment")
+}
+
+func TestStates(t *testing.T) {
+	for _, c := range []struct {
+		mirror  mirror.State
+		serving bool
+		want    peer.EngineState
+	}{
+		{mirror.StateConnecting, false, peer.EngineConnecting},
+		{mirror.StateServing, false, peer.EngineConnecting},
+		{mirror.StateServing, true, peer.EngineServing},
+		{mirror.StateHeld, true, peer.EngineHeld},
+		{mirror.StateDetaching, true, peer.EngineHeld},
+		{mirror.StateDetached, true, peer.EngineDetached},
+		{mirror.StateStopped, true, peer.EngineFailed},
+	} {
+		require.Equal(t, c.want, stateOf(c.mirror, c.serving), "%s %v", c.mirror, c.serving)
+	}
+	for _, c := range []struct {
+		leg  mirror.LegStatus
+		want string
+	}{
+		{mirror.LegStatus{State: mirror.LegInSync, Connected: true}, legInSync},
+		{mirror.LegStatus{State: mirror.LegCopying, Connected: true, Lossy: true}, legJoining},
+		{mirror.LegStatus{State: mirror.LegOutside}, legDown},
+		{mirror.LegStatus{State: mirror.LegOutside, Connected: true}, legConnecting},
+		{mirror.LegStatus{State: mirror.LegSuspect, Connected: true, Lossy: true}, legLost},
+		{mirror.LegStatus{State: mirror.LegRemoving}, legDown},
+	} {
+		require.Equal(t, c.want, legStateOf(c.leg), "%+v", c.leg)
+	}
+}
+
+func TestBootClock(t *testing.T) {
+	before := bootClock{}.Now()
+	require.Positive(t, before)
+	require.GreaterOrEqual(t, bootClock{}.Now(), before)
+	require.Less(t, bootClock{}.Now()-before, time.Minute)
+}
+
+// scripted is a coordinator whose answers the test gives.
+type scripted struct {
+	coordinators
+	command func(raft.Command) raft.Result
+}
+
+func (s *scripted) Command(_ context.Context, c raft.Command) (raft.Result, error) {
+	return s.command(c), nil
+}
