@@ -117,7 +117,8 @@ func lists() []list {
 		{First: 0, Count: 2, Marked: true}, {First: 2, Count: 1, Newer: true},
 		{First: 5, Count: 4, Marked: true, Newer: true}}}
 	return []list{
-		{"config", fmt.Sprint(volume.Epoch(7), config), `0001 0000 00000038 0000000000000007 0000000100000002 0002 000000000000
+		{"config", fmt.Sprint(volume.Epoch(7), config), `0001 0000 00000038
+			0000000000000007 0000000100000002 0002 000000000000
 			aa000000000000000000000000000000 bb000000000000000000000000000000`,
 			func() ([]byte, error) { return inband.AppendConfig(nil, 7, config) },
 			func(b []byte) (any, error) {
