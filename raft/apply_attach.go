@@ -48,7 +48,7 @@ func (t *txn) mayAttach(v *Volume, c *BeginAttach) *Refusal {
 			v.Name, strings.Join(t.nodeNames(v, v.blankLegs()), ", "))
 	case host == nil:
 		return refuse(CodeNotFound, "attach volume %s: no node has the id %s", v.Name, c.Host)
-	case host.Pending || host.Retiring || !host.Has(RoleHost):
+	case host.Pending || host.Retiring && c.Renews.IsZero() || !host.Has(RoleHost):
 		return invalid("attach volume %s: node %s is no host that takes guests (it needs the role host "+
 			"and must not be drained or replaced)", v.Name, host.Name)
 	case c.After != 0 && c.After != v.Epoch:
@@ -86,6 +86,9 @@ func (t *txn) grant(v *Volume, c *BeginAttach) *Refusal {
 	v.Epoch = t.nextEpoch(v)
 	v.Attach = &Attach{
 		ID: c.AttachID, Host: c.Host, Maintenance: c.Maintenance, AcceptLoss: c.AcceptLoss, At: t.at,
+	}
+	if old != nil {
+		v.LastAttach = old.ID
 	}
 	if old != nil && old.Host == c.Host {
 		v.Attach.Domain = old.Domain // an engine's successor serves whom its predecessor served

@@ -90,8 +90,8 @@ type Volume struct {
 	// a clean detach, so that no region needs reconciling.
 	Clean  bool    `json:"clean"`
 	Attach *Attach `json:"attach,omitempty"` // nil when detached
-	// LastAttach is the attachment that ended last; a delayed duplicate of its BeginAttach is
-	// refused.
+	// LastAttach is the attachment before the current one, or the one that ended last; a delayed
+	// duplicate of its BeginAttach is refused.
 	LastAttach volume.AttachID `json:"last_attach,omitzero"`
 	Legs       []*Leg          `json:"legs"`
 	Deleting   bool            `json:"deleting,omitempty"`
