@@ -39,7 +39,7 @@ type insider struct {
 
 func TestCore_randomEvents(t *testing.T) {
 	t.Logf("seed %d: repeat with -seed", *seedFlag)
-	for run := range uint64(200) {
+	for run := range uint64(50) {
 		r := &randomCore{t: t, rng: rand.New(rand.NewPCG(*seedFlag, run)), boot: 1}
 		r.restart(volume.Label{SizeBytes: 1 << 20})
 		for range 300 {
