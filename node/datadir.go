@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -102,7 +101,7 @@ func (d *dataDir) chapKey() (chapKey, error) {
 	return k, nil
 }
 
-// peers returns the coordinators that the node heard of last, behind those of its configuration: the
+// peers returns the coordinators that the node heard of last and those of its configuration: the
 // cluster may have moved to others since that was written.
 func (d *dataDir) peers(configured []peer.Peer) ([]peer.Peer, error) {
 	text, err := os.ReadFile(d.file("peers.json"))
@@ -117,13 +116,7 @@ func (d *dataDir) peers(configured []peer.Peer) ([]peer.Peer, error) {
 		return nil, fmt.Errorf("known coordinators: %w: remove %s to begin with those of the configuration",
 			err, d.file("peers.json"))
 	}
-	all := slices.Clone(configured)
-	for _, p := range heard {
-		if !slices.Contains(all, p) {
-			all = append(all, p)
-		}
-	}
-	return all, nil
+	return mergePeers(heard, configured), nil
 }
 
 func (d *dataDir) savePeers(peers []peer.Peer) error {

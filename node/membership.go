@@ -114,16 +114,30 @@ func (m *membership) adopt(a peer.Assignment) {
 	if m.host != nil {
 		m.host.Assign(a)
 	}
-	if len(a.Peers) == 0 || slices.Equal(a.Peers, m.knownPeers()) {
+	peers := mergePeers(a.Peers, m.config.Peers())
+	if slices.Equal(peers, m.knownPeers()) {
 		return
 	}
 	m.mu.Lock()
-	m.peers = a.Peers
+	m.peers = peers
 	m.mu.Unlock()
-	m.client.SetPeers(a.Peers)
+	m.client.SetPeers(peers)
 	if err := m.data.savePeers(a.Peers); err != nil {
 		m.log.Warn("the list of coordinators is not kept", "error", err)
 	}
+}
+
+// mergePeers returns the newer list with what only the older one has. The older one stays of use: in
+// a young cluster the newer one lacks coordinators that have not registered yet, the leader perhaps
+// among them.
+func mergePeers(newer, older []peer.Peer) []peer.Peer {
+	all := slices.Clone(newer)
+	for _, p := range older {
+		if !slices.ContainsFunc(all, func(q peer.Peer) bool { return p.ID == q.ID || p.API == q.API }) {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 func pause(ctx context.Context, d time.Duration) {
