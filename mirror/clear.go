@@ -74,7 +74,8 @@ func (c *Core) beginClear() {
 	if c.breaks(BreakStableJoining) {
 		k.legs |= c.usableOf(c.wo)
 	}
-	k.pending, c.uncleared = k.legs, false
+	// A write under way may reach a leg before or behind ROTATE there: its marks need another turn.
+	k.pending, c.uncleared = k.legs, c.writes.n > 0
 	for s := k.legs; s != 0; s = s.rest() {
 		c.callLeg(s.first(), &Command{Kind: CommandRotate}, nil, k.number)
 	}

@@ -126,7 +126,7 @@ func (c *Core) settleConfig() {
 	for s := c.ack; s != 0; s = s.rest() {
 		if i := s.first(); c.leg(i).state == LegAnnounced && c.phase >= phaseServing {
 			c.enter(i, LegInSync, "CONFIG is on every leg")
-			c.leg(i).lastErr = ""
+			c.uncleared = true // its own marks were kept while it joined
 			c.note(workChange | workCopy)
 		}
 	}

@@ -29,6 +29,8 @@ type Engine struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup // steps, calls and stops under way
 
+	setting sync.Mutex // one SetLegs at a time; taken before mu
+
 	legs [MaxLegs]atomic.Pointer[legRunner] // written with mu held
 
 	mu      sync.Mutex
@@ -144,6 +146,8 @@ func (e *Engine) stopCause() error {
 // longer named are let go once they are not in use. A leg that the engine knows keeps its adapter:
 // LegSpec.Leg is ignored for it and may be nil.
 func (e *Engine) SetLegs(legs []LegSpec) error {
+	e.setting.Lock()
+	defer e.setting.Unlock()
 	named := map[volume.LegID]bool{}
 	var errs []error
 	for _, spec := range legs {

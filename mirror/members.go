@@ -90,7 +90,7 @@ func (c *Core) leave(i LegIndex) {
 		o.targets = o.targets.without(i)
 	}
 	c.conf = c.conf.without(i)
-	g.unresolved = false
+	g.unresolved, g.trouble, g.retryAt = false, 0, 0
 	if g.up {
 		// What it still holds must have ended before it joins again, in a session of its own.
 		c.reset(i, "it left the in-sync list")

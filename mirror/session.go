@@ -165,7 +165,10 @@ func (c *Core) checkCacheLost() {
 // confirm notes that a leg answered, in its present session, a request sent at a time.
 func (c *Core) confirm(i LegIndex, sentAt time.Duration) {
 	g := c.leg(i)
-	g.trouble = 0
+	if g.trouble != 0 {
+		g.trouble = 0
+		c.note(workConfig) // which waited for the leg to answer
+	}
 	if sentAt > g.lastConfirm {
 		g.lastConfirm = sentAt
 		if c.stale.n > 0 {

@@ -1,0 +1,419 @@
+package mirror
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// simLeg is a leg as the protocol describes it: a label, a page cache over a medium, marks and
+// stamps by region, one session. A value of a block is the number of the write that made it.
+type simLeg struct {
+	w    *simWorld
+	id   volume.LegID
+	name string
+
+	fence    volume.Epoch
+	admit    bool
+	cfg      volume.Config
+	store    volume.StoreID
+	openBoot volume.UUID
+	boot     volume.UUID
+	instance uint64
+
+	cache map[int64]uint64   // block → value
+	disk  map[int64][]uint64 // block → values that a power cut may leave
+	marks map[int64]uint64   // region → window of its latest write
+	stamp map[int64]volume.CfgVer
+	gen   uint64
+
+	on      bool // powered and running
+	hung    bool // takes requests and does not answer
+	session *simSession
+	busy    map[int64]int // block → writes between arrival and answer, for the range lock's oracle
+}
+
+const (
+	simBlocks       = 64 // of the volume
+	simRegionBlocks = 16
+)
+
+// simSession is one session of a host at a leg.
+type simSession struct {
+	leg     *simLeg
+	host    *simHost
+	pending map[uint64]func(error) // requests and commands under way
+	alive   bool
+}
+
+func newSimLeg(w *simWorld, name string) *simLeg {
+	return &simLeg{
+		w: w, name: name, id: volume.NewLegID(), store: volume.NewStoreID(), boot: volume.NewUUID(),
+		instance: w.rng.Uint64(), cache: map[int64]uint64{}, disk: map[int64][]uint64{},
+		marks: map[int64]uint64{}, stamp: map[int64]volume.CfgVer{}, gen: 1, on: true, busy: map[int64]int{},
+	}
+}
+
+func (l *simLeg) lossy() bool { return l.openBoot != l.boot && len(l.marks) > 0 }
+
+func (l *simLeg) report() volume.LegReport {
+	return volume.LegReport{
+		Label: volume.Label{LegID: l.id, StoreID: l.store, FenceEpoch: l.fence, Admit: l.admit, Config: l.cfg.Clone(),
+			OpenBoot: l.openBoot, Marked: len(l.marks) > 0},
+		BootID: l.boot, Instance: l.instance, Lossy: l.lossy(),
+	}
+}
+
+// login is protocol-flush B.2.
+func (l *simLeg) login(h *simHost) (*simSession, error) {
+	if !l.on {
+		return nil, block.ErrUnreachable
+	}
+	if h.epoch < l.fence {
+		return nil, fmt.Errorf("epoch %s < %s: %w", h.epoch, l.fence, block.ErrFenced)
+	}
+	if l.session != nil {
+		cause := error(block.ErrUnreachable)
+		if h.epoch > l.fence {
+			cause = block.ErrFenced
+		}
+		l.end(cause, true)
+	}
+	if h.epoch > l.fence {
+		l.fence, l.admit = h.epoch, false
+	}
+	if len(l.marks) == 0 {
+		l.openBoot = l.boot
+	}
+	l.session = &simSession{leg: l, host: h, pending: map[uint64]func(error){}, alive: true}
+	return l.session, nil
+}
+
+// end ends the session; what was under way is drained: it takes effect now or never.
+func (l *simLeg) end(cause error, tell bool) {
+	s := l.session
+	if s == nil {
+		return
+	}
+	l.session = nil
+	s.alive = false
+	for _, id := range slices.Sorted(maps.Keys(s.pending)) {
+		s.pending[id](cause)
+	}
+	s.pending = nil
+	l.busy = map[int64]int{}
+	if tell {
+		s.host.sessionEnded(l, s, cause)
+	}
+}
+
+// powerCut loses whatever was not flushed, block by block, and starts a new boot.
+func (l *simLeg) powerCut() {
+	l.end(block.ErrUnreachable, true) // what was under way took effect before, or never
+	for _, b := range slices.Sorted(maps.Keys(l.disk)) {
+		values := l.disk[b]
+		v := values[l.w.rng.IntN(len(values))]
+		l.cache[b], l.disk[b] = v, []uint64{v}
+	}
+	l.boot = volume.NewUUID()
+	l.restart()
+}
+
+// restart is a restart of the process: the cache stays.
+func (l *simLeg) restart() {
+	l.instance = l.w.rng.Uint64()
+	l.hung = false
+	l.end(block.ErrUnreachable, true)
+}
+
+func (l *simLeg) put(r block.Range, data []uint64) {
+	for i := range r.Len / BlockBytes {
+		b := r.Off/BlockBytes + i
+		if _, ok := l.disk[b]; !ok {
+			l.disk[b] = []uint64{l.cache[b]}
+		}
+		v := uint64(0)
+		if data != nil {
+			v = data[i]
+		}
+		region := b / simRegionBlocks
+		l.marks[region] = l.gen
+		l.stamp[region] = l.cfg.CfgVer
+		l.cache[b] = v
+		l.disk[b] = append(l.disk[b], v)
+	}
+}
+
+func (l *simLeg) sync() {
+	for b, v := range l.cache {
+		l.disk[b] = []uint64{v}
+	}
+}
+
+func (l *simLeg) regionRange(r int64) block.Range {
+	return block.Range{Off: r * simRegionBlocks * BlockBytes, Len: simRegionBlocks * BlockBytes}
+}
+
+// do carries out one request or command of the present session.
+func (l *simLeg) do(x *Effect, reply *Reply) (data []uint64, err error) {
+	if x.Kind == EffectPing {
+		return nil, nil
+	}
+	if x.Kind == EffectCall && x.Command.Kind == CommandConfig {
+		l.setConfig(x.Command.Config)
+		return nil, nil
+	}
+	if x.Kind == EffectSubmit && !l.admit {
+		return nil, fmt.Errorf("no CONFIG yet: %w", block.ErrFailed)
+	}
+	if x.Kind == EffectSubmit {
+		switch x.Op {
+		case block.OpRead:
+			for i := range x.Range.Len / BlockBytes {
+				data = append(data, l.cache[x.Range.Off/BlockBytes+i])
+			}
+		case block.OpWrite:
+			l.put(x.Range, *x.Data.(*simData))
+		case block.OpZero:
+			l.put(x.Range, nil)
+		case block.OpFlush:
+			l.sync()
+		}
+		if x.Flags&block.FUA != 0 {
+			l.sync()
+		}
+		return data, nil
+	}
+	l.command(x.Command, reply)
+	return nil, nil
+}
+
+func (l *simLeg) setConfig(c volume.Config) {
+	if c.CfgVer < l.cfg.CfgVer {
+		return
+	}
+	l.cfg, l.admit, l.openBoot = c.Clone(), true, l.boot
+	for r := range l.marks {
+		l.stamp[r] = c.CfgVer
+	}
+}
+
+func (l *simLeg) command(c *Command, reply *Reply) {
+	switch c.Kind {
+	case CommandRotate:
+		reply.Generation = l.gen
+		l.gen++
+	case CommandStable:
+		for r, g := range l.marks {
+			if g <= c.Generation {
+				delete(l.marks, r)
+			}
+		}
+	case CommandMarks:
+		for _, r := range slices.Sorted(maps.Keys(l.marks)) {
+			reply.Marked = append(reply.Marked, l.regionRange(r))
+		}
+		for _, r := range slices.Sorted(maps.Keys(l.stamp)) {
+			if l.stamp[r] > c.Since {
+				reply.Newer = append(reply.Newer, l.regionRange(r))
+			}
+		}
+	case CommandSums:
+		for i := range c.Range.Len / BlockBytes {
+			reply.Sums = append(reply.Sums, uint32(l.cache[c.Range.Off/BlockBytes+i]))
+		}
+	case CommandDetachLeg:
+		l.admit = false
+	}
+}
+
+// arrive is the moment at which a request takes effect on the leg.
+func (s *simSession) arrive(x *Effect, id uint64, answer func(error, []uint64, Reply)) {
+	l := s.leg
+	l.track(x, 1)
+	s.pending[id] = func(cause error) {
+		// Drained: it happened or it did not, and nobody is told which.
+		var reply Reply
+		if l.w.rng.IntN(2) == 0 && l.on {
+			_, _ = l.do(x, &reply)
+		}
+		answer(cause, nil, Reply{})
+	}
+	if l.hung {
+		return
+	}
+	l.w.after(l.w.latency(), func() {
+		if !s.alive || s.pending[id] == nil {
+			return
+		}
+		var reply Reply
+		data, err := l.do(x, &reply)
+		s.pending[id] = func(cause error) { answer(cause, nil, Reply{}) }
+		l.track(x, -1)
+		l.w.after(l.w.latency(), func() {
+			if !s.alive || s.pending[id] == nil {
+				return
+			}
+			delete(s.pending, id)
+			answer(err, data, reply)
+		})
+	})
+}
+
+// track checks that a leg never has two writes of one block at a time.
+func (l *simLeg) track(x *Effect, n int) {
+	if x.Kind != EffectSubmit || !x.Op.Changes() {
+		return
+	}
+	for i := range x.Range.Len / BlockBytes {
+		b := x.Range.Off/BlockBytes + i
+		if l.busy[b] += n; l.busy[b] > 1 {
+			l.w.violation("leg %s has two writes of block %d at once", l.name, b)
+		}
+	}
+}
+
+// simRaft is the coordinators' state of one volume, with the checks of the real one.
+type simRaft struct {
+	w        *simWorld
+	epoch    volume.Epoch
+	active   bool
+	cfg      volume.CfgVer
+	isr      map[*simLeg]bool
+	fenced   map[*simLeg]bool
+	lossy    map[*simLeg]bool
+	granted  map[*simLeg]bool
+	instance map[*simLeg]uint64
+	joined   map[*simLeg]volume.CfgVer
+	last     map[*simLeg]volume.CfgVer
+	firstAt  time.Duration // first RecordFence of a member
+	clean    bool
+	down     bool
+}
+
+func (r *simRaft) config() volume.Config {
+	c := volume.Config{CfgVer: r.cfg}
+	for _, l := range r.w.legs {
+		if r.isr[l] {
+			c.InSync = append(c.InSync, l.id)
+		}
+	}
+	return c
+}
+
+func (r *simRaft) beginAttach() volume.Epoch {
+	r.epoch++
+	r.active, r.firstAt = false, 0
+	r.fenced, r.lossy = map[*simLeg]bool{}, map[*simLeg]bool{}
+	return r.epoch
+}
+
+func (r *simRaft) apply(e volume.Epoch, c *Command) (Reply, error) {
+	if e != r.epoch {
+		return Reply{}, ErrSuperseded
+	}
+	l := r.w.legOf(c.LegID)
+	switch c.Kind {
+	case CommandRecordFence:
+		r.instance[l] = c.Report.Instance
+		if r.active {
+			return Reply{}, nil
+		}
+		if r.isr[l] && r.firstAt == 0 {
+			r.firstAt = max(r.w.now, 1)
+		}
+		r.fenced[l] = true
+		r.lossy[l] = r.lossy[l] || c.Report.Lossy
+		return Reply{}, nil
+	case CommandActivate:
+		return r.activate()
+	case CommandRemoveLeg:
+		return r.removeLeg(l, c)
+	case CommandAddLeg:
+		return r.addLeg(l, c)
+	case CommandDetach:
+		r.clean = c.Clean
+		return Reply{}, nil
+	}
+	return Reply{}, block.ErrUnsupported
+}
+
+func (r *simRaft) activate() (Reply, error) {
+	if r.active {
+		return Reply{Config: r.config(), Clean: r.clean}, nil
+	}
+	kept, all := map[*simLeg]bool{}, true
+	wait := false
+	for l := range r.isr {
+		all = all && r.fenced[l]
+		if r.fenced[l] && !r.lossy[l] {
+			kept[l] = true
+		}
+		wait = wait || !r.fenced[l]
+	}
+	for l := range r.granted {
+		wait = wait || !r.fenced[l]
+	}
+	if len(kept) == 0 && !all {
+		return Reply{}, ErrWait
+	}
+	if wait && (r.firstAt == 0 || r.w.now-r.firstAt < simTRead*5/4) {
+		return Reply{}, ErrWait
+	}
+	if len(kept) == 0 {
+		r.w.siteLoss()
+		kept = maps.Clone(r.isr)
+	}
+	for l := range r.isr {
+		if !kept[l] {
+			r.last[l] = r.cfg
+		}
+	}
+	reply := Reply{Clean: r.clean}
+	for _, l := range r.w.legs {
+		if r.lossy[l] {
+			reply.Lossy = append(reply.Lossy, l.id)
+		}
+	}
+	r.isr, r.granted = kept, maps.Clone(kept)
+	r.cfg++
+	r.active, r.clean = true, false
+	reply.Config = r.config()
+	return reply, nil
+}
+
+func (r *simRaft) removeLeg(l *simLeg, c *Command) (Reply, error) {
+	reply := func() Reply { return Reply{Config: r.config()} }
+	switch {
+	case !r.active:
+		return reply(), ErrRetry
+	case r.joined[l] > c.CfgVer:
+		return reply(), ErrStaleRequest
+	case r.isr[l] && len(r.isr) == 1:
+		return reply(), ErrLast
+	}
+	if r.isr[l] {
+		r.last[l] = r.cfg
+		delete(r.isr, l)
+	}
+	r.cfg++
+	return reply(), nil
+}
+
+func (r *simRaft) addLeg(l *simLeg, c *Command) (Reply, error) {
+	if r.isr[l] && c.CfgVer < r.cfg {
+		return Reply{Config: r.config()}, nil
+	}
+	if !r.active || c.CfgVer != r.cfg || c.Instance != r.instance[l] || c.Store != l.store {
+		return Reply{Config: r.config()}, ErrRetry
+	}
+	r.w.checkPromotion(l)
+	r.isr[l], r.granted[l] = true, true
+	r.cfg++
+	r.joined[l] = r.cfg
+	return Reply{Config: r.config()}, nil
+}
