@@ -69,11 +69,20 @@ func (l Layout) String() string {
 	return fmt.Sprintf("parity=%d+%d", l.Data, l.Extra)
 }
 
-// MarshalText returns the form that ParseLayout reads.
-func (l Layout) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+// MarshalText returns the form that ParseLayout reads; the zero layout is the empty text.
+func (l Layout) MarshalText() ([]byte, error) {
+	if l == (Layout{}) {
+		return nil, nil
+	}
+	return []byte(l.String()), nil
+}
 
-// UnmarshalText reads the form that ParseLayout reads.
+// UnmarshalText reads the form that ParseLayout reads; the empty text is the zero layout.
 func (l *Layout) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*l = Layout{}
+		return nil
+	}
 	parsed, err := ParseLayout(string(text))
 	if err != nil {
 		return err
