@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -15,8 +16,10 @@ import (
 const (
 	proposeTimeout = 3 * time.Second
 	// refusedPause is how long a command of a controller that Apply refused is not proposed again:
-	// what is in its way is usually about to move.
-	refusedPause = 2 * time.Second
+	// what is in its way is usually about to move. acceptedPause is the same for one that was accepted
+	// but did not make the controller content: nothing may keep the log growing without a pause.
+	refusedPause  = 2 * time.Second
+	acceptedPause = 500 * time.Millisecond
 )
 
 // Run judges liveness, runs the controllers while this coordinator leads, and tells the leader whom
@@ -26,7 +29,7 @@ func (c *Coordinator) Run(ctx context.Context) {
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer cancel()
-	l := &loop{Coordinator: c, ctx: ctx, work: &work, idle: make(chan struct{}, 1), refused: map[string]time.Time{}}
+	l := &loop{Coordinator: c, ctx: ctx, work: &work, idle: make(chan struct{}, 1), pauses: map[string]time.Time{}}
 	l.idle <- struct{}{}
 	work.Go(func() { c.reportHeard(ctx) })
 
@@ -49,14 +52,14 @@ func (c *Coordinator) Run(ctx context.Context) {
 	}
 }
 
-// loop is the state of Run; its goroutine alone uses it, except for refused, which belongs to whoever
+// loop is the state of Run; its goroutine alone uses it, except for pauses, which belongs to whoever
 // holds the token of idle.
 type loop struct {
 	*Coordinator
 	ctx     context.Context
 	work    *sync.WaitGroup
-	idle    chan struct{} // holds a token while no proposals are under way
-	refused map[string]time.Time
+	idle    chan struct{}        // holds a token while no proposals are under way
+	pauses  map[string]time.Time // until when a command is not proposed again, by its subject
 	leading bool
 	checked time.Time      // when liveness was checked last
 	asked   time.Time      // when the members were asked for last
@@ -166,8 +169,7 @@ func (l *loop) start(commands []raft.Command, vote *control.VoteChange, now time
 		return
 	}
 	commands = slices.DeleteFunc(commands, func(cmd raft.Command) bool {
-		at, ok := l.refused[subject(cmd)]
-		return ok && now.Sub(at) < refusedPause
+		return now.Before(l.pauses[subject(cmd)])
 	})
 	commands = append(l.events, commands...)
 	l.events = nil
@@ -185,19 +187,14 @@ func (l *loop) start(commands []raft.Command, vote *control.VoteChange, now time
 	})
 }
 
-// propose commits commands one after the other and remembers which were refused. An event behind a
-// command tells of it, and is left out when the command was refused.
+// propose commits commands one after the other and remembers when each may be proposed again.
 func (l *loop) propose(commands []raft.Command, now time.Time) {
-	for key, at := range l.refused {
-		if now.Sub(at) >= refusedPause {
-			delete(l.refused, key)
+	for key, until := range l.pauses {
+		if now.After(until) {
+			delete(l.pauses, key)
 		}
 	}
-	refused := false
 	for _, cmd := range commands {
-		if refused && cmd.RecordEvent != nil {
-			continue
-		}
 		ctx, cancel := context.WithTimeout(l.ctx, proposeTimeout)
 		cmd.At = l.opts.Now()
 		result, _, err := l.raft.Apply(ctx, cmd)
@@ -205,15 +202,18 @@ func (l *loop) propose(commands []raft.Command, now time.Time) {
 		if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrClosed) {
 			return // the next leader decides anew
 		}
-		if refused = err != nil || result.Err != nil; !refused {
-			continue
-		}
-		if err != nil {
+		pause := refusedPause
+		switch {
+		case err != nil:
 			l.log.Warn("proposal", "command", cmd.Name(), "error", err)
-			continue
+		case result.Err != nil:
+			l.log.Debug("proposal refused", "command", cmd.Name(), "code", result.Err.Code, "cause", result.Err.Message)
+		default:
+			pause = acceptedPause
 		}
-		l.refused[subject(cmd)] = now
-		l.log.Debug("proposal refused", "command", cmd.Name(), "code", result.Err.Code, "cause", result.Err.Message)
+		if cmd.RecordEvent == nil {
+			l.pauses[subject(cmd)] = now.Add(pause)
+		}
 	}
 }
 
@@ -249,11 +249,11 @@ func subject(c raft.Command) string {
 	case c.BeginAttach != nil:
 		return key + c.BeginAttach.Volume.String() + " " + c.BeginAttach.After.String()
 	case c.PlaceDomain != nil:
-		return key + c.PlaceDomain.Name + " " + c.PlaceDomain.Host.String()
+		return fmt.Sprintf("%s%s %d %s", key, c.PlaceDomain.Name, c.PlaceDomain.Run, c.PlaceDomain.Host)
 	case c.RequestDetach != nil:
-		return key + c.RequestDetach.Volume.String()
+		return key + c.RequestDetach.Volume.String() + " " + c.RequestDetach.Epoch.String()
 	case c.Detach != nil:
-		return key + c.Detach.Volume.String()
+		return key + c.Detach.Volume.String() + " " + c.Detach.Epoch.String()
 	case c.ReplaceLeg != nil:
 		return key + c.ReplaceLeg.Old.String()
 	case c.RemoveNode != nil:
