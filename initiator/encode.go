@@ -22,21 +22,25 @@ func unsolicitedLen(p *iscsi.Params, n int) int {
 
 // encode adds the PDUs of a parcel to the batch.
 func (s *Session) encode(p *parcel, expStatSN iscsi.Serial) {
+	var h iscsi.BHS
 	switch {
 	case p.task == nil:
 		nop := iscsi.NOPOut{Immediate: true, LUN: p.order.lun, ITT: iscsi.ReservedTag, TTT: p.order.ttt,
 			CmdSN: p.cmdSN, ExpStatSN: expStatSN}
-		s.append(&nop, nil)
+		nop.Encode(&h)
+		s.append(&h, nil)
 	case !p.first:
 		s.appendDataOut(p.task, p.order, expStatSN)
 	case p.task.kind == kindPing:
 		nop := iscsi.NOPOut{Immediate: true, ITT: p.task.itt, TTT: iscsi.ReservedTag,
 			CmdSN: p.cmdSN, ExpStatSN: expStatSN}
-		s.append(&nop, nil)
+		nop.Encode(&h)
+		s.append(&h, nil)
 	case p.task.kind == kindLogout:
 		logout := iscsi.LogoutRequest{Immediate: true, Reason: iscsi.CloseSession, ITT: p.task.itt,
 			CmdSN: p.cmdSN, ExpStatSN: expStatSN}
-		s.append(&logout, nil)
+		logout.Encode(&h)
+		s.append(&h, nil)
 	default:
 		s.appendCommand(p, expStatSN)
 	}
@@ -58,7 +62,9 @@ func (s *Session) appendCommand(p *parcel, expStatSN iscsi.Serial) {
 		ExpStatSN:                  expStatSN,
 		CDB:                        t.CDB,
 	}
-	s.append(&command, t.DataOut[:immediate])
+	var h iscsi.BHS
+	command.Encode(&h)
+	s.append(&h, t.DataOut[:immediate])
 	if immediate < unsolicited {
 		s.appendDataOut(t, order{itt: t.itt, ttt: iscsi.ReservedTag,
 			offset: uint32(immediate), length: uint32(unsolicited - immediate)}, expStatSN)
@@ -67,24 +73,24 @@ func (s *Session) appendCommand(p *parcel, expStatSN iscsi.Serial) {
 
 // appendDataOut adds one sequence of Data-Out PDUs.
 func (s *Session) appendDataOut(t *Task, o order, expStatSN iscsi.Serial) {
+	var h iscsi.BHS
 	data := iscsi.DataOut{LUN: o.lun, ITT: o.itt, TTT: o.ttt, ExpStatSN: expStatSN}
 	for sent := uint32(0); sent < o.length; data.DataSN++ {
 		n := min(o.length-sent, s.params.MaxSendDataSegmentLength)
 		data.BufferOffset = o.offset + sent
 		data.Final = sent+n == o.length
-		s.append(&data, t.DataOut[data.BufferOffset:data.BufferOffset+n])
+		data.Encode(&h)
+		s.append(&h, t.DataOut[data.BufferOffset:data.BufferOffset+n])
 		sent += n
 	}
 }
 
 // append adds one PDU. Long data is not copied: the parcel's reads keeps the task until the batch
 // has been written.
-func (s *Session) append(p interface{ Encode(*iscsi.BHS) }, data []byte) {
-	var h iscsi.BHS
-	p.Encode(&h)
+func (s *Session) append(h *iscsi.BHS, data []byte) {
 	if len(data) >= pinBytes {
-		s.batch.AppendPinned(&h, data)
+		s.batch.AppendPinned(h, data)
 		return
 	}
-	s.batch.Append(&h, data)
+	s.batch.Append(h, data)
 }
