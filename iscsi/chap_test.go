@@ -77,7 +77,9 @@ func TestCHAP_refused(t *testing.T) {
 		"no mutual secret":      {func(_ *CHAPInitiator, g *CHAPTarget) { g.MutualSecret = "" }, false},
 		"one secret, target":    {func(_ *CHAPInitiator, g *CHAPTarget) { g.MutualSecret = g.Secret }, false},
 		"one secret, initiator": {func(i *CHAPInitiator, _ *CHAPTarget) { i.MutualSecret = i.Secret }, true},
-		"no common algorithm":   {func(_ *CHAPInitiator, g *CHAPTarget) { g.Algorithms = []CHAPAlgorithm{CHAPMD5} }, false},
+		"no common algorithm": {func(_ *CHAPInitiator, g *CHAPTarget) {
+			g.Algorithms = []CHAPAlgorithm{CHAPMD5}
+		}, false},
 	} {
 		i, target := bothSides(CHAPSHA256)
 		c.change(i, target)

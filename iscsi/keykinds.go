@@ -67,7 +67,8 @@ func (s *keySpec) answers(offer, answer string) bool {
 	case numberMin, numberMax:
 		theirs, ok := s.number(answer)
 		mine, okMine := s.number(offer)
-		return ok && okMine && (s.kind == numberMin && theirs <= mine || s.kind == numberMax && theirs >= mine)
+		inRange := s.kind == numberMin && theirs <= mine || s.kind == numberMax && theirs >= mine
+		return ok && okMine && inRange
 	case booleanAnd:
 		return answer == No || answer == Yes && offer == Yes
 	case booleanOr:

@@ -183,7 +183,8 @@ func (c *conn) next() (err error) {
 	}
 	c.watch.heard.Add(1)
 	op := c.header.Opcode()
-	if c.session.discovery && op != iscsi.OpTextRequest && op != iscsi.OpLogoutRequest && op != iscsi.OpNOPOut {
+	if c.session.discovery && op != iscsi.OpTextRequest && op != iscsi.OpLogoutRequest &&
+		op != iscsi.OpNOPOut {
 		return c.rejectAndEnd(iscsi.RejectProtocolError, "opcode 0x%02x in a discovery session", byte(op))
 	}
 	switch op {

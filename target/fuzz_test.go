@@ -34,8 +34,10 @@ func FuzzConnection(f *testing.F) {
 	read := iscsi.SCSICommand{Read: true, Final: true, ITT: 2, CmdSN: 1, ExpectedDataTransferLength: 1024,
 		CDB: scsi.Read16CDB(0, 2)}
 	f.Add(stream(&write, &iscsi.DataOut{Final: true, ITT: 1, TTT: iscsi.ReservedTag, BufferOffset: 12}))
-	f.Add(stream(&iscsi.NOPOut{Immediate: true, ITT: 3}, &iscsi.TextRequest{Final: true, TTT: iscsi.ReservedTag}))
-	f.Add(stream(&iscsi.TaskRequest{Immediate: true, Function: iscsi.TargetWarmReset}, &iscsi.LogoutRequest{}))
+	f.Add(stream(&iscsi.NOPOut{Immediate: true, ITT: 3},
+		&iscsi.TextRequest{Final: true, TTT: iscsi.ReservedTag}))
+	f.Add(stream(&iscsi.TaskRequest{Immediate: true, Function: iscsi.TargetWarmReset},
+		&iscsi.LogoutRequest{}))
 	f.Add(stream(&read))
 	unit := newDisk(f)
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -26,10 +26,14 @@ func TestLogin_refused(t *testing.T) {
 		pairs  []iscsi.KeyValue
 		status iscsi.LoginStatus
 	}{
-		"no initiator name":    {Credentials{}, ops, kv("TargetName", testTarget), iscsi.LoginMissingParameter},
-		"no target name":       {Credentials{}, ops, kv("InitiatorName", "x"), iscsi.LoginMissingParameter},
-		"unknown target":       {Credentials{}, ops, kv("InitiatorName", "x", "TargetName", "y"), iscsi.LoginNotFound},
-		"unknown session type": {Credentials{}, ops, kv("InitiatorName", "x", "SessionType", "Odd"), iscsi.LoginSessionType},
+		"no initiator name": {Credentials{}, ops, kv("TargetName", testTarget),
+			iscsi.LoginMissingParameter},
+		"no target name": {Credentials{}, ops, kv("InitiatorName", "x"),
+			iscsi.LoginMissingParameter},
+		"unknown target": {Credentials{}, ops, kv("InitiatorName", "x", "TargetName", "y"),
+			iscsi.LoginNotFound},
+		"unknown session type": {Credentials{}, ops, kv("InitiatorName", "x", "SessionType", "Odd"),
+			iscsi.LoginSessionType},
 		"name too long": {Credentials{}, ops, kv("InitiatorName", strings.Repeat("x", 224)),
 			iscsi.LoginInitiatorError},
 		"key twice": {Credentials{}, ops, append(names(), kv("InitialR2T", "No", "InitialR2T", "No")...),
@@ -79,12 +83,13 @@ func chapLogin(p *peer, i *iscsi.CHAPInitiator) (iscsi.LoginResponse, error) {
 }
 
 func TestLogin_chap(t *testing.T) {
-	creds := Credentials{User: "me", Secret: "my secret word", MutualUser: "disk", MutualSecret: "its secret word"}
+	creds := Credentials{User: "me", Secret: "my secret word",
+		MutualUser: "disk", MutualSecret: "its secret word"}
 	for _, mutual := range []bool{false, true} {
 		for _, a := range iscsi.DefaultCHAPAlgorithms() {
 			h := newHarness(t, &testAdmission{creds: creds}, nil)
-			i := &iscsi.CHAPInitiator{Algorithms: []iscsi.CHAPAlgorithm{a}, User: "me", Secret: "my secret word",
-				Random: rand.Reader}
+			i := &iscsi.CHAPInitiator{Algorithms: []iscsi.CHAPAlgorithm{a}, User: "me",
+				Secret: "my secret word", Random: rand.Reader}
 			if mutual {
 				i.MutualUser, i.MutualSecret = "disk", "its secret word"
 			}

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ type Options struct {
 
 	MaxConnections  int           // open at once, of all targets; 0 = 1024
 	LoginTimeout    time.Duration // from accept to the final Login Response, with Admit; 0 = 30 s
-	KeepAlive       time.Duration // a silent initiator gets a NOP-In, and is reset after another one; 0 = 15 s
+	KeepAlive       time.Duration // of silence until a NOP-In, and again until a reset; 0 = 15 s
 	QueueDepth      int           // commands of one session, the CmdSN window; 1 to 1024, 0 = 128
 	Workers         int           // goroutines of one session that run slow commands; 0 = 16
 	FirstBurstBytes uint32        // of unsolicited data of one command; 512 to 2^24-1, 0 = 64 KiB
@@ -42,29 +43,21 @@ const (
 )
 
 func (o Options) withDefaults() Options {
-	o.Logger = orDefault(o.Logger, slog.New(slog.DiscardHandler))
-	o.MaxConnections = orDefault(o.MaxConnections, 1024)
-	o.LoginTimeout = orDefault(o.LoginTimeout, 30*time.Second)
-	o.KeepAlive = orDefault(o.KeepAlive, 15*time.Second)
-	o.QueueDepth = orDefault(o.QueueDepth, 128)
-	o.Workers = orDefault(o.Workers, 16)
-	o.FirstBurstBytes = orDefault(o.FirstBurstBytes, 64<<10)
-	o.MaxBurstBytes = orDefault(o.MaxBurstBytes, 1<<20)
-	o.MaxSegmentBytes = orDefault(o.MaxSegmentBytes, 256<<10)
-	o.DataOutBytes = orDefault(o.DataOutBytes, 16<<20)
-	o.DataInBytes = orDefault(o.DataInBytes, 16<<20)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.MaxConnections = cmp.Or(o.MaxConnections, 1024)
+	o.LoginTimeout = cmp.Or(o.LoginTimeout, 30*time.Second)
+	o.KeepAlive = cmp.Or(o.KeepAlive, 15*time.Second)
+	o.QueueDepth = cmp.Or(o.QueueDepth, 128)
+	o.Workers = cmp.Or(o.Workers, 16)
+	o.FirstBurstBytes = cmp.Or(o.FirstBurstBytes, 64<<10)
+	o.MaxBurstBytes = cmp.Or(o.MaxBurstBytes, 1<<20)
+	o.MaxSegmentBytes = cmp.Or(o.MaxSegmentBytes, 256<<10)
+	o.DataOutBytes = cmp.Or(o.DataOutBytes, 16<<20)
+	o.DataInBytes = cmp.Or(o.DataInBytes, 16<<20)
 	if o.Random == nil {
 		o.Random = rand.Reader
 	}
 	return o
-}
-
-func orDefault[T comparable](value, fallback T) T {
-	var zero T
-	if value == zero {
-		return fallback
-	}
-	return value
 }
 
 // validate returns every fault of the options, joined. It is called after withDefaults.

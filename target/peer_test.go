@@ -207,7 +207,9 @@ func names() []iscsi.KeyValue {
 }
 
 // ask sends one Login Request and returns the answer.
-func (p *peer) ask(transit bool, csg, nsg iscsi.Stage, pairs []iscsi.KeyValue) (iscsi.LoginResponse, []iscsi.KeyValue) {
+func (p *peer) ask(
+	transit bool, csg, nsg iscsi.Stage, pairs []iscsi.KeyValue,
+) (iscsi.LoginResponse, []iscsi.KeyValue) {
 	p.send(&iscsi.LoginRequest{Transit: transit, CSG: csg, NSG: nsg, ISID: p.isid, ITT: 1, CmdSN: p.cmdSN},
 		iscsi.AppendText(nil, pairs...))
 	g := p.receive()
@@ -220,7 +222,7 @@ func (p *peer) ask(transit bool, csg, nsg iscsi.Stage, pairs []iscsi.KeyValue) (
 
 // login logs in without authentication and with these operational keys.
 func (p *peer) login(pairs ...string) *peer {
-	resp, answer := p.ask(true, iscsi.OperationalNegotiation, iscsi.FullFeaturePhase, append(names(), kv(pairs...)...))
+	resp, answer := p.ask(true, ops, ffp, append(names(), kv(pairs...)...))
 	require.Equal(p.t, iscsi.LoginSuccess, resp.Status)
 	require.True(p.t, resp.Transit)
 	require.NotZero(p.t, resp.TSIH)
@@ -298,7 +300,8 @@ func (p *peer) dataIn(itt uint32) []byte {
 
 // ping sends a NOP-Out and demands its answer, whatever else is going on.
 func (p *peer) ping() {
-	p.send(&iscsi.NOPOut{Immediate: true, ITT: 0x7777, TTT: iscsi.ReservedTag, CmdSN: p.cmdSN}, []byte("hello"))
+	p.send(&iscsi.NOPOut{Immediate: true, ITT: 0x7777, TTT: iscsi.ReservedTag, CmdSN: p.cmdSN},
+		[]byte("hello"))
 	g := p.receive()
 	pong, err := iscsi.ParseNOPIn(&g.h)
 	require.NoError(p.t, err)

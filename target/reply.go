@@ -57,7 +57,9 @@ func (t *task) residual() (bytes uint32, overflow bool) {
 // postDataIn posts data-in in as many PDUs as the initiator's limits ask for, the last one with the
 // status if it is to have it, and returns how many there were. Long data is not copied: its buffer
 // belongs to the outbox from here on. The caller holds mu.
-func (c *conn) postDataIn(t *task, data []byte, withStatus bool, residual uint32, overflow bool) iscsi.Serial {
+func (c *conn) postDataIn(
+	t *task, data []byte, withStatus bool, residual uint32, overflow bool,
+) iscsi.Serial {
 	p := &c.session.params
 	segment, burst := int(p.MaxSendDataSegmentLength), int(p.MaxBurstLength)
 	pin := len(data) >= pinBytes && c.out.err == nil

@@ -12,7 +12,8 @@ import (
 
 // manage sends an immediate task management function.
 func (p *peer) manage(f iscsi.TaskFunction, lun uint64, ref uint32) {
-	p.send(&iscsi.TaskRequest{Immediate: true, Function: f, LUN: lun, ITT: 0x1234, RefTag: ref, CmdSN: p.cmdSN}, nil)
+	p.send(&iscsi.TaskRequest{Immediate: true, Function: f, LUN: lun, ITT: 0x1234, RefTag: ref,
+		CmdSN: p.cmdSN}, nil)
 }
 
 func (p *peer) managed() iscsi.TaskResponseCode {

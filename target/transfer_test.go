@@ -33,8 +33,8 @@ func (p *peer) r2t(itt uint32) iscsi.R2T {
 func (p *peer) dataOut(itt, ttt uint32, data []byte, from, to int) {
 	for sn := iscsi.Serial(0); from < to; sn++ {
 		n := min(8192, to-from)
-		p.send(&iscsi.DataOut{Final: from+n == to, ITT: itt, TTT: ttt, DataSN: sn, BufferOffset: uint32(from)},
-			data[from:from+n])
+		p.send(&iscsi.DataOut{Final: from+n == to, ITT: itt, TTT: ttt, DataSN: sn,
+			BufferOffset: uint32(from)}, data[from:from+n])
 		from += n
 	}
 }
@@ -160,7 +160,8 @@ func TestCommand_residuals(t *testing.T) {
 		require.Equal(t, c.overflow, resp.Overflow, c.name)
 		require.Equal(t, c.underflow, resp.Underflow, c.name)
 	}
-	p.command(scsi.Read16CDB(0, 1), iscsi.SCSICommand{Read: true, Final: true, ExpectedDataTransferLength: 4096}, nil)
+	p.command(scsi.Read16CDB(0, 1),
+		iscsi.SCSICommand{Read: true, Final: true, ExpectedDataTransferLength: 4096}, nil)
 	g := p.receive()
 	in, err := iscsi.ParseDataIn(&g.h)
 	require.NoError(t, err)
@@ -268,7 +269,8 @@ func TestRejects(t *testing.T) {
 	}{
 		{&iscsi.SNACK{Type: iscsi.SNACKStatus}, iscsi.RejectSNACK},
 		{raw{0: 0x40 | 0x1c}, iscsi.RejectNotSupported},
-		{&iscsi.SCSICommand{Immediate: true, Final: true, Read: true, Write: true, ITT: 5}, iscsi.RejectNotSupported},
+		{&iscsi.SCSICommand{Immediate: true, Final: true, Read: true, Write: true, ITT: 5},
+			iscsi.RejectNotSupported},
 	} {
 		p.send(c.pdu, nil)
 		g := p.receive()

@@ -88,7 +88,9 @@ func (a *Admission) Credentials(_ context.Context, attempt target.Attempt) (targ
 }
 
 // Admit implements target.Admission.
-func (a *Admission) Admit(_ context.Context, attempt target.Attempt, _ target.SessionControl) (target.Grant, error) {
+func (a *Admission) Admit(
+	_ context.Context, attempt target.Attempt, _ target.SessionControl,
+) (target.Grant, error) {
 	return target.Grant{LUNs: a.targets[attempt.TargetName].LUNs}, nil
 }
 

@@ -13,15 +13,20 @@ import (
 
 func TestNewAdmission_refuses(t *testing.T) {
 	units := map[uint64]scsi.LogicalUnit{0: scsi.NoLUN{}}
+	with := func(c target.Credentials) []Target {
+		return []Target{{Name: testName, LUNs: units, Credentials: c}}
+	}
 	for want, targets := range map[string][]Target{
-		"no target to serve":      nil,
-		"given twice":             {{Name: testName, LUNs: units}, {Name: testName, LUNs: units}},
-		"want a name":             {{Name: "disk", LUNs: units}},
-		"no logical unit":         {{Name: testName}},
-		"LUN 16384":               {{Name: testName, LUNs: map[uint64]scsi.LogicalUnit{16384: scsi.NoLUN{}}}},
-		"needs a secret":          {{Name: testName, LUNs: units, Credentials: target.Credentials{User: "u"}}},
-		"secret of the initiator": {{Name: testName, LUNs: units, Credentials: target.Credentials{MutualUser: "u", MutualSecret: "s"}}},
-		"directions must differ":  {{Name: testName, LUNs: units, Credentials: target.Credentials{User: "u", Secret: "s", MutualUser: "v", MutualSecret: "s"}}},
+		"no target to serve": nil,
+		"given twice":        {{Name: testName, LUNs: units}, {Name: testName, LUNs: units}},
+		"want a name":        {{Name: "disk", LUNs: units}},
+		"no logical unit":    {{Name: testName}},
+		"LUN 16384":          {{Name: testName, LUNs: map[uint64]scsi.LogicalUnit{16384: scsi.NoLUN{}}}},
+		"needs a secret":     with(target.Credentials{User: "u"}),
+		"secret of the initiator": with(target.Credentials{
+			MutualUser: "u", MutualSecret: "s"}),
+		"directions must differ": with(target.Credentials{
+			User: "u", Secret: "s", MutualUser: "v", MutualSecret: "s"}),
 	} {
 		_, err := NewAdmission(targets...)
 		require.ErrorContains(t, err, want)
