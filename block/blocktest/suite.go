@@ -148,7 +148,8 @@ func checkModel(t *testing.T, d block.Device) {
 			require.NoError(t, d.Zero(t.Context(), r, block.Flags(rng.IntN(4))))
 			clear(model[r.Off:r.End()])
 		case 1:
-			require.True(t, bytes.Equal(model[r.Off:r.End()], read(t, d, r.Off, r.Len)), "request %d: %s", i, r)
+			same := bytes.Equal(model[r.Off:r.End()], read(t, d, r.Off, r.Len))
+			require.True(t, same, "request %d: %s", i, r)
 		case 2:
 			fill(rng, model[r.Off:r.End()])
 			require.NoError(t, d.Write(t.Context(), model[r.Off:r.End()], r.Off, block.Flags(rng.IntN(2))))

@@ -46,7 +46,8 @@ func open(path string, o Options) (*Device, error) {
 	if o.BlockBytes == 0 {
 		o.BlockBytes = DefaultBlockBytes
 	}
-	if o.BlockBytes < 1 || o.BlockBytes&(o.BlockBytes-1) != 0 || o.SizeBytes < 0 || o.SizeBytes%o.BlockBytes != 0 {
+	if o.BlockBytes < 1 || o.BlockBytes&(o.BlockBytes-1) != 0 ||
+		o.SizeBytes < 0 || o.SizeBytes%o.BlockBytes != 0 {
 		return nil, fmt.Errorf("size %d is no whole number of blocks of %d bytes", o.SizeBytes, o.BlockBytes)
 	}
 	file, made, err := openFile(path, o)
@@ -84,7 +85,8 @@ func openFile(path string, o Options) (file *os.File, made bool, err error) {
 	}
 	if o.Exclusive {
 		if err := flock(file, lock|unix.LOCK_NB); err != nil {
-			return nil, false, errors.Join(fmt.Errorf("another process uses it (lock: %w)", err), file.Close())
+			err = fmt.Errorf("another process uses it (lock: %w)", err)
+			return nil, false, errors.Join(err, file.Close())
 		}
 	}
 	return file, made, nil

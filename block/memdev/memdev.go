@@ -40,7 +40,8 @@ func New(o Options) (*Device, error) {
 	if o.BlockBytes == 0 {
 		o.BlockBytes = 512
 	}
-	if o.BlockBytes < 1 || o.BlockBytes&(o.BlockBytes-1) != 0 || o.SizeBytes <= 0 || o.SizeBytes%o.BlockBytes != 0 {
+	if o.BlockBytes < 1 || o.BlockBytes&(o.BlockBytes-1) != 0 ||
+		o.SizeBytes <= 0 || o.SizeBytes%o.BlockBytes != 0 {
 		return nil, fmt.Errorf("memory device: size %d is no whole number of blocks of %d bytes",
 			o.SizeBytes, o.BlockBytes)
 	}

@@ -197,7 +197,8 @@ func (c *Client) reconnect(life context.Context) (net.Conn, agreement, error) {
 		socket, export, agreed, err := connect(ctx, c.address, c.options)
 		if err == nil {
 			if limits, limitsErr := limitsOf(export); limitsErr != nil || limits != c.limits {
-				return nil, agreed, errors.Join(errors.New("the export has changed"), limitsErr, socket.Close())
+				err = errors.New("the export has changed")
+				return nil, agreed, errors.Join(err, limitsErr, socket.Close())
 			}
 			return socket, agreed, c.resend(socket)
 		}
@@ -242,6 +243,7 @@ func (c *Client) end(cause error) {
 	c.pending, c.unsent, c.socket = nil, nil, nil
 	c.mu.Unlock()
 	for _, s := range failed {
-		s.request.Complete(s.request, fmt.Errorf("export %s: %s %s: %w", c.address, s.request.Op, s.request.Range, err))
+		r := s.request
+		r.Complete(r, fmt.Errorf("export %s: %s %s: %w", c.address, r.Op, r.Range, err))
 	}
 }

@@ -25,7 +25,8 @@ func connect(ctx context.Context, a Address, o ClientOptions) (net.Conn, exportI
 		err = ctx.Err()
 	}
 	if err != nil {
-		return nil, export, agreed, errors.Join(fmt.Errorf("export %s: handshake: %w", a, err), socket.Close())
+		err = fmt.Errorf("export %s: handshake: %w", a, err)
+		return nil, export, agreed, errors.Join(err, socket.Close())
 	}
 	return socket, export, agreed, nil
 }
@@ -38,8 +39,8 @@ func greet(rw io.ReadWriter, name string, o ClientOptions) (exportInfo, agreemen
 		return exportInfo{}, agreement{}, err
 	}
 	flags := binary.BigEndian.Uint16(hello[16:])
-	if binary.BigEndian.Uint64(hello[:]) != magicServer || binary.BigEndian.Uint64(hello[8:]) != magicOption ||
-		flags&flagFixedNewstyle == 0 {
+	if binary.BigEndian.Uint64(hello[:]) != magicServer ||
+		binary.BigEndian.Uint64(hello[8:]) != magicOption || flags&flagFixedNewstyle == 0 {
 		return exportInfo{}, agreement{}, fmt.Errorf("server's greeting: %w", errMagic)
 	}
 	// The zeroes that flagNoZeroes is about follow NBD_OPT_EXPORT_NAME only.
@@ -85,7 +86,8 @@ func ask(rw io.ReadWriter, o option, data []byte, export *exportInfo) (refusal, 
 		case h.Reply == repAck:
 			return nil, nil
 		case h.Reply.isError():
-			return fmt.Errorf("server refused option %d: %s (error %d)", o, answer, uint32(h.Reply)&^(1<<31)), nil
+			code := uint32(h.Reply) &^ (1 << 31)
+			return fmt.Errorf("server refused option %d: %s (error %d)", o, answer, code), nil
 		case h.Reply == repInfo && export != nil:
 			if err := export.parseInfo(answer); err != nil {
 				return nil, err

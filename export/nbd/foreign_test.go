@@ -95,7 +95,8 @@ func TestForeign_qemuIO_seesErrors(t *testing.T) {
 	program(t, "qemu-io")
 	d := newMem(t, testSize)
 	a := serveDevice(t, d, func(o *Options) { o.Limits.ReadOnly = true })
-	out, err := exec.CommandContext(t.Context(), "qemu-io", "-f", "raw", "-c", "write 0 512", a.String()).CombinedOutput()
+	cmd := exec.CommandContext(t.Context(), "qemu-io", "-f", "raw", "-c", "write 0 512", a.String())
+	out, err := cmd.CombinedOutput()
 	require.Error(t, err, "%s", out)
 }
 

@@ -42,7 +42,10 @@ func TestHandshake_options(t *testing.T) {
 	e := testExport()
 	ack := func(o option) []byte { return appendOptReply(nil, o, repAck, nil) }
 	info := func(o option, data []byte) []byte { return appendOptReply(nil, o, repInfo, data) }
-	opened := bytes.Join([][]byte{info(optGo, e.appendExport(nil)), info(optGo, e.appendBlockSize(nil)), ack(optGo)}, nil)
+	infos := func(o option) []byte {
+		return bytes.Join([][]byte{info(o, e.appendExport(nil)), info(o, e.appendBlockSize(nil)), ack(o)}, nil)
+	}
+	opened := infos(optGo)
 	listed := append(appendOptReply(nil, optList, repServer, append([]byte{0, 0, 0, 4}, "root"...)), ack(optList)...)
 	for _, c := range []struct {
 		name    string
@@ -63,8 +66,7 @@ func TestHandshake_options(t *testing.T) {
 		{"list, then abort", bothFlags, [][]byte{appendOption(nil, optList, nil), appendOption(nil, optAbort, nil)},
 			append(bytes.Clone(listed), ack(optAbort)...), agreement{}, errGoodbye},
 		{"info, then leave", bothFlags, [][]byte{appendOption(nil, optInfo, infoRequest{Name: "root"}.append(nil))},
-			bytes.Join([][]byte{info(optInfo, e.appendExport(nil)), info(optInfo, e.appendBlockSize(nil)), ack(optInfo)}, nil),
-			agreement{}, errGoodbye},
+			infos(optInfo), agreement{}, errGoodbye},
 		{"an unknown option", bothFlags, [][]byte{appendOption(nil, 99, []byte("xyz"))},
 			appendOptReply(nil, 99, repErrUnsup, nil), agreement{}, errGoodbye},
 		{"an unknown export", bothFlags, [][]byte{goOption("other")},

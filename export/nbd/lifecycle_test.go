@@ -21,7 +21,8 @@ type held chan *block.Request
 func (h held) Submit(r *block.Request) { h <- r }
 
 func heldOptions(h held) Options {
-	return Options{Queue: h, Limits: block.Limits{SizeBytes: testSize, BlockBytes: 512, MaxBytes: 1 << 20}, Name: "root"}
+	limits := block.Limits{SizeBytes: testSize, BlockBytes: 512, MaxBytes: 1 << 20}
+	return Options{Queue: h, Limits: limits, Name: "root"}
 }
 
 // write starts a write and returns where its result comes.

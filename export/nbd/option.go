@@ -128,7 +128,8 @@ func parseInfoRequest(b []byte) (infoRequest, error) {
 	count := int(binary.BigEndian.Uint16(b))
 	b = b[2:]
 	if len(b) != 2*count {
-		return infoRequest{}, fmt.Errorf("info request: %d items in %d bytes: %w", count, len(b), errTruncated)
+		return infoRequest{}, fmt.Errorf("info request: %d items in %d bytes: %w",
+			count, len(b), errTruncated)
 	}
 	for i := range count {
 		r.Infos = append(r.Infos, binary.BigEndian.Uint16(b[2*i:]))

@@ -79,11 +79,13 @@ func NewServer(o Options) (*Server, error) {
 	case o.Queue == nil:
 		return nil, errors.New("NBD export: no queue given")
 	case len(o.Name) > nameBytesMax:
-		return nil, fmt.Errorf("NBD export: name of %d bytes, at most %d are possible", len(o.Name), nameBytesMax)
+		return nil, fmt.Errorf("NBD export: name of %d bytes, at most %d are possible",
+			len(o.Name), nameBytesMax)
 	case o.InFlightBytes < 0 || o.InFlightRequests < 0 || o.Connections < 0:
 		return nil, errors.New("NBD export: a negative bound")
 	case l.BlockBytes < 1 || l.BlockBytes&(l.BlockBytes-1) != 0 || l.BlockBytes > 64<<10:
-		return nil, fmt.Errorf("NBD export: block of %d bytes, want a power of two up to 64 KiB", l.BlockBytes)
+		return nil, fmt.Errorf("NBD export: block of %d bytes, want a power of two up to 64 KiB",
+			l.BlockBytes)
 	case l.SizeBytes < 0 || l.SizeBytes%l.BlockBytes != 0 || l.MaxBytes < l.BlockBytes:
 		return nil, fmt.Errorf("NBD export: size %d and longest request %d do not fit blocks of %d bytes",
 			l.SizeBytes, l.MaxBytes, l.BlockBytes)

@@ -87,7 +87,8 @@ func TestOptionsAreBounded(t *testing.T) {
 }
 
 func TestExportInfo(t *testing.T) {
-	want := exportInfo{Name: "root", SizeBytes: 1 << 30, Flags: 0x16d, MinBytes: 512, PreferredBytes: 4096, MaxBytes: 1 << 25}
+	want := exportInfo{Name: "root", SizeBytes: 1 << 30, Flags: 0x16d,
+		MinBytes: 512, PreferredBytes: 4096, MaxBytes: 1 << 25}
 	var got exportInfo
 	for wire, appended := range map[string][]byte{
 		"0000 0000000040000000 016d":      want.appendExport(nil),

@@ -57,7 +57,8 @@ func (a *authority) AddLeg(ctx context.Context, e volume.Epoch, cfgver volume.Cf
 
 // Detach ends the attachment.
 func (a *authority) Detach(ctx context.Context, e volume.Epoch, clean bool) error {
-	_, err := a.ask(ctx, "detach", raft.Command{Detach: &raft.Detach{Volume: a.volume, Epoch: e, Clean: clean}})
+	_, err := a.ask(ctx, "detach", raft.Command{Detach: &raft.Detach{
+		Volume: a.volume, Epoch: e, Clean: clean}})
 	return err
 }
 

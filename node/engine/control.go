@@ -96,7 +96,8 @@ func (c *controller) serve(conn net.Conn) {
 
 func (p *process) hello() Hello {
 	t := &p.start.Ticket
-	return Hello{Version: ControlVersion, Volume: t.Volume, Epoch: t.Epoch, AttachID: t.AttachID, PID: os.Getpid()}
+	return Hello{Version: ControlVersion, PID: os.Getpid(),
+		Volume: t.Volume, Epoch: t.Epoch, AttachID: t.AttachID}
 }
 
 // answer does one request of the control socket.

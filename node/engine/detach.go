@@ -26,6 +26,11 @@ func (p *process) requestDetach(who string) error {
 	case <-p.lost:
 		return p.overError()
 	case <-p.life.Done():
+	}
+	select {
+	case <-p.detached:
+		return p.detachResult()
+	default:
 		return errors.New("the engine ends without detaching")
 	}
 }

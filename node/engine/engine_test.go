@@ -115,6 +115,31 @@ func TestEnd_withoutDetaching(t *testing.T) {
 	require.Equal(t, volume.PhaseAttached, c.volume("root").Phase)
 }
 
+// The end of the process does not wait for a detach that cannot be committed, and whoever asked for
+// the detach hears that it was not done.
+func TestEnd_whileDetaching(t *testing.T) {
+	c := newCluster(t, 2)
+	c.createVolume("root", 2)
+	e := c.startEngine(c.grant("root"))
+	e.waitState(peer.EngineServing)
+	c.setDown(true)
+	answer := make(chan string, 1)
+	go func() {
+		_, r, err := e.ask(Request{Verb: VerbDetach})
+		if err != nil {
+			r.Error = "no answer: " + err.Error()
+		}
+		answer <- r.Error
+	}()
+	require.Eventually(t, func() bool { return strings.Contains(e.log.String(), "detach asked for") },
+		5*time.Second, time.Millisecond)
+	require.Empty(t, answer)
+	e.stop()
+	require.NoError(t, e.wait())
+	require.Contains(t, <-answer, "detach")
+	require.Equal(t, volume.PhaseAttached, c.volume("root").Phase)
+}
+
 // A maintenance attachment serves nobody.
 func TestMaintenance_hasNoExport(t *testing.T) {
 	c := newCluster(t, 2)

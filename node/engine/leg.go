@@ -233,7 +233,8 @@ func (l *leg) introduce(ctx context.Context, session *initiator.Session) (
 		return nil, report, fmt.Errorf("%w: its logical unit has %d bytes, the volume %d", block.ErrFailed,
 			unit.Limits.SizeBytes, l.ticket.SizeBytes)
 	case mirror.BlockBytes%unit.Limits.BlockBytes != 0:
-		return nil, report, fmt.Errorf("%w: its logical blocks have %d bytes", block.ErrFailed, unit.Limits.BlockBytes)
+		return nil, report, fmt.Errorf("%w: its logical blocks have %d bytes", block.ErrFailed,
+			unit.Limits.BlockBytes)
 	}
 	queue, err := initiator.NewRequestQueue(session, unit)
 	return queue, report, err

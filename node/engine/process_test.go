@@ -153,7 +153,9 @@ func TestControl_badRequests(t *testing.T) {
 	c.createVolume("root", 1)
 	e := c.startEngine(c.grant("root"))
 	e.waitState(peer.EngineServing)
-	for verb, want := range map[Verb]string{"dance": "unknown", VerbGuard: "names no process", VerbUnguard: "names no process"} {
+	for verb, want := range map[Verb]string{
+		"dance": "unknown", VerbGuard: "names no process", VerbUnguard: "names no process",
+	} {
 		_, r, err := e.ask(Request{Verb: verb})
 		require.NoError(t, err)
 		require.Contains(t, r.Error, want)
@@ -185,7 +187,8 @@ func TestSuperseded_isConfirmed(t *testing.T) {
 	c.createVolume("root", 1)
 	ticket := c.grant("root")
 	var activate raft.Result
-	p := newProcess(Start{Ticket: ticket}, &scripted{command: func(raft.Command) raft.Result { return activate }}, discard())
+	answers := &scripted{command: func(raft.Command) raft.Result { return activate }}
+	p := newProcess(Start{Ticket: ticket}, answers, discard())
 	p.confirmSuperseded()
 	require.False(t, p.isLost(), "it does not serve yet: the mirror asks by itself")
 	p.opened(nil)
@@ -201,7 +204,7 @@ func TestSuperseded_isConfirmed(t *testing.T) {
 	p.over(io.ErrUnexpectedEOF)
 	require.NotErrorIs(t, p.overError(), io.ErrUnexpectedEOF, "the first cause counts")
 
-	p = newProcess(Start{Ticket: ticket}, p.coordinators, discard())
+	p = newProcess(Start{Ticket: ticket}, answers, discard())
 	p.opened(nil)
 	p.leaving()
 	p.confirmSuperseded()

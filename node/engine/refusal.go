@@ -30,7 +30,8 @@ func newerEpoch(own volume.Epoch, keys []iscsi.KeyValue) bool {
 // epoch, or RESERVATION CONFLICT, is a fence; whatever is not known is the failure of that leg.
 func loginFailure(err error) error {
 	switch {
-	case errors.Is(err, block.ErrFenced), errors.Is(err, block.ErrUnreachable), errors.Is(err, block.ErrFailed):
+	case errors.Is(err, block.ErrFenced), errors.Is(err, block.ErrUnreachable),
+		errors.Is(err, block.ErrFailed):
 		return err
 	}
 	return fmt.Errorf("%w: %w", block.ErrFailed, err)

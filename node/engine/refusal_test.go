@@ -25,7 +25,8 @@ func TestNewerEpoch(t *testing.T) {
 	}{
 		{nil, false},
 		{[]iscsi.KeyValue{{Key: volume.EpochTextKey, Value: "8"}}, true},
-		{[]iscsi.KeyValue{{Key: "TargetAlias", Value: "8"}, {Key: volume.EpochTextKey, Value: "18446744073709551615"}}, true},
+		{[]iscsi.KeyValue{{Key: "TargetAlias", Value: "8"},
+			{Key: volume.EpochTextKey, Value: "18446744073709551615"}}, true},
 		{[]iscsi.KeyValue{{Key: volume.EpochTextKey, Value: "7"}}, false},
 		{[]iscsi.KeyValue{{Key: volume.EpochTextKey, Value: "6"}}, false},
 		{[]iscsi.KeyValue{{Key: volume.EpochTextKey, Value: ""}}, false},

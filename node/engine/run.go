@@ -157,8 +157,8 @@ func (p *process) run(ctx context.Context) error {
 	if errors.Is(result, ErrOver) {
 		p.linger(ctx)
 	}
+	p.stop() // first: a request on the control socket may be waiting for what will not come
 	control.close()
-	p.stop()
 	err = p.set.Close()
 	p.running.Wait()
 	p.guards.close()

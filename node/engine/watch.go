@@ -33,7 +33,8 @@ func (p *process) heartbeats() {
 }
 
 func (p *process) heartbeat() {
-	_, err := p.coordinators.EngineHeartbeat(p.life, peer.EngineHeartbeat{Node: p.start.Node, Engine: p.status()})
+	h := peer.EngineHeartbeat{Node: p.start.Node, Engine: p.status()}
+	_, err := p.coordinators.EngineHeartbeat(p.life, h)
 	p.mu.Lock()
 	changed := (err == nil) != p.heard
 	p.heard = err == nil

@@ -132,7 +132,8 @@ func (c *Client) Assignment(ctx context.Context, node volume.NodeID, after uint6
 // passed. It returns ErrSuperseded when a coordinator says that the attachment is over.
 func (c *Client) Ticket(ctx context.Context, v volume.ID, a volume.AttachID, after uint64) (Ticket, error) {
 	var t Ticket
-	query := url.Values{"volume": {v.String()}, "attach": {a.String()}, "after": {strconv.FormatUint(after, 10)}}
+	query := url.Values{"volume": {v.String()}, "attach": {a.String()},
+		"after": {strconv.FormatUint(after, 10)}}
 	err := c.watch(ctx, PathTicket, query, &t)
 	return t, err
 }
@@ -220,7 +221,7 @@ func (c *Client) toLeader(ctx context.Context, path string, body any) (raft.Resu
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	for {
-		result, err, final := c.round(ctx, path, body)
+		result, final, err := c.round(ctx, path, body)
 		if err == nil || final {
 			return result, err
 		}
@@ -232,7 +233,8 @@ func (c *Client) toLeader(ctx context.Context, path string, body any) (raft.Resu
 
 // round asks each coordinator once. An error that is final is the refusal of the call itself, by
 // one that understood it: asking again changes nothing.
-func (c *Client) round(ctx context.Context, path string, body any) (result raft.Result, err error, final bool) {
+func (c *Client) round(ctx context.Context, path string, body any) (
+	result raft.Result, final bool, err error) {
 	asked := make(map[volume.NodeID]bool)
 	var errs []error
 	for p, ok := c.next(asked); ok && ctx.Err() == nil; p, ok = c.next(asked) {
@@ -242,13 +244,13 @@ func (c *Client) round(ctx context.Context, path string, body any) (result raft.
 		switch {
 		case err == nil:
 			c.noteLeader(p.ID) // it leads, or passes on to the one that does
-			return result, nil, true
+			return result, true, nil
 		case status >= 400 && status < 500 && status != http.StatusMisdirectedRequest:
-			return raft.Result{}, err, true
+			return raft.Result{}, true, err
 		}
 		errs = append(errs, err)
 	}
-	return raft.Result{}, errors.Join(append(errs, ctx.Err())...), false
+	return raft.Result{}, false, errors.Join(append(errs, ctx.Err())...)
 }
 
 // next returns a coordinator that was not asked in this round, the leader first, and notes it as

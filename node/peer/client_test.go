@@ -83,7 +83,8 @@ func TestCommand_followsTheLeader(t *testing.T) {
 }
 
 func TestCommand_carriesTheRefusal(t *testing.T) {
-	c := clientOf(t, newNode(t, answer(http.StatusOK, raft.Result{Err: &raft.Refusal{Code: raft.CodeFenced, Message: "old"}})))
+	refused := raft.Result{Err: &raft.Refusal{Code: raft.CodeFenced, Message: "old"}}
+	c := clientOf(t, newNode(t, answer(http.StatusOK, refused)))
 	r, err := c.Command(t.Context(), raft.Command{})
 	require.NoError(t, err)
 	require.Equal(t, raft.CodeFenced, r.Err.Code)
@@ -160,7 +161,8 @@ func TestTicket(t *testing.T) {
 	v, a := volume.NewID(), volume.NewAttachID()
 	n := newNode(t, func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
-		if r.URL.Path != peer.PathTicket || q.Get("volume") != v.String() || q.Get("attach") != a.String() || q.Get("after") != "4" {
+		if r.URL.Path != peer.PathTicket || q.Get("volume") != v.String() || q.Get("attach") != a.String() ||
+			q.Get("after") != "4" {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
