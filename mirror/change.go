@@ -26,6 +26,12 @@ func (c *Core) pumpChange() {
 	}
 	if i := c.nextRemoval(); i != noLeg {
 		g := c.leg(i)
+		if g.joinedUnseen {
+			// AddLeg of an old configuration never adds a leg anew (its compare-and-set fails); of a
+			// leg that is in the list it answers the configuration that RemoveLeg has to name.
+			c.askAddLeg(i)
+			return
+		}
 		if g.state == LegSuspect {
 			c.enter(i, LegRemoving, g.lastErr)
 		}
@@ -34,10 +40,14 @@ func (c *Core) pumpChange() {
 	}
 	// [M:noCAS] AddLeg names the newest configuration, which every leg already has.
 	if i := c.join.leg; c.join.active && c.leg(i).state == LegAdding && c.configured() {
-		g := c.leg(i)
-		c.ask(i, &Command{Kind: CommandAddLeg, CfgVer: c.kcfg.CfgVer, Store: g.report.Label.StoreID,
-			Instance: g.report.Instance}, uint64(c.kcfg.CfgVer))
+		c.askAddLeg(i)
 	}
+}
+
+func (c *Core) askAddLeg(i LegIndex) {
+	r := &c.leg(i).report
+	c.ask(i, &Command{Kind: CommandAddLeg, CfgVer: c.kcfg.CfgVer, Store: r.Label.StoreID, Instance: r.Instance},
+		uint64(c.kcfg.CfgVer))
 }
 
 // nextRemoval returns the leg whose removal is to be asked for, noLeg if there is none.
@@ -92,8 +102,11 @@ func (c *Core) onRemoveLeg(k call, err error, r *Reply) {
 		g.unresolved = !c.kcfg.Contains(g.info.ID)
 		c.enter(k.leg, LegSuspect, err.Error())
 		c.rehabilitate(k.leg)
-	default: // unknown, or to be asked again by a newer configuration
+	case errors.Is(err, ErrStaleRequest):
+		old := c.kcfg.CfgVer
 		c.adopt(r.Config)
+		g.joinedUnseen = c.kcfg.CfgVer == old // an AddLeg whose answer was lost was committed
+	default: // unknown: ask again
 	}
 	c.retryChange(err)
 }
@@ -103,6 +116,7 @@ func (c *Core) onRemoveLeg(k call, err error, r *Reply) {
 func (c *Core) onAddLeg(k call, err error, r *Reply) {
 	c.note(workChange | workState)
 	c.change.why = ""
+	c.leg(k.leg).joinedUnseen = false
 	if err == nil || errors.Is(err, ErrRetry) || errors.Is(err, ErrStaleRequest) {
 		c.adopt(r.Config)
 		if err == nil && !c.kcfg.Contains(c.leg(k.leg).info.ID) && c.leg(k.leg).state == LegAdding {

@@ -41,10 +41,13 @@ type leg struct {
 	calls       int           // commands that it holds
 
 	unresolved bool // raft may have removed or added it: only RemoveLeg settles that
-	forget     bool
-	fails      int
-	joinAt     time.Duration
-	inSyncAt   time.Duration
+	// joinedUnseen: RemoveLeg was refused because the leg joined in a configuration that the engine
+	// has not seen.
+	joinedUnseen bool
+	forget       bool
+	fails        int
+	joinAt       time.Duration
+	inSyncAt     time.Duration
 }
 
 // enter changes a leg's state; the sets of legs follow from it.
@@ -90,7 +93,7 @@ func (c *Core) leave(i LegIndex) {
 		o.targets = o.targets.without(i)
 	}
 	c.conf = c.conf.without(i)
-	g.unresolved, g.trouble, g.retryAt = false, 0, 0
+	g.unresolved, g.joinedUnseen, g.trouble, g.retryAt = false, false, 0, 0
 	if g.up {
 		// What it still holds must have ended before it joins again, in a session of its own.
 		c.reset(i, "it left the in-sync list")

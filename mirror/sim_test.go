@@ -82,18 +82,25 @@ func (w *simWorld) act(h *simHost) *simHost {
 			old := h
 			w.after(time.Duration(w.rng.IntN(int(8*time.Second))), old.resume)
 			h = w.newHost()
+			if w.rng.IntN(2) == 0 { // the new host cannot reach a leg that the old one still reaches
+				w.cutOff(h, l)
+			}
 		}
 	case 7:
-		h.cutLegs[l] = true
-		if l.session != nil && l.session.host == h {
-			l.end(block.ErrUnreachable, true)
-		}
-		cutter := h
-		w.after(time.Duration(w.rng.IntN(int(8*time.Second))), func() { delete(cutter.cutLegs, l) })
+		w.cutOff(h, l)
 	case 8, 9:
 		w.runUntil(w.now + time.Duration(w.rng.IntN(int(6*time.Second))))
 	}
 	return h
+}
+
+// cutOff cuts the network between a host and a leg for a while.
+func (w *simWorld) cutOff(h *simHost, l *simLeg) {
+	h.cutLegs[l] = true
+	if l.session != nil && l.session.host == h {
+		l.end(block.ErrUnreachable, true)
+	}
+	w.after(time.Duration(w.rng.IntN(int(8*time.Second))), func() { delete(h.cutLegs, l) })
 }
 
 // cut cuts the power of a leg if every other in-sync leg keeps its cache and is well, so that no

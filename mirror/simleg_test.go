@@ -387,7 +387,13 @@ func (r *simRaft) activate() (Reply, error) {
 }
 
 func (r *simRaft) removeLeg(l *simLeg, c *Command) (Reply, error) {
-	reply := func() Reply { return Reply{Config: r.config()} }
+	// A refusal need not carry the configuration.
+	reply := func() Reply {
+		if r.w.rng.IntN(2) == 0 {
+			return Reply{}
+		}
+		return Reply{Config: r.config()}
+	}
 	switch {
 	case !r.active:
 		return reply(), ErrRetry
@@ -401,7 +407,7 @@ func (r *simRaft) removeLeg(l *simLeg, c *Command) (Reply, error) {
 		delete(r.isr, l)
 	}
 	r.cfg++
-	return reply(), nil
+	return Reply{Config: r.config()}, nil
 }
 
 func (r *simRaft) addLeg(l *simLeg, c *Command) (Reply, error) {
