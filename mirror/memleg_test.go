@@ -1,0 +1,343 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"hash/crc32"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// memLeg is a leg in memory that keeps the contract of Leg, for tests of the runner. The whole of
+// it is one region.
+type memLeg struct {
+	id volume.LegID
+
+	mu       sync.Mutex
+	data     []byte
+	cfg      volume.Config
+	fence    volume.Epoch
+	boot     volume.UUID
+	openBoot volume.UUID
+	instance uint64
+	marked   uint64 // window of the latest write; zero = unmarked
+	gen      uint64
+	flushes  int
+	reach    bool // logins succeed
+	fenced   bool // everything answers ErrFenced
+	hold     bool // requests are not answered before the session ends
+	session  *memSession
+	sink     LegSink
+	stop     chan struct{}
+	stopOnce sync.Once
+	done     chan struct{}
+}
+
+type memSession struct {
+	ended   chan struct{}
+	once    sync.Once
+	pending sync.WaitGroup
+}
+
+func (s *memSession) end() { s.once.Do(func() { close(s.ended) }) }
+
+func newMemLeg(size int64) *memLeg {
+	return &memLeg{id: volume.NewLegID(), data: make([]byte, size), boot: volume.NewUUID(), instance: 1, gen: 1,
+		reach: true, stop: make(chan struct{}), done: make(chan struct{})}
+}
+
+func (l *memLeg) ID() volume.LegID { return l.id }
+
+func (l *memLeg) Start(sink LegSink) {
+	l.sink = sink
+	go l.run()
+}
+
+func (l *memLeg) run() {
+	defer close(l.done)
+	for {
+		if s, report, err := l.login(); err != nil {
+			l.sink.Down(l.id, err)
+		} else {
+			l.sink.Up(l.id, report)
+			select {
+			case <-s.ended:
+			case <-l.stop:
+				s.end()
+			}
+			l.mu.Lock()
+			l.session = nil
+			l.mu.Unlock()
+			s.pending.Wait()
+			select {
+			case <-l.stop:
+				return
+			default:
+			}
+			l.sink.Down(l.id, l.cause())
+		}
+		select {
+		case <-l.stop:
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (l *memLeg) cause() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fenced {
+		return fmt.Errorf("leg: %w", block.ErrFenced)
+	}
+	return fmt.Errorf("leg: %w", block.ErrUnreachable)
+}
+
+func (l *memLeg) login() (*memSession, volume.LegReport, error) {
+	if !l.reachable() {
+		return nil, volume.LegReport{}, l.cause()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.marked == 0 {
+		l.openBoot = l.boot
+	}
+	l.session = &memSession{ended: make(chan struct{})}
+	return l.session, volume.LegReport{
+		Label:  volume.Label{LegID: l.id, FenceEpoch: l.fence, Config: l.cfg.Clone(), Marked: l.marked != 0},
+		BootID: l.boot, Instance: l.instance, Lossy: l.marked != 0 && l.boot != l.openBoot,
+	}, nil
+}
+
+func (l *memLeg) reachable() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.reach && !l.fenced
+}
+
+// set changes the leg and ends its session.
+func (l *memLeg) set(change func(*memLeg)) {
+	l.mu.Lock()
+	change(l)
+	s := l.session
+	l.mu.Unlock()
+	if s != nil {
+		s.end()
+	}
+}
+
+// begin registers a request with the current session, nil if there is none.
+func (l *memLeg) begin() *memSession {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.session != nil {
+		l.session.pending.Add(1)
+	}
+	return l.session
+}
+
+func (l *memLeg) Submit(r *block.Request) {
+	s := l.begin()
+	if s == nil {
+		r.Complete(r, l.cause())
+		return
+	}
+	go func() {
+		defer s.pending.Done()
+		r.Complete(r, l.do(s, r))
+	}()
+}
+
+func (l *memLeg) do(s *memSession, r *block.Request) error {
+	l.mu.Lock()
+	hold := l.hold
+	l.mu.Unlock()
+	if hold {
+		<-s.ended
+		return l.cause()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fenced {
+		return block.ErrFenced
+	}
+	switch r.Op {
+	case block.OpRead:
+		copy(r.Data, l.data[r.Range.Off:r.Range.End()])
+	case block.OpWrite:
+		copy(l.data[r.Range.Off:r.Range.End()], r.Data)
+		l.marked = l.gen
+	case block.OpZero:
+		clear(l.data[r.Range.Off:r.Range.End()])
+		l.marked = l.gen
+	case block.OpFlush:
+		l.flushes++
+	}
+	return nil
+}
+
+func (l *memLeg) Reset(string) { l.set(func(*memLeg) {}) }
+
+func (l *memLeg) Ping(done func(error)) {
+	s := l.begin()
+	if s == nil {
+		done(l.cause())
+		return
+	}
+	go func() {
+		defer s.pending.Done()
+		done(l.do(s, &block.Request{}))
+	}()
+}
+
+// command runs f on the session of the moment, if ctx still stands.
+func (l *memLeg) command(ctx context.Context, f func()) error {
+	s := l.begin()
+	if s == nil {
+		return l.cause()
+	}
+	defer s.pending.Done()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f()
+	return nil
+}
+
+func (l *memLeg) Config(ctx context.Context, c volume.Config) error {
+	return l.command(ctx, func() { l.cfg, l.openBoot = c.Clone(), l.boot })
+}
+
+func (l *memLeg) Rotate(ctx context.Context) (gen uint64, err error) {
+	err = l.command(ctx, func() {
+		gen = l.gen
+		l.gen++
+	})
+	return gen, err
+}
+
+func (l *memLeg) Stable(ctx context.Context, gen uint64) error {
+	return l.command(ctx, func() {
+		if l.marked <= gen {
+			l.marked = 0
+		}
+	})
+}
+
+func (l *memLeg) Marks(ctx context.Context, _ volume.CfgVer) (marked, newer []block.Range, err error) {
+	err = l.command(ctx, func() {
+		all := []block.Range{{Len: int64(len(l.data))}}
+		if newer = all; l.marked != 0 {
+			marked = all
+		}
+	})
+	return marked, newer, err
+}
+
+func (l *memLeg) Checksums(ctx context.Context, r block.Range) (sums []uint32, err error) {
+	err = l.command(ctx, func() {
+		for b := range slices.Chunk(l.data[r.Off:r.End()], BlockBytes) {
+			sums = append(sums, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+		}
+	})
+	return sums, err
+}
+
+func (l *memLeg) Detach(ctx context.Context, _ bool) error { return l.command(ctx, func() {}) }
+
+func (l *memLeg) Stop() {
+	l.stopOnce.Do(func() { close(l.stop) })
+	if l.sink != nil {
+		<-l.done
+	}
+}
+
+func (l *memLeg) bytes() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.data)
+}
+
+// memAuthority is one volume's coordinators for one epoch.
+type memAuthority struct {
+	mu     sync.Mutex
+	cfg    volume.Config
+	active bool
+	down   bool
+	lossy  []volume.LegID
+	clean  *bool // of Detach
+}
+
+func (a *memAuthority) ask(f func() error) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.down {
+		return fmt.Errorf("no coordinator answers")
+	}
+	return f()
+}
+
+func (a *memAuthority) RecordFence(_ context.Context, _ volume.Epoch, r volume.LegReport) error {
+	return a.ask(func() error {
+		if r.Lossy {
+			a.lossy = append(a.lossy, r.Label.LegID)
+		}
+		return nil
+	})
+}
+
+func (a *memAuthority) Activate(context.Context, volume.Epoch) (act Activation, err error) {
+	err = a.ask(func() error {
+		if !a.active {
+			a.active = true
+			a.cfg.CfgVer++
+		}
+		act = Activation{Config: a.cfg.Clone(), Lossy: a.lossy}
+		return nil
+	})
+	return act, err
+}
+
+func (a *memAuthority) RemoveLeg(_ context.Context, _ volume.Epoch, leg volume.LegID, _ volume.CfgVer,
+	_ string) (c volume.Config, err error) {
+	err = a.ask(func() error {
+		a.cfg.CfgVer++
+		a.cfg.InSync = slices.DeleteFunc(a.cfg.Clone().InSync, func(id volume.LegID) bool { return id == leg })
+		c = a.cfg.Clone()
+		return nil
+	})
+	return c, err
+}
+
+func (a *memAuthority) AddLeg(_ context.Context, _ volume.Epoch, cfgver volume.CfgVer, leg volume.LegID,
+	_ volume.StoreID, _ uint64) (c volume.Config, err error) {
+	err = a.ask(func() error {
+		if cfgver != a.cfg.CfgVer {
+			return ErrRetry
+		}
+		a.cfg.CfgVer++
+		a.cfg.InSync = append(a.cfg.Clone().InSync, leg)
+		c = a.cfg.Clone()
+		return nil
+	})
+	return c, err
+}
+
+func (a *memAuthority) Detach(_ context.Context, _ volume.Epoch, clean bool) error {
+	return a.ask(func() error {
+		a.clean = &clean
+		return nil
+	})
+}
+
+func (a *memAuthority) setDown(down bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.down = down
+}
