@@ -1,6 +1,7 @@
 package leg
 
 import (
+	"errors"
 	"flag"
 	"math/rand/v2"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -29,6 +31,9 @@ type randomCore struct {
 	inside   []insider // requests inside the gate
 	boot     byte
 	top      volume.Epoch // highest epoch that a completed login had
+
+	written, synced uint64          // writes that ended, and how many of them a sync covered
+	covers          map[OpID]uint64 // of each sync on its way: the writes that had ended
 }
 
 type insider struct {
@@ -53,6 +58,7 @@ func TestCore_randomEvents(t *testing.T) {
 func (r *randomCore) restart(l volume.Label) {
 	r.core = NewCore(StartLabel(l, false), scriptUUID(r.boot), r.rng.Uint64())
 	r.persist, r.syncs, r.inside = nil, nil, nil
+	r.written, r.synced, r.covers = 0, 0, map[OpID]uint64{}
 	r.logins, r.sessions, r.open = map[OpID]Login{}, map[SessionID]Login{}, map[SessionID]bool{}
 }
 
@@ -64,7 +70,7 @@ func (r *randomCore) anySession() SessionID {
 
 func (r *randomCore) step() {
 	s := r.anySession()
-	switch r.rng.IntN(13) {
+	switch r.rng.IntN(14) {
 	case 0:
 		epoch := volume.Epoch(r.rng.IntN(3)) + r.core.label.FenceEpoch
 		l := Login{Epoch: max(epoch, 1) - 1, Attach: volume.AttachID{UUID: scriptUUID(byte(epoch))},
@@ -82,7 +88,7 @@ func (r *randomCore) step() {
 		r.enter(s, r.rng.IntN(2) == 0)
 	case 6:
 		r.core.Mark(r.op(), s)
-	case 7:
+	case 7, 13:
 		if gen, err := r.core.Rotate(s); err == nil {
 			r.core.Stable(r.op(), s, gen)
 		}
@@ -95,6 +101,9 @@ func (r *randomCore) step() {
 	case 11:
 		if len(r.inside) > 0 {
 			i := r.rng.IntN(len(r.inside))
+			if r.inside[i].write {
+				r.written++
+			}
 			r.core.Leave(r.inside[i].session, r.inside[i].write)
 			r.inside = append(r.inside[:i], r.inside[i+1:]...)
 		}
@@ -125,6 +134,7 @@ func (r *randomCore) world() {
 	case len(r.syncs) > 0:
 		op := r.syncs[0]
 		r.syncs = r.syncs[1:]
+		r.synced = max(r.synced, r.covers[op])
 		r.core.Synced(op, nil)
 	}
 }
@@ -132,6 +142,10 @@ func (r *randomCore) world() {
 func (r *randomCore) enter(s SessionID, write bool) {
 	verdict, err := r.core.Enter(s, write)
 	require.Equal(r.t, verdict == Refuse, err != nil)
+	if l, known := r.sessions[s]; known && r.core.session(s) != nil {
+		require.Equal(r.t, l.Epoch < r.core.label.FenceEpoch, errors.Is(err, block.ErrFenced),
+			"an older epoch, and nothing else, is fenced")
+	}
 	if verdict != Admit {
 		return
 	}
@@ -153,16 +167,28 @@ func (r *randomCore) effects() {
 		case EffectPersist:
 			require.Nil(r.t, r.persist, "one write of the label at a time")
 			l := e.Label
+			r.checkPersist(r.core.Durable(), l)
 			r.persist = &l
 		case EffectKill:
 			delete(r.open, e.Session)
 		case EffectSync:
-			r.syncs = append(r.syncs, e.Op)
+			r.syncs, r.covers[e.Op] = append(r.syncs, e.Op), r.written
 		case EffectReply:
 			if login, ok := r.logins[e.Op]; ok && e.Err == nil {
 				r.loggedIn(e.Session, login)
 			}
 		}
+	}
+}
+
+// checkPersist holds what may happen to marks from one durable label to the next.
+func (r *randomCore) checkPersist(from, to volume.Label) {
+	if from.Marked && !to.Marked {
+		require.False(r.t, lossy(from, r.core.boot), "evidence of a lost cache is not cleared")
+		require.Equal(r.t, r.written, r.synced, "marks are cleared after all that they cover is synced")
+	}
+	if lossy(from, r.core.boot) && !lossy(to, r.core.boot) {
+		require.True(r.t, to.Admit, "only a CONFIG ends lossy: a login never does")
 	}
 }
 

@@ -24,7 +24,7 @@ func (c *Core) Enter(id SessionID, changes bool) (Verdict, error) {
 	if err != nil {
 		return Refuse, err
 	}
-	if !c.durable.Admit || c.durable.FenceEpoch != s.login.Epoch || lossy(c.durable, c.boot) {
+	if !c.admitted(s) {
 		return Refuse, c.refusal(ErrNotAdmitted)
 	}
 	if changes {
@@ -54,6 +54,12 @@ func (c *Core) Leave(id SessionID, changes bool) {
 	if len(c.pending) > 0 {
 		c.settle()
 	}
+}
+
+// admitted reports whether the CONFIG of the session's epoch is durable, in this boot where a cache
+// was lost.
+func (c *Core) admitted(s *session) bool {
+	return c.durable.Admit && c.durable.FenceEpoch == s.login.Epoch && !lossy(c.durable, c.boot)
 }
 
 // marked reports whether the mark that covers a write is durable and not about to be cleared.

@@ -75,9 +75,12 @@ func (c *Core) Rotate(id SessionID) (uint64, error) {
 // never cleared before the data that it covers is on stable storage here.
 func (c *Core) Stable(op OpID, id SessionID, gen uint64) {
 	o := &operation{id: op, kind: opStable, session: id, gen: gen, before: true}
-	_, err := c.live(id)
+	s, err := c.live(id)
 	switch {
 	case err != nil:
+	case !c.admitted(s):
+		// The marks of a leg that lost its cache are the evidence of it, for this host and the next.
+		err = c.refusal(ErrNotAdmitted)
 	case gen>>32 != c.window>>32:
 		err = c.invalid("STABLE of generation %#x, which another start of the node gave out", gen)
 	case gen >= c.window:
