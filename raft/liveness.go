@@ -115,38 +115,55 @@ func (l *Liveness) Lead(now time.Time) {
 	}
 }
 
-// Heard takes a heartbeat of a node (of its daemon, or of one of its engines) at now.
-func (l *Liveness) Heard(node volume.NodeID, now time.Time) {
+// Heard takes a heartbeat of a node (of its daemon, or of one of its engines) that came at a time
+// which is now or, told by another coordinator, was not long ago. One that is older than the latest
+// is ignored; two that came closer than half an interval count as one.
+func (l *Liveness) Heard(node volume.NodeID, at time.Time) {
 	p := l.pulse(node)
+	since := at.Sub(p.last)
+	if since <= 0 {
+		return
+	}
 	if p.condition == NodeDead {
-		if now.Sub(p.last) > l.opts.Timeout {
+		if since > l.opts.Timeout {
 			p.beats = 0
 		}
-		p.beats++
-	}
-	p.last = now
-}
-
-// Report takes what another coordinator hears: the nodes whose latest heartbeat it got less than
-// Timeout ago. It is a sign of life for each of them, and the coordinator's vote against the brake.
-func (l *Liveness) Report(coordinator volume.NodeID, heard []volume.NodeID, now time.Time) {
-	l.reports[coordinator] = report{at: now, heard: slices.Clone(heard)}
-	for _, node := range heard {
-		l.Heard(node, now)
-	}
-}
-
-// Hears returns the nodes that this coordinator heard less than Timeout ago, sorted: what it
-// reports to the leader.
-func (l *Liveness) Hears(now time.Time) []volume.NodeID {
-	var heard []volume.NodeID
-	for node, p := range l.nodes {
-		if !p.last.IsZero() && now.Sub(p.last) < l.opts.Timeout {
-			heard = append(heard, node)
+		if since >= l.opts.Interval/2 {
+			p.beats++
 		}
 	}
-	slices.SortFunc(heard, compareNodes)
-	return heard
+	p.last = at
+}
+
+// Sign is the latest heartbeat of one node that a coordinator got.
+type Sign struct {
+	Node volume.NodeID `json:"node"`
+	Age  time.Duration `json:"age"` // since it came, by that coordinator's clock
+}
+
+// Report takes what another coordinator hears: the latest heartbeats that it got less than Timeout
+// ago. Each is a sign of life of its age, so that a report does not keep a dead host alive any longer;
+// the report is the coordinator's vote against the brake.
+func (l *Liveness) Report(coordinator volume.NodeID, signs []Sign, now time.Time) {
+	heard := make([]volume.NodeID, len(signs))
+	for i, s := range signs {
+		heard[i] = s.Node
+		l.Heard(s.Node, now.Add(-max(0, s.Age)))
+	}
+	l.reports[coordinator] = report{at: now, heard: heard}
+}
+
+// Hears returns the latest heartbeats that this coordinator heard less than Timeout ago, sorted by
+// node: what it reports to the leader.
+func (l *Liveness) Hears(now time.Time) []Sign {
+	var signs []Sign
+	for node, p := range l.nodes {
+		if age := now.Sub(p.last); !p.last.IsZero() && age < l.opts.Timeout {
+			signs = append(signs, Sign{node, age})
+		}
+	}
+	slices.SortFunc(signs, func(a, b Sign) int { return compareNodes(a.Node, b.Node) })
+	return signs
 }
 
 // Release lets the brake go until this coordinator loses its leadership or no host is dead: an

@@ -153,7 +153,7 @@ func TestLiveness_OperatorReleasesTheBrake(t *testing.T) {
 // hear are gone, however many.
 func TestLiveness_OtherCoordinatorsReports(t *testing.T) {
 	p := newPulses(t, LivenessOptions{Voters: 3}, "h1", "h2", "h3")
-	follower, heard := p.node("n2"), []volume.NodeID{p.node("h2"), p.node("h3")}
+	follower, heard := p.node("n2"), []Sign{{Node: p.node("h2")}, {Node: p.node("h3")}}
 	p.run(3*time.Second, "h1", "h2", "h3")
 	for range 10 {
 		p.Report(follower, heard, p.now)
@@ -170,11 +170,41 @@ func TestLiveness_OtherCoordinatorsReports(t *testing.T) {
 	require.NotEmpty(t, p.last.Braked)
 }
 
+// A report says how old each sign of life is, so a host that died is not found dead any later for it.
+func TestLiveness_ReportsDoNotKeepTheDeadAlive(t *testing.T) {
+	p := newPulses(t, LivenessOptions{}, "h1", "h2", "h3")
+	follower := newPulses(t, LivenessOptions{}, "h1", "h2", "h3")
+	p.run(5*time.Second, "h1", "h2", "h3")
+	follower.run(5*time.Second, "h1", "h2", "h3")
+	for range 4 {
+		p.Report(p.node("n2"), follower.Hears(follower.now), p.now)
+		p.run(500*time.Millisecond, "h1", "h2")
+		follower.run(500*time.Millisecond, "h1", "h2")
+	}
+	require.Equal(t, []string{"h3"}, p.dead())
+	require.Equal(t, 2*time.Second, p.died["h3"])
+}
+
+// A heartbeat that both hear is one heartbeat, and an old one that is told late brings nobody back.
+func TestLiveness_OneHeartbeatHeardTwiceIsOne(t *testing.T) {
+	p := newPulses(t, LivenessOptions{}, "h1", "h2", "h3")
+	p.run(3*time.Second, "h1", "h2", "h3")
+	p.run(3*time.Second, "h1", "h2")
+	for range 2 {
+		p.run(500*time.Millisecond, "h1", "h2", "h3")
+		p.Heard(p.node("h3"), p.now.Add(time.Millisecond))
+		p.Report(p.node("n2"), []Sign{{p.node("h3"), 3 * time.Millisecond}}, p.now.Add(2*time.Millisecond))
+	}
+	p.run(500*time.Millisecond, "h1", "h2")
+	require.Equal(t, []string{"h3"}, p.dead(), "two heartbeats, each heard three times")
+}
+
 func TestLiveness_HearsAndForgets(t *testing.T) {
 	p := newPulses(t, LivenessOptions{}, "h1", "h2")
 	p.run(3*time.Second, "h1", "h2")
 	p.run(3*time.Second, "h1")
-	require.Equal(t, []volume.NodeID{p.node("h1")}, p.Hears(p.now))
+	p.now = p.now.Add(300 * time.Millisecond)
+	require.Equal(t, []Sign{{p.node("h1"), 300 * time.Millisecond}}, p.Hears(p.now))
 	p.Forget(p.node("h1"))
 	require.Empty(t, p.Hears(p.now))
 }

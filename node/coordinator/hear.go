@@ -19,9 +19,9 @@ const pathHeard = "/peer/v1/heard"
 
 // heardReport is what a follower hears.
 type heardReport struct {
-	Version int             `json:"version"`
-	Node    volume.NodeID   `json:"node"`
-	Heard   []volume.NodeID `json:"heard"`
+	Version int           `json:"version"`
+	Node    volume.NodeID `json:"node"`
+	Signs   []raft.Sign   `json:"signs"`
 }
 
 // hearNode takes a daemon's heartbeat.
@@ -77,7 +77,7 @@ func (c *Coordinator) reportHeard(ctx context.Context) {
 			continue
 		}
 		c.mu.Lock()
-		report := heardReport{Version: peer.Version, Node: c.opts.Self, Heard: c.liveness.Hears(c.opts.Now())}
+		report := heardReport{Version: peer.Version, Node: c.opts.Self, Signs: c.liveness.Hears(c.opts.Now())}
 		c.mu.Unlock()
 		if err := c.sendHeard(ctx, targets[0], report); err != nil && ctx.Err() == nil {
 			c.log.Debug("report to the leader", "error", err)
@@ -113,10 +113,10 @@ func (c *Coordinator) takeHeard(report heardReport) {
 	now := c.opts.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, id := range report.Heard {
-		c.known[id] = true
+	for _, sign := range report.Signs {
+		c.known[sign.Node] = true
 	}
-	c.liveness.Report(report.Node, report.Heard, now)
+	c.liveness.Report(report.Node, report.Signs, now)
 }
 
 // The functions below translate the words of package peer to those of package control, which knows
