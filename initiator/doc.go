@@ -1,8 +1,8 @@
 // Package initiator is an iSCSI initiator in user space (RFC 7143).
 //
-//	block.Request ─▶ RequestQueue ─┐
-//	CDB, data ─▶ Execute ──────────┼─▶ Session ─▶ writer ─▶ connection ─▶ target
-//	Task ──────▶ Submit ───────────┘   tasks by ITT ◀─ reader ◀─┘
+//	block.Request ─▶ RequestQueue ─┐             ┌─▶ writer ─▶┐
+//	CDB, data ─────▶ Execute ──────┼─▶ Session ──┤            ├─ target
+//	Task ──────────▶ Submit ───────┘   (by ITT)  └◀─ reader ◀─┘
 //
 // There are two levels. A [Session] is one login's life on a connection that the caller dialled: it
 // never reconnects, and when it ends every task of it has completed before Options.OnDown hears of

@@ -306,7 +306,6 @@ func (l *login) session() *Session {
 		conn:    l.conn,
 		params:  params,
 		keys:    l.negotiator.Unknown(),
-		tsih:    l.last.TSIH,
 		in:      l.in,
 		sense:   make([]byte, maxSenseBytes),
 		wake:    make(chan struct{}, 1),

@@ -45,8 +45,9 @@ func TestLogin_negotiates(t *testing.T) {
 		request, _ := p.loginText()
 		p.answer(request, "AuthMethod=None TargetPortalGroupTag=1 TargetAlias=x")
 		request, asked = p.loginText()
-		p.answer(request, "HeaderDigest=CRC32C DataDigest=None InitialR2T=Yes ImmediateData=Yes MaxBurstLength=65536 "+
-			"FirstBurstLength=4096 MaxRecvDataSegmentLength=16384 MaxOutstandingR2T=1 X-io.example.hint=7")
+		p.answer(request, "HeaderDigest=CRC32C DataDigest=None InitialR2T=Yes ImmediateData=Yes "+
+			"MaxBurstLength=65536 FirstBurstLength=4096 MaxRecvDataSegmentLength=16384 "+
+			"MaxOutstandingR2T=1 X-io.example.hint=7")
 	})
 	require.NoError(t, err)
 	require.Equal(t, "CRC32C,None", asked["HeaderDigest"])
@@ -65,7 +66,8 @@ func TestLogin_answersTheTargetsOwnOffers(t *testing.T) {
 		request, _ := p.loginText()
 		p.answer(request, "AuthMethod=None")
 		request, _ = p.loginText()
-		p.loginResponse(iscsi.LoginResponse{CSG: request.CSG, ITT: request.ITT}, "TaskReporting=RFC3720 X-com.example=1")
+		p.loginResponse(iscsi.LoginResponse{CSG: request.CSG, ITT: request.ITT},
+			"TaskReporting=RFC3720 X-com.example=1")
 		request, keys := p.loginText()
 		require.Equal(t, "RFC3720", keys["TaskReporting"])
 		require.True(t, request.Transit)
@@ -79,7 +81,8 @@ func TestLogin_textInParts(t *testing.T) {
 		request, _ := p.loginText()
 		p.answer(request, "AuthMethod=None")
 		request, _ = p.loginText()
-		p.loginResponse(iscsi.LoginResponse{Continue: true, CSG: request.CSG, ITT: request.ITT}, "MaxBurstLength=65536")
+		p.loginResponse(iscsi.LoginResponse{Continue: true, CSG: request.CSG, ITT: request.ITT},
+			"MaxBurstLength=65536")
 		request, keys := p.loginText()
 		require.Empty(t, keys)
 		p.answer(request, "FirstBurstLength=512")
@@ -183,11 +186,13 @@ func TestLogin_targetBreaksTheProtocol(t *testing.T) {
 		},
 		"another stage": func(p *peer) {
 			request, _ := p.loginText()
-			p.loginResponse(iscsi.LoginResponse{CSG: iscsi.OperationalNegotiation, ITT: request.ITT}, "AuthMethod=None")
+			p.loginResponse(iscsi.LoginResponse{CSG: iscsi.OperationalNegotiation, ITT: request.ITT},
+				"AuthMethod=None")
 		},
 		"stages skipped": func(p *peer) {
 			request, _ := p.loginText()
-			p.loginResponse(iscsi.LoginResponse{Transit: true, NSG: iscsi.FullFeaturePhase, ITT: request.ITT}, "AuthMethod=None")
+			p.loginResponse(iscsi.LoginResponse{Transit: true, NSG: iscsi.FullFeaturePhase, ITT: request.ITT},
+				"AuthMethod=None")
 		},
 		"another task tag": func(p *peer) {
 			request, _ := p.loginText()
@@ -224,7 +229,8 @@ func TestLogin_targetBreaksTheProtocol(t *testing.T) {
 		"text without end": func(p *peer) {
 			for range loginTextBytes/4096 + 1 {
 				request, _ := p.loginText()
-				p.loginResponse(iscsi.LoginResponse{Continue: true, CSG: request.CSG, ITT: request.ITT}, strings.Repeat("x", 4095))
+				p.loginResponse(iscsi.LoginResponse{Continue: true, CSG: request.CSG, ITT: request.ITT},
+					strings.Repeat("x", 4095))
 			}
 		},
 	} {
@@ -281,7 +287,8 @@ func TestLogin_CHAP(t *testing.T) {
 		theirs    iscsi.CHAPTarget
 		want      error
 	}{
-		{"one way MD5", iscsi.CHAPMD5, CHAP{User: "u", Secret: secret}, iscsi.CHAPTarget{User: "u", Secret: secret}, nil},
+		{"one way MD5", iscsi.CHAPMD5, CHAP{User: "u", Secret: secret},
+			iscsi.CHAPTarget{User: "u", Secret: secret}, nil},
 		{"one way SHA-256", iscsi.CHAPSHA256, CHAP{User: "u", Secret: secret},
 			iscsi.CHAPTarget{User: "u", Secret: secret}, nil},
 		{"mutual", iscsi.CHAPSHA256, CHAP{User: "u", Secret: secret, MutualUser: "t", MutualSecret: mutual},
@@ -336,7 +343,8 @@ func chapUntilProof(p *peer, chap *iscsi.CHAPTarget) {
 func TestOptions_validate(t *testing.T) {
 	_, conn := newPeer(t)
 	_, err := Login(t.Context(), conn, Options{QueueDepth: 5000, CHAP: CHAP{User: "u", MutualSecret: "x"}})
-	for _, part := range []string{"target name", "initiator name", "queue depth 5000", "a CHAP user and its secret", "mutual CHAP"} {
+	for _, part := range []string{"target name", "initiator name", "queue depth 5000",
+		"a CHAP user and its secret", "mutual CHAP"} {
 		require.ErrorContains(t, err, part)
 	}
 }

@@ -112,7 +112,7 @@ func TestLUN_goesOnAfterLostSessions(t *testing.T) {
 	for worker := range 4 {
 		work.Go(func() {
 			own := int64(worker) << 20
-			for i := range 60 {
+			for i := range 20 {
 				data := bytes.Repeat([]byte{byte(1 + worker + 4*i)}, 128<<10)
 				if err := lun.Write(context.Background(), data, own, 0); err != nil {
 					t.Errorf("worker %d: write %d: %v", worker, i, err)

@@ -99,7 +99,7 @@ func (s *Session) onDataIn(h *iscsi.BHS) error {
 	s.mu.Lock()
 	s.window.update(p.ExpCmdSN, p.MaxCmdSN)
 	if !p.HasStatus {
-		s.mu.Unlock()
+		s.unlockAndSignal()
 		return nil
 	}
 	s.window.status(p.StatSN)
@@ -180,14 +180,19 @@ func (s *Session) finish(t *Task) {
 	s.complete(t)
 }
 
-// complete takes a task out and hands it back. It is called with mu held and gives it up.
-func (s *Session) complete(t *Task) {
-	s.tasks.remove(t)
+// unlockAndSignal gives mu up and wakes the writer if something waits: the window may have opened.
+func (s *Session) unlockAndSignal() {
 	more := s.waiting.first != nil || s.urgent.first != nil
 	s.mu.Unlock()
 	if more {
 		s.signal()
 	}
+}
+
+// complete takes a task out and hands it back. It is called with mu held and gives it up.
+func (s *Session) complete(t *Task) {
+	s.tasks.remove(t)
+	s.unlockAndSignal()
 	t.Done(t)
 }
 
@@ -232,19 +237,17 @@ func (s *Session) onNOPIn(h *iscsi.BHS) error {
 		s.window.status(p.StatSN)
 		return s.onUrgent(p.ITT, kindPing)
 	}
-	asks := p.TTT != iscsi.ReservedTag
-	if asks && len(s.orders) >= maxOrders {
+	if p.TTT == iscsi.ReservedTag {
+		s.unlockAndSignal()
+		return nil
+	}
+	if len(s.orders) >= maxOrders {
 		s.mu.Unlock()
 		return errors.New("target pings without end")
 	}
-	if asks {
-		s.orders = append(s.orders, order{itt: iscsi.ReservedTag, ttt: p.TTT, lun: p.LUN})
-	}
-	more := s.waiting.first != nil // the window may have opened
+	s.orders = append(s.orders, order{itt: iscsi.ReservedTag, ttt: p.TTT, lun: p.LUN})
 	s.mu.Unlock()
-	if asks || more {
-		s.signal()
-	}
+	s.signal()
 	return nil
 }
 
@@ -282,6 +285,6 @@ func (s *Session) onAsync(h *iscsi.BHS) error {
 	s.mu.Lock()
 	s.window.update(p.ExpCmdSN, p.MaxCmdSN)
 	s.window.status(p.StatSN)
-	s.mu.Unlock()
+	s.unlockAndSignal()
 	return nil
 }

@@ -91,6 +91,10 @@ func (l *LUN) connect(ctx context.Context) (*Session, *RequestQueue, error) {
 	}
 	if err != nil {
 		session.Close()
+		if ctx.Err() != nil {
+			err = fmt.Errorf("%s: lun %d: %w: %w", l.options.Session.TargetName, l.options.LUN,
+				block.ErrUnreachable, err)
+		}
 		return nil, nil, err
 	}
 	l.unit, l.identity = unit, identity

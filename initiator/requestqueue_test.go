@@ -68,7 +68,8 @@ func TestRequestQueue_commands(t *testing.T) {
 		want    []scsi.CDB
 	}{
 		{block.Request{Op: block.OpRead, Range: r, Data: make([]byte, 1024)}, []scsi.CDB{scsi.Read16CDB(1, 2)}},
-		{block.Request{Op: block.OpWrite, Range: r, Data: make([]byte, 1024)}, []scsi.CDB{scsi.Write16CDB(1, 2, false)}},
+		{block.Request{Op: block.OpWrite, Range: r, Data: make([]byte, 1024)},
+			[]scsi.CDB{scsi.Write16CDB(1, 2, false)}},
 		{block.Request{Op: block.OpWrite, Range: r, Data: make([]byte, 1024), Flags: block.FUA},
 			[]scsi.CDB{scsi.Write16CDB(1, 2, true)}},
 		{block.Request{Op: block.OpZero, Range: r}, []scsi.CDB{scsi.WriteSame16CDB(1, 2, false)}},
@@ -85,7 +86,8 @@ func TestRequestQueue_commands(t *testing.T) {
 
 func TestRequestQueue_unmapOnlyWhereItCan(t *testing.T) {
 	q, unit := newQueue(t, func(u *initiator.Unit) { u.Limits.CanUnmap = false })
-	require.NoError(t, submit(t, q, block.Request{Op: block.OpZero, Range: block.Range{Len: 512}, Flags: block.Unmap}))
+	zero := block.Request{Op: block.OpZero, Range: block.Range{Len: 512}, Flags: block.Unmap}
+	require.NoError(t, submit(t, q, zero))
 	require.Equal(t, []scsi.CDB{scsi.WriteSame16CDB(0, 1, false)}, unit.take())
 }
 
@@ -95,28 +97,30 @@ func TestRequestQueue_inParts(t *testing.T) {
 	for i := range data {
 		data[i] = byte(i/512 + 1)
 	}
-	require.NoError(t, submit(t, q, block.Request{Op: block.OpWrite, Range: block.Range{Off: 512, Len: 1536}, Data: data}))
-	require.Equal(t, []scsi.CDB{scsi.Write16CDB(1, 1, false), scsi.Write16CDB(2, 1, false), scsi.Write16CDB(3, 1, false)},
-		unit.take())
+	r := block.Range{Off: 512, Len: 1536}
+	require.NoError(t, submit(t, q, block.Request{Op: block.OpWrite, Range: r, Data: data}))
+	require.Equal(t, []scsi.CDB{scsi.Write16CDB(1, 1, false), scsi.Write16CDB(2, 1, false),
+		scsi.Write16CDB(3, 1, false)}, unit.take())
 	got := make([]byte, 1536)
-	require.NoError(t, submit(t, q, block.Request{Op: block.OpRead, Range: block.Range{Off: 512, Len: 1536}, Data: got}))
+	require.NoError(t, submit(t, q, block.Request{Op: block.OpRead, Range: r, Data: got}))
 	require.Equal(t, data, got)
 	unit.take()
-	require.NoError(t, submit(t, q, block.Request{Op: block.OpZero, Range: block.Range{Len: 5120}, Flags: block.FUA}))
+	zero := block.Request{Op: block.OpZero, Range: block.Range{Len: 5120}, Flags: block.FUA}
+	require.NoError(t, submit(t, q, zero))
 	require.Equal(t, []scsi.CDB{scsi.WriteSame16CDB(0, 4, false), scsi.WriteSame16CDB(4, 4, false),
 		scsi.WriteSame16CDB(8, 2, false), scsi.SynchronizeCache16CDB(0, 0)}, unit.take())
 }
 
 func TestRequestQueue_refuses(t *testing.T) {
 	q, unit := newQueue(t, nil)
-	size := q.Limits().SizeBytes
+	size, one := q.Limits().SizeBytes, make([]byte, 512)
 	for _, test := range []struct {
 		request block.Request
 		want    error
 	}{
-		{block.Request{Op: block.OpRead, Range: block.Range{Off: size, Len: 512}, Data: make([]byte, 512)}, block.ErrOutOfRange},
-		{block.Request{Op: block.OpRead, Range: block.Range{Off: 1, Len: 512}, Data: make([]byte, 512)}, block.ErrMisaligned},
-		{block.Request{Op: block.OpRead, Range: block.Range{Len: 512}, Data: make([]byte, 511)}, block.ErrUnsupported},
+		{block.Request{Op: block.OpRead, Range: block.Range{Off: size, Len: 512}, Data: one}, block.ErrOutOfRange},
+		{block.Request{Op: block.OpRead, Range: block.Range{Off: 1, Len: 512}, Data: one}, block.ErrMisaligned},
+		{block.Request{Op: block.OpRead, Range: block.Range{Len: 512}, Data: one[:511]}, block.ErrUnsupported},
 		{block.Request{Op: 99}, block.ErrUnsupported},
 	} {
 		require.ErrorIs(t, submit(t, q, test.request), test.want)

@@ -32,7 +32,6 @@ type Session struct {
 	conn    net.Conn
 	params  iscsi.Params
 	keys    []iscsi.KeyValue
-	tsih    uint16
 
 	in      *iscsi.Reader // the reader's
 	sense   []byte        // the reader's

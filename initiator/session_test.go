@@ -62,7 +62,8 @@ func TestSession_statusWithSense(t *testing.T) {
 			sense  scsi.Sense
 			err    error
 		}{
-			{scsi.CheckCondition, scsi.Sense{Key: scsi.MediumError, ASC: 0x11, Information: 9, Valid: true}, block.ErrMedium},
+			{scsi.CheckCondition, scsi.Sense{Key: scsi.MediumError, ASC: 0x11, Information: 9, Valid: true},
+				block.ErrMedium},
 			{scsi.ReservationConflict, scsi.Sense{}, block.ErrFenced},
 			{scsi.TaskAborted, scsi.Sense{}, block.ErrFailed},
 		} {
@@ -325,7 +326,8 @@ func TestSession_windowOfTheTarget(t *testing.T) {
 		ping := p.next(iscsi.OpNOPOut)
 		require.True(t, ping.Immediate())
 		require.Equal(t, p.expCmd, ping.CmdSN(), "and takes no CmdSN")
-		p.send(&iscsi.NOPIn{ITT: ping.ITT(), TTT: iscsi.ReservedTag, StatSN: p.statSN, ExpCmdSN: p.expCmd, MaxCmdSN: p.expCmd}, nil)
+		p.send(&iscsi.NOPIn{ITT: ping.ITT(), TTT: iscsi.ReservedTag, StatSN: p.statSN,
+			ExpCmdSN: p.expCmd, MaxCmdSN: p.expCmd}, nil)
 		p.statSN++
 		p.command()
 		synctest.Wait()
@@ -370,20 +372,30 @@ func TestSession_answersPings(t *testing.T) {
 
 func TestSession_targetBreaksTheProtocol(t *testing.T) {
 	for name, script := range map[string]func(p *peer, itt uint32){
-		"unknown task":       func(p *peer, itt uint32) { p.respond(itt+1<<16, scsi.Good, scsi.Sense{}) },
-		"unknown slot":       func(p *peer, itt uint32) { p.respond(itt+9, scsi.Good, scsi.Sense{}) },
-		"reserved task":      func(p *peer, _ uint32) { p.respond(iscsi.ReservedTag, scsi.Good, scsi.Sense{}) },
-		"data out of order":  func(p *peer, itt uint32) { p.dataIn(iscsi.DataIn{ITT: itt, BufferOffset: 512}, filled(512)) },
-		"too much data":      func(p *peer, itt uint32) { p.dataIn(iscsi.DataIn{ITT: itt}, filled(1025)) },
-		"R2T for a read":     func(p *peer, itt uint32) { p.send(&iscsi.R2T{ITT: itt, DesiredDataTransferLength: 512}, nil) },
+		"unknown task":  func(p *peer, itt uint32) { p.respond(itt+1<<16, scsi.Good, scsi.Sense{}) },
+		"unknown slot":  func(p *peer, itt uint32) { p.respond(itt+9, scsi.Good, scsi.Sense{}) },
+		"reserved task": func(p *peer, _ uint32) { p.respond(iscsi.ReservedTag, scsi.Good, scsi.Sense{}) },
+		"data out of order": func(p *peer, itt uint32) {
+			p.dataIn(iscsi.DataIn{ITT: itt, BufferOffset: 512}, filled(512))
+		},
+		"too much data": func(p *peer, itt uint32) { p.dataIn(iscsi.DataIn{ITT: itt}, filled(1025)) },
+		"R2T for a read": func(p *peer, itt uint32) {
+			p.send(&iscsi.R2T{ITT: itt, DesiredDataTransferLength: 512}, nil)
+		},
 		"R2T for nothing":    func(p *peer, itt uint32) { p.send(&iscsi.R2T{ITT: itt}, nil) },
 		"ping never sent":    func(p *peer, itt uint32) { p.send(&iscsi.NOPIn{ITT: itt}, nil) },
 		"logout never asked": func(p *peer, itt uint32) { p.send(&iscsi.LogoutResponse{ITT: itt}, nil) },
-		"reject":             func(p *peer, _ uint32) { p.send(&iscsi.Reject{Reason: iscsi.RejectProtocolError}, make([]byte, 48)) },
-		"asks to log out":    func(p *peer, _ uint32) { p.send(&iscsi.Async{Event: iscsi.AsyncLogoutRequest}, nil) },
-		"a request":          func(p *peer, _ uint32) { p.send(&iscsi.NOPOut{ITT: 1}, nil) },
-		"sense too long":     func(p *peer, itt uint32) { p.send(&iscsi.SCSIResponse{ITT: itt}, filled(maxSenseBytes+1)) },
-		"sense cut short":    func(p *peer, itt uint32) { p.send(&iscsi.SCSIResponse{ITT: itt, Status: 2}, []byte{0, 18, 0x70}) },
+		"reject": func(p *peer, _ uint32) {
+			p.send(&iscsi.Reject{Reason: iscsi.RejectProtocolError}, make([]byte, 48))
+		},
+		"asks to log out": func(p *peer, _ uint32) { p.send(&iscsi.Async{Event: iscsi.AsyncLogoutRequest}, nil) },
+		"a request":       func(p *peer, _ uint32) { p.send(&iscsi.NOPOut{ITT: 1}, nil) },
+		"sense too long": func(p *peer, itt uint32) {
+			p.send(&iscsi.SCSIResponse{ITT: itt}, filled(maxSenseBytes+1))
+		},
+		"sense cut short": func(p *peer, itt uint32) {
+			p.send(&iscsi.SCSIResponse{ITT: itt, Status: 2}, []byte{0, 18, 0x70})
+		},
 		"endless pings": func(p *peer, _ uint32) {
 			var b iscsi.Batch
 			for range maxOrders + 10 {
@@ -494,7 +506,8 @@ func TestExecute(t *testing.T) {
 		c, _ := p.command() // a unit attention is not the answer
 		p.respond(c.ITT, scsi.CheckCondition, scsi.Sense{Key: scsi.UnitAttention, ASC: 0x29})
 		c, _ = p.command()
-		p.dataIn(iscsi.DataIn{ITT: c.ITT, HasStatus: true, Final: true, Underflow: true, Residual: 6}, []byte("0123456789"))
+		p.dataIn(iscsi.DataIn{ITT: c.ITT, HasStatus: true, Final: true, Underflow: true, Residual: 6},
+			[]byte("0123456789"))
 		require.Equal(t, outcome{10, nil}, <-results)
 		require.Equal(t, "0123456789", string(in[:10]))
 

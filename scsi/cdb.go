@@ -83,20 +83,20 @@ func decodeExtent(cdb []byte) extent {
 
 // locate turns an extent into bytes of the device, or says why it is refused. No protection
 // information is kept, so a command that asks for it is refused (SBC-3 §4.22).
-func (d *Disk) locate(e extent) (block.Range, Sense) {
+func (d *Disk) locate(e extent) (block.Range, senseCode) {
 	if e.byte1&maskProtect != 0 {
 		return block.Range{}, senseInvalidFieldInCDB
 	}
 	if e.lba > d.blocks || e.blocks > d.blocks-e.lba {
 		return block.Range{}, senseLBAOutOfRange
 	}
-	return block.Range{Off: int64(e.lba) * d.blockBytes, Len: int64(e.blocks) * d.blockBytes}, Sense{}
+	return block.Range{Off: int64(e.lba) * d.blockBytes, Len: int64(e.blocks) * d.blockBytes}, 0
 }
 
 // transfer is locate for a command that moves the data of the whole extent at once.
-func (d *Disk) transfer(e extent) (block.Range, Sense) {
+func (d *Disk) transfer(e extent) (block.Range, senseCode) {
 	r, sense := d.locate(e)
-	if sense == (Sense{}) && r.Len > d.options.MaxTransferBytes {
+	if sense == 0 && r.Len > d.options.MaxTransferBytes {
 		return block.Range{}, senseInvalidFieldInCDB
 	}
 	return r, sense

@@ -52,26 +52,26 @@ const firstVendorOpcode = 0xc0
 // Execute implements LogicalUnit.
 func (d *Disk) Execute(ctx context.Context, cmd *Command, res *Response) {
 	if len(cmd.CDB) < cdbBytes {
-		res.CheckCondition(senseInvalidFieldInCDB)
+		res.refuse(senseInvalidFieldInCDB)
 		return
 	}
 	if cmd.CDB[0] >= firstVendorOpcode {
 		if d.options.Vendor == nil || !d.options.Vendor(ctx, cmd, res) {
-			res.CheckCondition(senseInvalidOpcode)
+			res.refuse(senseInvalidOpcode)
 		}
 		return
 	}
 	op, sense := d.table.find(cmd.CDB)
 	if (op == nil || !op.ignoresAttention) && d.attention.take(cmd.Nexus) {
-		res.CheckCondition(sensePowerOn)
+		res.refuse(sensePowerOn)
 		return
 	}
 	if op == nil {
-		res.CheckCondition(sense)
+		res.refuse(sense)
 		return
 	}
 	if op.naca(cmd.CDB) {
-		res.CheckCondition(senseInvalidFieldInCDB)
+		res.refuse(senseInvalidFieldInCDB)
 		return
 	}
 	op.run(d, ctx, cmd, res)

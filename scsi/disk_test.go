@@ -39,7 +39,7 @@ func newBench(t *testing.T, limits func(*block.Limits), change func(*Options)) *
 	disk, err := New(faulty, o)
 	require.NoError(t, err)
 	b := &bench{t: t, disk: disk, device: faulty}
-	require.Equal(t, sensePowerOn, b.do(TestUnitReadyCDB(), nil, 0).Sense, "a new nexus")
+	require.Equal(t, sensePowerOn.sense(), b.do(TestUnitReadyCDB(), nil, 0).Sense, "a new nexus")
 	return b
 }
 
@@ -85,7 +85,12 @@ func (b *bench) good(cdb CDB, out []byte, expect int64) []byte {
 	return r.data
 }
 
-func (b *bench) refused(want Sense, cdb CDB, out []byte) {
+func (b *bench) refused(want senseCode, cdb CDB, out []byte) {
+	b.t.Helper()
+	b.refusedWith(want.sense(), cdb, out)
+}
+
+func (b *bench) refusedWith(want Sense, cdb CDB, out []byte) {
 	b.t.Helper()
 	r := b.do(cdb, out, 1<<16)
 	require.Equal(b.t, CheckCondition, r.Status)
@@ -167,18 +172,18 @@ func TestUnitAttention_oncePerNexus(t *testing.T) {
 	b.nexus = Nexus{InitiatorName: "iqn.other", ISID: [6]byte{1}}
 	require.Len(t, b.good(InquiryCDB(36), nil, 36), 36, "INQUIRY does not report it")
 	b.good(ReportLUNsCDB(64), nil, 64)
-	require.Equal(t, sensePowerOn, b.do(extentOf(opRead10, 0, 0, 1), nil, 512).Sense)
+	require.Equal(t, sensePowerOn.sense(), b.do(extentOf(opRead10, 0, 0, 1), nil, 512).Sense)
 	b.good(extentOf(opRead10, 0, 0, 1), nil, 512)
 
 	b.nexus.ISID[0] = 2 // REQUEST SENSE reports it and clears it
 	sense, err := ParseSense(b.good(CDB{opRequestSense, 0, 0, 0, 252}, nil, 252))
 	require.NoError(t, err)
-	require.Equal(t, sensePowerOn, sense)
+	require.Equal(t, sensePowerOn.sense(), sense)
 	b.good(TestUnitReadyCDB(), nil, 0)
 
 	for i := range 3 * maxKnownNexuses { // a flood of nexuses is forgotten, never refused
 		b.nexus = Nexus{InitiatorName: "iqn.flood", TPGT: uint16(i)}
-		require.Equal(t, sensePowerOn, b.do(TestUnitReadyCDB(), nil, 0).Sense)
+		require.Equal(t, sensePowerOn.sense(), b.do(TestUnitReadyCDB(), nil, 0).Sense)
 		b.good(TestUnitReadyCDB(), nil, 0)
 	}
 	require.LessOrEqual(t, len(*b.disk.attention.known.Load()), maxKnownNexuses)
@@ -222,10 +227,10 @@ func TestNoLUN(t *testing.T) {
 	require.Equal(t, Good, res.Status)
 	sense, err := ParseSense(data)
 	require.NoError(t, err)
-	require.Equal(t, senseLUNNotSupported, sense)
+	require.Equal(t, senseLUNNotSupported.sense(), sense)
 	for _, cdb := range []CDB{TestUnitReadyCDB(), Read16CDB(0, 1), Write16CDB(0, 1, false), VPDCDB(0x80, 255)} {
 		res, _ = do(cdb)
-		require.Equal(t, Response{Status: CheckCondition, Sense: senseLUNNotSupported}, res)
+		require.Equal(t, Response{Status: CheckCondition, Sense: senseLUNNotSupported.sense()}, res)
 	}
 }
 
@@ -250,10 +255,10 @@ func FuzzCDB(f *testing.F) {
 			var res Response
 			disk.Execute(t.Context(), &cmd, &res)
 			if res.InLen > inLen || res.Status != Good && res.InLen != 0 ||
-				(res.Status == CheckCondition) != res.Sense.set() {
+				(res.Status == CheckCondition) != (res.Sense != Sense{}) {
 				t.Fatalf("% x: %+v with data-in of %d", cdb, res, inLen)
 			}
-			if res.Sense == senseInternalFailure {
+			if res.Sense == senseInternalFailure.sense() {
 				t.Fatalf("% x: the device refused what the unit let pass", cdb)
 			}
 		}

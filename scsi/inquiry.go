@@ -23,12 +23,12 @@ func inquiry(d *Disk, _ context.Context, cmd *Command, res *Response) {
 	case evpd:
 		data, ok := d.vpdPage(page)
 		if !ok {
-			res.CheckCondition(senseInvalidFieldInCDB)
+			res.refuse(senseInvalidFieldInCDB)
 			return
 		}
 		res.Reply(cmd, data, allocation)
 	case page != 0:
-		res.CheckCondition(senseInvalidFieldInCDB)
+		res.refuse(senseInvalidFieldInCDB)
 	default:
 		res.Reply(cmd, d.standardInquiry(), allocation)
 	}

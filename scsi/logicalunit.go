@@ -62,6 +62,9 @@ func (r *Response) CheckCondition(s Sense) {
 	*r = Response{Status: CheckCondition, Sense: s}
 }
 
+// refuse is CheckCondition for a sense without information.
+func (r *Response) refuse(c senseCode) { r.CheckCondition(c.sense()) }
+
 // Fail ends the command with what SenseFor says about err; nil leaves the response as it is.
 func (r *Response) Fail(err error) {
 	if err == nil {

@@ -60,12 +60,12 @@ const (
 func modeSense(d *Disk, _ context.Context, cmd *Command, res *Response) {
 	control, page, subpage := cmd.CDB[2]>>6, cmd.CDB[2]&0x3f, cmd.CDB[3]
 	if control == valuesSaved {
-		res.CheckCondition(senseSavingNotSupported)
+		res.refuse(senseSavingNotSupported)
 		return
 	}
 	pages, ok := d.modes.appendPages(nil, page, subpage, control == valuesChangeable)
 	if !ok {
-		res.CheckCondition(senseInvalidFieldInCDB)
+		res.refuse(senseInvalidFieldInCDB)
 		return
 	}
 	withDescriptor := cmd.CDB[1]&0x08 == 0
@@ -144,7 +144,7 @@ func modeSelectLen(d *Disk, cdb []byte) int64 {
 func modeSelect(d *Disk, _ context.Context, cmd *Command, res *Response) {
 	const pageFormat, savePages = 0x10, 0x01
 	if cmd.CDB[1]&(pageFormat|savePages) != pageFormat {
-		res.CheckCondition(senseInvalidFieldInCDB)
+		res.refuse(senseInvalidFieldInCDB)
 		return
 	}
 	header, length := 4, int(cmd.CDB[4])
@@ -155,16 +155,16 @@ func modeSelect(d *Disk, _ context.Context, cmd *Command, res *Response) {
 		return
 	}
 	if length > maxModeSelectBytes || length < header || len(cmd.DataOut) < length {
-		res.CheckCondition(senseListLength)
+		res.refuse(senseListLength)
 		return
 	}
-	if sense := d.checkModeList(cmd.DataOut[:length], header); sense.set() {
-		res.CheckCondition(sense)
+	if sense := d.checkModeList(cmd.DataOut[:length], header); sense != 0 {
+		res.refuse(sense)
 	}
 }
 
 // checkModeList compares a mode parameter list with the current values.
-func (d *Disk) checkModeList(list []byte, header int) Sense {
+func (d *Disk) checkModeList(list []byte, header int) senseCode {
 	descriptorBytes, long := int(list[3]), false
 	if header == 8 {
 		descriptorBytes, long = int(binary.BigEndian.Uint16(list[6:])), list[4]&1 != 0
@@ -188,7 +188,7 @@ func (d *Disk) checkModeList(list []byte, header int) Sense {
 		}
 		pages = pages[len(page):]
 	}
-	return Sense{}
+	return 0
 }
 
 // sameDescriptor reports whether a block descriptor asks for the block size and capacity that are;

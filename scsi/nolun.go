@@ -14,16 +14,16 @@ type NoLUN struct{}
 func (NoLUN) Execute(_ context.Context, cmd *Command, res *Response) {
 	switch {
 	case len(cmd.CDB) < cdbBytes:
-		res.CheckCondition(senseInvalidFieldInCDB)
+		res.refuse(senseInvalidFieldInCDB)
 	case cmd.CDB[0] == opInquiry && cmd.CDB[1]&1 == 0 && cmd.CDB[2] == 0:
 		data := make([]byte, inquiryShortBytes)
 		data[0] = 0x7f // PERIPHERAL QUALIFIER 011b, device type unknown
 		data[2], data[3], data[4] = versionSPC4, 0x02, byte(len(data)-5)
 		res.Reply(cmd, data, int64(binary.BigEndian.Uint16(cmd.CDB[3:])))
 	case cmd.CDB[0] == opRequestSense:
-		replySense(cmd, res, senseLUNNotSupported)
+		replySense(cmd, res, senseLUNNotSupported.sense())
 	default:
-		res.CheckCondition(senseLUNNotSupported)
+		res.refuse(senseLUNNotSupported)
 	}
 }
 

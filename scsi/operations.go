@@ -52,14 +52,14 @@ func newOperationTable(canUnmap bool) operationTable {
 
 // find returns the operation of a CDB, or nil and the sense that says what is unknown: the
 // operation code, or the service action of a known one.
-func (t *operationTable) find(cdb []byte) (*operation, Sense) {
+func (t *operationTable) find(cdb []byte) (*operation, senseCode) {
 	first := int(t.first[cdb[0]])
 	if first == 0 {
 		return nil, senseInvalidOpcode
 	}
 	for i := first - 1; i < len(t.operations) && t.operations[i].opcode() == cdb[0]; i++ {
 		if op := &t.operations[i]; !op.hasAction || op.action() == cdb[1]&0x1f {
-			return op, Sense{}
+			return op, 0
 		}
 	}
 	return nil, senseInvalidFieldInCDB

@@ -41,7 +41,8 @@ func TestReportOpcodes_isTheTruth(t *testing.T) {
 				_, one := listed[opcode<<8|0xff]
 				_, withAction := listed[opcode<<8|action]
 				known := one || anyAction(listed, opcode)
-				require.Equalf(t, !known, sense == senseInvalidOpcode, "opcode %#x action %#x: %v", opcode, action, sense)
+				require.Equalf(t, !known, sense.code() == senseInvalidOpcode,
+					"%#x action %#x: %v", opcode, action, sense)
 
 				ask := CDB{opMaintenanceIn, saReportSupportedOpcodes, reportOneWayOrOther,
 					byte(opcode), 0, byte(action), 0, 0, 0x10, 0}
@@ -114,7 +115,7 @@ func TestExecute_unknown(t *testing.T) {
 	for n := range cdbBytes {
 		var res Response
 		b.disk.Execute(t.Context(), &Command{CDB: make([]byte, n)}, &res)
-		require.Equal(t, senseInvalidFieldInCDB, res.Sense)
+		require.Equal(t, senseInvalidFieldInCDB.sense(), res.Sense)
 		require.Zero(t, b.disk.DataInLen(make([]byte, n))+b.disk.DataOutLen(make([]byte, n)))
 	}
 }

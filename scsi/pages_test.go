@@ -165,7 +165,7 @@ func TestReportLUNs(t *testing.T) {
 	require.Equal(t, []uint64{0}, luns)
 
 	res, _ := do(ReportLUNsCDB(15), 4096)
-	require.Equal(t, senseInvalidFieldInCDB, res.Sense)
+	require.Equal(t, senseInvalidFieldInCDB.sense(), res.Sense)
 	_, data = do(CDB{opReportLUNs, 0, 1, 0, 0, 0, 0, 0, 1}, 256)
 	require.Equal(t, make([]byte, 8), data, "no well known units")
 	_, complete = ParseReportLUNs(data[:7])

@@ -126,13 +126,13 @@ func TestUnmap(t *testing.T) {
 		want Sense
 	}{
 		{"a later descriptor is wrong", unmapCDB(40),
-			unmapList(extent{lba: 3, blocks: 1}, extent{lba: testBlocks, blocks: 1}), senseLBAOutOfRange},
-		{"shorter than the header", unmapCDB(7), list, senseListLength},
-		{"list cut short on its way", unmapCDB(len(list)), list[:len(list)-1], senseListLength},
-		{"descriptors longer than the list", unmapCDB(24), list, senseListLength},
-		{"anchor", CDB{opUnmap, 1, 0, 0, 0, 0, 0, 0, 24}, list, senseInvalidFieldInCDB},
+			unmapList(extent{lba: 3, blocks: 1}, extent{lba: testBlocks, blocks: 1}), senseLBAOutOfRange.sense()},
+		{"shorter than the header", unmapCDB(7), list, senseListLength.sense()},
+		{"list cut short on its way", unmapCDB(len(list)), list[:len(list)-1], senseListLength.sense()},
+		{"descriptors longer than the list", unmapCDB(24), list, senseListLength.sense()},
+		{"anchor", CDB{opUnmap, 1, 0, 0, 0, 0, 0, 0, 24}, list, senseInvalidFieldInCDB.sense()},
 		{"too many descriptors", unmapCDB(8 + 16*257), unmapList(make([]extent, 257)...),
-			senseInvalidFieldInList},
+			senseInvalidFieldInList.sense()},
 	} {
 		r := b.do(test.cdb, test.list, 0)
 		require.Equal(t, test.want.String(), r.Sense.String(), test.name)

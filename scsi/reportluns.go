@@ -17,12 +17,12 @@ func ReportLUNsLen(n int) int64 { return 8 + 8*int64(n) }
 func ReportLUNs(luns []uint64, cmd *Command, res *Response) {
 	const selectAddressable, selectWellKnown, selectAll = 0, 1, 2
 	if len(cmd.CDB) < cdbBytes {
-		res.CheckCondition(senseInvalidFieldInCDB)
+		res.refuse(senseInvalidFieldInCDB)
 		return
 	}
 	allocation := binary.BigEndian.Uint32(cmd.CDB[6:])
 	if cmd.CDB[2] > selectAll || allocation < 16 {
-		res.CheckCondition(senseInvalidFieldInCDB)
+		res.refuse(senseInvalidFieldInCDB)
 		return
 	}
 	if cmd.CDB[2] == selectWellKnown {

@@ -32,7 +32,7 @@ func reportOpcodes(d *Disk, _ context.Context, cmd *Command, res *Response) {
 		options == reportOpcode && known && op.hasAction ||
 		options == reportOpcodeAction && known && !op.hasAction
 	if invalid {
-		res.CheckCondition(senseInvalidFieldInCDB)
+		res.refuse(senseInvalidFieldInCDB)
 		return
 	}
 	if known && op.hasAction && uint16(op.action()) != action {

@@ -7,7 +7,7 @@ import "context"
 func requestSense(d *Disk, _ context.Context, cmd *Command, res *Response) {
 	var sense Sense
 	if d.attention.take(cmd.Nexus) {
-		sense = sensePowerOn
+		sense = sensePowerOn.sense()
 	}
 	replySense(cmd, res, sense)
 }

@@ -16,8 +16,8 @@ func readLen(d *Disk, cdb []byte) int64 {
 func read(d *Disk, ctx context.Context, cmd *Command, res *Response) {
 	e := decodeExtent(cmd.CDB)
 	r, sense := d.transfer(e)
-	if sense.set() {
-		res.CheckCondition(sense)
+	if sense != 0 {
+		res.refuse(sense)
 		return
 	}
 	if err := d.readInto(ctx, cmd.DataIn, r); err != nil {
@@ -57,9 +57,9 @@ func (d *Disk) readInto(ctx context.Context, p []byte, r block.Range) error {
 }
 
 // writable is transfer for a command that changes data.
-func (d *Disk) writable(e extent) (block.Range, Sense) {
+func (d *Disk) writable(e extent) (block.Range, senseCode) {
 	r, sense := d.transfer(e)
-	if !sense.set() && d.limits.ReadOnly {
+	if sense == 0 && d.limits.ReadOnly {
 		return block.Range{}, senseWriteProtected
 	}
 	return r, sense
@@ -75,8 +75,8 @@ func writeLen(d *Disk, cdb []byte) int64 {
 func write(d *Disk, ctx context.Context, cmd *Command, res *Response) {
 	e := decodeExtent(cmd.CDB)
 	r, sense := d.writable(e)
-	if sense.set() {
-		res.CheckCondition(sense)
+	if sense != 0 {
+		res.refuse(sense)
 		return
 	}
 	var flags block.Flags

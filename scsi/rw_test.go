@@ -150,16 +150,16 @@ func TestVerify(t *testing.T) {
 	b.good(extentOf(opWrite10, 0, 0, 60), pattern(60), 0)
 	wrong := pattern(3)
 	wrong[2*512+5]++
-	mismatch := senseMiscompare
+	mismatch := senseMiscompare.sense()
 	mismatch.Valid, mismatch.Information = true, 2*512+5
 	for _, op := range verifies {
 		b.good(extentOf(op, compareNothing<<1, 0, 60), nil, 0)
 		b.good(extentOf(op, compareAll<<1, 0, 60), pattern(60), 0)
-		b.refused(mismatch, extentOf(op, compareAll<<1, 0, 3), wrong)
+		b.refusedWith(mismatch, extentOf(op, compareAll<<1, 0, 3), wrong)
 		b.good(extentOf(op, compareOneBlock<<1, 0, 1), pattern(1), 0)
 		mismatchTwo := mismatch
 		mismatchTwo.Information = 512
-		b.refused(mismatchTwo, extentOf(op, compareOneBlock<<1, 0, 2), pattern(1))
+		b.refusedWith(mismatchTwo, extentOf(op, compareOneBlock<<1, 0, 2), pattern(1))
 		b.refused(senseInvalidFieldInCDB, extentOf(op, compareReserved<<1, 0, 1), pattern(1))
 		b.refused(senseInvalidFieldInIU, extentOf(op, compareAll<<1, 0, 3), pattern(3)[:1000])
 		b.refused(senseLBAOutOfRange, extentOf(op, 0, testBlocks, 1), nil)

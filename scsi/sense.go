@@ -49,29 +49,37 @@ type Sense struct {
 	Valid       bool
 }
 
-// set reports whether the sense says anything: handlers return the zero value for "no objection".
-func (s Sense) set() bool { return s != Sense{} }
+// senseCode is a sense without information: key, ASC and ASCQ, a byte each. Zero is "no objection".
+type senseCode uint32
 
-// The sense that this device server reports. They are values, to be compared with ==.
-var (
-	senseInvalidOpcode       = Sense{Key: IllegalRequest, ASC: 0x20}
-	senseInvalidFieldInCDB   = Sense{Key: IllegalRequest, ASC: 0x24}
-	senseLBAOutOfRange       = Sense{Key: IllegalRequest, ASC: 0x21}
-	senseLUNNotSupported     = Sense{Key: IllegalRequest, ASC: 0x25}
-	senseInvalidFieldInIU    = Sense{Key: IllegalRequest, ASC: 0x0e, ASCQ: 0x03}
-	senseListLength          = Sense{Key: IllegalRequest, ASC: 0x1a}
-	senseInvalidFieldInList  = Sense{Key: IllegalRequest, ASC: 0x26}
-	senseSavingNotSupported  = Sense{Key: IllegalRequest, ASC: 0x39}
-	sensePowerOn             = Sense{Key: UnitAttention, ASC: 0x29}
-	senseReadError           = Sense{Key: MediumError, ASC: 0x11}
-	senseWriteProtected      = Sense{Key: DataProtect, ASC: 0x27}
-	senseSpaceAllocation     = Sense{Key: DataProtect, ASC: 0x27, ASCQ: 0x07}
-	senseInternalFailure     = Sense{Key: HardwareError, ASC: 0x44}
-	senseNotReady            = Sense{Key: NotReady, ASC: 0x04}
-	senseCommunicationFailed = Sense{Key: AbortedCommand, ASC: 0x08}
-	senseAborted             = Sense{Key: AbortedCommand}
-	senseMiscompare          = Sense{Key: Miscompare, ASC: 0x1d}
+// The sense that this device server reports.
+const (
+	senseNotReady            senseCode = 0x020400
+	senseReadError           senseCode = 0x031100
+	senseInternalFailure     senseCode = 0x044400
+	senseInvalidFieldInIU    senseCode = 0x050e03
+	senseListLength          senseCode = 0x051a00
+	senseInvalidOpcode       senseCode = 0x052000
+	senseLBAOutOfRange       senseCode = 0x052100
+	senseInvalidFieldInCDB   senseCode = 0x052400
+	senseLUNNotSupported     senseCode = 0x052500
+	senseInvalidFieldInList  senseCode = 0x052600
+	senseSavingNotSupported  senseCode = 0x053900
+	sensePowerOn             senseCode = 0x062900
+	senseWriteProtected      senseCode = 0x072700
+	senseSpaceAllocation     senseCode = 0x072707
+	senseAborted             senseCode = 0x0b0000
+	senseCommunicationFailed senseCode = 0x0b0800
+	senseMiscompare          senseCode = 0x0e1d00
 )
+
+func (c senseCode) sense() Sense {
+	return Sense{Key: SenseKey(c >> 16), ASC: byte(c >> 8), ASCQ: byte(c)}
+}
+
+func (s Sense) code() senseCode {
+	return senseCode(s.Key&0xf)<<16 | senseCode(s.ASC)<<8 | senseCode(s.ASCQ)
+}
 
 // The response codes of current sense data (SPC-4 §4.5.1).
 const (
@@ -175,7 +183,7 @@ func (s Sense) String() string {
 }
 
 func (s Sense) codeText() string {
-	switch uint16(s.ASC)<<8 | uint16(s.ASCQ) {
+	switch s.code() & 0xffff {
 	case 0x0800:
 		return "LOGICAL UNIT COMMUNICATION FAILURE"
 	case 0x0400:

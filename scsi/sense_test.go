@@ -26,7 +26,7 @@ func TestSense_descriptorFormat(t *testing.T) {
 	got, err := ParseSense(want)
 	require.NoError(t, err)
 	require.Equal(t, s, got)
-	require.Equal(t, []byte{0x72, 6, 0x29, 0, 0, 0, 0, 0}, sensePowerOn.AppendDescriptor(nil))
+	require.Equal(t, []byte{0x72, 6, 0x29, 0, 0, 0, 0, 0}, sensePowerOn.sense().AppendDescriptor(nil))
 }
 
 // Sense may be cut short by the target; what is there must be right and nothing may be made up.
@@ -51,7 +51,7 @@ func TestParseSense_everyPrefix(t *testing.T) {
 }
 
 func FuzzParseSense(f *testing.F) {
-	f.Add(senseMiscompare.AppendFixed(nil))
+	f.Add(senseMiscompare.sense().AppendFixed(nil))
 	f.Add(Sense{Key: IllegalRequest, Information: 9, Valid: true}.AppendDescriptor(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := ParseSense(b)

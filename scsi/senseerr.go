@@ -12,7 +12,7 @@ import (
 type errorRow struct {
 	err    error
 	status Status
-	sense  Sense // with CHECK CONDITION
+	sense  senseCode // with CHECK CONDITION
 }
 
 // errorTable is the only place where an error becomes a status. The first row that matches counts,
@@ -21,7 +21,7 @@ type errorRow struct {
 // Invariant: every error that block declares has exactly one row.
 func errorTable() []errorRow {
 	return []errorRow{
-		{block.ErrFenced, ReservationConflict, Sense{}},
+		{block.ErrFenced, ReservationConflict, 0},
 		{block.ErrReadOnly, CheckCondition, senseWriteProtected},
 		{block.ErrNoSpace, CheckCondition, senseSpaceAllocation},
 		{block.ErrMedium, CheckCondition, senseReadError},
@@ -45,10 +45,10 @@ func SenseFor(err error) (Status, Sense) {
 	}
 	for _, row := range errorTable() {
 		if errors.Is(err, row.err) {
-			return row.status, row.sense
+			return row.status, row.sense.sense()
 		}
 	}
-	return CheckCondition, senseInternalFailure
+	return CheckCondition, senseInternalFailure.sense()
 }
 
 // StatusError is a command that did not end with GOOD, as the initiator sees it. It unwraps to the
@@ -91,7 +91,7 @@ func ErrorFor(status Status, sense Sense) error {
 }
 
 func errorForSense(s Sense) error {
-	code := Sense{Key: s.Key, ASC: s.ASC, ASCQ: s.ASCQ}
+	code := s.code()
 	switch {
 	case code == senseSpaceAllocation:
 		return block.ErrNoSpace

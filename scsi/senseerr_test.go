@@ -46,7 +46,7 @@ func TestErrorTable_isTotal(t *testing.T) {
 			if row.err == err {
 				rows++
 				require.NotEqual(t, Good, row.status)
-				require.Equal(t, row.status == CheckCondition, row.sense.set(), name)
+				require.Equal(t, row.status == CheckCondition, row.sense != 0, name)
 			}
 		}
 		require.Equal(t, 1, rows, "rows for %s", name)
@@ -120,17 +120,17 @@ func TestErrorFor_onlyReservationConflictIsAFence(t *testing.T) {
 }
 
 func TestStatusError_text(t *testing.T) {
-	err := ErrorFor(CheckCondition, senseReadError)
+	err := ErrorFor(CheckCondition, senseReadError.sense())
 	require.EqualError(t, err,
 		"medium error: CHECK CONDITION: MEDIUM ERROR, UNRECOVERED READ ERROR (03/11/00)")
 	require.EqualError(t, ErrorFor(ReservationConflict, Sense{}), "fenced by a newer epoch: RESERVATION CONFLICT")
 }
 
 func TestRetryable(t *testing.T) {
-	require.True(t, Retryable(CheckCondition, sensePowerOn))
+	require.True(t, Retryable(CheckCondition, sensePowerOn.sense()))
 	require.True(t, Retryable(Busy, Sense{}))
 	require.True(t, Retryable(TaskSetFull, Sense{}))
 	require.False(t, Retryable(Good, Sense{}))
-	require.False(t, Retryable(CheckCondition, senseReadError))
+	require.False(t, Retryable(CheckCondition, senseReadError.sense()))
 	require.False(t, Retryable(ReservationConflict, Sense{}))
 }

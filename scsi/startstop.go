@@ -8,6 +8,6 @@ import "context"
 func startStopUnit(_ *Disk, _ context.Context, cmd *Command, res *Response) {
 	const start, loadEject, powerCondition = 0x01, 0x02, 0xf0
 	if cmd.CDB[4]&(powerCondition|loadEject|start) != start || cmd.CDB[3]&0x0f != 0 {
-		res.CheckCondition(senseInvalidFieldInCDB)
+		res.refuse(senseInvalidFieldInCDB)
 	}
 }

@@ -7,8 +7,8 @@ import "context"
 func synchronizeCache(d *Disk, ctx context.Context, cmd *Command, res *Response) {
 	e := decodeExtent(cmd.CDB)
 	e.byte1 = 0
-	if _, sense := d.locate(e); sense.set() {
-		res.CheckCondition(sense)
+	if _, sense := d.locate(e); sense != 0 {
+		res.refuse(sense)
 		return
 	}
 	res.Fail(d.device.Flush(ctx))

@@ -24,16 +24,16 @@ func unmapLen(d *Disk, cdb []byte) int64 {
 // unmap is UNMAP. Every descriptor is checked before the first one is executed.
 func unmap(d *Disk, ctx context.Context, cmd *Command, res *Response) {
 	list, sense := d.unmapDescriptors(cmd)
-	if sense.set() {
-		res.CheckCondition(sense)
+	if sense != 0 {
+		res.refuse(sense)
 		return
 	}
 	for e := range extentsOf(list) {
-		if _, sense := d.provision(e); sense.set() {
+		if _, sense := d.provision(e); sense != 0 {
 			if sense == senseInvalidFieldInCDB {
 				sense = senseInvalidFieldInList
 			}
-			res.CheckCondition(sense)
+			res.refuse(sense)
 			return
 		}
 	}
@@ -48,7 +48,7 @@ func unmap(d *Disk, ctx context.Context, cmd *Command, res *Response) {
 
 // unmapDescriptors returns the block descriptors of the parameter list (SBC-3 UNMAP parameter
 // list), or why it is refused.
-func (d *Disk) unmapDescriptors(cmd *Command) ([]byte, Sense) {
+func (d *Disk) unmapDescriptors(cmd *Command) ([]byte, senseCode) {
 	length := int(binary.BigEndian.Uint16(cmd.CDB[7:]))
 	switch {
 	case cmd.CDB[1]&1 != 0: // ANCHOR
@@ -56,7 +56,7 @@ func (d *Disk) unmapDescriptors(cmd *Command) ([]byte, Sense) {
 	case d.limits.ReadOnly:
 		return nil, senseWriteProtected
 	case length == 0:
-		return nil, Sense{}
+		return nil, 0
 	case length < unmapHeaderBytes || len(cmd.DataOut) < length:
 		return nil, senseListLength
 	}
@@ -69,7 +69,7 @@ func (d *Disk) unmapDescriptors(cmd *Command) ([]byte, Sense) {
 	if len(list) > maxUnmapDescriptors*unmapDescriptorBytes {
 		return nil, senseInvalidFieldInList
 	}
-	return list, Sense{}
+	return list, 0
 }
 
 func extentsOf(list []byte) iter.Seq[extent] {

@@ -31,7 +31,7 @@ func verifyLen(d *Disk, cdb []byte) int64 {
 	}
 	r, sense := d.transfer(e)
 	switch {
-	case sense.set() || r.Empty():
+	case sense != 0 || r.Empty():
 		return 0
 	case bytchk(e) == compareAll:
 		return r.Len
@@ -45,16 +45,16 @@ func verifyLen(d *Disk, cdb []byte) int64 {
 func verify(d *Disk, ctx context.Context, cmd *Command, res *Response) {
 	e := decodeExtent(cmd.CDB)
 	r, sense := d.transfer(e)
-	if !sense.set() && bytchk(e) == compareReserved {
+	if sense == 0 && bytchk(e) == compareReserved {
 		sense = senseInvalidFieldInCDB
 	}
-	if sense.set() {
-		res.CheckCondition(sense)
+	if sense != 0 {
+		res.refuse(sense)
 		return
 	}
 	if int64(len(cmd.DataOut)) < verifyLen(d, cmd.CDB) {
 		// Nothing may be called verified that there was nothing to compare with.
-		res.CheckCondition(senseInvalidFieldInIU)
+		res.refuse(senseInvalidFieldInIU)
 		return
 	}
 	var want []byte
@@ -68,11 +68,11 @@ func verify(d *Disk, ctx context.Context, cmd *Command, res *Response) {
 func writeAndVerify(d *Disk, ctx context.Context, cmd *Command, res *Response) {
 	e := decodeExtent(cmd.CDB)
 	r, sense := d.writable(e)
-	if !sense.set() && bytchk(e) > compareAll {
+	if sense == 0 && bytchk(e) > compareAll {
 		sense = senseInvalidFieldInCDB
 	}
-	if sense.set() {
-		res.CheckCondition(sense)
+	if sense != 0 {
+		res.refuse(sense)
 		return
 	}
 	data := d.cutToBlocks(cmd.DataOut, r)
@@ -112,7 +112,7 @@ func (d *Disk) compare(ctx context.Context, r block.Range, want []byte, oneBlock
 			expected = want[done:][:len(chunk)]
 		}
 		if !bytes.Equal(chunk, expected) {
-			sense := senseMiscompare
+			sense := senseMiscompare.sense()
 			sense.Valid, sense.Information = true, uint64(done)+firstDifference(chunk, expected)
 			res.CheckCondition(sense)
 			return

@@ -8,22 +8,22 @@ import (
 )
 
 // provision is locate for WRITE SAME and UNMAP, which may name far more blocks than a transfer.
-func (d *Disk) provision(e extent) (block.Range, Sense) {
+func (d *Disk) provision(e extent) (block.Range, senseCode) {
 	r, sense := d.locate(e)
 	switch {
-	case sense.set():
+	case sense != 0:
 		return block.Range{}, sense
 	case r.Len > maxProvisionBytes:
 		return block.Range{}, senseInvalidFieldInCDB
 	case d.limits.ReadOnly:
 		return block.Range{}, senseWriteProtected
 	}
-	return r, Sense{}
+	return r, 0
 }
 
 // checkWriteSame decodes WRITE SAME (10/16). A count of zero ("to the end") is refused, as WSNZ in
 // the block limits page says; so are ANCHOR, which nothing here can do, and the obsolete bits.
-func (d *Disk) checkWriteSame(cdb []byte) (r block.Range, noData bool, flags block.Flags, sense Sense) {
+func (d *Disk) checkWriteSame(cdb []byte) (r block.Range, noData bool, flags block.Flags, sense senseCode) {
 	e := decodeExtent(cdb)
 	noData = cdb[0] == opWriteSame16 && e.byte1&bitNDOB != 0
 	refused := byte(bitAnchor | 0x06)
@@ -45,7 +45,7 @@ func (d *Disk) checkWriteSame(cdb []byte) (r block.Range, noData bool, flags blo
 
 // writeSameLen is the data-out of WRITE SAME (10/16): one block, or none with NDOB.
 func writeSameLen(d *Disk, cdb []byte) int64 {
-	if _, noData, _, sense := d.checkWriteSame(cdb); sense.set() || noData {
+	if _, noData, _, sense := d.checkWriteSame(cdb); sense != 0 || noData {
 		return 0
 	}
 	return d.blockBytes
@@ -54,11 +54,11 @@ func writeSameLen(d *Disk, cdb []byte) int64 {
 // writeSame is WRITE SAME (10/16).
 func writeSame(d *Disk, ctx context.Context, cmd *Command, res *Response) {
 	r, noData, flags, sense := d.checkWriteSame(cmd.CDB)
-	if !sense.set() && !noData && int64(len(cmd.DataOut)) < d.blockBytes {
+	if sense == 0 && !noData && int64(len(cmd.DataOut)) < d.blockBytes {
 		sense = senseInvalidFieldInIU
 	}
-	if sense.set() {
-		res.CheckCondition(sense)
+	if sense != 0 {
+		res.refuse(sense)
 		return
 	}
 	if noData || allZero(cmd.DataOut[:d.blockBytes]) {
