@@ -33,9 +33,9 @@ func (c *Core) pumpChange() {
 			return
 		}
 		if g.state == LegSuspect {
-			c.enter(i, LegRemoving, g.lastErr)
+			c.enter(i, LegRemoving, g.why)
 		}
-		c.ask(i, &Command{Kind: CommandRemoveLeg, CfgVer: c.kcfg.CfgVer, Reason: g.lastErr}, 0)
+		c.ask(i, &Command{Kind: CommandRemoveLeg, CfgVer: c.kcfg.CfgVer, Reason: g.why}, 0)
 		return
 	}
 	// [M:noCAS] AddLeg names the newest configuration, which every leg already has.

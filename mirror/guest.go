@@ -30,22 +30,26 @@ type guestParts struct {
 
 // answer completes the guest's request, or its part of it.
 func (g *guestIO) answer(err error) {
-	req, p := g.req, g.parent
-	if p == nil {
-		req.Complete(req, err)
+	if g.parent != nil {
+		g.parent.answer(err)
 		return
 	}
+	g.req.Complete(g.req, err)
+}
+
+// answer completes the request with the first error when its last part is answered.
+func (p *guestParts) answer(err error) {
 	if err != nil {
 		p.err.CompareAndSwap(nil, &err)
 	}
 	if p.left.Add(-1) > 0 {
 		return
 	}
-	if first := p.err.Load(); first != nil {
-		p.req.Complete(p.req, *first)
-		return
+	var first error
+	if e := p.err.Load(); e != nil {
+		first = *e
 	}
-	p.req.Complete(p.req, nil)
+	p.req.Complete(p.req, first)
 }
 
 // Submit implements block.Queue for the guest. Requests before the volume serves wait. Offsets and

@@ -150,7 +150,7 @@ func (c *Core) onJoinMarks(k call, err error, r *Reply) {
 		}
 	}
 	if j.marks--; j.marks == 0 {
-		c.enter(j.leg, LegCopying, fmt.Sprintf("%d MiB are compared", j.set.left*j.set.bytes>>20))
+		c.enter(j.leg, LegCopying, fmt.Sprintf("%d KiB are compared", j.set.left*j.set.bytes>>10))
 		c.note(workCopy)
 	}
 }

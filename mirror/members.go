@@ -26,7 +26,8 @@ type leg struct {
 	since     volume.CfgVer // what it missed is newer
 	confirmed volume.CfgVer // the newest CONFIG it answered in this epoch
 	confCall  bool          // a CONFIG is under way
-	lastErr   string
+	lastErr   string        // of its sessions and commands
+	why       string        // why it is suspect or being removed
 
 	lastConfirm time.Duration // SEND time of the newest request that it answered
 	lastSent    time.Duration

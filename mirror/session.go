@@ -123,19 +123,18 @@ func (c *Core) troubled(i LegIndex) {
 // suspect stops reading a leg and wants it removed. A joining leg is just dropped.
 func (c *Core) suspect(i LegIndex, why string) {
 	g := c.leg(i)
-	g.lastErr = why
 	switch {
 	case g.state.Joining():
 		c.dropJoin(i, why)
+		return
 	case g.state == LegAdding:
 		g.unresolved = true
 		c.join.active = false
-		c.enter(i, LegSuspect, why)
-	case g.state == LegAnnounced || g.state == LegInSync:
-		c.enter(i, LegSuspect, why)
-	default:
+	case g.state != LegAnnounced && g.state != LegInSync:
 		return
 	}
+	g.why = why
+	c.enter(i, LegSuspect, why)
 	c.abortClear()
 }
 

@@ -58,7 +58,7 @@ func (c *Core) look(i LegIndex) {
 		c.resend(i)
 		return
 	}
-	if g.state == LegSuspect && g.trouble == 0 && g.retryAt == 0 && !c.owes(i) {
+	if g.state == LegSuspect && g.trouble == 0 && g.retryAt == 0 && !c.owes(i) && c.now-g.lastConfirm < t.TRead {
 		c.rehabilitate(i)
 	}
 }
@@ -166,7 +166,7 @@ func (c *Core) settleState() {
 	for s := c.ack; s != 0; s = s.rest() {
 		switch g := c.leg(s.first()); g.state {
 		case LegSuspect, LegRemoving, LegRemoved:
-			why := fmt.Sprintf("leg %s is %s: %s", c.describe(s.first()), g.state, g.lastErr)
+			why := fmt.Sprintf("leg %s is %s: %s", c.describe(s.first()), g.state, g.why)
 			if c.change.why != "" {
 				why += "; the coordinators: " + c.change.why
 			}
@@ -184,6 +184,9 @@ func (c *Core) Status(legs []LegStatus) Status {
 		i := k.first()
 		g := c.leg(i)
 		l := LegStatus{ID: g.info.ID, State: g.state, Connected: g.up, Lossy: g.lost, Error: g.lastErr}
+		if g.state >= LegSuspect {
+			l.Error = g.why
+		}
 		if c.join.active && c.join.leg == i && g.state == LegCopying {
 			l.CopyDone, l.CopyTotal = c.join.set.bytesDone()
 		}

@@ -1,0 +1,385 @@
+package mirror
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// TestScripts replays testdata/*.txt against a Core: the script plays the guest, the legs, the
+// coordinators and the clock, and sees every effect but pings, which unmuted legs answer.
+//
+//	serve legs=(a,b) [outside=(c)] [marks=(a)]   attach with these legs in sync, up to serving
+//	new legs=(…) [outside=(…)]                   only make the legs known and begin to attach
+//	up LEG [lossy] [restarted]                   a login; down LEG [fenced]
+//	write|read|zero ID off=BLOCK n=BLOCKS [bytes=N at=N]; flush ID
+//	ok REQUEST…                                  legs answer: w1@a, or CONFIG@a, Activate …
+//	fail REQUEST… why=ERROR                      the same with an error
+//	yes REQUEST cfg=N insync=(a,b)               raft answers with a configuration
+//	marks REQUEST [marked=BLOCK] [newer=BLOCK]; sums REQUEST equal|DIFFERENT-BLOCK
+//	mute LEG, unmute LEG                         whether pings are answered
+//	wait DURATION; status
+func TestScripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		s := &script{t: t}
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			s.t = t
+			s.out.Reset()
+			s.command(d.Cmd, d)
+			if s.out.Len() == 0 {
+				return "ok\n"
+			}
+			return s.out.String()
+		})
+	})
+}
+
+type script struct {
+	t       *testing.T
+	out     strings.Builder
+	core    *Core
+	now     time.Duration
+	names   []string
+	reports []volume.LegReport
+	muted   map[string]bool
+	pending map[string]Effect
+	ops     map[uint32]string // op slot → the guest's name for it
+	current string
+	quiet   bool
+}
+
+var scriptErrors = map[string]error{
+	"unreachable": block.ErrUnreachable, "failed": block.ErrFailed, "medium": block.ErrMedium, "fenced": block.ErrFenced,
+	"nospace": block.ErrNoSpace, "superseded": ErrSuperseded, "last": ErrLast, "retry": ErrRetry,
+	"stale": ErrStaleRequest, "wait": ErrWait, "unknown": errors.New("no answer"),
+}
+
+func (s *script) command(cmd string, d *datadriven.TestData) {
+	var args []string
+	opts := map[string][]string{}
+	for _, a := range d.CmdArgs {
+		if len(a.Vals) == 0 {
+			args = append(args, a.Key)
+		}
+		opts[a.Key] = a.Vals
+	}
+	one := func(key string) int64 {
+		var n int64
+		if v := opts[key]; len(v) > 0 {
+			_, err := fmt.Sscan(v[0], &n)
+			require.NoError(s.t, err, d.Pos)
+		}
+		return n
+	}
+	_, lossy := opts["lossy"]
+	_, restarted := opts["restarted"]
+	switch cmd {
+	case "new", "serve":
+		s.begin(opts["legs"], opts["outside"], opts["broken"])
+		if cmd == "serve" {
+			s.serve(opts["legs"], opts["marks"])
+		}
+	case "up":
+		s.up(args[0], lossy, restarted)
+	case "down":
+		cause := block.ErrUnreachable
+		if _, ok := opts["fenced"]; ok {
+			cause = block.ErrFenced
+		}
+		s.step(&Event{Kind: EventDown, Leg: s.index(args[0]), Err: cause})
+	case "write", "read", "zero", "flush":
+		s.guest(cmd, args[0], opts, one)
+	case "ok", "fail":
+		s.answerAll(cmd, args, opts["why"])
+	case "yes":
+		s.reply(args[0], nil, Reply{Config: s.config(one("cfg"), opts["insync"])})
+	case "marks":
+		s.reply(args[0], nil, Reply{Marked: blocks(opts["marked"]), Newer: blocks(opts["newer"])})
+	case "sums":
+		s.sums(args[0], opts["differ"])
+	case "mute", "unmute":
+		s.muted[args[0]] = cmd == "mute"
+	case "wait":
+		dur, err := time.ParseDuration(args[0])
+		require.NoError(s.t, err)
+		s.wait(dur)
+	case "detach":
+		s.step(&Event{Kind: EventDetach})
+	case "status":
+		s.status()
+	default:
+		s.t.Fatalf("%s: unknown command %s", d.Pos, cmd)
+	}
+}
+
+func (s *script) begin(legs, outside, broken []string) {
+	var rules Rules
+	for _, name := range broken {
+		r, ok := RuleByName(name)
+		require.True(s.t, ok, name)
+		rules |= r
+	}
+	core, err := NewCore(CoreOptions{Epoch: 5, SizeBytes: 64 * BlockBytes, Broken: rules, Timing: Timing{CopyBytes: 64 << 10}})
+	require.NoError(s.t, err)
+	*s = script{t: s.t, core: core, now: time.Second, muted: map[string]bool{}, pending: map[string]Effect{}, ops: map[uint32]string{}}
+	for _, name := range slices.Concat(legs, outside) {
+		id := volume.LegID{UUID: volume.UUID{name[0]}}
+		s.names = append(s.names, name)
+		s.reports = append(s.reports, volume.LegReport{Label: volume.Label{LegID: id, FenceEpoch: 5}, BootID: volume.UUID{1}, Instance: 1})
+		s.step(&Event{Kind: EventLeg, Leg: LegIndex(len(s.names) - 1),
+			Info: &LegInfo{ID: id, InSync: slices.Contains(legs, name), Since: 1, Join: true}})
+	}
+	s.step(&Event{Kind: EventAttach})
+}
+
+// serve goes through an attach in which everything is well.
+func (s *script) serve(legs, marked []string) {
+	s.quiet = true
+	for _, l := range legs {
+		s.up(l, false, false)
+		s.reply("RecordFence@"+l, nil, Reply{})
+	}
+	s.reply("Activate", nil, Reply{Config: s.config(2, legs), Clean: len(marked) == 0})
+	for _, l := range legs {
+		s.reply("CONFIG@"+l, nil, Reply{})
+	}
+	for _, l := range legs {
+		if len(marked) > 0 {
+			s.reply("MARKS@"+l, nil, Reply{Marked: blocks(marked)})
+		}
+	}
+	s.quiet = false
+	s.out.Reset()
+}
+
+func (s *script) index(name string) LegIndex {
+	i := slices.Index(s.names, name)
+	require.GreaterOrEqual(s.t, i, 0, "leg %s", name)
+	return LegIndex(i)
+}
+
+func (s *script) config(ver int64, legs []string) volume.Config {
+	c := volume.Config{CfgVer: volume.CfgVer(ver)}
+	for _, l := range legs {
+		c.InSync = append(c.InSync, s.reports[s.index(l)].Label.LegID)
+	}
+	return c
+}
+
+func blocks(list []string) (out []block.Range) {
+	for _, v := range list {
+		var b int64
+		_, _ = fmt.Sscan(v, &b)
+		out = append(out, block.Range{Off: b * BlockBytes, Len: BlockBytes})
+	}
+	return out
+}
+
+func (s *script) up(name string, lossy, restarted bool) {
+	r := &s.reports[s.index(name)]
+	r.Lossy = lossy
+	if restarted || lossy {
+		r.Instance++
+	}
+	s.step(&Event{Kind: EventUp, Leg: s.index(name), Report: r})
+}
+
+func (s *script) guest(cmd, id string, opts map[string][]string, one func(string) int64) {
+	ev := Event{Kind: EventGuest, Guest: id, Op: map[string]block.Op{"write": block.OpWrite, "read": block.OpRead,
+		"zero": block.OpZero, "flush": block.OpFlush}[cmd]}
+	if ev.Op != block.OpFlush {
+		ev.Range = block.Range{Off: one("off") * BlockBytes, Len: max(one("n"), 1) * BlockBytes}
+		if opts["bytes"] != nil {
+			ev.Range = block.Range{Off: ev.Range.Off + one("at"), Len: one("bytes")}
+		}
+	}
+	if ev.Op == block.OpWrite {
+		ev.Data = "payload of " + id
+	}
+	s.current = id
+	s.step(&ev)
+	s.current = ""
+}
+
+func (s *script) answerAll(cmd string, names, why []string) {
+	var err error
+	if cmd == "fail" {
+		err = scriptErrors[why[0]]
+		require.Error(s.t, err, "%v", why)
+	}
+	for _, n := range names {
+		s.reply(n, err, Reply{})
+	}
+}
+
+func (s *script) sums(name string, differ []string) {
+	x := s.pending[name]
+	require.NotNil(s.t, x.Command, name)
+	sums := make([]uint32, x.Command.Range.Len/BlockBytes)
+	for _, b := range blocks(differ) {
+		sums[(b.Off-x.Command.Range.Off)/BlockBytes] = 1
+	}
+	s.reply(name, nil, Reply{Sums: sums})
+}
+
+// reply answers a pending request, command or question.
+func (s *script) reply(name string, err error, r Reply) {
+	x, ok := s.pending[name]
+	require.True(s.t, ok, "%s is not pending: %v", name, s.list())
+	delete(s.pending, name)
+	if x.Kind == EffectCall {
+		if x.Command.Kind == CommandConfig && err == nil {
+			s.reports[x.Leg].Label.Config = x.Command.Config
+		}
+		s.step(&Event{Kind: EventAnswer, Call: x.Call, Err: err, Reply: r})
+		return
+	}
+	ev := Event{Kind: EventDone, Req: x.Req, Op: x.Op, Err: err}
+	if x.Op == block.OpRead && err == nil {
+		ev.Data = "data of " + name
+	}
+	s.step(&ev)
+}
+
+func (s *script) list() []string {
+	var names []string
+	for n := range s.pending {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (s *script) wait(d time.Duration) {
+	for end := s.now + d; ; {
+		at := s.core.Deadline()
+		if at == 0 || at > end {
+			s.now = end
+			return
+		}
+		s.now = max(s.now, at)
+		s.step(&Event{Kind: EventTick})
+	}
+}
+
+func (s *script) step(ev *Event) {
+	effects := s.core.Step(s.now, ev, nil)
+	var pings []Effect
+	for _, x := range effects {
+		if x.Kind == EffectPing {
+			pings = append(pings, x)
+			continue
+		}
+		s.show(&x)
+	}
+	for _, x := range pings {
+		if !s.muted[s.names[x.Leg]] {
+			s.step(&Event{Kind: EventPong, Leg: x.Leg, Sess: x.Req.Sess})
+		}
+	}
+}
+
+// show prints an effect and keeps what has to be answered.
+func (s *script) show(x *Effect) {
+	leg := ""
+	if x.Leg >= 0 {
+		leg = s.names[x.Leg]
+	}
+	switch x.Kind {
+	case EffectSubmit:
+		s.submit(x, leg)
+	case EffectCall:
+		name := x.Command.Kind.String()
+		if x.Leg >= 0 {
+			name += "@" + leg
+		}
+		s.pending[name] = *x
+		s.printf("%s%s", name, s.params(x.Command))
+	case EffectDeliver:
+		s.printf("read %v: %v", x.Guest, x.Data)
+	case EffectComplete:
+		s.printf("ack %v%s", x.Guest, withError(x.Err))
+	case EffectFill:
+		s.printf("fill %v at %d from %v around %s", x.Data, x.Offset, x.Source, x.Keep)
+	case EffectReset:
+		s.printf("reset %s: %s", leg, x.Text)
+	case EffectState:
+		s.printf("state %s %s", x.State, x.Text)
+	case EffectLeg:
+		s.printf("leg %s: %s -> %s (%s)", leg, x.From, x.To, x.Text)
+	case EffectStopped:
+		s.printf("stopped: %v", x.Err)
+	case EffectDetached:
+		s.printf("detached clean=%v", x.Clean)
+	case EffectStage:
+		s.printf("stage %s", x.Text)
+	}
+}
+
+func withError(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
+}
+
+func (s *script) submit(x *Effect, leg string) {
+	id := s.current
+	if o := s.core.ops[x.Req.Op]; o.guest != nil {
+		id = o.guest.(string)
+	} else if id == "" || o.kind == opCopy || o.purpose != flushGuest {
+		id = map[opKind]string{opCopy: "copy", opFlush: "own-flush"}[o.kind]
+		if o.kind == opCopy {
+			id += fmt.Sprint(o.copy.extent)
+		}
+	}
+	name := id + "@" + leg
+	if x.Req.Read {
+		name = id + "r@" + leg
+	}
+	s.pending[name] = *x
+	s.printf("%s %s %s", name, x.Op, x.Range)
+}
+
+func (s *script) params(c *Command) string {
+	switch c.Kind {
+	case CommandConfig:
+		return " cfg=" + c.Config.CfgVer.String()
+	case CommandRemoveLeg, CommandAddLeg:
+		return fmt.Sprintf(" cfg=%s %s", c.CfgVer, c.Reason)
+	case CommandMarks:
+		return " since=" + c.Since.String()
+	case CommandSums:
+		return " " + c.Range.String()
+	case CommandStable:
+		return fmt.Sprintf(" gen=%d", c.Generation)
+	case CommandDetach, CommandDetachLeg:
+		return fmt.Sprintf(" clean=%v", c.Clean)
+	}
+	return ""
+}
+
+func (s *script) printf(format string, args ...any) {
+	if !s.quiet {
+		fmt.Fprintln(&s.out, strings.TrimSpace(fmt.Sprintf(format, args...)))
+	}
+}
+
+func (s *script) status() {
+	st := s.core.Status(nil)
+	s.printf("%s %s cfg=%s", st.State, st.Reason, st.CfgVer)
+	for i, l := range st.Legs {
+		x := LegIndex(i)
+		s.printf("  %s %s ack=%v read=%v wo=%v", s.names[i], l.State, s.core.ack.has(x), s.core.read.has(x), s.core.wo.has(x))
+	}
+	s.printf("  pending %v", s.list())
+}
