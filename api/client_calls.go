@@ -19,7 +19,8 @@ func get[T any](ctx context.Context, c *Client, path string) (T, error) {
 
 func post[T any](ctx context.Context, c *Client, path string, w Wait, body any) (T, error) {
 	var out T
-	err := c.do(ctx, call{method: http.MethodPost, path: path, query: w.query(), body: body, read: decodeTo(&out)})
+	err := c.do(ctx, call{method: http.MethodPost, path: path, query: w.query(), body: body,
+		read: decodeTo(&out)})
 	return out, err
 }
 
@@ -93,7 +94,8 @@ func (c *Client) AttachVolume(ctx context.Context, name string, r AttachVolume) 
 
 // DetachVolume ends an attachment cleanly.
 func (c *Client) DetachVolume(ctx context.Context, name string, w Wait) error {
-	return c.do(ctx, call{method: http.MethodPost, path: objectPath("volumes", name, "detach"), query: w.query()})
+	return c.do(ctx, call{method: http.MethodPost, path: objectPath("volumes", name, "detach"),
+		query: w.query()})
 }
 
 // Domains lists the domains.
@@ -134,9 +136,11 @@ func (c *Client) FailoverDomain(ctx context.Context, name string, r FailoverDoma
 // ReplaceNode gives a node's legs, vote and place to another one. progress, which may be nil, is
 // called for every report of it; its error ends the watching and is returned. The work goes on when
 // the watching ends, and asking again watches it again.
-func (c *Client) ReplaceNode(ctx context.Context, old string, r ReplaceNode, progress func(Operation) error) error {
+func (c *Client) ReplaceNode(ctx context.Context, old string, r ReplaceNode,
+	progress func(Operation) error) error {
 	return c.operate(ctx, call{
-		method: http.MethodPost, path: objectPath("nodes", old, "replace"), query: r.query(), body: r, goneIsDone: true,
+		method: http.MethodPost, path: objectPath("nodes", old, "replace"), query: r.query(), body: r,
+		goneIsDone: true,
 	}, progress)
 }
 

@@ -46,7 +46,8 @@ func trust(c *Client, servers ...*httptest.Server) *Client {
 }
 
 func TestNewClient_refusesBadEndpoints(t *testing.T) {
-	for _, text := range []string{"", " , ", "http://127.0.0.1:1", "https://h", "unix://x/y", "unix:", "https://h:1/v1", "h:1"} {
+	for _, text := range []string{"", " , ", "http://127.0.0.1:1", "https://h", "unix://x/y", "unix:",
+		"https://h:1/v1", "h:1"} {
 		_, err := NewClient(ClientOptions{Endpoints: text})
 		require.Error(t, err, text)
 	}
@@ -115,7 +116,8 @@ func TestClient_refusalIsFinal(t *testing.T) {
 		calls.Add(1)
 		refuses.ServeHTTP(w, r)
 	}))
-	_, err := trust(client(t, 10*time.Second, s.URL), s).AttachVolume(t.Context(), "v1", AttachVolume{Host: "h1"})
+	_, err := trust(client(t, 10*time.Second, s.URL), s).AttachVolume(t.Context(), "v1",
+		AttachVolume{Host: "h1"})
 	require.EqualError(t, err, "volume v1 is attached (detach it)")
 	require.EqualValues(t, 2, calls.Load(), "one ping and one call")
 }
@@ -142,7 +144,8 @@ func TestClient_lostAnswerOfADelete(t *testing.T) {
 func TestClient_createChoosesTheID(t *testing.T) {
 	f := &fake{}
 	s := server(t, NewHandler(f))
-	_, err := trust(client(t, -1, s.URL), s).CreateVolume(t.Context(), CreateVolume{Name: "v1", Layout: "mirror=2"})
+	_, err := trust(client(t, -1, s.URL), s).CreateVolume(t.Context(),
+		CreateVolume{Name: "v1", Layout: "mirror=2"})
 	require.NoError(t, err)
 	require.Len(t, f.asked, len("v1 ")+36)
 }
@@ -214,7 +217,8 @@ func TestProxy_passesOnAndStreams(t *testing.T) {
 	dead.Close()
 	proxy := server(t, NewProxy(ProxyOptions{
 		Targets: func() []string {
-			return []string{strings.TrimPrefix(dead.URL, "https://"), strings.TrimPrefix(leader.URL, "https://")}
+			return []string{strings.TrimPrefix(dead.URL, "https://"),
+				strings.TrimPrefix(leader.URL, "https://")}
 		},
 		Transport: leader.Client().Transport,
 	}))
@@ -223,13 +227,15 @@ func TestProxy_passesOnAndStreams(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "v1", v.Name)
 
-	_, err = c.CreateVolume(t.Context(), CreateVolume{Name: "v2", Layout: "mirror=2", Wait: Wait{NoWait: true}})
+	_, err = c.CreateVolume(t.Context(), CreateVolume{Name: "v2", Layout: "mirror=2",
+		Wait: Wait{NoWait: true}})
 	require.NoError(t, err)
 	require.True(t, f.wait.NoWait, "body and query are passed on")
 	require.True(t, strings.HasPrefix(f.asked, "v2 "))
 
 	count := 0
-	require.NoError(t, c.ReplaceNode(t.Context(), "n2", ReplaceNode{New: "n4"}, func(Operation) error { count++; return nil }))
+	require.NoError(t, c.ReplaceNode(t.Context(), "n2", ReplaceNode{New: "n4"},
+		func(Operation) error { count++; return nil }))
 	require.Equal(t, 2, count)
 
 	f.err = Errorf(CodeNotFound, "volume/v9", "", "there is no volume v9")
@@ -243,7 +249,8 @@ func TestProxy_nodesThatDisagree(t *testing.T) {
 	var target string
 	var calls atomic.Int32
 	proxy := NewProxy(ProxyOptions{
-		Targets: func() []string { return []string{target} }, Transport: http.DefaultTransport, Scheme: "http",
+		Targets: func() []string { return []string{target} }, Transport: http.DefaultTransport,
+		Scheme: "http",
 	})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != PathPing {

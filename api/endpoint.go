@@ -39,7 +39,7 @@ func parseEndpoints(list string, config *tls.Config) ([]endpoint, error) {
 		all = append(all, e)
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("no API endpoint is given: set HOLDFAST_API or --api, as in unix:///run/holdfast/api.sock")
+		return nil, fmt.Errorf("no API endpoint: set HOLDFAST_API or --api, as in unix:///run/holdfast/api.sock")
 	}
 	return all, nil
 }
@@ -94,7 +94,8 @@ func ping(ctx context.Context, client *http.Client, base string) error {
 
 // guard returns a context that ends with errSilent when pings fail twice in a row, so that a call
 // to a process that was stopped or cut off does not wait for ever. Call release, which waits.
-func guard(ctx context.Context, every time.Duration, ping func(context.Context) error) (context.Context, func()) {
+func guard(ctx context.Context, every time.Duration, ping func(context.Context) error) (context.Context,
+	func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	finished := make(chan struct{})
 	go func() {

@@ -96,9 +96,14 @@ func done(err error) (*nothing, error) {
 func (r routes) cluster() {
 	huma.Register(r.api, r.op("ping", http.MethodGet, PathPing, "Whether this node answers", "cluster"),
 		func(context.Context, *struct{}) (*body[Ping], error) { return answer(Ping{OK: true}, nil) })
-	huma.Register(r.api, r.op("get-cluster", http.MethodGet, "/v1/cluster", "The cluster as a whole", "cluster"),
-		func(ctx context.Context, _ *struct{}) (*body[Cluster], error) { return answer(r.service.Cluster(ctx)) })
-	huma.Register(r.api, r.op("get-health", http.MethodGet, "/v1/health", "What is wrong and what happens next", "cluster"),
+	huma.Register(r.api, r.op("get-cluster", http.MethodGet, "/v1/cluster", "The cluster as a whole",
+		"cluster"),
+		func(ctx context.Context, _ *struct{}) (*body[Cluster],
+			error) {
+			return answer(r.service.Cluster(ctx))
+		})
+	huma.Register(r.api, r.op("get-health", http.MethodGet, "/v1/health",
+		"What is wrong and what happens next", "cluster"),
 		func(ctx context.Context, _ *struct{}) (*body[Health], error) {
 			health, err := r.service.Health(ctx)
 			if health.Findings == nil {
@@ -106,7 +111,8 @@ func (r routes) cluster() {
 			}
 			return answer(health, err)
 		})
-	huma.Register(r.api, r.op("list-operations", http.MethodGet, "/v1/operations", "Long work that runs", "cluster"),
+	huma.Register(r.api, r.op("list-operations", http.MethodGet, "/v1/operations", "Long work that runs",
+		"cluster"),
 		func(ctx context.Context, _ *struct{}) (*body[[]Operation], error) {
 			return list(r.service.Operations(ctx))
 		})
@@ -132,7 +138,8 @@ type Ping struct {
 func (r routes) nodes() {
 	huma.Register(r.api, r.op("list-nodes", http.MethodGet, "/v1/nodes", "All nodes", "nodes"),
 		func(ctx context.Context, _ *struct{}) (*body[[]Node], error) { return list(r.service.Nodes(ctx)) })
-	huma.Register(r.api, r.op("get-node", http.MethodGet, "/v1/nodes/{name}", "One node and what is on it", "nodes"),
+	huma.Register(r.api, r.op("get-node", http.MethodGet, "/v1/nodes/{name}", "One node and what is on it",
+		"nodes"),
 		func(ctx context.Context, in *named) (*body[NodeDetail], error) {
 			return answer(r.service.Node(ctx, in.Name))
 		})

@@ -9,7 +9,10 @@ import (
 
 func (r routes) volumes() {
 	huma.Register(r.api, r.op("list-volumes", http.MethodGet, "/v1/volumes", "All volumes", "volumes"),
-		func(ctx context.Context, _ *struct{}) (*body[[]Volume], error) { return list(r.service.Volumes(ctx)) })
+		func(ctx context.Context, _ *struct{}) (*body[[]Volume],
+			error) {
+			return list(r.service.Volumes(ctx))
+		})
 	huma.Register(r.api, r.op("get-volume", http.MethodGet, "/v1/volumes/{name}", "One volume", "volumes"),
 		func(ctx context.Context, in *named) (*body[Volume], error) {
 			return answer(r.service.Volume(ctx, in.Name))
@@ -50,7 +53,10 @@ func (r routes) volumes() {
 
 func (r routes) domains() {
 	huma.Register(r.api, r.op("list-domains", http.MethodGet, "/v1/domains", "All domains", "domains"),
-		func(ctx context.Context, _ *struct{}) (*body[[]Domain], error) { return list(r.service.Domains(ctx)) })
+		func(ctx context.Context, _ *struct{}) (*body[[]Domain],
+			error) {
+			return list(r.service.Domains(ctx))
+		})
 	huma.Register(r.api, r.op("get-domain", http.MethodGet, "/v1/domains/{name}", "One domain", "domains"),
 		func(ctx context.Context, in *named) (*body[Domain], error) {
 			return answer(r.service.Domain(ctx, in.Name))

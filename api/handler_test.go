@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the golden files anew; commit the change only if you understand it")
+var rewrite = flag.Bool("rewrite", false, "write the golden file anew; commit it only if you understand the change")
 
 // fake is a Service that records what it was asked and answers what the test says.
 type fake struct {
@@ -122,7 +122,8 @@ func TestContract_json(t *testing.T) {
 		volume: Volume{Name: "v1", SizeBytes: 1 << 30, Layout: "mirror=2", State: "detached", Legs: []Leg{
 			{ID: "l1", Node: "n1", State: "in_sync", CfgVer: 3, Progress: 1},
 		}},
-		attached: Attached{Volume: "v1", Host: "h1", Epoch: 2, Exports: []Export{{Type: "nbd", URL: "nbd+unix:///v1?socket=/s"}}},
+		attached: Attached{Volume: "v1", Host: "h1", Epoch: 2,
+			Exports: []Export{{Type: "nbd", URL: "nbd+unix:///v1?socket=/s"}}},
 	}
 	h := NewHandler(f)
 
@@ -131,7 +132,8 @@ func TestContract_json(t *testing.T) {
 		require.Equal(t, http.StatusOK, w.Code)
 		var got map[string]any
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
-		for _, field := range []string{"name", "size_bytes", "layout", "state", "epoch", "cfgver", "attachment", "legs"} {
+		for _, field := range []string{"name", "size_bytes", "layout", "state", "epoch", "cfgver",
+			"attachment", "legs"} {
 			require.Contains(t, got, field)
 		}
 		require.Nil(t, got["attachment"])
@@ -183,13 +185,16 @@ func TestHandler_errorsAreProblems(t *testing.T) {
 			err: Errorf(CodeBusy, "volume/v1", "detach it", "volume v1 is attached"), path: "/v1/volumes/v1",
 			status: 409, code: CodeBusy, object: "volume/v1", contains: "volume v1 is attached",
 		},
-		"unknown": {err: io.ErrUnexpectedEOF, path: "/v1/volumes/v1", status: 500, code: CodeInternal, contains: "unexpected EOF"},
+		"unknown": {err: io.ErrUnexpectedEOF, path: "/v1/volumes/v1", status: 500, code: CodeInternal,
+			contains: "unexpected EOF"},
 		"bad field": {
-			method: http.MethodPost, path: "/v1/volumes", body: `{"name":"v1","size_bytes":"big","layout":"mirror=2"}`,
+			method: http.MethodPost, path: "/v1/volumes",
+			body:   `{"name":"v1","size_bytes":"big","layout":"mirror=2"}`,
 			status: 422, contains: "size_bytes",
 		},
 		"unknown field": {
-			method: http.MethodPost, path: "/v1/volumes", body: `{"name":"v1","size_bytes":4096,"layout":"mirror=2","x":1}`,
+			method: http.MethodPost, path: "/v1/volumes",
+			body:   `{"name":"v1","size_bytes":4096,"layout":"mirror=2","x":1}`,
 			status: 422, contains: "x",
 		},
 	}
@@ -211,7 +216,8 @@ func TestHandler_errorsAreProblems(t *testing.T) {
 }
 
 func TestHandler_streams(t *testing.T) {
-	f := &fake{operation: []Operation{{State: OperationRunning, Progress: 0.5}, {State: OperationDone, Progress: 1}}}
+	f := &fake{operation: []Operation{{State: OperationRunning, Progress: 0.5},
+		{State: OperationDone, Progress: 1}}}
 	h := NewHandler(f)
 	w := serve(h, http.MethodPost, "/v1/nodes/n2/replace", `{"new":"n4"}`)
 	require.Equal(t, streamType, w.Header().Get("Content-Type"))

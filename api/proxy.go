@@ -82,12 +82,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func noLeader(cause string) *Error {
 	return Errorf(CodeNoLeader, "cluster",
-		"most coordinators must run and reach each other; what is attached goes on serving", "no coordinator leads: %s", cause)
+		"most coordinators must run and reach each other; what is attached goes on serving",
+		"no coordinator leads: %s", cause)
 }
 
 // forward makes the call on one target. An error means that nothing was answered yet, so another
 // target may be tried; a stream that breaks afterwards is cut off towards the caller too.
-func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, target string, payload []byte, hops int) error {
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, target string, payload []byte,
+	hops int) error {
 	base := p.scheme + "://" + target
 	check := func(ctx context.Context) error { return ping(ctx, p.client, base) }
 	if err := check(r.Context()); err != nil {

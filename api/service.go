@@ -76,7 +76,7 @@ type CreateVolume struct {
 type AttachVolume struct {
 	Host       string `json:"host"`
 	Takeover   bool   `json:"takeover,omitempty" doc:"take it from the host that holds it, which is fenced"`
-	AcceptLoss bool   `json:"accept_loss,omitempty" doc:"this once: go on although un-flushed writes may be lost"`
+	AcceptLoss bool   `json:"accept_loss,omitempty" doc:"this once, although un-flushed writes may be lost"`
 	Wait
 }
 

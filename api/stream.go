@@ -56,7 +56,8 @@ func stream[T any](run func(emit func(T) error) error, failed func(*Error) T) *h
 // failedOperation makes the last line of an operation that failed.
 func failedOperation(verb, node string) func(*Error) Operation {
 	return func(e *Error) Operation {
-		return Operation{Verb: verb, Object: "node/" + node, State: OperationFailed, Message: e.Message, Error: e}
+		return Operation{Verb: verb, Object: "node/" + node, State: OperationFailed, Message: e.Message,
+			Error: e}
 	}
 }
 

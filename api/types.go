@@ -70,8 +70,8 @@ type NodeLeg struct {
 	UsedBytes       int64  `json:"used_bytes"`
 	Sessions        int    `json:"sessions"`
 	ReadMicros      int64  `json:"read_micros" doc:"of the latest check read of its data"`
-	RefusedLogins   uint64 `json:"refused_logins" doc:"logins with a superseded epoch, since the daemon's start"`
-	RefusedCommands uint64 `json:"refused_commands" doc:"commands that the closed gate refused, since its start"`
+	RefusedLogins   uint64 `json:"refused_logins" doc:"logins with an old epoch, since the daemon's start"`
+	RefusedCommands uint64 `json:"refused_commands" doc:"commands refused by the closed gate, since then"`
 }
 
 // Volume is one set.
@@ -81,7 +81,7 @@ type Volume struct {
 	SizeBytes  int64             `json:"size_bytes"`
 	Layout     string            `json:"layout"`
 	Durability volume.Durability `json:"durability"`
-	State      string            `json:"state" doc:"provisioning, detached, attaching, attached, frozen or deleting"`
+	State      string            `json:"state" doc:"provisioning, detached, attaching, attached, frozen, deleting"`
 	Health     Status            `json:"health" enum:"healthy,degraded,at_risk,down"`
 	Epoch      uint64            `json:"epoch"`
 	CfgVer     uint64            `json:"cfgver"`
@@ -95,7 +95,7 @@ type Attachment struct {
 	Host        string   `json:"host"`
 	Epoch       uint64   `json:"epoch"`
 	EnginePID   int      `json:"engine_pid" doc:"0 until the engine is heard of"`
-	EngineState string   `json:"engine_state" doc:"connecting, serving, held, fenced, failed, detached or unknown"`
+	EngineState string   `json:"engine_state" doc:"connecting, serving, held, fenced, failed, detached, unknown"`
 	Maintenance bool     `json:"maintenance,omitempty" doc:"without export, to bring legs in sync"`
 	Exports     []Export `json:"exports"`
 	Stages      []Stage  `json:"stages,omitempty" doc:"milestones of the attach"`
@@ -113,10 +113,10 @@ type Leg struct {
 	Node      string          `json:"node"`
 	State     volume.LegState `json:"state" enum:"in_sync,stale,rebuilding,lost,quarantined"`
 	CfgVer    uint64          `json:"cfgver" doc:"of its label as last reported, or when it was last in sync"`
-	Progress  float64         `json:"progress" minimum:"0" maximum:"1" doc:"of being brought in sync; 1 when it is"`
-	Condition string          `json:"condition" doc:"what its node says of it: ok, missing, bad, quarantined, unreachable"`
+	Progress  float64         `json:"progress" minimum:"0" maximum:"1" doc:"towards in sync; 1 when it is"`
+	Condition string          `json:"condition" doc:"ok, missing, bad, quarantined, unreachable, unknown"`
 	Error     string          `json:"error,omitempty"`
-	Retiring  bool            `json:"retiring,omitempty" doc:"it leaves when the leg that replaces it is in sync"`
+	Retiring  bool            `json:"retiring,omitempty" doc:"leaves once its replacement is in sync"`
 	DoneBytes int64           `json:"done_bytes,omitempty" doc:"of the copy that runs"`
 	CopyBytes int64           `json:"copy_bytes,omitempty" doc:"that the copy has in all"`
 }
@@ -147,7 +147,7 @@ type DomainSpec struct {
 
 // ExecSpec is the setting of the exec driver.
 type ExecSpec struct {
-	Command []string `json:"command" minItems:"1" doc:"$NAME and ${NAME} stand for the variables that the driver sets"`
+	Command []string `json:"command" minItems:"1" doc:"$NAME and ${NAME} stand for the driver's variables"`
 }
 
 // DomainVolume names a volume that a domain uses.
@@ -159,7 +159,7 @@ type DomainVolume struct {
 type Domain struct {
 	Name  string     `json:"name"`
 	Host  string     `json:"host" doc:"where it is placed, empty when it is stopped"`
-	State string     `json:"state" doc:"stopped, starting, running, stopping, exited, killed, failed or unknown"`
+	State string     `json:"state" doc:"stopped, starting, running, stopping, exited, killed, failed"`
 	PID   int        `json:"pid"`
 	Run   uint64     `json:"run" doc:"grows with every start and move"`
 	Error string     `json:"error,omitempty"`
@@ -172,7 +172,7 @@ type Status string
 // The statuses, best first.
 const (
 	Healthy  Status = "healthy"   // everything is as wanted
-	Degraded Status = "degraded"  // redundancy is missing, or a node; one more failure is survived or repair runs
+	Degraded Status = "degraded"  // a node or redundancy is missing; one more failure is survived
 	AtRisk   Status = "at_risk"   // the next failure may stop something or lose data
 	Down     Status = "down"      // something does not serve that should
 	NoQuorum Status = "no_quorum" // the coordinators cannot decide; what serves goes on until a leg fails

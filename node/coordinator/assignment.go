@@ -57,7 +57,8 @@ func legOrder(v *raft.Volume, l *raft.Leg) peer.LegOrder {
 	}
 	return peer.LegOrder{
 		Leg: l.ID, Store: l.Store, Action: action, Volume: v.ID, VolumeName: v.Name, SizeBytes: v.SizeBytes,
-		Layout: v.Layout, Slot: l.Slot, Durability: v.Durability, DataGen: v.DataGen, FloorEpoch: l.FencedEpoch,
+		Layout: v.Layout, Slot: l.Slot, Durability: v.Durability, DataGen: v.DataGen,
+		FloorEpoch: l.FencedEpoch,
 	}
 }
 
@@ -75,7 +76,10 @@ func deletions(s *raft.State, id volume.NodeID) []peer.LegOrder {
 		}
 		orders = append(orders, order)
 	}
-	slices.SortFunc(orders, func(a, b peer.LegOrder) int { return slices.Compare(a.Leg.UUID[:], b.Leg.UUID[:]) })
+	slices.SortFunc(orders, func(a, b peer.LegOrder) int {
+		return slices.Compare(a.Leg.UUID[:],
+			b.Leg.UUID[:])
+	})
 	return orders
 }
 
@@ -99,7 +103,8 @@ func domainOrder(s *raft.State, d *raft.Domain, id volume.NodeID) (peer.DomainOr
 // without the revision. The volume must be attached: the grant was committed.
 func BuildTicket(s *raft.State, v *raft.Volume, tRead time.Duration) peer.Ticket {
 	t := peer.Ticket{
-		Incarnation: s.Cluster.Incarnation, Volume: v.ID, Name: v.Name, SizeBytes: v.SizeBytes, Layout: v.Layout,
+		Incarnation: s.Cluster.Incarnation, Volume: v.ID, Name: v.Name, SizeBytes: v.SizeBytes,
+		Layout:     v.Layout,
 		Durability: v.Durability, Epoch: v.Epoch, AttachID: v.Attach.ID, Maintenance: v.Attach.Maintenance,
 		Detach: v.Attach.Detaching, Config: v.Config(), TRead: tRead, Legs: []peer.TicketLeg{},
 		Peers: coordinators(s),

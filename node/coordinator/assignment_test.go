@@ -33,7 +33,8 @@ func TestBuildAssignment_whoGetsWhat(t *testing.T) {
 		require.Equal(t, []peer.Peer{{ID: w.id("n1"), API: "n1:1"}}, holder.Peers)
 		for _, l := range holder.Attach[0].Legs {
 			owner := state.Nodes[v.Leg(l.ID).Node]
-			require.Equal(t, volume.ChapSecret(owner.ChapKey, state.Cluster.Incarnation, l.ID, v.Epoch, v.Attach.ID), l.Secret)
+			require.Equal(t, volume.ChapSecret(owner.ChapKey, state.Cluster.Incarnation, l.ID, v.Epoch,
+				v.Attach.ID), l.Secret)
 			require.Equal(t, owner.Portal, l.Portal)
 			require.False(t, l.Join)
 			for _, other := range []string{"n1", "n2", "n3", "h2"} {
@@ -57,10 +58,13 @@ func heldState() (*raft.State, *raft.Volume) {
 	n1 := &raft.Node{ID: volume.NewNodeID(), Name: "n1", Portal: "n1:3", Roles: []raft.Role{raft.RoleStorage}}
 	n2 := &raft.Node{ID: volume.NewNodeID(), Name: "n2", Portal: "n2:3", Roles: []raft.Role{raft.RoleStorage}}
 	h1 := &raft.Node{ID: volume.NewNodeID(), Name: "h1", Roles: []raft.Role{raft.RoleHost}}
-	v := &raft.Volume{ID: volume.NewID(), Name: "v1", Layout: volume.Mirror(2), Phase: volume.PhaseAttached, Epoch: 3, CfgVer: 7,
+	v := &raft.Volume{ID: volume.NewID(), Name: "v1", Layout: volume.Mirror(2), Phase: volume.PhaseAttached,
+		Epoch: 3, CfgVer: 7,
 		Attach: &raft.Attach{ID: volume.NewAttachID(), Host: h1.ID}}
-	old := &raft.Leg{ID: volume.NewLegID(), Node: n1.ID, State: volume.LegInSync, Provisioned: true, Retiring: true}
-	stale := &raft.Leg{ID: volume.NewLegID(), Node: n2.ID, Slot: 1, State: volume.LegStale, Provisioned: true, LastISRCfg: 5}
+	old := &raft.Leg{ID: volume.NewLegID(), Node: n1.ID, State: volume.LegInSync, Provisioned: true,
+		Retiring: true}
+	stale := &raft.Leg{ID: volume.NewLegID(), Node: n2.ID, Slot: 1, State: volume.LegStale, Provisioned: true,
+		LastISRCfg: 5}
 	fresh := &raft.Leg{ID: volume.NewLegID(), Node: n2.ID, State: volume.LegRebuilding, Replaces: old.ID}
 	v.Legs, v.InSync = []*raft.Leg{stale, old, fresh}, []volume.LegID{old.ID}
 	s := raft.NewState()

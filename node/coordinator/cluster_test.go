@@ -51,8 +51,9 @@ func newTrio(t *testing.T) *trio {
 	var bootstrap []raft.Member
 	for _, name := range []string{"n1", "n2", "n3"} {
 		m := &member{node: raft.Node{ID: volume.NewNodeID(), Name: name, Raft: name, Portal: name + ":3",
-			Roles: []raft.Role{raft.RoleCoordinator, raft.RoleStorage, raft.RoleHost}, ChapKey: volume.NodeKey{1},
-			Stores: []raft.Store{{ID: volume.NewStoreID(), Name: "disk1"}}}}
+			Roles:   []raft.Role{raft.RoleCoordinator, raft.RoleStorage, raft.RoleHost},
+			ChapKey: volume.NodeKey{1},
+			Stores:  []raft.Store{{ID: volume.NewStoreID(), Name: "disk1"}}}}
 		_, m.trans = hraft.NewInmemTransport(hraft.ServerAddress(name))
 		w.members = append(w.members, m)
 		bootstrap = append(bootstrap, raft.Member{ID: m.node.ID, Addr: name})
@@ -83,9 +84,11 @@ func (w *trio) open(m *member, dir string, bootstrap []raft.Member, cluster raft
 	w.t.Helper()
 	var err error
 	m.raft, err = raft.Open(raft.Options{ID: m.node.ID, Dir: dir, Transport: m.trans, Bootstrap: bootstrap,
-		Timing: raft.Timing{Heartbeat: 150 * time.Millisecond, Lease: 100 * time.Millisecond, Commit: 5 * time.Millisecond}})
+		Timing: raft.Timing{Heartbeat: 150 * time.Millisecond, Lease: 100 * time.Millisecond,
+			Commit: 5 * time.Millisecond}})
 	require.NoError(w.t, err)
-	m.c, err = New(Options{Raft: m.raft, Self: m.node.ID, Identify: identifyTest, Transport: signed{m.node.ID}, Scheme: "http",
+	m.c, err = New(Options{Raft: m.raft, Self: m.node.ID, Identify: identifyTest,
+		Transport: signed{m.node.ID}, Scheme: "http",
 		Cluster: cluster, Tick: 50 * time.Millisecond,
 		Liveness: raft.LivenessOptions{Interval: 100 * time.Millisecond, Timeout: time.Second}})
 	require.NoError(w.t, err)

@@ -109,7 +109,8 @@ func New(o Options) (*Coordinator, error) {
 	c.peers = c.peerRoutes()
 	c.public = &publicAPI{
 		coordinator: c, local: api.NewHandler(service{c}),
-		proxy: api.NewProxy(api.ProxyOptions{Targets: c.leaderTarget, Transport: o.Transport, Scheme: o.Scheme}),
+		proxy: api.NewProxy(api.ProxyOptions{Targets: c.leaderTarget, Transport: o.Transport,
+			Scheme: o.Scheme}),
 	}
 	return c, nil
 }
@@ -157,7 +158,8 @@ func (c *Coordinator) view(state *raft.State) *control.View {
 		members[i] = m.ID
 	}
 	return &control.View{
-		State: state, Facts: c.facts, Now: now, Dead: c.verdict.Dead, Braked: c.verdict.Braked, Members: members,
+		State: state, Facts: c.facts, Now: now, Dead: c.verdict.Dead, Braked: c.verdict.Braked,
+		Members:   members,
 		Condition: func(id volume.NodeID) raft.Condition { return c.liveness.Condition(id, now) },
 		NewID:     volume.NewUUID, Timing: c.opts.Timing,
 	}

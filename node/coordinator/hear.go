@@ -125,7 +125,8 @@ func (c *Coordinator) takeHeard(report heardReport) {
 func nodeReport(h peer.Heartbeat) control.NodeReport {
 	r := control.NodeReport{
 		Node: h.Node, Start: h.Start, Seq: h.Seq, PID: h.PID,
-		Legs: map[volume.LegID]*control.LegFact{}, Domains: make(map[string]*control.DomainFact, len(h.Domains)),
+		Legs:    map[volume.LegID]*control.LegFact{},
+		Domains: make(map[string]*control.DomainFact, len(h.Domains)),
 	}
 	for _, st := range h.Stores {
 		r.Stores = append(r.Stores, control.StoreFact{
@@ -133,8 +134,9 @@ func nodeReport(h peer.Heartbeat) control.NodeReport {
 		})
 		for _, l := range st.Legs {
 			r.Legs[l.ID] = &control.LegFact{
-				Condition: control.Condition(l.State), Error: l.Error, Volume: l.Volume, FenceEpoch: l.FenceEpoch,
-				CfgVer: l.CfgVer, Sessions: l.Sessions, ReadMicros: l.ReadMicros, UsedBytes: l.UsedBytes,
+				Condition: control.Condition(l.State), Error: l.Error, Volume: l.Volume,
+				FenceEpoch: l.FenceEpoch,
+				CfgVer:     l.CfgVer, Sessions: l.Sessions, ReadMicros: l.ReadMicros, UsedBytes: l.UsedBytes,
 				RefusedLogins: l.RefusedLogins, RefusedCommands: l.RefusedCommands,
 			}
 		}
@@ -152,7 +154,8 @@ func nodeReport(h peer.Heartbeat) control.NodeReport {
 
 func engineFact(e peer.EngineStatus) control.EngineFact {
 	f := control.EngineFact{
-		Volume: e.Volume, Epoch: e.Epoch, AttachID: e.AttachID, PID: e.PID, State: control.EngineState(e.State),
+		Volume: e.Volume, Epoch: e.Epoch, AttachID: e.AttachID, PID: e.PID,
+		State:  control.EngineState(e.State),
 		Reason: e.Reason, CfgVer: e.CfgVer,
 	}
 	for _, x := range e.Exports {

@@ -29,7 +29,8 @@ func (c *Coordinator) Run(ctx context.Context) {
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer cancel()
-	l := &loop{Coordinator: c, ctx: ctx, work: &work, idle: make(chan struct{}, 1), pauses: map[string]time.Time{}}
+	l := &loop{Coordinator: c, ctx: ctx, work: &work, idle: make(chan struct{}, 1),
+		pauses: map[string]time.Time{}}
 	l.idle <- struct{}{}
 	work.Go(func() { c.reportHeard(ctx) })
 
@@ -207,7 +208,8 @@ func (l *loop) propose(commands []raft.Command, now time.Time) {
 		case err != nil:
 			l.log.Warn("proposal", "command", cmd.Name(), "error", err)
 		case result.Err != nil:
-			l.log.Debug("proposal refused", "command", cmd.Name(), "code", result.Err.Code, "cause", result.Err.Message)
+			l.log.Debug("proposal refused", "command", cmd.Name(), "code", result.Err.Code, "cause",
+				result.Err.Message)
 		default:
 			pause = acceptedPause
 		}

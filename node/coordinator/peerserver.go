@@ -130,7 +130,8 @@ func (c *Coordinator) serveCommand(w http.ResponseWriter, r *http.Request) {
 }
 
 // command proposes a peer's command if its certificate entitles it to.
-func (c *Coordinator) command(w http.ResponseWriter, r *http.Request, caller volume.NodeID, cmd raft.Command) {
+func (c *Coordinator) command(w http.ResponseWriter, r *http.Request, caller volume.NodeID,
+	cmd raft.Command) {
 	if !c.raft.Leading() {
 		c.misdirected(w)
 		return

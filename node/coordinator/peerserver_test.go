@@ -34,7 +34,8 @@ func TestPeer_nobodySpeaksForAnother(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		v := w.attached()
 		leg := v.Legs[0] // on n1
-		removal := raft.Command{RemoveLeg: &raft.RemoveLeg{Volume: v.ID, Epoch: v.Epoch, Leg: leg.ID, Reason: "a test"}}
+		removal := raft.Command{RemoveLeg: &raft.RemoveLeg{Volume: v.ID, Epoch: v.Epoch, Leg: leg.ID,
+			Reason: "a test"}}
 		cases := map[string]struct {
 			from   string
 			path   string
@@ -42,27 +43,34 @@ func TestPeer_nobodySpeaksForAnother(t *testing.T) {
 			status int
 		}{
 			"a heartbeat of another": {"n2", peer.PathHeartbeat,
-				peer.Heartbeat{Version: peer.Version, Node: w.id("n3"), Start: 1, Seq: 1}, http.StatusForbidden},
+				peer.Heartbeat{Version: peer.Version, Node: w.id("n3"), Start: 1, Seq: 1},
+				http.StatusForbidden},
 			"an engine heartbeat of another": {"n2", peer.PathEngineHeartbeat,
 				peer.EngineHeartbeat{Version: peer.Version, Node: w.id("h1")}, http.StatusForbidden},
-			"another version": {"n2", peer.PathHeartbeat, peer.Heartbeat{Version: 99, Node: w.id("n2")}, http.StatusBadRequest},
-			"no JSON":         {"n2", peer.PathHeartbeat, "x", http.StatusBadRequest},
+			"another version": {"n2", peer.PathHeartbeat, peer.Heartbeat{Version: 99, Node: w.id("n2")},
+				http.StatusBadRequest},
+			"no JSON": {"n2", peer.PathHeartbeat, "x", http.StatusBadRequest},
 			"whom a storage node hears": {"n2", pathHeard,
 				heardReport{Version: peer.Version, Node: w.id("n2")}, http.StatusForbidden},
-			"registering another": {"n2", peer.PathRegister, raft.RegisterNode{Node: w.machines["n3"].node}, http.StatusForbidden},
+			"registering another": {"n2", peer.PathRegister, raft.RegisterNode{Node: w.machines["n3"].node},
+				http.StatusForbidden},
 			"an operator's command": {"h1", peer.PathCommand,
 				raft.Command{DeleteVolume: &raft.DeleteVolume{Volume: v.ID}}, http.StatusForbidden},
-			"another host's attachment":  {"h2", peer.PathCommand, removal, http.StatusForbidden},
-			"another node's leg":         {"n2", peer.PathCommand, raft.Command{LegLost: &raft.LegLost{Volume: v.ID, Leg: leg.ID}}, http.StatusForbidden},
-			"the leg's own node":         {"n1", peer.PathCommand, raft.Command{LegProvisioned: &raft.LegProvisioned{Volume: v.ID, Leg: leg.ID}}, http.StatusOK},
+			"another host's attachment": {"h2", peer.PathCommand, removal, http.StatusForbidden},
+			"another node's leg": {"n2", peer.PathCommand,
+				raft.Command{LegLost: &raft.LegLost{Volume: v.ID, Leg: leg.ID}}, http.StatusForbidden},
+			"the leg's own node": {"n1", peer.PathCommand,
+				raft.Command{LegProvisioned: &raft.LegProvisioned{Volume: v.ID, Leg: leg.ID}}, http.StatusOK},
 			"the host of the attachment": {"h1", peer.PathCommand, removal, http.StatusOK},
 		}
 		for name, c := range cases {
 			require.Equal(t, c.status, w.call(w.id(c.from), http.MethodPost, c.path, c.body, nil), name)
 		}
 		assignment := peer.PathAssignment + "?node=" + w.id("h1").String()
-		require.Equal(t, http.StatusForbidden, w.call(w.id("h2"), http.MethodGet, assignment, nil, nil), "its tickets hold secrets")
-		require.Equal(t, http.StatusBadRequest, w.call(w.id("h2"), http.MethodGet, peer.PathAssignment, nil, nil))
+		require.Equal(t, http.StatusForbidden, w.call(w.id("h2"), http.MethodGet, assignment, nil, nil),
+			"its tickets hold secrets")
+		require.Equal(t, http.StatusBadRequest,
+			w.call(w.id("h2"), http.MethodGet, peer.PathAssignment, nil, nil))
 		ticket := peer.PathTicket + "?volume=" + v.ID.String() + "&attach=" + v.Attach.ID.String()
 		require.Equal(t, http.StatusGone, w.call(w.id("h2"), http.MethodGet, ticket, nil, nil))
 		require.Equal(t, http.StatusOK, w.call(w.id("h1"), http.MethodGet, ticket, nil, nil))
@@ -117,7 +125,8 @@ func TestPeer_assignmentIsWatched(t *testing.T) {
 			w.call(observer, http.MethodGet, path+"&after="+uintText(second.Revision), nil, &second)
 		}()
 		_, err := w.api.CreateVolume(t.Context(), api.CreateVolume{
-			Name: "v2", SizeBytes: 1 << 20, Layout: "mirror=1", LegsOn: []string{"n3"}, Wait: api.Wait{NoWait: true}})
+			Name: "v2", SizeBytes: 1 << 20, Layout: "mirror=1", LegsOn: []string{"n3"},
+			Wait: api.Wait{NoWait: true}})
 		require.NoError(t, err)
 		<-answered
 		require.Less(t, time.Since(begun), time.Second)
@@ -155,14 +164,15 @@ func TestPeer_followersNameTheLeader(t *testing.T) {
 		for _, m := range w.machines {
 			m.cancel()
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		w.raft.lead(false, leader)
 		beat := peer.Heartbeat{Version: peer.Version, Node: w.id("n3"), Start: 9, Seq: 1}
 		var reply peer.HeartbeatReply
 		require.Equal(t, http.StatusOK, w.call(w.id("n3"), http.MethodPost, peer.PathHeartbeat, beat, &reply))
 		require.Equal(t, leader, reply.Leader)
 		require.Equal(t, http.StatusMisdirectedRequest,
-			w.call(w.id("n3"), http.MethodPost, peer.PathRegister, raft.RegisterNode{Node: w.machines["n3"].node}, nil))
+			w.call(w.id("n3"), http.MethodPost, peer.PathRegister,
+				raft.RegisterNode{Node: w.machines["n3"].node}, nil))
 		require.Equal(t, http.StatusMisdirectedRequest,
 			w.call(w.id("n3"), http.MethodGet, peer.PathAssignment+"?node="+w.id("n3").String(), nil, nil))
 	})
@@ -181,13 +191,14 @@ func TestPeer_engineKeepsItsHostAlive(t *testing.T) {
 		beat := peer.EngineHeartbeat{Version: peer.Version, Node: w.id("h1"), Engine: peer.EngineStatus{
 			Volume: v.ID, Epoch: v.Epoch, AttachID: v.Attach.ID, PID: 44, State: peer.EngineServing}}
 		for range 40 {
-			require.Equal(t, http.StatusOK, w.call(w.id("h1"), http.MethodPost, peer.PathEngineHeartbeat, beat, nil))
-			time.Sleep(500 * time.Millisecond)
+			require.Equal(t, http.StatusOK, w.call(w.id("h1"), http.MethodPost, peer.PathEngineHeartbeat,
+				beat, nil))
+			pass(500 * time.Millisecond)
 		}
 		d, err := w.api.Domain(t.Context(), "web")
 		require.NoError(t, err)
 		require.Equal(t, "h1", d.Host, "20 s without a daemon")
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		d, err = w.api.Domain(t.Context(), "web")
 		require.NoError(t, err)
 		require.Equal(t, "h2", d.Host, "and failed over once the engine is silent, too")
@@ -200,7 +211,8 @@ func TestPublic_withoutALeader(t *testing.T) {
 		w.raft.lead(false, volume.NodeID{})
 		ask := func(path string) *httptest.ResponseRecorder {
 			rec := httptest.NewRecorder()
-			w.c.APIHandler().ServeHTTP(rec, httptest.NewRequestWithContext(context.Background(), http.MethodGet, path, nil))
+			w.c.APIHandler().ServeHTTP(rec, httptest.NewRequestWithContext(context.Background(),
+				http.MethodGet, path, nil))
 			return rec
 		}
 		require.Equal(t, http.StatusOK, ask(api.PathPing).Code)

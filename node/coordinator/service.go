@@ -52,8 +52,9 @@ func (s service) propose(ctx context.Context, object string, cmd raft.Command) (
 // refused makes an answer of Apply's refusal; its message says what to do.
 func refused(object string, r *raft.Refusal) *api.Error {
 	code, ok := map[raft.Code]api.Code{
-		raft.CodeNotFound: api.CodeNotFound, raft.CodeExists: api.CodeExists, raft.CodeInvalid: api.CodeInvalid,
-		raft.CodeBusy: api.CodeBusy, raft.CodeRetry: api.CodeBusy, raft.CodeWait: api.CodeBusy,
+		raft.CodeNotFound: api.CodeNotFound, raft.CodeExists: api.CodeExists,
+		raft.CodeInvalid: api.CodeInvalid,
+		raft.CodeBusy:    api.CodeBusy, raft.CodeRetry: api.CodeBusy, raft.CodeWait: api.CodeBusy,
 		raft.CodeStale: api.CodeBusy, raft.CodeLast: api.CodeRefused, raft.CodeFrozen: api.CodeRefused,
 		raft.CodeFenced: api.CodeRefused,
 	}[r.Code]
@@ -65,7 +66,8 @@ func refused(object string, r *raft.Refusal) *api.Error {
 
 // await calls done with the latest view, after every change, until it says that the thing is done or
 // cannot be. doing describes the thing, for the error when patience or ctx ends. done must not block.
-func (s service) await(ctx context.Context, object, doing string, done func(*control.View) (bool, error)) error {
+func (s service) await(ctx context.Context, object, doing string,
+	done func(*control.View) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(poll)
@@ -87,7 +89,8 @@ func (s service) await(ctx context.Context, object, doing string, done func(*con
 }
 
 // try looks once. The channel is closed when something new was heard since.
-func (s service) try(done func(*control.View) (bool, error)) (ok bool, err error, rev uint64, heard <-chan struct{}) {
+func (s service) try(done func(*control.View) (bool, error)) (ok bool, err error, rev uint64,
+	heard <-chan struct{}) {
 	if !s.raft.Leading() {
 		return false, s.errNoLeader(), 0, nil
 	}
@@ -148,12 +151,14 @@ func findHost(v *control.View, name string) (*raft.Node, error) {
 	object := "node/" + n.Name
 	switch {
 	case !n.Has(raft.RoleHost):
-		return nil, api.Errorf(api.CodeInvalid, object, "choose a node with the role host", "node %s is no host", n.Name)
+		return nil, api.Errorf(api.CodeInvalid, object, "choose a node with the role host",
+			"node %s is no host", n.Name)
 	case n.Pending || n.Retiring:
 		return nil, api.Errorf(api.CodeBusy, object, "choose another host",
 			"node %s takes no guests: it is being replaced or waits to replace another", n.Name)
 	case v.Condition(n.ID) == raft.NodeDead:
-		return nil, api.Errorf(api.CodeFailed, object, "start it, or choose another host", "host %s is silent", n.Name)
+		return nil, api.Errorf(api.CodeFailed, object, "start it, or choose another host",
+			"host %s is silent", n.Name)
 	}
 	return n, nil
 }

@@ -136,7 +136,8 @@ func noHost(v *control.View, d *raft.Domain) error {
 }
 
 // placed commits a placement, if there is one to commit, and waits until the domain runs.
-func (s service) placed(ctx context.Context, name string, cmd *raft.Command, w api.Wait, err error) (api.Domain, error) {
+func (s service) placed(ctx context.Context, name string, cmd *raft.Command, w api.Wait,
+	err error) (api.Domain, error) {
 	if err != nil {
 		return api.Domain{}, err
 	}
@@ -159,7 +160,8 @@ func (s service) placed(ctx context.Context, name string, cmd *raft.Command, w a
 		case fact == nil:
 			return false, nil
 		case fact.State == control.DomainFailed || fact.State == control.DomainExited:
-			return false, api.Errorf(api.CodeFailed, object, "it is started again; look at its log on "+v.State.NodeName(d.Host),
+			return false, api.Errorf(api.CodeFailed, object,
+				"it is started again; look at its log on "+v.State.NodeName(d.Host),
 				"domain %s does not run on %s: %s %s", name, v.State.NodeName(d.Host), fact.State, fact.Error)
 		}
 		return fact.State == control.DomainRunning, nil

@@ -40,8 +40,12 @@ func (s service) Node(_ context.Context, name string) (api.NodeDetail, error) {
 
 // ReplaceNode gives old's place to another node and reports progress until nothing of old is left.
 // Asked for again, it watches what goes on already.
-func (s service) ReplaceNode(ctx context.Context, old string, r api.ReplaceNode, emit func(api.Operation) error) error {
-	pair, err := reading(s, func(v *control.View) ([2]*raft.Node, error) { return planReplace(v, old, r.New) })
+func (s service) ReplaceNode(ctx context.Context, old string, r api.ReplaceNode,
+	emit func(api.Operation) error) error {
+	pair, err := reading(s, func(v *control.View) ([2]*raft.Node,
+		error) {
+		return planReplace(v, old, r.New)
+	})
 	if err != nil {
 		return err
 	}
@@ -69,10 +73,12 @@ func planReplace(v *control.View, old, fresh string) ([2]*raft.Node, error) {
 	case err != nil:
 		return pair, err
 	case leaving.ID == heir.ID:
-		return pair, api.Errorf(api.CodeNotFound, "node/"+fresh, "start the new node, and look at holdfast node list",
+		return pair, api.Errorf(api.CodeNotFound, "node/"+fresh,
+			"start the new node, and look at holdfast node list",
 			"no new node waits to take the name %s", fresh)
 	case v.Condition(heir.ID) == raft.NodeDead || v.Facts.Nodes[heir.ID] == nil:
-		return pair, api.Errorf(api.CodeFailed, "node/"+heir.Name, "start it first", "the new node %s (%s) is silent",
+		return pair, api.Errorf(api.CodeFailed, "node/"+heir.Name, "start it first",
+			"the new node %s (%s) is silent",
 			heir.Name, heir.ID.Short())
 	}
 	return [2]*raft.Node{leaving, heir}, nil
@@ -100,7 +106,8 @@ func replacedBy(s *raft.State, name string, heir *raft.Node) *raft.Node {
 }
 
 // RemoveNode empties a node and forgets it.
-func (s service) RemoveNode(ctx context.Context, name string, w api.Wait, emit func(api.Operation) error) error {
+func (s service) RemoveNode(ctx context.Context, name string, w api.Wait,
+	emit func(api.Operation) error) error {
 	state, _ := s.raft.State()
 	n, err := findNode(state, name)
 	if err != nil {
@@ -117,7 +124,8 @@ func (s service) RemoveNode(ctx context.Context, name string, w api.Wait, emit f
 }
 
 // follow reports how far a node is emptied until it has left the cluster.
-func (s service) follow(ctx context.Context, verb string, n *raft.Node, w api.Wait, emit func(api.Operation) error) error {
+func (s service) follow(ctx context.Context, verb string, n *raft.Node, w api.Wait,
+	emit func(api.Operation) error) error {
 	var t *tally
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
@@ -169,7 +177,8 @@ func newTally(v *control.View, node volume.NodeID) *tally {
 // operation says how far the node is emptied. The bytes of a leg count as the copy onto its
 // replacement goes on, and in full when that is in sync.
 func (t *tally) operation(v *control.View, verb string, n *raft.Node) api.Operation {
-	op := api.Operation{Verb: verb, Object: "node/" + n.Name, State: api.OperationRunning, LegsTotal: len(t.legs)}
+	op := api.Operation{Verb: verb, Object: "node/" + n.Name, State: api.OperationRunning,
+		LegsTotal: len(t.legs)}
 	for id, bytes := range t.legs {
 		op.CopyBytes += bytes
 		vol, l := v.State.LegByID(id)
@@ -222,7 +231,8 @@ func (s service) Cluster(context.Context) (api.Cluster, error) {
 	leader, _ := s.raft.Leader()
 	state, revision := s.raft.State()
 	out := api.Cluster{
-		Name: state.Cluster.Name, ID: state.Cluster.ID.String(), Nodes: len(state.Nodes), Volumes: len(state.Volumes),
+		Name: state.Cluster.Name, ID: state.Cluster.ID.String(), Nodes: len(state.Nodes),
+		Volumes: len(state.Volumes),
 		Domains: len(state.Domains), Revision: revision, Coordinators: len(coordinators(state)),
 	}
 	if n := state.Nodes[leader]; n != nil {
@@ -245,7 +255,8 @@ func (s service) Health(context.Context) (api.Health, error) {
 		for _, f := range findings {
 			health.Findings = append(health.Findings, api.Finding{
 				Severity: f.Severity, Status: api.Status(f.Status), Object: f.Object, Kind: f.Kind,
-				Message: f.Message, Cause: f.Cause, Next: f.Next, Since: f.Since.Round(0), Progress: f.Progress,
+				Message: f.Message, Cause: f.Cause, Next: f.Next, Since: f.Since.Round(0),
+				Progress: f.Progress,
 			})
 		}
 	})
@@ -265,7 +276,8 @@ func (s service) Events(ctx context.Context, after uint64, follow bool, emit fun
 			}
 			after = e.Seq
 			out := api.Event{
-				Seq: e.Seq, Time: e.At, Severity: e.Severity, Object: e.Object, Kind: e.Kind, Message: e.Message,
+				Seq: e.Seq, Time: e.At, Severity: e.Severity, Object: e.Object, Kind: e.Kind,
+				Message: e.Message,
 			}
 			if err := emit(out); err != nil {
 				return err

@@ -65,7 +65,8 @@ func TestVolume_createAttachDetachDelete(t *testing.T) {
 
 		require.NoError(t, w.api.DetachVolume(t.Context(), "v1", api.Wait{}))
 		require.Nil(t, w.volume("v1").Attachment)
-		require.NoError(t, w.api.DetachVolume(t.Context(), "v1", api.Wait{}), "detaching what is detached is done")
+		require.NoError(t, w.api.DetachVolume(t.Context(), "v1", api.Wait{}),
+			"detaching what is detached is done")
 
 		require.NoError(t, w.api.DeleteVolume(t.Context(), "v1", api.Wait{}))
 		_, err = w.api.Volume(t.Context(), "v1")
@@ -85,19 +86,25 @@ func TestVolume_refusals(t *testing.T) {
 			code   api.Code
 			word   string
 		}{
-			"name":         {func(r *api.CreateVolume) { r.Name = "V 2" }, api.CodeInvalid, "V 2"},
-			"taken":        {func(r *api.CreateVolume) { r.Name = "v1" }, api.CodeExists, "v1"},
-			"size":         {func(r *api.CreateVolume) { r.SizeBytes = 4097 }, api.CodeInvalid, "8192"},
-			"layout":       {func(r *api.CreateVolume) { r.Layout = "raid6" }, api.CodeInvalid, "raid6"},
-			"parity":       {func(r *api.CreateVolume) { r.Layout = "parity=2+1" }, api.CodeInvalid, "parity"},
-			"too wide":     {func(r *api.CreateVolume) { r.Layout = "mirror=4" }, api.CodeFailed, "4 storage nodes"},
-			"too large":    {func(r *api.CreateVolume) { r.SizeBytes = 101 << 30 }, api.CodeFailed, "free"},
-			"legs_on":      {func(r *api.CreateVolume) { r.LegsOn = []string{"n1"} }, api.CodeInvalid, "2 nodes"},
-			"unknown node": {func(r *api.CreateVolume) { r.LegsOn = []string{"n1", "n9"} }, api.CodeFailed, "n9"},
-			"no storage":   {func(r *api.CreateVolume) { r.LegsOn = []string{"n1", "h1"} }, api.CodeFailed, "h1"},
-			"durability":   {func(r *api.CreateVolume) { r.Durability = "maybe" }, api.CodeInvalid, "maybe"},
-			"loss":         {func(r *api.CreateVolume) { r.UnflushedLoss = "maybe" }, api.CodeInvalid, "maybe"},
-			"id":           {func(r *api.CreateVolume) { r.ID = "7" }, api.CodeInvalid, "UUID"},
+			"name":   {func(r *api.CreateVolume) { r.Name = "V 2" }, api.CodeInvalid, "V 2"},
+			"taken":  {func(r *api.CreateVolume) { r.Name = "v1" }, api.CodeExists, "v1"},
+			"size":   {func(r *api.CreateVolume) { r.SizeBytes = 4097 }, api.CodeInvalid, "8192"},
+			"layout": {func(r *api.CreateVolume) { r.Layout = "raid6" }, api.CodeInvalid, "raid6"},
+			"parity": {func(r *api.CreateVolume) { r.Layout = "parity=2+1" }, api.CodeInvalid,
+				"parity"},
+			"too wide": {func(r *api.CreateVolume) { r.Layout = "mirror=4" }, api.CodeFailed,
+				"4 storage nodes"},
+			"too large": {func(r *api.CreateVolume) { r.SizeBytes = 101 << 30 }, api.CodeFailed, "free"},
+			"legs_on": {func(r *api.CreateVolume) { r.LegsOn = []string{"n1"} }, api.CodeInvalid,
+				"2 nodes"},
+			"unknown node": {func(r *api.CreateVolume) { r.LegsOn = []string{"n1", "n9"} }, api.CodeFailed,
+				"n9"},
+			"no storage": {func(r *api.CreateVolume) { r.LegsOn = []string{"n1", "h1"} }, api.CodeFailed,
+				"h1"},
+			"durability": {func(r *api.CreateVolume) { r.Durability = "maybe" }, api.CodeInvalid, "maybe"},
+			"loss": {func(r *api.CreateVolume) { r.UnflushedLoss = "maybe" }, api.CodeInvalid,
+				"maybe"},
+			"id": {func(r *api.CreateVolume) { r.ID = "7" }, api.CodeInvalid, "UUID"},
 		}
 		for name, c := range cases {
 			r := good
@@ -129,7 +136,7 @@ func TestVolume_createTwiceWithOneIDMakesOne(t *testing.T) {
 func TestVolume_attachSaysWhenEnginesKeepFailing(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.create("v1")
-		w.machines["h1"].fails = true
+		w.machines["h1"].fails.Store(true)
 		_, err := w.api.AttachVolume(t.Context(), "v1", api.AttachVolume{Host: "h1"})
 		refusedWith(t, err, api.CodeFailed, "v1", "h1", "a test")
 	})
@@ -226,10 +233,10 @@ func TestDomain_exitedIsStartedAgain(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.create("v1")
 		w.domain("web", "h1")
-		w.machines["h1"].crashes = true
+		w.machines["h1"].crashes.Store(true)
 		_, err := w.api.StartDomain(t.Context(), "web", api.Wait{})
 		refusedWith(t, err, api.CodeFailed, "web", "exited")
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		d, err := w.api.Domain(t.Context(), "web")
 		require.NoError(t, err)
 		require.Greater(t, d.Run, uint64(3), "again and again")
@@ -241,7 +248,8 @@ func TestDomain_exitedIsStartedAgain(t *testing.T) {
 func TestDomain_refusals(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		_, err := w.api.DefineDomain(t.Context(), api.DomainSpec{Name: "web", Driver: "exec",
-			Exec: &api.ExecSpec{Command: []string{"guest"}}, Volumes: []api.DomainVolume{{Name: "v1"}}, Hosts: []string{"h9"}})
+			Exec: &api.ExecSpec{Command: []string{"guest"}}, Volumes: []api.DomainVolume{{Name: "v1"}},
+			Hosts: []string{"h9"}})
 		refusedWith(t, err, api.CodeNotFound, "h9")
 		w.domain("web", "h1")
 		_, err = w.api.StartDomain(t.Context(), "web", api.Wait{})
@@ -249,7 +257,7 @@ func TestDomain_refusals(t *testing.T) {
 		_, err = w.api.FailoverDomain(t.Context(), "web", api.FailoverDomain{})
 		refusedWith(t, err, api.CodeInvalid, "stopped")
 		w.machines["h1"].kill()
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		_, err = w.api.StartDomain(t.Context(), "web", api.Wait{})
 		refusedWith(t, err, api.CodeFailed, "h1 is down")
 		_, err = w.api.StopDomain(t.Context(), "nope", api.Wait{})
@@ -266,21 +274,21 @@ func TestNode_replaceUnderTheSameName(t *testing.T) {
 		require.NoError(t, err)
 		old := w.machines["n2"].node
 		w.machines["n2"].kill()
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		h, err := w.api.Health(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, api.AtRisk, h.Status)
 
 		refuse := w.api.ReplaceNode(t.Context(), "n2", api.ReplaceNode{New: "n2"}, nil)
 		refusedWith(t, refuse, api.CodeNotFound, "n2")
-		w.machines["h1"].copies = false // slowly
+		w.machines["h1"].slow.Store(true)
 		w.add("n2", volume.NewNodeID(), raft.RoleStorage)
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 
 		var seen []api.Operation
 		err = w.api.ReplaceNode(t.Context(), "n2", api.ReplaceNode{New: "n2"}, func(o api.Operation) error {
 			seen = append(seen, o)
-			w.machines["h1"].copies = len(seen) > 10
+			w.machines["h1"].slow.Store(len(seen) <= 10)
 			return nil
 		})
 		require.NoError(t, err)
@@ -312,7 +320,8 @@ func TestNode_removeMovesDetachedLegs(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.create("v1")
 		ops := 0
-		require.NoError(t, w.api.RemoveNode(t.Context(), "n2", api.Wait{}, func(o api.Operation) error { ops++; return nil }))
+		require.NoError(t, w.api.RemoveNode(t.Context(), "n2", api.Wait{},
+			func(o api.Operation) error { ops++; return nil }))
 		require.Positive(t, ops)
 		v := w.volume("v1")
 		where := []string{}

@@ -57,7 +57,8 @@ func (s service) CreateVolume(ctx context.Context, r api.CreateVolume) (api.Volu
 		err := s.await(ctx, object, "making volume "+r.Name, func(v *control.View) (bool, error) {
 			vol := v.State.Volumes[id]
 			if vol == nil || vol.Deleting {
-				return false, api.Errorf(api.CodeFailed, object, "", "volume %s was deleted meanwhile", r.Name)
+				return false, api.Errorf(api.CodeFailed, object, "", "volume %s was deleted meanwhile",
+					r.Name)
 			}
 			return vol.Phase != volume.PhaseProvisioning, nil
 		})
@@ -72,7 +73,10 @@ func (s service) CreateVolume(ctx context.Context, r api.CreateVolume) (api.Volu
 // volume that it made.
 func planVolume(v *control.View, id volume.ID, r api.CreateVolume) (*raft.CreateVolume, error) {
 	object := "volume/" + r.Name
-	invalid := func(err error) error { return api.Errorf(api.CodeInvalid, object, "", "volume %s: %s", r.Name, err) }
+	invalid := func(err error) error {
+		return api.Errorf(api.CodeInvalid, object, "", "volume %s: %s", r.Name,
+			err)
+	}
 	if err := volume.CheckName("volume", r.Name); err != nil {
 		return nil, api.Errorf(api.CodeInvalid, object, "", "%s", err)
 	}
@@ -95,18 +99,22 @@ func planVolume(v *control.View, id volume.ID, r api.CreateVolume) (*raft.Create
 		return cmd, nil // Apply compares it with the one that exists
 	}
 	if v.State.VolumeByName(r.Name) != nil {
-		return nil, api.Errorf(api.CodeExists, object, "choose another name", "volume %s exists already", r.Name)
+		return nil, api.Errorf(api.CodeExists, object, "choose another name", "volume %s exists already",
+			r.Name)
 	}
 	if len(r.LegsOn) > 0 && len(r.LegsOn) != layout.Legs() {
 		return nil, api.Errorf(api.CodeInvalid, object, phrase("name %d nodes", layout.Legs()),
-			"volume %s: layout %s has %d legs, %d nodes are named", r.Name, layout, layout.Legs(), len(r.LegsOn))
+			"volume %s: layout %s has %d legs, %d nodes are named", r.Name, layout, layout.Legs(),
+			len(r.LegsOn))
 	}
 	spots, err := v.State.Place(raft.PlaceRequest{
-		Legs: layout.Legs(), NeedBytes: control.NeedBytes(r.SizeBytes, layout), On: r.LegsOn, Stores: v.Stores(),
-		Live: func(n volume.NodeID) bool { return v.Condition(n) != raft.NodeDead },
+		Legs: layout.Legs(), NeedBytes: control.NeedBytes(r.SizeBytes, layout), On: r.LegsOn,
+		Stores: v.Stores(),
+		Live:   func(n volume.NodeID) bool { return v.Condition(n) != raft.NodeDead },
 	})
 	if err != nil {
-		return nil, api.Errorf(api.CodeFailed, object, "add or start storage nodes, or choose a smaller layout",
+		return nil, api.Errorf(api.CodeFailed, object,
+			"add or start storage nodes, or choose a smaller layout",
 			"volume %s (%s): %s", r.Name, layout, err)
 	}
 	for slot, spot := range spots {
@@ -126,7 +134,8 @@ func (s service) DeleteVolume(ctx context.Context, name string, w api.Wait) erro
 		return err
 	}
 	object := "volume/" + vol.Name
-	if _, err := s.propose(ctx, object, raft.Command{DeleteVolume: &raft.DeleteVolume{Volume: vol.ID}}); err != nil {
+	cmd := raft.Command{DeleteVolume: &raft.DeleteVolume{Volume: vol.ID}}
+	if _, err := s.propose(ctx, object, cmd); err != nil {
 		return err
 	}
 	if w.NoWait {
@@ -155,7 +164,10 @@ func (s service) AttachVolume(ctx context.Context, name string, r api.AttachVolu
 	}
 	object := "volume/" + vol.Name
 	for try := 1; ; try++ {
-		cmd, err := reading(s, func(v *control.View) (*raft.BeginAttach, error) { return planAttach(v, vol.ID, name, r) })
+		cmd, err := reading(s, func(v *control.View) (*raft.BeginAttach,
+			error) {
+			return planAttach(v, vol.ID, name, r)
+		})
 		if err != nil {
 			return api.Attached{}, err
 		}
@@ -211,10 +223,12 @@ func (s service) served(ctx context.Context, vol *raft.Volume, r api.AttachVolum
 		now := v.State.Volumes[vol.ID]
 		host := v.State.NodeByName(r.Host)
 		if now == nil || now.Attach == nil {
-			return false, api.Errorf(api.CodeFailed, object, "attach it again", "volume %s was detached meanwhile", vol.Name)
+			return false, api.Errorf(api.CodeFailed, object, "attach it again",
+				"volume %s was detached meanwhile", vol.Name)
 		}
 		if host != nil && now.Attach.Host != host.ID && now.Attach.Host.String() != r.Host {
-			return false, api.Errorf(api.CodeBusy, object, "", "volume %s was taken over by %s meanwhile", vol.Name,
+			return false, api.Errorf(api.CodeBusy, object, "", "volume %s was taken over by %s meanwhile",
+				vol.Name,
 				v.State.NodeName(now.Attach.Host))
 		}
 		answer.Host, answer.Epoch = v.State.NodeName(now.Attach.Host), uint64(now.Epoch)
@@ -245,7 +259,8 @@ func hopeless(v *control.View, vol *raft.Volume) error {
 	host := v.State.NodeName(vol.Attach.Host)
 	object := "volume/" + vol.Name
 	if v.Condition(vol.Attach.Host) == raft.NodeDead {
-		return api.Errorf(api.CodeFailed, object, phrase("holdfast volume attach %s --host OTHER --takeover", vol.Name),
+		return api.Errorf(api.CodeFailed, object,
+			phrase("holdfast volume attach %s --host OTHER --takeover", vol.Name),
 			"volume %s is granted to %s, which is silent", vol.Name, host)
 	}
 	if n, reason := v.Facts.EngineFailures(vol.ID); n >= hopelessFailures {
@@ -273,7 +288,8 @@ func (s service) DetachVolume(ctx context.Context, name string, w api.Wait) erro
 			break
 		}
 		var refusal *api.Error
-		if !errors.As(err, &refusal) || result.Err == nil || result.Err.Code != raft.CodeRetry || try == attachTries {
+		if !errors.As(err, &refusal) || result.Err == nil || result.Err.Code != raft.CodeRetry ||
+			try == attachTries {
 			return err
 		}
 		cmd.RequestDetach.Epoch = 0 // the engine was renewed meanwhile; the wish is the same

@@ -27,7 +27,8 @@ func nodeState(v *control.View, n *raft.Node) api.NodeState {
 
 func showNode(v *control.View, n *raft.Node, leader volume.NodeID) api.Node {
 	out := api.Node{
-		ID: n.ID.String(), Name: n.Name, Roles: []string{}, State: nodeState(v, n), Addr: n.API, Leader: n.ID == leader,
+		ID: n.ID.String(), Name: n.Name, Roles: []string{}, State: nodeState(v, n), Addr: n.API,
+		Leader: n.ID == leader,
 	}
 	for _, role := range n.Roles {
 		out.Roles = append(out.Roles, string(role))
@@ -64,7 +65,8 @@ func showNodeDetail(v *control.View, n *raft.Node, leader volume.NodeID) api.Nod
 	out.LastHeard = &at
 	for _, st := range heard.Stores {
 		out.Stores = append(out.Stores, api.Store{
-			ID: st.ID.String(), Name: st.Name, TotalBytes: st.TotalBytes, FreeBytes: st.FreeBytes, Error: st.Error,
+			ID: st.ID.String(), Name: st.Name, TotalBytes: st.TotalBytes, FreeBytes: st.FreeBytes,
+			Error: st.Error,
 		})
 	}
 	for id, l := range heard.Legs {
@@ -73,8 +75,9 @@ func showNodeDetail(v *control.View, n *raft.Node, leader volume.NodeID) api.Nod
 			name = vol.Name
 		}
 		out.Legs = append(out.Legs, api.NodeLeg{
-			ID: id.String(), Volume: name, State: string(l.Condition), Error: l.Error, FenceEpoch: uint64(l.FenceEpoch),
-			UsedBytes: l.UsedBytes, Sessions: l.Sessions, ReadMicros: l.ReadMicros,
+			ID: id.String(), Volume: name, State: string(l.Condition), Error: l.Error,
+			FenceEpoch: uint64(l.FenceEpoch),
+			UsedBytes:  l.UsedBytes, Sessions: l.Sessions, ReadMicros: l.ReadMicros,
 			RefusedLogins: l.RefusedLogins, RefusedCommands: l.RefusedCommands,
 		})
 	}
@@ -121,8 +124,10 @@ func showLeg(v *control.View, vol *raft.Volume, l *raft.Leg) api.Leg {
 		}
 	}
 	return api.Leg{
-		ID: l.ID.String(), Node: v.State.NodeName(l.Node), State: l.State, CfgVer: uint64(cfgver), Progress: progress,
-		Condition: string(condition), Error: fact.Error, Retiring: l.Retiring, DoneBytes: done, CopyBytes: total,
+		ID: l.ID.String(), Node: v.State.NodeName(l.Node), State: l.State, CfgVer: uint64(cfgver),
+		Progress:  progress,
+		Condition: string(condition), Error: fact.Error, Retiring: l.Retiring, DoneBytes: done,
+		CopyBytes: total,
 	}
 }
 
@@ -146,7 +151,8 @@ func showDomain(v *control.View, d *raft.Domain) api.Domain {
 	out := api.Domain{
 		Name: d.Name, State: string(control.DomainStopped), Run: d.Run,
 		Spec: api.DomainSpec{
-			Name: d.Spec.Name, Driver: d.Spec.Driver, Volumes: []api.DomainVolume{}, Hosts: append([]string{}, d.Spec.Hosts...),
+			Name: d.Spec.Name, Driver: d.Spec.Driver, Volumes: []api.DomainVolume{},
+			Hosts: append([]string{}, d.Spec.Hosts...),
 		},
 	}
 	if d.Spec.Exec != nil {

@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,7 +39,8 @@ type memoryRaft struct {
 
 func newMemoryRaft(self volume.NodeID) *memoryRaft {
 	return &memoryRaft{
-		self: self, leader: self, leading: true, leads: make(chan bool, 1), state: raft.NewState(), wake: make(chan struct{}),
+		self: self, leader: self, leading: true, leads: make(chan bool, 1), state: raft.NewState(),
+		wake: make(chan struct{}),
 	}
 }
 
@@ -88,19 +91,20 @@ func (m *memoryRaft) Leader() (volume.NodeID, string) {
 
 func (m *memoryRaft) LeaderCh() <-chan bool { return m.leads }
 
+func (m *memoryRaft) AddMember(context.Context, raft.Member) error { return nil }
+
+func (m *memoryRaft) RemoveMember(context.Context, volume.NodeID) error { return nil }
+
 func (m *memoryRaft) Members() ([]raft.Member, error) { return []raft.Member{{ID: m.self}}, nil }
 
-func (m *memoryRaft) AddMember(context.Context, raft.Member) error      { return nil }
-func (m *memoryRaft) RemoveMember(context.Context, volume.NodeID) error { return nil }
+// lead changes who leads.
 func (m *memoryRaft) lead(leading bool, leader volume.NodeID) {
-	m.set(leading, leader)
-	m.leads <- leading
-}
-func (m *memoryRaft) set(leading bool, leader volume.NodeID) {
 	m.mu.Lock()
 	m.leading, m.leader = leading, leader
 	m.mu.Unlock()
+	m.leads <- leading
 }
+
 func (m *memoryRaft) count(name string) (n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -118,6 +122,7 @@ type world struct {
 	raft     *memoryRaft
 	c        *Coordinator
 	api      service
+	mu       sync.Mutex // guards machines against those that look for each other
 	machines map[string]*machine
 	ctx      context.Context // of the whole world
 	group    sync.WaitGroup
@@ -134,7 +139,8 @@ func inWorld(t *testing.T, test func(*testing.T, *world)) {
 		var err error
 		w.c, err = New(Options{
 			Raft: w.raft, Self: self, Identify: identifyTest, Transport: http.DefaultTransport,
-			Cluster: raft.InitCluster{Name: "c", ID: volume.NewClusterID(), Incarnation: volume.NewClusterID()},
+			Cluster: raft.InitCluster{Name: "c", ID: volume.NewClusterID(),
+				Incarnation: volume.NewClusterID()},
 		})
 		require.NoError(t, err)
 		w.api = service{w.c}
@@ -185,21 +191,24 @@ type machine struct {
 	dead    bool
 	engines map[volume.AttachID]*peer.EngineStatus
 	domains map[string]peer.DomainStatus
-	copies  bool // its engines bring legs in sync
-	fails   bool // its engines fail
-	crashes bool // its guests exit at once
+	slow    atomic.Bool // its engines copy legs for ever
+	fails   atomic.Bool // its engines fail
+	crashes atomic.Bool // its guests exit at once
 }
 
 func (w *world) add(name string, id volume.NodeID, roles ...raft.Role) *machine {
 	w.t.Helper()
 	m := &machine{w: w, legs: map[volume.LegID]volume.ID{}, engines: map[volume.AttachID]*peer.EngineStatus{},
-		domains: map[string]peer.DomainStatus{}, copies: true,
-		node: raft.Node{ID: id, Name: name, Roles: roles, API: name + ":1", Raft: name + ":2", Portal: name + ":3",
+		domains: map[string]peer.DomainStatus{},
+		node: raft.Node{ID: id, Name: name, Roles: roles, API: name + ":1", Raft: name + ":2",
+			Portal:  name + ":3",
 			ChapKey: volume.NodeKey{byte(len(w.machines) + 1)}}}
 	if m.node.Has(raft.RoleStorage) {
 		m.node.Stores = []raft.Store{{ID: volume.NewStoreID(), Name: "disk1"}}
 	}
+	w.mu.Lock()
 	w.machines[name] = m
+	w.mu.Unlock()
 	m.start(w.ctx)
 	return m
 }
@@ -246,7 +255,8 @@ func (m *machine) turn(start uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var a peer.Assignment
-	if m.w.call(m.node.ID, http.MethodGet, peer.PathAssignment+"?node="+m.node.ID.String(), nil, &a) != http.StatusOK {
+	if m.w.call(m.node.ID, http.MethodGet, peer.PathAssignment+"?node="+m.node.ID.String(), nil,
+		&a) != http.StatusOK {
 		return
 	}
 	m.storage(a.Legs)
@@ -310,7 +320,7 @@ func (m *machine) host(a peer.Assignment) {
 		wanted[o.Name] = true
 		if m.domains[o.Name].Run != o.Run && m.serves(o.Volumes) {
 			state := "running"
-			if m.crashes {
+			if m.crashes.Load() {
 				state = "exited"
 			}
 			m.domains[o.Name] = peer.DomainStatus{Name: o.Name, Run: o.Run, State: state, PID: 43}
@@ -326,7 +336,7 @@ func (m *machine) host(a peer.Assignment) {
 
 func (m *machine) serves(volumes []volume.ID) bool {
 	for _, id := range volumes {
-		if !slices.ContainsFunc(mapValues(m.engines), func(e *peer.EngineStatus) bool {
+		if !slices.ContainsFunc(slices.Collect(maps.Values(m.engines)), func(e *peer.EngineStatus) bool {
 			return e.Volume == id && e.State == peer.EngineServing
 		}) {
 			return false
@@ -335,22 +345,16 @@ func (m *machine) serves(volumes []volume.ID) bool {
 	return true
 }
 
-func mapValues(engines map[volume.AttachID]*peer.EngineStatus) (out []*peer.EngineStatus) {
-	for _, e := range engines {
-		out = append(out, e)
-	}
-	return out
-}
-
 // engine lets the engine of a ticket take one step.
 func (m *machine) engine(a peer.Assignment, t peer.Ticket) {
 	e := m.engines[t.AttachID]
 	if e == nil {
-		e = &peer.EngineStatus{Volume: t.Volume, Epoch: t.Epoch, AttachID: t.AttachID, PID: 44, State: peer.EngineConnecting}
+		e = &peer.EngineStatus{Volume: t.Volume, Epoch: t.Epoch, AttachID: t.AttachID, PID: 44,
+			State: peer.EngineConnecting}
 		m.engines[t.AttachID] = e
 		return
 	}
-	if m.fails {
+	if m.fails.Load() {
 		e.State, e.Reason = peer.EngineFailed, "a test"
 		m.command(raft.Command{BeginAttach: &raft.BeginAttach{
 			Volume: t.Volume, Host: m.node.ID, AttachID: volume.NewAttachID(), Takeover: true, After: t.Epoch,
@@ -379,16 +383,22 @@ func (m *machine) engine(a peer.Assignment, t peer.Ticket) {
 
 // fence logs in to a leg, if its machine runs.
 func (m *machine) fence(a peer.Assignment, t peer.Ticket, l peer.TicketLeg) bool {
-	for _, other := range m.w.machines {
+	m.w.mu.Lock()
+	machines := slices.Collect(maps.Values(m.w.machines))
+	m.w.mu.Unlock()
+	for _, other := range machines {
 		if other.has(l.ID) {
 			label := volume.Label{
-				Incarnation: a.Incarnation, VolumeID: t.Volume, VolumeName: t.Name, LegID: l.ID, StoreID: l.Store,
-				Layout: t.Layout, Slot: l.Slot, Durability: t.Durability, SizeBytes: t.SizeBytes, FenceEpoch: t.Epoch,
-				AttachID: t.AttachID, Config: t.Config,
+				Incarnation: a.Incarnation, VolumeID: t.Volume, VolumeName: t.Name, LegID: l.ID,
+				StoreID: l.Store,
+				Layout:  t.Layout, Slot: l.Slot, Durability: t.Durability, SizeBytes: t.SizeBytes,
+				FenceEpoch: t.Epoch,
+				AttachID:   t.AttachID, Config: t.Config,
 			}
 			state, _ := m.w.raft.State()
 			label.DataGen = state.Volumes[t.Volume].DataGen
-			return m.command(raft.Command{RecordFence: &raft.RecordFence{Volume: t.Volume, Epoch: t.Epoch, Leg: l.ID,
+			return m.command(raft.Command{RecordFence: &raft.RecordFence{Volume: t.Volume, Epoch: t.Epoch,
+				Leg:    l.ID,
 				Report: volume.LegReport{Label: label, Instance: 1}}}).Err == nil
 		}
 	}
@@ -407,11 +417,13 @@ func (m *machine) repair(a peer.Assignment, t peer.Ticket, e *peer.EngineStatus)
 				m.command(raft.Command{RemoveLeg: &raft.RemoveLeg{
 					Volume: t.Volume, Epoch: t.Epoch, Leg: l.ID, SeenCfg: t.Config.CfgVer, Reason: "a test"}})
 			}
-		case l.Join && m.copies && m.fence(a, t, l):
+		case l.Join && !m.slow.Load() && m.fence(a, t, l):
 			m.command(raft.Command{AddLeg: &raft.AddLeg{
-				Volume: t.Volume, Epoch: t.Epoch, CfgVer: t.Config.CfgVer, Leg: l.ID, Store: l.Store, Instance: 1}})
+				Volume: t.Volume, Epoch: t.Epoch, CfgVer: t.Config.CfgVer, Leg: l.ID, Store: l.Store,
+				Instance: 1}})
 		case l.Join:
-			e.Legs = append(e.Legs, peer.EngineLeg{ID: l.ID, State: "joining", CopyDone: 250, CopyTotal: 1000})
+			e.Legs = append(e.Legs, peer.EngineLeg{ID: l.ID, State: "joining", CopyDone: 250,
+				CopyTotal: 1000})
 		}
 	}
 }
@@ -450,3 +462,6 @@ func runsOn(domain, host string) func(*control.View) (bool, error) {
 		return v.State.NodeName(d.Host) == host && fact != nil && fact.State == control.DomainRunning, nil
 	}
 }
+
+// pass lets virtual time pass.
+func pass(d time.Duration) { time.Sleep(d) }

@@ -62,7 +62,8 @@ func (v *View) clearUp() []raft.Command {
 		}
 		over := v.speaks(vol.Attach.Host) && !v.runsThere(vol.Attach.Domain, vol.Attach.Host)
 		if over || v.Condition(vol.Attach.Host) == raft.NodeDead {
-			out = append(out, raft.Command{RequestDetach: &raft.RequestDetach{Volume: vol.ID, Epoch: vol.Epoch}})
+			out = append(out, raft.Command{RequestDetach: &raft.RequestDetach{Volume: vol.ID,
+				Epoch: vol.Epoch}})
 		}
 	}
 	return out

@@ -103,8 +103,9 @@ func Leaderless(members int) Finding {
 	return Finding{
 		Severity: raft.SeverityError, Status: NoQuorum, Object: "cluster", Kind: "no_quorum",
 		Message: "no coordinator leads: nothing can be attached, moved or repaired",
-		Cause:   sprintf("fewer than %d of %d coordinators reach each other, or an election runs", members/2+1, members),
-		Next:    "attached volumes go on serving until a leg fails; start the coordinators that are down",
+		Cause: sprintf("fewer than %d of %d coordinators reach each other, or an election runs",
+			members/2+1, members),
+		Next: "attached volumes go on serving until a leg fails; start the coordinators that are down",
 	}
 }
 
@@ -114,7 +115,8 @@ func (v *View) judgeCluster() []Finding {
 	}
 	return []Finding{{
 		Severity: raft.SeverityError, Status: Down, Object: "cluster", Kind: "failover_braked",
-		Message: v.Braked, Next: "domains stay where they are until hosts return or an operator fails them over",
+		Message: v.Braked,
+		Next:    "domains stay where they are until hosts return or an operator fails them over",
 	}}
 }
 
@@ -209,7 +211,8 @@ func (v *View) judgeDomain(d *raft.Domain) []Finding {
 	case fact.State.over():
 		f.Cause, f.Next, f.Since = endOf(fact), "it is started again on "+host, fact.Since
 	default:
-		f.Cause, f.Next, f.Since = sprintf("it is %s on %s", fact.State, host), "nothing is to be done", fact.Since
+		f.Cause, f.Next, f.Since = sprintf("it is %s on %s", fact.State, host), "nothing is to be done",
+			fact.Since
 	}
 	return []Finding{f}
 }

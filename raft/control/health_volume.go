@@ -56,7 +56,8 @@ func (v *View) judgeProvisioning(vol *raft.Volume) []Finding {
 		return nil
 	}
 	return []Finding{{
-		Severity: raft.SeverityWarning, Status: Degraded, Object: "volume/" + vol.Name, Kind: "volume_provisioning",
+		Severity: raft.SeverityWarning, Status: Degraded, Object: "volume/" + vol.Name,
+		Kind:    "volume_provisioning",
 		Message: sprintf("volume %s is not made yet", vol.Name), Cause: "waits for " + missing,
 		Next: sprintf("start the node, or holdfast volume delete %s", vol.Name),
 	}}
@@ -75,10 +76,15 @@ func (v *View) judgeRedundancy(vol *raft.Volume) []Finding {
 		return nil
 	}
 	f := Finding{
-		Severity: raft.SeverityWarning, Status: status, Object: "volume/" + vol.Name, Kind: "volume_" + string(status),
-		Message: sprintf("volume %s has %d of %d legs in sync and within reach", vol.Name, reached, vol.Layout.Legs()),
-		Cause:   v.legNames(vol, func(l *raft.Leg) bool { return l.State != volume.LegInSync || !v.reaches(vol, l) }),
-		Next:    v.repair(vol),
+		Severity: raft.SeverityWarning, Status: status, Object: "volume/" + vol.Name,
+		Kind: "volume_" + string(status),
+		Message: sprintf("volume %s has %d of %d legs in sync and within reach", vol.Name, reached,
+			vol.Layout.Legs()),
+		Cause: v.legNames(vol, func(l *raft.Leg) bool {
+			return l.State != volume.LegInSync ||
+				!v.reaches(vol, l)
+		}),
+		Next: v.repair(vol),
 	}
 	switch status {
 	case AtRisk:
@@ -86,7 +92,10 @@ func (v *View) judgeRedundancy(vol *raft.Volume) []Finding {
 		f.Message += "; the next failure stops it"
 	case Down:
 		f.Severity = raft.SeverityError
-		needs := v.legNames(vol, func(l *raft.Leg) bool { return l.State == volume.LegInSync && !v.reaches(vol, l) })
+		needs := v.legNames(vol, func(l *raft.Leg) bool {
+			return l.State == volume.LegInSync &&
+				!v.reaches(vol, l)
+		})
 		f.Message = sprintf("volume %s cannot be read: it waits for %s", vol.Name, needs)
 		f.Next = "nothing else can take its place; start its node"
 	}
@@ -98,7 +107,8 @@ func (v *View) repair(vol *raft.Volume) string {
 	for _, l := range vol.Legs {
 		progress, _, total := v.LegProgress(vol, l)
 		if total > 0 {
-			return sprintf("leg %s on %s is being copied, %.0f %%", l.ID.Short(), v.State.NodeName(l.Node), 100*progress)
+			return sprintf("leg %s on %s is being copied, %.0f %%", l.ID.Short(), v.State.NodeName(l.Node),
+				100*progress)
 		}
 	}
 	switch {
@@ -109,7 +119,7 @@ func (v *View) repair(vol *raft.Volume) string {
 	case v.joinable(vol):
 		return "a maintenance attach brings the leg in sync"
 	}
-	return "a leg comes back in sync when its node returns; holdfast node replace OLD NEW replaces a node for good"
+	return "a leg comes back in sync when its node returns; else holdfast node replace OLD NEW"
 }
 
 // reaches reports whether a leg can be read: its node says that it is well, or an engine uses it.
@@ -154,7 +164,7 @@ func (v *View) judgeAttachment(vol *raft.Volume) []Finding {
 		f.Cause, f.Next = gone, "the host takes the next epoch and starts another engine"
 	case e != nil && e.State == EngineHeld:
 		f.Kind, f.Message = "volume_held", sprintf("writes to volume %s wait", vol.Name)
-		f.Cause, f.Next, f.Since = e.Reason, "they go on when what is awaited is there; the guest sees no error", e.Since
+		f.Cause, f.Next, f.Since = e.Reason, "they go on when that is there; the guest sees no error", e.Since
 	case e != nil && e.State.Serves():
 		return nil
 	case v.Now.Sub(v.Facts.grants[vol.Attach.ID]) < attachPatience:
@@ -174,21 +184,25 @@ func (v *View) judgeLeg(vol *raft.Volume, l *raft.Leg) []Finding {
 	}
 	node := v.State.NodeName(l.Node)
 	fact, condition := v.Leg(l)
-	f := Finding{Object: "leg/" + l.ID.String(), Severity: raft.SeverityWarning, Status: Degraded, Cause: fact.Error}
+	f := Finding{Object: "leg/" + l.ID.String(), Severity: raft.SeverityWarning, Status: Degraded,
+		Cause: fact.Error}
 	name := sprintf("leg %s of volume %s on %s", l.ID.Short(), vol.Name, node)
 	switch {
 	case l.State == volume.LegLost || condition == ConditionMissing:
 		f.Severity, f.Kind, f.Message = raft.SeverityError, "leg_missing", name+" is lost: its data is gone"
 		f.Next = "a fresh leg takes its place where there is room and is rebuilt"
 	case l.State == volume.LegQuarantined || condition == ConditionQuarantined:
-		f.Severity, f.Kind, f.Message = raft.SeverityError, "leg_quarantined", name+" contradicts the coordinators"
+		f.Severity, f.Kind, f.Message = raft.SeverityError, "leg_quarantined",
+			name+" contradicts the coordinators"
 		f.Next = "it is kept and never used; replace its node, or delete the volume"
 	case condition == ConditionBad:
 		f.Severity, f.Kind, f.Message = raft.SeverityError, "leg_bad", name+" cannot be read"
-		f.Next = sprintf("its engine leaves it out; replace the disk, then holdfast node replace %s NEW", node)
+		f.Next = sprintf("its engine leaves it out; replace the disk, then holdfast node replace %s NEW",
+			node)
 	case l.State == volume.LegStale || l.State == volume.LegRebuilding:
 		f.Progress, _, _ = v.LegProgress(vol, l)
-		f.Kind, f.Message = "leg_"+string(l.State), sprintf("%s is %s, %.0f %% done", name, l.State, 100*f.Progress)
+		f.Kind, f.Message = "leg_"+string(l.State),
+			sprintf("%s is %s, %.0f %% done", name, l.State, 100*f.Progress)
 		f.Next = v.repair(vol)
 		if vol.Replacement(l.ID) != nil {
 			return nil // it is on its way out; the leg that replaces it has its own finding
@@ -206,7 +220,8 @@ func (v *View) legNames(vol *raft.Volume, match func(*raft.Leg) bool) string {
 	for _, l := range vol.Legs {
 		if match(l) {
 			_, condition := v.Leg(l)
-			names = append(names, sprintf("leg %s on %s (%s, %s)", l.ID.Short(), v.State.NodeName(l.Node), l.State, condition))
+			names = append(names, sprintf("leg %s on %s (%s, %s)", l.ID.Short(), v.State.NodeName(l.Node),
+				l.State, condition))
 		}
 	}
 	return strings.Join(names, ", ")

@@ -10,7 +10,8 @@ import (
 )
 
 func report(node volume.NodeID, start, seq uint64) NodeReport {
-	return NodeReport{Node: node, Start: start, Seq: seq, Legs: map[volume.LegID]*LegFact{}, Domains: map[string]*DomainFact{}}
+	return NodeReport{Node: node, Start: start, Seq: seq, Legs: map[volume.LegID]*LegFact{},
+		Domains: map[string]*DomainFact{}}
 }
 
 // TestHearNode_lateHeartbeatsChangeNothing: heartbeats may overtake each other, also over a restart of
@@ -52,7 +53,8 @@ func TestHearNode_saysSinceWhen(t *testing.T) {
 // heartbeat that the engine sent before.
 func TestHearEngine_whatIsOverStaysOver(t *testing.T) {
 	f, now := NewFacts(), time.Unix(1000, 0)
-	e := EngineFact{Node: volume.NewNodeID(), Volume: volume.NewID(), AttachID: volume.NewAttachID(), State: EngineServing}
+	e := EngineFact{Node: volume.NewNodeID(), Volume: volume.NewID(), AttachID: volume.NewAttachID(),
+		State: EngineServing}
 	require.True(t, f.HearEngine(now, e))
 	require.False(t, f.HearEngine(now.Add(time.Second), e))
 
@@ -71,7 +73,8 @@ func TestHearEngine_whatIsOverStaysOver(t *testing.T) {
 // TestHearEngine_theDaemonIsNotTheEngine: that a daemon lists an engine is no sign of the engine's own.
 func TestHearEngine_theDaemonIsNotTheEngine(t *testing.T) {
 	f, now := NewFacts(), time.Unix(1000, 0)
-	e := EngineFact{Node: volume.NewNodeID(), Volume: volume.NewID(), AttachID: volume.NewAttachID(), State: EngineServing}
+	e := EngineFact{Node: volume.NewNodeID(), Volume: volume.NewID(), AttachID: volume.NewAttachID(),
+		State: EngineServing}
 	r := report(e.Node, 1, 1)
 	r.Engines = []EngineFact{e}
 	f.HearNode(now, r)

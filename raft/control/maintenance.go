@@ -19,7 +19,8 @@ func Maintain(v *View) []raft.Command {
 		case vol.Attach == nil && vol.Phase == volume.PhaseDetached:
 			out = append(out, v.beginMaintenance(vol)...)
 		case vol.Attach != nil && vol.Attach.Maintenance && !vol.Attach.Detaching && !v.joinable(vol):
-			out = append(out, raft.Command{RequestDetach: &raft.RequestDetach{Volume: vol.ID, Epoch: vol.Epoch}})
+			out = append(out, raft.Command{RequestDetach: &raft.RequestDetach{Volume: vol.ID,
+				Epoch: vol.Epoch}})
 		}
 	}
 	return out

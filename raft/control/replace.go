@@ -30,9 +30,10 @@ func Replace(v *View) []raft.Command {
 				continue
 			}
 			reserve(stores, spot, LegBytes(vol))
-			out = append(out, raft.Command{ReplaceLeg: &raft.ReplaceLeg{Volume: vol.ID, Old: l.ID, New: raft.NewLeg{
-				ID: volume.LegID{UUID: v.NewID()}, Node: spot.Node, Store: spot.Store, Slot: l.Slot,
-			}}})
+			out = append(out, raft.Command{ReplaceLeg: &raft.ReplaceLeg{Volume: vol.ID, Old: l.ID,
+				New: raft.NewLeg{
+					ID: volume.LegID{UUID: v.NewID()}, Node: spot.Node, Store: spot.Store, Slot: l.Slot,
+				}}})
 		}
 	}
 	return out
@@ -67,7 +68,8 @@ func (v *View) placeReplacement(vol *raft.Volume, l *raft.Leg, stores []raft.Sto
 		}
 	}
 	if n != nil && n.Retiring {
-		if heir := v.State.Nodes[n.ReplacedBy]; heir != nil && heir.Has(raft.RoleStorage) && !hasLeg(vol, heir.ID) {
+		if heir := v.State.Nodes[n.ReplacedBy]; heir != nil && heir.Has(raft.RoleStorage) &&
+			!hasLeg(vol, heir.ID) {
 			request.On = []string{heir.Name}
 		}
 	}

@@ -26,7 +26,8 @@ func TestRedundancy_everyCombination(t *testing.T) {
 				case survives == 0:
 					want = AtRisk
 				}
-				require.Equal(t, want, redundancy(reached, quorum, legs), "%d of %d, quorum %d", reached, legs, quorum)
+				require.Equal(t, want, redundancy(reached, quorum, legs), "%d of %d, quorum %d", reached,
+					legs, quorum)
 			}
 		}
 	}
@@ -43,7 +44,8 @@ func TestStatus_isOrdered(t *testing.T) {
 
 func TestBackoff(t *testing.T) {
 	for count, want := range map[int]time.Duration{
-		0: 0, 1: 500 * time.Millisecond, 2: time.Second, 3: 2 * time.Second, 7: 30 * time.Second, 1000: 30 * time.Second,
+		0: 0, 1: 500 * time.Millisecond, 2: time.Second, 3: 2 * time.Second, 7: 30 * time.Second,
+		1000: 30 * time.Second,
 	} {
 		require.Equal(t, want, backoff(count), count)
 	}
@@ -101,7 +103,8 @@ func TestVotes(t *testing.T) {
 			script: []string{"retire n3 by n4"}, members: []string{"n1", "n2", "n3"}, add: "n4",
 		},
 		"a heir that is silent is waited for": {
-			script: []string{"silent n4", "advance 5s", "retire n3 by n4"}, members: []string{"n1", "n2", "n3"},
+			script:  []string{"silent n4", "advance 5s", "retire n3 by n4"},
+			members: []string{"n1", "n2", "n3"},
 		},
 		"then the old vote goes": {
 			script: []string{"retire n3 by n4"}, members: []string{"n1", "n2", "n3", "n4"}, remove: "n3",
@@ -109,9 +112,10 @@ func TestVotes(t *testing.T) {
 		"a heir that is no coordinator takes no vote": {
 			script: []string{"retire n3 by s1"}, members: []string{"n1", "n2", "n3"}, remove: "n3",
 		},
-		"without a heir the vote goes": {script: []string{"retire n3"}, members: []string{"n1", "n2", "n3"}, remove: "n3"},
-		"the last vote stays":          {script: []string{"retire n3"}, members: []string{"n3"}},
-		"done":                         {script: []string{"retire n3"}, members: []string{"n1", "n2"}},
+		"without a heir the vote goes": {script: []string{"retire n3"}, members: []string{"n1", "n2", "n3"},
+			remove: "n3"},
+		"the last vote stays": {script: []string{"retire n3"}, members: []string{"n3"}},
+		"done":                {script: []string{"retire n3"}, members: []string{"n1", "n2"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -128,7 +128,8 @@ func (w *world) beat() {
 			if !ok {
 				free = 100 << 30
 			}
-			r.Stores = append(r.Stores, StoreFact{ID: st.ID, Name: st.Name, TotalBytes: 200 << 30, FreeBytes: free})
+			r.Stores = append(r.Stores, StoreFact{ID: st.ID, Name: st.Name, TotalBytes: 200 << 30,
+				FreeBytes: free})
 		}
 		for _, v := range w.state.SortedVolumes() {
 			for _, l := range v.Legs {
@@ -210,7 +211,8 @@ func (w *world) describe(c raft.Command) string {
 	}
 	switch {
 	case c.PlaceDomain != nil:
-		return fmt.Sprintf("place %s on %s (%s)", c.PlaceDomain.Name, w.state.NodeName(c.PlaceDomain.Host), c.PlaceDomain.Reason)
+		return fmt.Sprintf("place %s on %s (%s)", c.PlaceDomain.Name, w.state.NodeName(c.PlaceDomain.Host),
+			c.PlaceDomain.Reason)
 	case c.BeginAttach != nil:
 		kind := "attach"
 		if c.BeginAttach.Maintenance {
@@ -223,7 +225,8 @@ func (w *world) describe(c raft.Command) string {
 	case c.Detach != nil:
 		return fmt.Sprintf("detach %s clean=%t", name(c.Detach.Volume), c.Detach.Clean)
 	case c.ReplaceLeg != nil:
-		return fmt.Sprintf("replace a leg of %s by one on %s", name(c.ReplaceLeg.Volume), w.state.NodeName(c.ReplaceLeg.New.Node))
+		return fmt.Sprintf("replace a leg of %s by one on %s", name(c.ReplaceLeg.Volume),
+			w.state.NodeName(c.ReplaceLeg.New.Node))
 	case c.RemoveNode != nil:
 		return "forget a node"
 	}
@@ -357,7 +360,8 @@ func (w *world) legVerb(words []string, arg func(int) string) {
 		w.broken[arg(1)+"/"+arg(2)] = Condition(arg(3))
 	case "lost":
 		v := w.volume(arg(1))
-		w.must(raft.Command{LegLost: &raft.LegLost{Volume: v.ID, Leg: w.leg(v, arg(2)).ID, Reason: "no label"}})
+		w.must(raft.Command{LegLost: &raft.LegLost{Volume: v.ID, Leg: w.leg(v, arg(2)).ID,
+			Reason: "no label"}})
 	case "provisioned":
 		v := w.volume(arg(1))
 		w.must(raft.Command{LegProvisioned: &raft.LegProvisioned{Volume: v.ID, Leg: w.leg(v, arg(2)).ID}})
@@ -426,7 +430,8 @@ func (w *world) leg(v *raft.Volume, node string) *raft.Leg {
 }
 
 func (w *world) addNode(name string, roles []string) {
-	n := raft.Node{ID: volume.NodeID{UUID: w.newID()}, Name: name, API: name + ":1", Raft: name + ":2", Portal: name + ":3",
+	n := raft.Node{ID: volume.NodeID{UUID: w.newID()}, Name: name, API: name + ":1", Raft: name + ":2",
+		Portal:  name + ":3",
 		ChapKey: volume.NodeKey{1}}
 	for _, r := range roles {
 		n.Roles = append(n.Roles, raft.Role(r))
@@ -442,7 +447,8 @@ func (w *world) addVolume(name string, nodes []string) {
 		Layout: volume.Mirror(len(nodes)), DataGen: w.newID()}
 	for i, node := range nodes {
 		n := w.node(node)
-		c.Legs = append(c.Legs, raft.NewLeg{ID: volume.LegID{UUID: w.newID()}, Node: n.ID, Store: n.Stores[0].ID, Slot: i})
+		c.Legs = append(c.Legs, raft.NewLeg{ID: volume.LegID{UUID: w.newID()}, Node: n.ID,
+			Store: n.Stores[0].ID, Slot: i})
 	}
 	w.must(raft.Command{CreateVolume: c})
 	for _, l := range c.Legs {
@@ -480,7 +486,8 @@ func (w *world) fence(v *raft.Volume, l *raft.Leg) {
 	w.t.Helper()
 	v = w.state.Volumes[v.ID]
 	label := volume.Label{
-		Incarnation: w.state.Cluster.Incarnation, VolumeID: v.ID, VolumeName: v.Name, LegID: l.ID, StoreID: l.Store,
+		Incarnation: w.state.Cluster.Incarnation, VolumeID: v.ID, VolumeName: v.Name, LegID: l.ID,
+		StoreID: l.Store,
 		DataGen: v.DataGen, Layout: v.Layout, Slot: l.Slot, Durability: v.Durability, SizeBytes: v.SizeBytes,
 		FenceEpoch: v.Epoch, AttachID: v.Attach.ID, Config: v.Config(),
 	}
@@ -509,7 +516,8 @@ func (w *world) engine(name string, state EngineState, reason string) {
 		delete(w.running, name)
 		return
 	}
-	e := &EngineFact{Node: v.Attach.Host, Volume: v.ID, Epoch: v.Epoch, AttachID: v.Attach.ID, PID: 200, State: state,
+	e := &EngineFact{Node: v.Attach.Host, Volume: v.ID, Epoch: v.Epoch, AttachID: v.Attach.ID, PID: 200,
+		State:  state,
 		Reason: reason, Exports: []Export{{"nbd", "nbd+unix:///" + name}}}
 	for _, l := range v.Legs {
 		if l.State == volume.LegInSync {
@@ -530,7 +538,8 @@ func (w *world) copying(arg func(int) string) {
 	total, err := strconv.ParseInt(arg(4), 10, 64)
 	require.NoError(w.t, err)
 	e := w.running[v.Name]
-	e.Legs = append(e.Legs, EngineLeg{ID: w.leg(v, arg(2)).ID, State: "joining", DoneBytes: done, CopyBytes: total})
+	e.Legs = append(e.Legs, EngineLeg{ID: w.leg(v, arg(2)).ID, State: "joining", DoneBytes: done,
+		CopyBytes: total})
 	w.beat()
 }
 
