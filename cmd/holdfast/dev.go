@@ -56,7 +56,7 @@ func (d *dev) up() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up --dir DIR [--nodes N]",
 		Short: "Make a cluster, or start what is missing of it, and wait until it is healthy",
-		Long: "Nodes n1 to nN play all roles; the first three are coordinators. Again on the same directory starts\n" +
+		Long: "Nodes n1 to nN play all roles; the first three vote as coordinators. Again on the same directory starts\n" +
 			"whatever does not run. Standard output is one line for the shell.",
 		Example: "  eval \"$(holdfast dev up --dir /tmp/hf)\"",
 		Args:    args(cobra.NoArgs),
@@ -152,7 +152,7 @@ func (d *dev) add() *cobra.Command {
 		Example: "  holdfast dev add n4 --dir /tmp/hf\n  holdfast dev add n2 --fresh --dir /tmp/hf",
 		Args:    args(cobra.ExactArgs(1)),
 	}
-	cmd.Flags().StringVar(&roles, "roles", "", "comma-separated: storage,host (default); coordinator is given by replace")
+	cmd.Flags().StringVar(&roles, "roles", "", "comma-separated: coordinator,storage,host (default all; it votes once it replaces a coordinator)")
 	cmd.Flags().BoolVar(&fresh, "fresh", false, "put a new machine in the place of this node, which is down")
 	cmd.RunE = func(cmd *cobra.Command, list []string) error {
 		parsed, err := devcluster.ParseRoles(roles)

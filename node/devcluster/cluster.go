@@ -32,17 +32,20 @@ type NodeSpec struct {
 	Roles []raft.Role
 }
 
-// firstCoordinators is how many of a new cluster's nodes with that role become its coordinators.
+// firstCoordinators is how many of a new cluster's nodes with that role become its coordinators. The
+// others have no vote until one of them replaces a coordinator.
 const firstCoordinators = 3
+
+// AllRoles are the roles that a node plays unless it is told otherwise.
+func AllRoles() []raft.Role {
+	return []raft.Role{raft.RoleCoordinator, raft.RoleStorage, raft.RoleHost}
+}
 
 // DefaultNodes returns n nodes n1 … nN with all roles, of which the first three coordinate.
 func DefaultNodes(n int) []NodeSpec {
 	specs := make([]NodeSpec, n)
 	for i := range specs {
-		specs[i] = NodeSpec{Name: fmt.Sprintf("n%d", i+1), Roles: []raft.Role{raft.RoleStorage, raft.RoleHost}}
-		if i < firstCoordinators {
-			specs[i].Roles = append([]raft.Role{raft.RoleCoordinator}, specs[i].Roles...)
-		}
+		specs[i] = NodeSpec{Name: fmt.Sprintf("n%d", i+1), Roles: AllRoles()}
 	}
 	return specs
 }

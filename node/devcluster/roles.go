@@ -7,10 +7,10 @@ import (
 	"github.com/holdfast-storage/holdfast/raft"
 )
 
-// ParseRoles reads a comma-separated list of roles; the empty text means storage and host.
+// ParseRoles reads a comma-separated list of roles; the empty text means all of them.
 func ParseRoles(text string) ([]raft.Role, error) {
 	if text == "" {
-		return []raft.Role{raft.RoleStorage, raft.RoleHost}, nil
+		return AllRoles(), nil
 	}
 	var roles []raft.Role
 	for _, word := range strings.Split(text, ",") {

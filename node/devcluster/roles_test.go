@@ -14,7 +14,7 @@ func TestParseRoles(t *testing.T) {
 	require.Equal(t, []raft.Role{raft.RoleCoordinator, raft.RoleStorage}, roles)
 	roles, err = ParseRoles("")
 	require.NoError(t, err)
-	require.Equal(t, []raft.Role{raft.RoleStorage, raft.RoleHost}, roles)
+	require.Equal(t, AllRoles(), roles)
 	_, err = ParseRoles("storage,king")
 	require.ErrorContains(t, err, "king")
 }
