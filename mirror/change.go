@@ -92,11 +92,10 @@ func (c *Core) onRemoveLeg(k call, err error, r *Reply) {
 	c.change.why = ""
 	switch {
 	case err == nil:
-		c.adopt(r.Config)
-		if g.state == LegRemoving && !c.kcfg.Contains(g.info.ID) {
-			c.bug("RemoveLeg of %s answered configuration %s, which is not new", c.describe(k.leg), r.Config.CfgVer)
+		if c.adopt(r.Config); g.state != LegRemoving {
+			return
 		}
-		return
+		err = fmt.Errorf("RemoveLeg was answered with configuration %s, which has the leg or is old", r.Config.CfgVer)
 	case errors.Is(err, ErrLast):
 		c.adopt(r.Config)
 		g.unresolved = !c.kcfg.Contains(g.info.ID)

@@ -153,6 +153,7 @@ func TestLegLeavesAndComesBack(t *testing.T) {
 		want := pattern(3, testSize)
 		require.NoError(t, r.device.Write(ctx, want[:1<<20], 0, 0))
 		r.legs[1].set(func(l *memLeg) { l.reach = false })
+		synctest.Wait() // until the engine has heard of it
 		start := time.Now()
 		require.NoError(t, r.device.Write(ctx, want[1<<20:], 1<<20, block.FUA))
 		require.Less(t, time.Since(start), 4*time.Second, "the guest waits once, for less than 4 s")
@@ -191,6 +192,7 @@ func TestNoCoordinatorHoldsAcks(t *testing.T) {
 		r := newRig(t, 2, 2).attach()
 		r.auth.setDown(true)
 		r.legs[1].set(func(l *memLeg) { l.reach = false })
+		synctest.Wait() // until the engine has heard of it
 		done := make(chan error, 1)
 		p := pattern(5, 4096)
 		r.engine.Submit(&block.Request{Op: block.OpWrite, Range: block.Range{Len: 4096}, Data: p,
