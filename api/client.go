@@ -100,10 +100,10 @@ func (c *Client) do(ctx context.Context, k call) error {
 				if errors.As(err, &refused) && refused.Code == CodeNotFound && sent && k.goneIsDone {
 					return nil
 				}
-				if err == nil || errors.As(err, &refused) && refused.Code != CodeNoLeader {
+				if err == nil || refused != nil && !refused.Code.again() {
 					return err
 				}
-				sent = true
+				sent = sent || refused == nil || refused.Code == CodeUnknown
 				if time.Since(began) > c.patience {
 					giveUp = time.Now().Add(c.patience) // it was served for long, then broke off
 				}
@@ -120,14 +120,18 @@ func (c *Client) do(ctx context.Context, k call) error {
 	}
 }
 
-// unreachable makes one error of what every endpoint said; the last no_leader is kept, since it is
-// an answer.
+// unreachable makes one error of what every endpoint said: an answer that came from one, and before
+// all that the outcome is not known.
 func unreachable(failures []error) error {
-	var refused *Error
+	var answer *Error
 	for _, f := range failures {
-		if errors.As(f, &refused) {
-			return refused
+		var e *Error
+		if errors.As(f, &e) && (answer == nil || e.Code == CodeUnknown) {
+			answer = e
 		}
+	}
+	if answer != nil {
+		return answer
 	}
 	return Errorf(CodeNoLeader, "cluster", "check that the nodes run and HOLDFAST_API names them",
 		"no API endpoint answers: %v", errors.Join(failures...))
@@ -175,14 +179,14 @@ func silent(ctx context.Context, err error) error {
 }
 
 // readError makes an *Error of an answer. A gateway's own text is no problem document and counts
-// as no leader, which asks elsewhere.
+// as an unknown outcome, which asks elsewhere.
 func readError(res *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(res.Body, requestBytesMax)) // what there is of it serves the message
 	e := &Error{}
 	if json.Unmarshal(text, e) != nil || e.Message == "" {
 		code := CodeInternal
 		if res.StatusCode >= http.StatusBadGateway {
-			code = CodeNoLeader
+			code = CodeUnknown
 		}
 		e = Errorf(code, "", "", "the API answered %s: %s", res.Status, bytes.TrimSpace(text))
 	}

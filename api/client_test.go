@@ -141,6 +141,22 @@ func TestClient_lostAnswerOfADelete(t *testing.T) {
 	require.Equal(t, CodeNotFound, e.Code, "without a lost answer it is an error")
 }
 
+// TestClient_notFoundAfterAnElection: that no coordinator led says that nothing was done, so a name that
+// is not there afterwards never was.
+func TestClient_notFoundAfterAnElection(t *testing.T) {
+	var calls atomic.Int32
+	gone := NewHandler(&fake{err: Errorf(CodeNotFound, "volume/typo", "", "there is no volume typo")})
+	s := server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete && calls.Add(1) == 1 {
+			writeError(w, noLeader("an election runs"))
+			return
+		}
+		gone.ServeHTTP(w, r)
+	}))
+	err := trust(client(t, 10*time.Second, s.URL), s).DeleteVolume(t.Context(), "typo", Wait{})
+	require.EqualError(t, err, "there is no volume typo")
+}
+
 func TestClient_createChoosesTheID(t *testing.T) {
 	f := &fake{}
 	s := server(t, NewHandler(f))
@@ -241,6 +257,25 @@ func TestProxy_passesOnAndStreams(t *testing.T) {
 	f.err = Errorf(CodeNotFound, "volume/v9", "", "there is no volume v9")
 	_, err = c.Volume(t.Context(), "v9")
 	require.EqualError(t, err, "there is no volume v9")
+}
+
+// TestProxy_lostAnswer: the target was asked and its answer lost, so the caller must not take it for
+// not done.
+func TestProxy_lostAnswer(t *testing.T) {
+	leader := server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != PathPing {
+			panic(http.ErrAbortHandler)
+		}
+		w.WriteHeader(http.StatusOK)
+	}))
+	proxy := NewProxy(ProxyOptions{
+		Targets:   func() []string { return []string{strings.TrimPrefix(leader.URL, "https://"), "127.0.0.1:1"} },
+		Transport: leader.Client().Transport,
+	})
+	w := serve(proxy, http.MethodDelete, "/v1/volumes/v1", "")
+	var e *Error
+	require.ErrorAs(t, readError(w.Result()), &e)
+	require.Equal(t, CodeUnknown, e.Code)
 }
 
 // TestProxy_nodesThatDisagree: two followers that take each other for the leader do not pass a call

@@ -18,7 +18,8 @@ const (
 	CodeRefused  Code = "refused"   // the caller may not, or the coordinators refused
 	CodeFailed   Code = "failed"    // it was tried and did not work
 	CodeTimeout  Code = "timeout"   // not done in time; it may still come about
-	CodeNoLeader Code = "no_leader" // no coordinator leads now: ask again
+	CodeNoLeader Code = "no_leader" // no coordinator leads now, nothing was done: ask again
+	CodeUnknown  Code = "unknown"   // whether it was done is not known: ask again
 	CodeInternal Code = "internal"  // a fault of the server
 )
 
@@ -68,6 +69,9 @@ func (e *Error) ContentType(string) string { return problemType }
 
 const problemType = "application/problem+json"
 
+// again reports whether the same request is to be made again.
+func (c Code) again() bool { return c == CodeNoLeader || c == CodeUnknown }
+
 func (c Code) status() int {
 	switch c {
 	case CodeInvalid:
@@ -80,7 +84,7 @@ func (c Code) status() int {
 		return http.StatusForbidden
 	case CodeTimeout:
 		return http.StatusGatewayTimeout
-	case CodeNoLeader:
+	case CodeNoLeader, CodeUnknown:
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError

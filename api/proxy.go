@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -28,7 +27,7 @@ type ProxyOptions struct {
 }
 
 // Proxy passes the public API on to the first target that answers, streams included. A target that
-// falls silent ends the call as no_leader, which clients take as "ask again". PathPing is answered
+// falls silent ends the call as unknown, which clients take as "ask again". PathPing is answered
 // here.
 type Proxy struct {
 	targets func() []string
@@ -69,15 +68,17 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, Errorf(CodeInvalid, "", "", "request body: %s", err))
 		return
 	}
-	failures := []error{errors.New("no coordinator is known to lead")}
+	failure := noLeader("none is known to")
 	for _, target := range p.targets() {
 		err := p.forward(w, r, target, payload, hops+1)
 		if err == nil || r.Context().Err() != nil {
 			return
 		}
-		failures = append(failures, err)
+		if failure.Code != CodeUnknown { // once it may have been done, that is what the caller must know
+			failure = err
+		}
 	}
-	writeError(w, noLeader(errors.Join(failures[min(1, len(failures)-1):]...).Error()))
+	writeError(w, failure)
 }
 
 func noLeader(cause string) *Error {
@@ -88,18 +89,18 @@ func noLeader(cause string) *Error {
 
 // forward makes the call on one target. An error means that nothing was answered yet, so another
 // target may be tried; a stream that breaks afterwards is cut off towards the caller too.
-func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, target string, payload []byte,
-	hops int) error {
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, target string, payload []byte, hops int,
+) *Error {
 	base := p.scheme + "://" + target
 	check := func(ctx context.Context) error { return ping(ctx, p.client, base) }
 	if err := check(r.Context()); err != nil {
-		return err
+		return noLeader(err.Error())
 	}
 	ctx, release := guard(r.Context(), guardEvery, check)
 	defer release()
 	out, err := http.NewRequestWithContext(ctx, r.Method, base+r.URL.RequestURI(), bytes.NewReader(payload))
 	if err != nil {
-		return err
+		return asError(err)
 	}
 	out.Header.Set(hopsHeader, strconv.Itoa(hops))
 	for _, name := range []string{"Content-Type", "Accept"} {
@@ -109,11 +110,11 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, target string, p
 	}
 	res, err := p.client.Do(out)
 	if err != nil {
-		return silent(ctx, err)
+		return Errorf(CodeUnknown, "", "ask again", "node at %s was asked, and then: %s", target, silent(ctx, err))
 	}
 	defer res.Body.Close()
 	if res.StatusCode == http.StatusServiceUnavailable {
-		return readError(res)
+		return asError(readError(res))
 	}
 	w.Header().Set("Content-Type", res.Header.Get("Content-Type"))
 	w.WriteHeader(res.StatusCode)

@@ -60,6 +60,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Tick = cmp.Or(o.Tick, 250*time.Millisecond)
 	if o.Timing == (control.Timing{}) {
 		o.Timing = control.DefaultTiming()
+		o.Timing.DaemonSilent = max(o.Timing.DaemonSilent, o.Liveness.Timeout)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -82,6 +83,7 @@ type Coordinator struct {
 	kick   chan struct{} // wakes Run when something was heard that controllers may act on
 
 	mu       sync.Mutex // guards what follows; never held across I/O
+	leads    bool       // Run has seen that this coordinator leads, and begun its clocks anew
 	facts    *control.Facts
 	liveness *raft.Liveness
 	waits    *raft.WaitClock

@@ -72,7 +72,7 @@ func TestHeard_aHostLivesAsLongAsAnyCoordinatorHearsIt(t *testing.T) {
 			time.Sleep(500 * time.Millisecond)
 		}
 		condition, dead := verdict()
-		require.Equal(t, raft.NodeAlive, condition, "20 s in which the leader itself heard nothing")
+		require.NotEqual(t, raft.NodeDead, condition, "20 s in which the leader itself heard nothing")
 		require.Empty(t, dead)
 
 		time.Sleep(2 * time.Second) // 2.5 s since its last heartbeat, with a timeout of 2 s

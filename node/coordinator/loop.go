@@ -79,7 +79,7 @@ func (l *loop) step() {
 	state, _ := l.raft.State()
 	l.mu.Lock()
 	if leading != l.leading {
-		l.leading = leading
+		l.leading, l.leads = leading, leading
 		l.log.Info("coordinator role", "leading", leading)
 		l.liveness.Lead(now)
 		l.waits, l.verdict = raft.NewWaitClock(l.opts.TRead), raft.Verdict{}

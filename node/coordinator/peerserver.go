@@ -178,7 +178,7 @@ func (c *Coordinator) apply(ctx context.Context, cmd raft.Command) (raft.Result,
 func (c *Coordinator) waited(a raft.Activate, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.waits.Left(a.Volume, a.Epoch, now) == 0
+	return c.leads && c.waits.Left(a.Volume, a.Epoch, now) == 0
 }
 
 func (c *Coordinator) serveAssignment(w http.ResponseWriter, r *http.Request) {

@@ -26,10 +26,15 @@ const patience = 60 * time.Second
 // leadership come without a word.
 const poll = 250 * time.Millisecond
 
-// errNoLeader is the answer of a coordinator that stopped leading in the middle of a call. Clients
-// ask again.
-func (s service) errNoLeader() error {
-	return api.Errorf(api.CodeNoLeader, "cluster", "ask again", "this coordinator does not lead any more")
+// notLeading is the answer of a coordinator that does not lead: nothing was done. Clients ask again.
+func notLeading() error {
+	return api.Errorf(api.CodeNoLeader, "cluster", "ask again", "this coordinator does not lead")
+}
+
+// leadLost is the answer of a coordinator that stopped leading while it waited for what was decided.
+// Clients ask again.
+func leadLost() error {
+	return api.Errorf(api.CodeUnknown, "cluster", "ask again", "this coordinator does not lead any more")
 }
 
 // propose commits a command. A refusal is an *api.Error about object.
@@ -39,10 +44,10 @@ func (s service) propose(ctx context.Context, object string, cmd raft.Command) (
 	result, err := s.apply(ctx, cmd)
 	switch {
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrClosed):
-		return result, s.errNoLeader()
+		return result, notLeading()
 	case err != nil:
-		// Not known whether it was committed. Every verb may be repeated, so clients ask again.
-		return result, api.Errorf(api.CodeNoLeader, object, "ask again", "%s", err)
+		// Every verb may be repeated, so clients ask again.
+		return result, api.Errorf(api.CodeUnknown, object, "ask again", "%s", err)
 	case result.Err != nil:
 		return result, refused(object, result.Err)
 	}
@@ -92,7 +97,7 @@ func (s service) await(ctx context.Context, object, doing string,
 func (s service) try(done func(*control.View) (bool, error)) (ok bool, err error, rev uint64,
 	heard <-chan struct{}) {
 	if !s.raft.Leading() {
-		return false, s.errNoLeader(), 0, nil
+		return false, leadLost(), 0, nil
 	}
 	state, revision := s.raft.State()
 	s.mu.Lock()

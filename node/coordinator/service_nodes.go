@@ -267,7 +267,7 @@ func (s service) Health(context.Context) (api.Health, error) {
 func (s service) Events(ctx context.Context, after uint64, follow bool, emit func(api.Event) error) error {
 	for {
 		if !s.raft.Leading() {
-			return s.errNoLeader()
+			return notLeading()
 		}
 		state, revision := s.raft.State()
 		for _, e := range state.Events {

@@ -151,7 +151,7 @@ func (v *View) judgeNode(n *raft.Node) []Finding {
 			f.Since = heard.Heard
 		}
 		out = append(out, f)
-	case condition == raft.NodeAlive && (heard == nil || v.Now.Sub(heard.Heard) > 2*daemonSilent):
+	case condition == raft.NodeAlive && (heard == nil || v.Now.Sub(heard.Heard) > 2*v.Timing.DaemonSilent):
 		out = append(out, Finding{
 			Severity: raft.SeverityWarning, Status: Degraded, Object: object, Kind: "daemon_silent",
 			Message: sprintf("the daemon of node %s is silent, its engines are not", n.Name),

@@ -30,14 +30,15 @@ type View struct {
 
 // Timing tunes the controllers.
 type Timing struct {
-	EngineGone  time.Duration // an engine that neither it nor its daemon speaks of for so long is gone
-	Maintenance time.Duration // a volume is detached for so long before it is maintained
-	LegLost     time.Duration // a leg is lost for so long before another takes its place
+	DaemonSilent time.Duration // silence of a daemon after which its word counts no more
+	EngineGone   time.Duration // an engine that neither it nor its daemon speaks of for so long is gone
+	Maintenance  time.Duration // a volume is detached for so long before it is maintained
+	LegLost      time.Duration // a leg is lost for so long before another takes its place
 }
 
 // DefaultTiming returns the timing for real clusters.
 func DefaultTiming() Timing {
-	return Timing{EngineGone: 8 * time.Second, Maintenance: 10 * time.Second, LegLost: 5 * time.Second}
+	return Timing{DaemonSilent: 2 * time.Second, EngineGone: 8 * time.Second, Maintenance: 10 * time.Second, LegLost: 5 * time.Second}
 }
 
 // Controllers runs all controllers and returns what should be proposed now, in this order.
@@ -60,11 +61,8 @@ func (v *View) live(id volume.NodeID) bool {
 // speaks reports whether the node's daemon itself answers, not only its engines.
 func (v *View) speaks(id volume.NodeID) bool {
 	n := v.Facts.Nodes[id]
-	return n != nil && v.live(id) && v.Now.Sub(n.Heard) < daemonSilent
+	return n != nil && v.live(id) && v.Now.Sub(n.Heard) < v.Timing.DaemonSilent
 }
-
-// daemonSilent is the silence of a daemon after which its word counts no more.
-const daemonSilent = 2 * time.Second
 
 // engine returns what is known of the engine of the volume's current attachment, nil if nothing.
 func (v *View) engine(vol *raft.Volume) *EngineFact {
