@@ -35,8 +35,11 @@ type Options struct {
 
 const (
 	defaultMaxTransferBytes = 4 << 20
-	// maxProvisionBytes bounds one WRITE SAME or UNMAP, and with it the time one command takes.
-	maxProvisionBytes = 1 << 30
+	// maxWriteSameBytes bounds one WRITE SAME, which may have to write it all, and with it the time
+	// that one command takes.
+	maxWriteSameBytes = 16 << 20
+	// maxUnmapBytes bounds all ranges of one UNMAP, which only frees.
+	maxUnmapBytes = 512 << 20
 	// maxUnmapDescriptors bounds the parameter list of UNMAP.
 	maxUnmapDescriptors = 256
 	// maxParameterBytes is more than any parameter data that a Disk makes.

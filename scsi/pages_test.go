@@ -40,7 +40,7 @@ func TestVPD_pages(t *testing.T) {
 	require.Equal(t, "HOLDFASThf-0001", string(id[16:]))
 
 	limits := b.good(VPDCDB(vpdBlockLimits, 255), nil, 255)
-	want := BlockLimits{MaxTransfer: 64, MaxWriteSame: maxProvisionBytes / 512}
+	want := BlockLimits{MaxTransfer: 64, MaxWriteSame: maxWriteSameBytes / 512}
 	require.Equal(t, want, ParseBlockLimits(limits))
 	require.Equal(t, byte(1), limits[4], "WSNZ")
 	require.Equal(t, uint32(maxUnmapDescriptors), binary.BigEndian.Uint32(limits[24:]))

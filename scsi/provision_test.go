@@ -142,6 +142,29 @@ func TestUnmap(t *testing.T) {
 	b.good(unmapCDB(8), unmapList(), 0)
 }
 
+func TestProvision_bounds(t *testing.T) {
+	b := newBench(t, func(l *block.Limits) { l.SizeBytes = 4 << 30 }, nil)
+	most := uint64(maxUnmapBytes / 512)
+	list := unmapList(extent{lba: 0, blocks: most - 1}, extent{lba: most, blocks: 2})
+	b.refused(senseInvalidFieldInList, unmapCDB(len(list)), list)
+	b.refused(senseInvalidFieldInCDB, extentOf(opWriteSame16, bitNDOB, 0, maxWriteSameBytes/512+1), nil)
+	seen := &zeroRecorder{Device: nothing{b.device}}
+	b.disk.device = seen
+	list = unmapList(extent{lba: 0, blocks: most - 1}, extent{lba: most, blocks: 1})
+	b.good(unmapCDB(len(list)), list, 0)
+	total := int64(0)
+	for _, z := range seen.zeroes {
+		require.LessOrEqual(t, z.Len, b.disk.limits.MaxBytes)
+		total += z.Len
+	}
+	require.Equal(t, int64(maxUnmapBytes), total)
+}
+
+// nothing is a device that zeroes whatever is asked.
+type nothing struct{ block.Device }
+
+func (nothing) Zero(context.Context, block.Range, block.Flags) error { return nil }
+
 func TestUnmap_failsPartWay(t *testing.T) {
 	b, _ := newZeroBench(t, nil)
 	arm := b.device.Arm(blocktest.Fault{Op: block.OpZero, Nth: 2, Err: block.ErrFenced})

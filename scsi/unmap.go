@@ -28,17 +28,20 @@ func unmap(d *Disk, ctx context.Context, cmd *Command, res *Response) {
 		res.refuse(sense)
 		return
 	}
+	left := int64(maxUnmapBytes)
 	for e := range extentsOf(list) {
-		if _, sense := d.provision(e); sense != 0 {
-			if sense == senseInvalidFieldInCDB {
-				sense = senseInvalidFieldInList
-			}
+		r, sense := d.provision(e, left)
+		if sense == senseInvalidFieldInCDB {
+			sense = senseInvalidFieldInList
+		}
+		if sense != 0 {
 			res.refuse(sense)
 			return
 		}
+		left -= r.Len
 	}
 	for e := range extentsOf(list) {
-		r, _ := d.provision(e)
+		r, _ := d.provision(e, maxUnmapBytes)
 		if err := d.zero(ctx, r, block.Unmap); err != nil {
 			res.Fail(err)
 			return

@@ -58,18 +58,17 @@ func (d *Disk) blockLimits() []byte {
 	b := make([]byte, 60)
 	b[0] = 1 // WSNZ: WRITE SAME of zero blocks is refused
 	maxTransfer := uint32(d.options.MaxTransferBytes / d.blockBytes)
-	maxProvision := uint32(maxProvisionBytes / d.blockBytes)
 	granularity := uint32(max(1, physicalBlockBytes/d.blockBytes))
 	binary.BigEndian.PutUint16(b[2:], uint16(granularity)) // OPTIMAL TRANSFER LENGTH GRANULARITY
 	binary.BigEndian.PutUint32(b[4:], maxTransfer)         // MAXIMUM TRANSFER LENGTH
 	binary.BigEndian.PutUint32(b[8:], min(maxTransfer, uint32(1<<20/d.blockBytes)))
 	if d.limits.CanUnmap {
-		binary.BigEndian.PutUint32(b[16:], maxProvision) // MAXIMUM UNMAP LBA COUNT
+		binary.BigEndian.PutUint32(b[16:], uint32(maxUnmapBytes/d.blockBytes)) // MAXIMUM UNMAP LBA COUNT
 		binary.BigEndian.PutUint32(b[20:], maxUnmapDescriptors)
 		binary.BigEndian.PutUint32(b[24:], granularity)
 		binary.BigEndian.PutUint32(b[28:], 1<<31) // UGAVALID, alignment 0
 	}
-	binary.BigEndian.PutUint64(b[32:], uint64(maxProvision)) // MAXIMUM WRITE SAME LENGTH
+	binary.BigEndian.PutUint64(b[32:], uint64(maxWriteSameBytes/d.blockBytes)) // MAXIMUM WRITE SAME LENGTH
 	return b
 }
 

@@ -7,13 +7,13 @@ import (
 	"github.com/holdfast-storage/holdfast/block"
 )
 
-// provision is locate for WRITE SAME and UNMAP, which may name far more blocks than a transfer.
-func (d *Disk) provision(e extent) (block.Range, senseCode) {
+// provision is locate for WRITE SAME and UNMAP, which may name more blocks than a transfer.
+func (d *Disk) provision(e extent, most int64) (block.Range, senseCode) {
 	r, sense := d.locate(e)
 	switch {
 	case sense != 0:
 		return block.Range{}, sense
-	case r.Len > maxProvisionBytes:
+	case r.Len > most:
 		return block.Range{}, senseInvalidFieldInCDB
 	case d.limits.ReadOnly:
 		return block.Range{}, senseWriteProtected
@@ -39,7 +39,7 @@ func (d *Disk) checkWriteSame(cdb []byte) (r block.Range, noData bool, flags blo
 	if e.byte1&refused != 0 || e.blocks == 0 {
 		return block.Range{}, false, 0, senseInvalidFieldInCDB
 	}
-	r, sense = d.provision(e)
+	r, sense = d.provision(e, maxWriteSameBytes)
 	return r, noData, flags, sense
 }
 
@@ -72,9 +72,9 @@ func writeSame(d *Disk, ctx context.Context, cmd *Command, res *Response) {
 
 // zero zeroes r in steps that the device takes at once.
 func (d *Disk) zero(ctx context.Context, r block.Range, flags block.Flags) error {
-	step := int64(maxProvisionBytes)
+	step := r.Len
 	if d.limits.MaxBytes > 0 {
-		step = min(step, d.limits.MaxBytes&^(d.blockBytes-1))
+		step = d.limits.MaxBytes &^ (d.blockBytes - 1)
 	}
 	for !r.Empty() {
 		part := block.Range{Off: r.Off, Len: min(step, r.Len)}
