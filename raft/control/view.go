@@ -38,7 +38,10 @@ type Timing struct {
 
 // DefaultTiming returns the timing for real clusters.
 func DefaultTiming() Timing {
-	return Timing{DaemonSilent: 2 * time.Second, EngineGone: 8 * time.Second, Maintenance: 10 * time.Second, LegLost: 5 * time.Second}
+	return Timing{
+		DaemonSilent: 2 * time.Second, EngineGone: 8 * time.Second,
+		Maintenance: 10 * time.Second, LegLost: 5 * time.Second,
+	}
 }
 
 // Controllers runs all controllers and returns what should be proposed now, in this order.
