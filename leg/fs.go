@@ -45,7 +45,7 @@ type FS interface {
 // Mount identifies a mounted file system within one boot.
 type Mount struct {
 	Device uint64 // st_dev
-	ID     uint64 // of the mount
+	ID     uint64 // of the mount; from Linux 6.8 on no later mount of this boot has it
 }
 
 // File is a small file that is read and written whole.

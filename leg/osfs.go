@@ -104,14 +104,17 @@ func (f osFS) Lock(p string) (io.Closer, error) {
 	return file, nil
 }
 
+// Mount asks for the id of the mount that the kernel never gives out again. The older kind of id is
+// free again after an unmount, which drops the cache, so that the next mount would look the same.
 func (f osFS) Mount() (Mount, error) {
 	var st unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, f.dir, 0, unix.STATX_BASIC_STATS|unix.STATX_MNT_ID, &st); err != nil {
+	mask := unix.STATX_BASIC_STATS | unix.STATX_MNT_ID | unix.STATX_MNT_ID_UNIQUE
+	if err := unix.Statx(unix.AT_FDCWD, f.dir, 0, mask, &st); err != nil {
 		return Mount{}, fmt.Errorf("statx %s: %w", f.dir, err)
 	}
-	if st.Mask&unix.STATX_MNT_ID == 0 {
+	if st.Mask&(unix.STATX_MNT_ID|unix.STATX_MNT_ID_UNIQUE) == 0 {
 		return Mount{},
-			fmt.Errorf("statx %s: the kernel tells no mount id (Linux 5.8 or newer is needed)", f.dir)
+			fmt.Errorf("statx %s: the kernel tells no mount id (Linux 6.8, or at least 5.8, is needed)", f.dir)
 	}
 	return Mount{Device: unix.Mkdev(st.Dev_major, st.Dev_minor), ID: st.Mnt_id}, nil
 }
