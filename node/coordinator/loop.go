@@ -174,6 +174,9 @@ func (l *loop) start(commands []raft.Command, vote *control.VoteChange, now time
 	})
 	commands = append(l.events, commands...)
 	l.events = nil
+	if now.Before(l.pauses[voteSubject]) {
+		vote = nil
+	}
 	if len(commands) == 0 && vote == nil {
 		l.idle <- struct{}{}
 		return
@@ -225,15 +228,37 @@ func (l *loop) moveVote(change *control.VoteChange) {
 	defer cancel()
 	var err error
 	if change.Add != nil {
-		err = l.raft.AddMember(ctx, raft.Member{ID: change.Add.ID, Addr: change.Add.Raft})
+		if err = freeAddress(ctx, l.raft, change.Add); err == nil {
+			err = l.raft.AddMember(ctx, raft.Member{ID: change.Add.ID, Addr: change.Add.Raft})
+		}
 	} else {
 		err = l.raft.RemoveMember(ctx, change.Remove)
 	}
 	if err != nil {
 		l.log.Warn("move a vote", "error", err)
+		l.pauses[voteSubject] = l.opts.Now().Add(refusedPause)
 		return
 	}
 	l.askMembers()
+}
+
+// voteSubject is what a change of votes is about, among the subjects of commands.
+const voteSubject = "vote"
+
+// freeAddress makes room for a machine that has the address of the one that it replaces: raft knows
+// no two members of one address. The old member, which nobody can reach under it any more, keeps its
+// vote under an address that nobody has until the new one has its own.
+func freeAddress(ctx context.Context, r Raft, heir *raft.Node) error {
+	members, err := r.Members()
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		if m.ID != heir.ID && m.Addr == heir.Raft {
+			return r.AddMember(ctx, raft.Member{ID: m.ID, Addr: "replaced:" + m.ID.String()})
+		}
+	}
+	return nil
 }
 
 // wake makes Run look again.
