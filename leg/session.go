@@ -123,27 +123,29 @@ func (s *Session) enter(ctx context.Context, changes bool) error {
 }
 
 // finish leaves the gate. A failure of the medium that loses writes fails the leg for good first, so
-// that nothing is acknowledged after it.
+// that nothing is acknowledged after it, nor is what was in flight when another request failed it.
 func (s *Session) finish(op block.Op, err error) error {
 	l := s.leg
 	if err != nil && !errors.Is(err, block.ErrMedium) && errors.Is(err, block.ErrFailed) {
 		l.fail(err)
 	}
-	s.leave(op.Changes())
-	if err != nil {
-		return fmt.Errorf("leg %s: %w", l.id, err)
+	if failed := s.leave(op.Changes()); err == nil {
+		return failed
 	}
-	return nil
+	return fmt.Errorf("leg %s: %w", l.id, err)
 }
 
-func (s *Session) leave(changes bool) {
+// leave returns why the leg has failed meanwhile, nil if it is well.
+func (s *Session) leave(changes bool) error {
 	l := s.leg
 	l.mu.Lock()
 	l.core.Leave(s.id, changes)
 	if l.stopped && l.core.Inflight() == 0 {
 		close(l.drained)
 	}
+	failed := l.core.Failed()
 	l.unlockAndDo()
+	return failed
 }
 
 // Report returns what READ LABEL answers.

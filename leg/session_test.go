@@ -292,6 +292,32 @@ func TestFlush_failureIsForGood(t *testing.T) {
 	}
 }
 
+// I28: a write that was on its way when the sync failed is not acknowledged either.
+func TestFlush_failureTakesWhatIsInFlightAlong(t *testing.T) {
+	fsys := newMemFS()
+	l := openLeg(t, newStore(t, fsys))
+	s := configured(t, l, 1)
+	require.NoError(t, s.Write(t.Context(), make([]byte, 4096), 0, 0))
+	data := "legs/" + l.ID().String() + "/data"
+	entered, release := make(chan struct{}), make(chan struct{})
+	fsys.setHook(func(op, path string) error {
+		switch {
+		case path == data && op == "write":
+			close(entered)
+			<-release
+		case path == data && op == "sync":
+			return syscall.EIO
+		}
+		return nil
+	})
+	wrote := make(chan error, 1)
+	go func() { wrote <- s.Write(t.Context(), make([]byte, 4096), 0, 0) }()
+	<-entered
+	require.ErrorIs(t, s.Flush(t.Context()), block.ErrFailed)
+	close(release)
+	require.ErrorIs(t, <-wrote, block.ErrFailed)
+}
+
 func TestWrite_errorsKeepTheirMeaning(t *testing.T) {
 	for name, c := range map[string]struct {
 		inject error
