@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/holdfast-storage/holdfast/api"
 	"github.com/holdfast-storage/holdfast/raft"
@@ -60,13 +61,22 @@ func (s service) CreateVolume(ctx context.Context, r api.CreateVolume) (api.Volu
 				return false, api.Errorf(api.CodeFailed, object, "", "volume %s was deleted meanwhile",
 					r.Name)
 			}
-			return vol.Phase != volume.PhaseProvisioning, nil
+			return vol.Phase != volume.PhaseProvisioning && reported(v, vol), nil
 		})
 		if err != nil {
 			return api.Volume{}, err
 		}
 	}
 	return s.Volume(ctx, id.String())
+}
+
+// reported says whether every node that speaks has told of its leg: until then nobody can say how well
+// a new volume is.
+func reported(v *control.View, vol *raft.Volume) bool {
+	return !slices.ContainsFunc(vol.Legs, func(l *raft.Leg) bool {
+		_, condition := v.Leg(l)
+		return condition == control.ConditionUnknown
+	})
 }
 
 // planVolume checks a request and finds places for its legs. A request that is repeated gets the

@@ -441,6 +441,7 @@ func (w *world) create(name string) {
 		Name: name, SizeBytes: 1 << 30, Layout: "mirror=2", LegsOn: []string{"n1", "n2"}})
 	require.NoError(w.t, err)
 	require.Equal(w.t, "detached", v.State)
+	require.Equal(w.t, api.Healthy, v.Health)
 }
 
 // refusedWith requires an *api.Error with a code and words in it.
