@@ -58,7 +58,9 @@ func TestLayout(t *testing.T) {
 	require.Equal(t, 6, Layout{KindParity, 4, 2}.Legs())
 	require.Equal(t, 4, Layout{KindParity, 4, 2}.Quorum())
 	require.Equal(t, 1, Mirror(3).Quorum())
-	for _, bad := range []string{"", "mirror", "mirror=0", "mirror=9", "raid=5", "parity=4", "parity=1+1", "parity=4+0", "mirror=2 "} {
+	for _, bad := range []string{
+		"", "mirror", "mirror=0", "mirror=9", "raid=5", "parity=4", "parity=1+1", "parity=4+0", "mirror=2 ",
+	} {
 		_, err := ParseLayout(bad)
 		require.Error(t, err, bad)
 	}

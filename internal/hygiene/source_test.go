@@ -94,24 +94,77 @@ func usesSynctest(s source) bool {
 	return false
 }
 
-// TestSource_packageState allows package-level variables only where they cannot change: errors,
-// and values whose name or form shows that they are checks of an interface.
+// TestSource_packageState allows package-level variables only where they do not change: errors,
+// checks of an interface, and tables, which nothing in the package assigns to or takes the address
+// of. Exported ones could be changed by others, so those are errors only.
 func TestSource_packageState(t *testing.T) {
-	for _, s := range sources(t) {
-		for _, d := range s.file.Decls {
-			g, ok := d.(*ast.GenDecl)
-			if !ok || g.Tok != token.VAR {
-				continue
+	written := map[string]bool{} // folder and name of what is assigned to or has its address taken
+	all := sources(t)
+	for _, s := range all {
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			for _, changed := range changes(n) {
+				written[filepath.Dir(s.path)+"."+root(changed)] = true
 			}
+			return true
+		})
+	}
+	for _, s := range all {
+		for _, name := range packageVariables(s) {
+			isError := strings.HasPrefix(strings.ToLower(name.Name), "err")
+			isTable := !name.IsExported() && !written[filepath.Dir(s.path)+"."+name.Name]
+			if name.Name != "_" && !isError && !isTable && !s.test() {
+				t.Errorf("%s: package-level variable %s can change: pass it, or make it a constant or a function",
+					s.at(name), name.Name)
+			}
+		}
+	}
+}
+
+func packageVariables(s source) []*ast.Ident {
+	var names []*ast.Ident
+	for _, d := range s.file.Decls {
+		if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.VAR {
 			for _, spec := range g.Specs {
-				v := spec.(*ast.ValueSpec)
-				for _, name := range v.Names {
-					if name.Name != "_" && !strings.HasPrefix(strings.ToLower(name.Name), "err") && !s.test() {
-						t.Errorf("%s: package-level variable %s: pass it, or make it a constant or a function",
-							s.at(v), name.Name)
-					}
-				}
+				names = append(names, spec.(*ast.ValueSpec).Names...)
 			}
+		}
+	}
+	return names
+}
+
+// changes returns the expressions that a statement assigns to or takes the address of.
+func changes(n ast.Node) []ast.Expr {
+	switch n := n.(type) {
+	case *ast.AssignStmt:
+		if n.Tok != token.DEFINE {
+			return n.Lhs
+		}
+	case *ast.IncDecStmt:
+		return []ast.Expr{n.X}
+	case *ast.UnaryExpr:
+		if n.Op == token.AND {
+			return []ast.Expr{n.X}
+		}
+	}
+	return nil
+}
+
+// root returns the name of the variable that an expression is part of, "" if it is none's.
+func root(e ast.Expr) string {
+	for {
+		switch x := e.(type) {
+		case *ast.Ident:
+			return x.Name
+		case *ast.IndexExpr:
+			e = x.X
+		case *ast.SelectorExpr:
+			e = x.X
+		case *ast.StarExpr:
+			e = x.X
+		case *ast.ParenExpr:
+			e = x.X
+		default:
+			return ""
 		}
 	}
 }

@@ -62,17 +62,19 @@ func TestServe_aForeignInitiatorWithChapWritesAndReads(t *testing.T) {
 	served := make(chan error, 1)
 	go func() {
 		served <- Serve(ctx, Options{
-			Listen: []string{"127.0.0.1:0"}, IQN: "iqn.2026-11.example:disk", LUNs: []LUN{{Path: image, SizeBytes: 16 << 20}},
+			Listen: []string{"127.0.0.1:0"}, IQN: "iqn.2026-11.example:disk",
+			LUNs:     []LUN{{Path: image, SizeBytes: 16 << 20}},
 			ChapUser: "alice", ChapSecretFile: secret, Ready: ready,
 		})
 	}()
 	url, ok := strings.CutPrefix(<-ready.lines, "ready iscsi://")
 	require.True(t, ok)
-	withChap := "iscsi://alice%twelve-chars-long@" + strings.Replace(url, "iqn.2026-11.example:disk", "iqn.2026-11.example%3Adisk", 1)
-	out, err := exec.Command("qemu-io", "-f", "raw", "-c", "write -P 7 1M 64k", "-c", "flush", "-c", "read -P 7 1M 64k",
-		withChap).CombinedOutput()
+	url = strings.Replace(url, "example:disk", "example%3Adisk", 1)
+	out, err := exec.Command("qemu-io", "-f", "raw", "-c", "write -P 7 1M 64k", "-c", "flush",
+		"-c", "read -P 7 1M 64k", "iscsi://alice%twelve-chars-long@"+url).CombinedOutput()
 	require.NoErrorf(t, err, "%s", out)
-	out, err = exec.Command("qemu-io", "-f", "raw", "-c", "read 0 4k", "iscsi://alice%wrong-secret-here@"+url).CombinedOutput()
+	out, err = exec.Command("qemu-io", "-f", "raw", "-c", "read 0 4k",
+		"iscsi://alice%wrong-secret-here@"+url).CombinedOutput()
 	require.Errorf(t, err, "a wrong secret must not log in: %s", out)
 	cancel()
 	require.NoError(t, <-served)

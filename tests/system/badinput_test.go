@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,33 +24,33 @@ func TestBadInput_onTheCommandLine(t *testing.T) {
 	require.NoError(t, os.WriteFile(spec, []byte("name: web1\ndriver: exec\nmemory: 1G\n"), 0o600))
 
 	for name, x := range map[string]struct {
-		args []string
+		args string // split at blanks
 		code int
 		says []string
 	}{
-		"unknown volume":        {[]string{"volume", "show", "nope"}, 1, []string{"nope"}},
-		"attach unknown volume": {[]string{"volume", "attach", "nope", "--host", "n1"}, 1, []string{"nope"}},
-		"attach unknown host":   {[]string{"volume", "attach", "web1", "--host", "nope", "--takeover"}, 1, []string{"nope"}},
-		"second attach":         {[]string{"volume", "attach", "web1", "--host", "n2"}, 1, []string{"web1", "n1", "--takeover"}},
-		"delete attached":       {[]string{"volume", "delete", "web1"}, 1, []string{"web1", "n1"}},
-		"name taken":            {[]string{"volume", "create", "web1", "--size", "64M"}, 1, []string{"web1"}},
-		"bad name":              {[]string{"volume", "create", "Web/1", "--size", "64M"}, 1, []string{"Web/1"}},
-		"no multiple":           {[]string{"volume", "create", "x", "--size", "5000"}, 1, []string{"5000", "8192"}},
-		"bad size":              {[]string{"volume", "create", "x", "--size", "10X"}, 2, []string{"10X"}},
-		"too few nodes":         {[]string{"volume", "create", "x", "--size", "64M", "--layout", "mirror=4"}, 1, []string{"4", "3"}},
-		"unknown layout":        {[]string{"volume", "create", "x", "--size", "64M", "--layout", "raid=5"}, 1, []string{"raid=5"}},
-		"unknown leg node":      {[]string{"volume", "create", "x", "--size", "64M", "--legs-on", "n1,n9"}, 1, []string{"n9"}},
-		"unknown domain":        {[]string{"domain", "start", "nope"}, 1, []string{"nope"}},
-		"unknown field":         {[]string{"domain", "define", "-f", spec}, 1, []string{"line 3", "memory"}},
-		"unknown node":          {[]string{"node", "replace", "n9", "n1"}, 1, []string{"n9"}},
-		"replace by itself":     {[]string{"node", "replace", "n1", "n1"}, 1, []string{"n1"}},
-		"unknown command":       {[]string{"volume", "explode"}, 2, []string{"explode"}},
-		"unknown flag":          {[]string{"volume", "list", "--nope"}, 2, []string{"--nope"}},
-		"missing argument":      {[]string{"volume", "show"}, 2, []string{"volume show"}},
-		"unknown output":        {[]string{"volume", "list", "-o", "xml"}, 2, []string{"xml"}},
+		"unknown volume":        {"volume show nope", 1, []string{"nope"}},
+		"attach unknown volume": {"volume attach nope --host n1", 1, []string{"nope"}},
+		"attach unknown host":   {"volume attach web1 --host nope --takeover", 1, []string{"nope"}},
+		"second attach":         {"volume attach web1 --host n2", 1, []string{"web1", "n1", "--takeover"}},
+		"delete attached":       {"volume delete web1", 1, []string{"web1", "n1"}},
+		"name taken":            {"volume create web1 --size 64M", 1, []string{"web1"}},
+		"bad name":              {"volume create Web/1 --size 64M", 1, []string{"Web/1"}},
+		"no multiple":           {"volume create x --size 5000", 1, []string{"5000", "8192"}},
+		"bad size":              {"volume create x --size 10X", 2, []string{"10X"}},
+		"too few nodes":         {"volume create x --size 64M --layout mirror=4", 1, []string{"4", "3"}},
+		"unknown layout":        {"volume create x --size 64M --layout raid=5", 1, []string{"raid=5"}},
+		"unknown leg node":      {"volume create x --size 64M --legs-on n1,n9", 1, []string{"n9"}},
+		"unknown domain":        {"domain start nope", 1, []string{"nope"}},
+		"unknown field":         {"domain define -f " + spec, 1, []string{"line 3", "memory"}},
+		"unknown node":          {"node replace n9 n1", 1, []string{"n9"}},
+		"replace by itself":     {"node replace n1 n1", 1, []string{"n1"}},
+		"unknown command":       {"volume explode", 2, []string{"explode"}},
+		"unknown flag":          {"volume list --nope", 2, []string{"--nope"}},
+		"missing argument":      {"volume show", 2, []string{"volume show"}},
+		"unknown output":        {"volume list -o xml", 2, []string{"xml"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := c.run(30*time.Second, x.args...)
+			r := c.run(30*time.Second, strings.Fields(x.args)...)
 			require.Equalf(t, x.code, r.code, "%s%s", r.stdout, r.stderr)
 			for _, word := range x.says {
 				require.Contains(t, r.stderr, word)

@@ -65,18 +65,6 @@ func buildAndRun(m *testing.M) int {
 	return code
 }
 
-// rounds is how often a test that repeats itself does so: HOLDFAST_ROUNDS, else few.
-func rounds(t *testing.T, few int) int {
-	t.Helper()
-	text := os.Getenv("HOLDFAST_ROUNDS")
-	if text == "" {
-		return few
-	}
-	n, err := strconv.Atoi(text)
-	require.NoErrorf(t, err, "HOLDFAST_ROUNDS")
-	return n
-}
-
 // need skips the test when a foreign program is missing, and fails it in continuous integration,
 // where the test command has installed everything.
 func need(t *testing.T, programs ...string) {
@@ -144,15 +132,6 @@ func (c *cluster) ok(args ...string) string {
 	r := c.run(2*time.Minute, args...)
 	require.Zerof(c.t, r.code, "holdfast %s: exit %d\n%s", strings.Join(args, " "), r.code, r.stderr)
 	return r.stdout
-}
-
-// fails runs a command that must fail with exit code 1 and returns its message.
-func (c *cluster) fails(args ...string) string {
-	c.t.Helper()
-	r := c.run(time.Minute, args...)
-	require.Equalf(c.t, 1, r.code, "holdfast %s: %s%s", strings.Join(args, " "), r.stdout, r.stderr)
-	require.NotContains(c.t, r.stderr, "goroutine ", "a panic is no error message")
-	return r.stderr
 }
 
 // object runs a command with -o json and returns the object it printed.

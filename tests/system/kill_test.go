@@ -24,7 +24,8 @@ func TestKill_engineStorageNodeAndLeaderInTurn(t *testing.T) {
 	require.NoError(t, syscall.Kill(before.Attachment.EnginePID, syscall.SIGKILL))
 	c.eventually(30*time.Second, "a new engine serves", func() bool {
 		v := c.volume("web1")
-		return v.Attachment != nil && v.Attachment.EnginePID != 0 && v.Attachment.EnginePID != before.Attachment.EnginePID
+		return v.Attachment != nil && v.Attachment.EnginePID != 0 &&
+			v.Attachment.EnginePID != before.Attachment.EnginePID
 	})
 	require.Equal(t, url, c.attach("web1", "n4"), "the URL is stable over engine restarts")
 	require.Greater(t, c.volume("web1").Epoch, before.Epoch, "a new engine takes a new epoch")
