@@ -38,5 +38,6 @@ func newDemoGuest() *cobra.Command {
 	cmd.Flags().StringVar(&o.URL, "url", "", "the disk's export")
 	cmd.Flags().StringVar(&o.Epoch, "epoch", "", "of the grant")
 	cmd.Flags().StringVar(&o.Log, "log", "", "file to report to")
+	cmd.Flags().DurationVar(&o.Pause, "pause", demo.GuestPause, "between two flushes")
 	return cmd
 }

@@ -32,7 +32,7 @@ type LogLine struct {
 // Run goes on behind the last record that is there and writes until ctx ends or the device is full.
 // A device error ends it.
 func (g *Guest) Run(ctx context.Context) error {
-	next, err := firstMissing(ctx, g.Device)
+	next, err := FirstMissing(ctx, g.Device)
 	if err != nil {
 		return fmt.Errorf("look for the last record: %w", err)
 	}
@@ -78,8 +78,8 @@ func (g *Guest) report(event string, next uint64) error {
 	return nil
 }
 
-// firstMissing returns the number of the first record that is not there: every record below it is.
-func firstMissing(ctx context.Context, d block.Device) (uint64, error) {
+// FirstMissing returns the number of the first record that is not there: every record below it is.
+func FirstMissing(ctx context.Context, d block.Device) (uint64, error) {
 	const chunk = 256 * RecordBytes
 	buf := make([]byte, chunk)
 	size := d.Limits().SizeBytes

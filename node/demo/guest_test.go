@@ -68,7 +68,7 @@ func TestGuest_goesOnBehindTheLastRecord(t *testing.T) {
 		{Event: "start", Epoch: 1, Next: 0}, {Event: "flushed", Epoch: 1, Next: 4}, {Event: "flushed", Epoch: 1, Next: 8},
 		{Event: "start", Epoch: 2, Next: 10}, {Event: "flushed", Epoch: 2, Next: 14},
 	}, lines)
-	next, err := firstMissing(t.Context(), d)
+	next, err := FirstMissing(t.Context(), d)
 	require.NoError(t, err)
 	require.Equal(t, uint64(16), next)
 }

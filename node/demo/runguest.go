@@ -9,17 +9,19 @@ import (
 	"time"
 )
 
-// The guest's pace: some load, but not so much that the volume is full before the demo ends.
-const (
-	guestBatch = 8
-	guestPause = 5 * time.Millisecond
-)
+// guestBatch is how many records the guest writes between two flushes.
+const guestBatch = 8
+
+// GuestPause is the pause between two batches that gives some load, but does not fill the volume before
+// the demo ends.
+const GuestPause = 5 * time.Millisecond
 
 // GuestOptions configure RunGuest.
 type GuestOptions struct {
 	URL   string // of the export
 	Epoch string // of the grant, in decimal
 	Log   string // file to append to
+	Pause time.Duration
 }
 
 // RunGuest is the program of the demo's domU: it connects to its disk and writes until ctx ends.
@@ -38,6 +40,6 @@ func RunGuest(ctx context.Context, o GuestOptions) (err error) {
 		return fmt.Errorf("open the disk: %w", err)
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	g := Guest{Device: d, Epoch: epoch, Log: log, Batch: guestBatch, Pause: guestPause}
+	g := Guest{Device: d, Epoch: epoch, Log: log, Batch: guestBatch, Pause: o.Pause}
 	return g.Run(ctx)
 }
