@@ -18,6 +18,7 @@ type labelFile struct {
 	file    File
 	current int    // slot of the label that counts
 	seq     uint64 // its SlotSeq
+	halved  bool   // the other slot was corrupt when the file was opened: it may have been the newer one
 }
 
 // createLabelFile writes a new label into both slots and syncs it.
@@ -86,7 +87,7 @@ func (f *labelFile) read() (volume.Label, error) {
 	if err != nil {
 		return volume.Label{}, fmt.Errorf("%w: %w", err, errors.Join(reasons[:]...))
 	}
-	f.current, f.seq = slot, labels[slot].SlotSeq
+	f.current, f.seq, f.halved = slot, labels[slot].SlotSeq, states[1-slot] == slotCorrupt
 	return labels[slot], nil
 }
 

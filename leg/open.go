@@ -87,7 +87,12 @@ func (s *Store) openData(id volume.LegID, label volume.Label) (Data, error) {
 // changed: the slot that was read may be in the page cache only, left by a process that was killed
 // before its sync, and every answer from now on says that it is durable.
 func (s *Store) startLabel(labels *labelFile, label volume.Label) (volume.Label, error) {
-	suspect := false
+	suspect := labels.halved
+	if suspect {
+		// The slot that is gone may have been the newer one and may have said that regions are marked.
+		label.Marked, label.Clean = true, false
+		s.log.Warn("a slot of the label is corrupt: the leg counts as lossy", "leg", label.LegID.String())
+	}
 	if label.Marked && label.OpenBoot == s.boot {
 		if err := s.suspicion(); err != nil {
 			suspect = true
