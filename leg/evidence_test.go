@@ -3,6 +3,7 @@ package leg_test
 import (
 	"bytes"
 	"math/rand/v2"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -49,4 +50,50 @@ func TestOpenLeg_oneSlotIsNoEvidenceOfAKeptCache(t *testing.T) {
 	report, err = login(t, openLeg(t, openStore(t, after, "boot 2")), 1).Report()
 	require.NoError(t, err)
 	require.True(t, report.Lossy, "both slots are whole again, and say so")
+}
+
+// The kernel tells of a write-back error once. Whoever hears it must remember it for every leg of the
+// file system, also for those that it does not open itself.
+func TestOpenLeg_remembersAWriteBackErrorForAllLegs(t *testing.T) {
+	fsys := newMemFS()
+	store := newStore(t, fsys)
+	second := testSpec()
+	second.Leg = volume.LegID{UUID: volume.UUID{15: 30}}
+	require.NoError(t, store.Provision(second))
+	for _, id := range []volume.LegID{testSpec().Leg, second.Leg} {
+		l, err := store.OpenLeg(id)
+		require.NoError(t, err)
+		require.NoError(t, configured(t, l, 1).Write(t.Context(), make([]byte, 4096), 0, 0))
+	}
+	require.NoError(t, store.Close())
+
+	fsys.syncAll = syscall.EIO
+	store = openStore(t, fsys, "boot 1")
+	openLeg(t, store)
+	fsys.syncAll = nil
+	require.NoError(t, store.Close(), "the process ends before it opened the other leg")
+
+	l, err := openStore(t, fsys, "boot 1").OpenLeg(second.Leg)
+	require.NoError(t, err)
+	report, err := login(t, l, 1).Report()
+	require.NoError(t, err)
+	require.True(t, report.Lossy)
+}
+
+// While a leg is closed nobody holds its data open, so nobody hears of its errors but who asks.
+func TestOpenLeg_asksForWriteBackErrorsEachTime(t *testing.T) {
+	fsys := newMemFS()
+	store := newStore(t, fsys)
+	l := openLeg(t, store)
+	require.NoError(t, configured(t, l, 1).Write(t.Context(), make([]byte, 4096), 0, 0))
+	require.NoError(t, l.Close())
+	l = openLeg(t, store)
+	report, err := login(t, l, 1).Report()
+	require.NoError(t, err)
+	require.False(t, report.Lossy)
+	require.NoError(t, l.Close())
+	fsys.syncAll = syscall.EIO
+	report, err = login(t, openLeg(t, store), 1).Report()
+	require.NoError(t, err)
+	require.True(t, report.Lossy)
 }

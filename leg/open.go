@@ -8,8 +8,10 @@ import (
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
-// OpenLeg opens a leg of the store, or returns it if it is open. A *LostError means that its data is
-// gone; any other error that it cannot be used now, or by this program (volume.ErrLabelVersion).
+// OpenLeg opens a leg of the store, or returns it if it is open. One goroutine calls it at a time,
+// since it may have to write the labels of legs that are not open. A *LostError means that the
+// leg's data is gone; any other error that it cannot be used now, or by this program
+// (volume.ErrLabelVersion).
 func (s *Store) OpenLeg(id volume.LegID) (*Leg, error) {
 	if l := s.opened(id); l != nil {
 		return l, nil
@@ -25,7 +27,7 @@ func (s *Store) OpenLeg(id volume.LegID) (*Leg, error) {
 	}
 	s.mu.Unlock()
 	if other != nil || closed {
-		// The caller opens one leg from one goroutine at a time; this is only a safety net.
+		// This is only a safety net.
 		err := fmt.Errorf("open leg %s: it was opened, or the store closed, meanwhile", id)
 		return nil, errors.Join(err, l.release())
 	}
@@ -94,12 +96,40 @@ func (s *Store) startLabel(labels *labelFile, label volume.Label) (volume.Label,
 		s.log.Warn("a slot of the label is corrupt: the leg counts as lossy", "leg", label.LegID.String())
 	}
 	if label.Marked && label.OpenBoot == s.boot {
-		if err := s.suspicion(); err != nil {
+		if err := s.fsys.SyncAll(); err != nil {
 			suspect = true
 			s.log.Error("the page cache may be incomplete: legs with marks count as lossy", "error", err)
+			s.suspectOthers(label.LegID)
 		}
 	}
 	return labels.write(StartLabel(label, suspect))
+}
+
+// suspectOthers makes the labels of all legs with marks that are not open say that their cache is
+// lost: the kernel tells of a failed write-back once, and not of which file it was. An open leg hears
+// of its own at its next sync.
+func (s *Store) suspectOthers(but volume.LegID) {
+	ids, err := s.List()
+	for _, id := range ids {
+		if id == but || s.opened(id) != nil {
+			continue
+		}
+		err = errors.Join(err, s.suspectLeg(id))
+	}
+	if err != nil {
+		s.log.Error("not every leg could be marked as lossy", "error", err)
+	}
+}
+
+func (s *Store) suspectLeg(id volume.LegID) error {
+	labels, label, err := openLabelFile(s.fsys, legFile(id, labelName))
+	if err != nil {
+		return labelError(id, err)
+	}
+	if label.Marked && label.StoreID == s.ID() {
+		_, err = labels.write(StartLabel(label, true))
+	}
+	return errors.Join(err, labels.file.Close())
 }
 
 // failure returns what an earlier run recorded when the leg failed for good, nil if it did not.

@@ -135,10 +135,6 @@ type Store struct {
 	lock     io.Closer
 	log      *slog.Logger
 
-	// suspicion is why a page cache that should have been kept is not trusted; asked once, when
-	// the first leg with marks is opened.
-	suspicion func() error
-
 	mu     sync.Mutex
 	legs   map[volume.LegID]*Leg // open ones
 	closed bool
@@ -168,7 +164,7 @@ func OpenStore(fsys FS, o StoreOptions) (*Store, error) {
 	s := &Store{
 		fsys: fsys, identity: identity, boot: bootIdentity(o.BootID, mount), instance: o.Instance,
 		lock: lock, log: o.Logger.With("store", identity.Store.String()),
-		suspicion: sync.OnceValue(fsys.SyncAll), legs: map[volume.LegID]*Leg{},
+		legs: map[volume.LegID]*Leg{},
 	}
 	if err := s.sweep(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", identity.Store, err), lock.Close())
