@@ -85,12 +85,13 @@ func (s *show) wake(ctx context.Context) error {
 		return err
 	}
 	s.measure("host's awakening → its guest and engine killed", time.Since(began))
-	after, err := s.refusals(ctx)
-	if err != nil {
-		return err
-	}
-	if after.logins == before.logins && after.commands == before.commands {
-		return fmt.Errorf("no storage node refused anything: was the old host fenced at all?")
+	// What nodes count reaches the coordinators with their next heartbeats.
+	var after refusals
+	if err := s.until(ctx, "a storage node to refuse the old host", func() (bool, error) {
+		after, err = s.refusals(ctx)
+		return after != before, err
+	}); err != nil {
+		return fmt.Errorf("was the old host fenced at all? %w", err)
 	}
 	s.say("storage nodes refused %d logins and %d commands of the old host; its guest was killed",
 		after.logins-before.logins, after.commands-before.commands)
