@@ -35,6 +35,9 @@ func (s *Store) OpenLeg(id volume.LegID) (*Leg, error) {
 }
 
 func (s *Store) openLeg(id volume.LegID) (*Leg, error) {
+	if err := s.inPlace(); err != nil {
+		return nil, fmt.Errorf("leg %s: %w", id, err)
+	}
 	if _, err := s.fsys.ReadDir(legDir(id)); errors.Is(err, fs.ErrNotExist) {
 		return nil, &LostError{Leg: id, Reason: "its directory is missing"}
 	}

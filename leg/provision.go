@@ -120,6 +120,9 @@ func (s *Store) peek(id volume.LegID) (volume.Label, error) {
 	if l := s.opened(id); l != nil {
 		return l.Label(), nil
 	}
+	if err := s.inPlace(); err != nil {
+		return volume.Label{}, fmt.Errorf("leg %s: %w", id, err)
+	}
 	if _, err := s.fsys.ReadDir(legDir(id)); err != nil {
 		return volume.Label{}, err
 	}

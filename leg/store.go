@@ -195,6 +195,19 @@ func readIdentity(fsys FS) (storeIdentity, error) {
 	return i, nil
 }
 
+// inPlace returns an error unless the store's own directory is where it was opened: one that is hidden
+// by another mount, or gone, says nothing of its legs.
+func (s *Store) inPlace() error {
+	identity, err := readIdentity(s.fsys)
+	if err == nil && identity.Store != s.ID() {
+		err = fmt.Errorf("store %s is here now: %w", identity.Store, ErrNoStore)
+	}
+	if err != nil {
+		return fmt.Errorf("store %s is not in its place any more: %w", s.ID(), err)
+	}
+	return nil
+}
+
 // sweep removes what an interrupted provision or deletion left. Nothing in tmp is a leg that
 // somebody relies on.
 func (s *Store) sweep() error {
@@ -238,6 +251,9 @@ func (s *Store) Delete(id volume.LegID) error {
 		if err := l.Close(); err != nil {
 			return fmt.Errorf("delete leg %s: %w", id, err)
 		}
+	}
+	if err := s.inPlace(); err != nil {
+		return fmt.Errorf("delete leg %s: %w", id, err)
 	}
 	grave := tmpName + "/" + id.String() + ".deleted"
 	err := s.fsys.Rename(legDir(id), grave)

@@ -246,3 +246,29 @@ func TestDelete_removesForGood(t *testing.T) {
 		require.Empty(t, ids)
 	}
 }
+
+// Another file system mounted over the store, or its own gone from under it, looks like a store whose
+// legs were removed. That is no evidence against any leg, and no place for a new one.
+func TestStore_outOfPlaceIsNoLoss(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "store")
+	require.NoError(t, os.Mkdir(root, 0o700))
+	s := newStore(t, leg.OSFS(root))
+	require.NoError(t, os.Rename(root, root+".away"))
+	for _, name := range []string{"legs", "tmp"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(root, name), 0o700))
+	}
+	fresh := testSpec()
+	fresh.Leg = volume.LegID{UUID: volume.UUID{15: 31}}
+	_, opened := s.OpenLeg(testSpec().Leg)
+	_, read := s.ReadLabel(testSpec().Leg)
+	lost := (*leg.LostError)(nil)
+	for _, err := range []error{opened, read, s.Provision(testSpec()), s.Provision(fresh)} {
+		require.ErrorIs(t, err, leg.ErrNoStore)
+		require.False(t, errors.As(err, &lost))
+	}
+	require.NoError(t, os.RemoveAll(root))
+	require.NoError(t, os.Rename(root+".away", root))
+	_, err := s.OpenLeg(testSpec().Leg)
+	require.NoError(t, err, "it is back")
+	require.NoError(t, s.Close())
+}
