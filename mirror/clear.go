@@ -57,11 +57,15 @@ func (c *Core) settleClear() {
 		}
 	case clearWaiting:
 		if c.writtenThrough(k.through) || c.breaks(BreakClearEarly) { // [M:clearEarly]
+			if c.breaks(BreakClearUnflushed) { // [M:clearUnflushed]
+				c.sendStable()
+				return
+			}
 			k.step, k.flushed = clearFlushing, false
 			c.flushFor(flushClear, k.legs&c.ack, k.number)
 		}
 	case clearFlushing:
-		if k.flushed || c.breaks(BreakClearUnflushed|BreakClearEarly) { // [M:clearUnflushed]
+		if k.flushed {
 			c.sendStable()
 		}
 	}

@@ -190,8 +190,7 @@ func (c *Core) copyFetched(o *op, data Handle) {
 		return
 	}
 	if o.copy.of == copyReconcile {
-		o.excused = only(o.copy.source)
-		c.dispatch(o, c.receivers()&^o.excused)
+		c.dispatch(o, c.receivers().without(o.copy.source))
 	} else {
 		c.dispatch(o, only(c.join.leg))
 	}
@@ -206,7 +205,8 @@ func (c *Core) advanceCopy(o *op) {
 	}
 	need := o.targets
 	if o.copy.of == copyReconcile {
-		need = c.receivers() &^ o.excused
+		// A leg that begins to join waits for this write to end; the write does not wait for it.
+		need &= c.receivers()
 	}
 	if o.noSpace&need != 0 {
 		for s := o.noSpace & need; s != 0; s = s.rest() {

@@ -40,7 +40,6 @@ type op struct {
 	inflight legSet        // legs that have it and did not answer
 	answered legSet        // legs that have done it
 	noSpace  legSet        // legs that had no room for it
-	excused  legSet        // legs that need not answer: the source of a copy
 	acked    bool          // whoever asked was answered
 	strays   int           // answers to superseded reads that are still to come
 

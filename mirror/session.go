@@ -43,6 +43,10 @@ func (c *Core) onUp(i LegIndex, r *volume.LegReport) {
 		c.suspect(i, g.bad)
 		return
 	}
+	if c.breaks(BreakJoinReboot) && g.state.Joining() {
+		c.resend(i)
+		return
+	}
 	if c.ack.has(i) {
 		c.backInAck(i, restarted)
 	}
@@ -101,7 +105,8 @@ func (c *Core) onDown(i LegIndex, cause error) {
 	if c.phase < phaseConfiguring || c.phase > phaseDraining {
 		return
 	}
-	if g.state.Joining() {
+	// [M:joinReboot] What a joining leg got in a session that ended may be lost: it starts anew.
+	if g.state.Joining() && !c.breaks(BreakJoinReboot) {
 		c.dropJoin(i, "its session ended")
 		return
 	}

@@ -57,7 +57,7 @@ func (w *simWorld) act(h *simHost) *simHost {
 		}
 	}
 	l := w.legs[w.rng.IntN(len(w.legs))]
-	switch w.rng.IntN(16) {
+	switch w.rng.IntN(18) {
 	case 0:
 		l.end(block.ErrUnreachable, true)
 	case 1:
@@ -88,9 +88,29 @@ func (w *simWorld) act(h *simHost) *simHost {
 		}
 	case 7:
 		w.cutOff(h, l)
+	case 10:
+		h = w.split(h, l)
 	case 8, 9:
 		w.runUntil(w.now + time.Duration(w.rng.IntN(int(6*time.Second))))
 	}
+	return h
+}
+
+// split parts the network: the old host reaches nothing but leg x, the new one everything but x. What
+// the old one reads from there is stale as soon as the new one has written.
+func (w *simWorld) split(old *simHost, x *simLeg) *simHost {
+	old.noRaft = true
+	for _, l := range w.legs {
+		if l != x {
+			old.cutLegs[l] = true
+		}
+	}
+	h := w.newHost()
+	h.cutLegs[x] = true
+	w.after(time.Duration(w.rng.IntN(int(12*time.Second))), func() {
+		delete(h.cutLegs, x)
+		old.noRaft, old.cutLegs = false, map[*simLeg]bool{}
+	})
 	return h
 }
 
@@ -144,7 +164,7 @@ func (w *simWorld) heal(h *simHost) *simHost {
 		}
 	}
 	for _, host := range w.hosts {
-		host.cutLegs = map[*simLeg]bool{}
+		host.cutLegs, host.noRaft = map[*simLeg]bool{}, false
 		host.resume()
 	}
 	if h.stopped != nil {

@@ -78,7 +78,7 @@ func (l *simLeg) login(h *simHost) (*simSession, error) {
 	}
 	if l.session != nil {
 		cause := error(block.ErrUnreachable)
-		if h.epoch > l.fence {
+		if h.epoch > l.fence && !l.session.host.cutLegs[l] {
 			cause = block.ErrFenced
 		}
 		l.end(cause, true)

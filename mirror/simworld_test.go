@@ -4,8 +4,10 @@ import (
 	"container/heap"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -32,6 +34,7 @@ type simWorld struct {
 	broken Rules
 	failed string
 	value  uint64
+	acked  map[int64]uint64 // block → latest acknowledged write
 	ops    []simOp
 	calm   bool // faults are over
 	events int
@@ -114,7 +117,8 @@ func (w *simWorld) siteLoss() { w.violation("the simulation lost every cache, wh
 
 // newSimWorld makes n legs of which the first inSync are in sync.
 func newSimWorld(seed uint64, n, inSync int, broken Rules) *simWorld {
-	w := &simWorld{rng: rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)), broken: broken, now: time.Second}
+	w := &simWorld{rng: rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)), broken: broken, now: time.Second,
+		acked: map[int64]uint64{}}
 	w.raft = &simRaft{w: w, cfg: 1, isr: map[*simLeg]bool{}, granted: map[*simLeg]bool{},
 		instance: map[*simLeg]uint64{}, joined: map[*simLeg]volume.CfgVer{}, last: map[*simLeg]volume.CfgVer{}, clean: true}
 	for i := range n {
@@ -149,10 +153,12 @@ type simHost struct {
 	pending  int
 	serving  bool
 	cutLegs  map[*simLeg]bool // the network to these is cut
+	noRaft   bool             // and to the coordinators
 }
 
 // simGuest is one request of the guest.
 type simGuest struct {
+	covers       map[int64]uint64 // of a flush: the latest write of each block that was acknowledged before
 	write, flush bool
 	ops          []int // indices in simWorld.ops
 	data         *simData
@@ -160,6 +166,9 @@ type simGuest struct {
 }
 
 func (w *simWorld) newHost() *simHost {
+	// A block may hold a newer, unacknowledged write of an older epoch until reconcile decides, so a
+	// flush is held to what its own epoch acknowledged.
+	w.acked = map[int64]uint64{}
 	h := &simHost{w: w, epoch: w.raft.beginAttach(), sessions: make([]*simSession, len(w.legs)), cutLegs: map[*simLeg]bool{}}
 	core, err := NewCore(CoreOptions{Epoch: h.epoch, SizeBytes: simBlocks * BlockBytes, Broken: w.broken,
 		Timing: Timing{CopyBytes: simRegionBlocks * BlockBytes, CopyDepth: 2}})
@@ -307,7 +316,7 @@ func (h *simHost) send(x *Effect) {
 	h.w.after(h.w.latency(), func() {
 		if !s.alive {
 			cause := error(block.ErrUnreachable)
-			if s.leg.fence > h.epoch && h.w.rng.IntN(2) == 0 {
+			if s.leg.fence > h.epoch && h.w.rng.IntN(2) == 0 && !h.cutLegs[s.leg] {
 				cause = block.ErrFenced
 			}
 			reply(cause, nil, Reply{})
@@ -344,12 +353,12 @@ func (h *simHost) ask(x *Effect) {
 		})
 	}
 	chance := w.rng.IntN(12)
-	if w.raft.down || chance == 0 && !w.calm {
+	if w.raft.down || h.noRaft || chance == 0 && !w.calm {
 		answer(Reply{}, errSimLost)
 		return
 	}
 	w.after(w.latency(), func() {
-		if w.raft.down {
+		if w.raft.down || h.noRaft {
 			answer(Reply{}, errSimLost)
 			return
 		}
@@ -403,6 +412,9 @@ func (h *simHost) guest() {
 			w.ops = append(w.ops, op)
 		}
 	}
+	if g.flush {
+		g.covers = maps.Clone(w.acked)
+	}
 	h.pending++
 	h.step(&ev)
 }
@@ -424,8 +436,28 @@ func (h *simHost) complete(x *Effect) {
 			op.value = (*x.Data.(*simData))[n]
 		}
 	}
-	if g.write {
+	switch {
+	case g.write:
 		h.w.checkAck(h, g)
+		for i := 0; i < len(*g.data) && h.w.raft.epoch == h.epoch; i++ {
+			h.w.acked[g.rng.Off/BlockBytes+int64(i)] = (*g.data)[i]
+		}
+	case g.flush:
+		h.w.checkFlush(h, g)
+	}
+}
+
+// checkFlush: no power cut brings back what was there before a write that a completed flush covers.
+func (w *simWorld) checkFlush(h *simHost, g *simGuest) {
+	if w.raft.epoch != h.epoch {
+		return
+	}
+	for l := range w.raft.isr {
+		for b, v := range g.covers {
+			if slices.Index(l.disk[b], v) > 0 && !l.lossy() {
+				w.violation("leg %s may lose write %d of block %d, which a flush covers", l.name, v, b)
+			}
+		}
 	}
 }
 
@@ -469,6 +501,9 @@ func (w *simWorld) checkPromotion(l *simLeg) {
 	h := w.hosts[len(w.hosts)-1]
 	open := map[int64]bool{}
 	for o := h.core.writes.head; o != nil; o = o.next {
+		if o.acked && o.kind == opWrite {
+			continue // whoever is added must have it
+		}
 		for i := range o.io.Len / BlockBytes {
 			open[o.io.Off/BlockBytes+i] = true
 		}
