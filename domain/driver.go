@@ -33,7 +33,8 @@ type Process interface {
 	// Done is closed when the guest has ended and nothing of it is left.
 	Done() <-chan struct{}
 	// Stop asks the guest to end, kills it when it has not after grace, and returns when nothing of
-	// it is left. Zero grace kills at once. An error means that something may still run.
+	// it is left. Zero grace kills at once. When ctx ends first, it is not killed before its grace is
+	// over. An error means that something may still run.
 	Stop(ctx context.Context, grace time.Duration) error
 	// Release ends this process's watch over the guest, which goes on running: the daemon is about
 	// to end, and the next one adopts. Done is not closed any more after it.

@@ -68,7 +68,8 @@ func (d *execDriver) Start(ctx context.Context, o Order) (Process, error) {
 	p, err := d.launch(r, vars)
 	if err != nil {
 		// Nothing runs, so nothing is to be remembered.
-		return nil, errors.Join(fmt.Errorf("domain %s: start %q: %w", o.Name, o.Command[0], err), d.Forget(o.Dir))
+		return nil, errors.Join(fmt.Errorf("domain %s: start %q: %w", o.Name, o.Command[0], err),
+			d.Forget(o.Dir))
 	}
 	return p, nil
 }
@@ -78,8 +79,8 @@ func checkOrder(o Order) (map[string]string, error) {
 		return nil, err
 	}
 	if len(o.Command) == 0 || o.Command[0] == "" {
-		return nil, fmt.Errorf("domain %s: its definition names no command (exec: {command: [program, argument …]})",
-			o.Name)
+		return nil, fmt.Errorf("domain %s: its definition names no command: "+
+			"want exec: {command: [program, argument …]}", o.Name)
 	}
 	if !filepath.IsAbs(o.Dir) {
 		return nil, fmt.Errorf("domain %s: its directory %q is not absolute", o.Name, o.Dir)

@@ -48,16 +48,18 @@ func requireEnd(t *testing.T, p Process) {
 
 func waitLog(t *testing.T, o Order, text string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(log(t, o), text) }, patience, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(log(t, o), text) }, patience,
+		5*time.Millisecond)
 }
 
 func TestExec_environmentAndExpansion(t *testing.T) {
-	o := shell(t, `echo "$HOLDFAST_DOMAIN/$HOLDFAST_EPOCH/$HOLDFAST_VOLUME_ROOT_1_URL/$KEPT"; echo "$0" "$1"; exit 3`)
+	o := shell(t, `echo "$HOLDFAST_DOMAIN/$HOLDFAST_EPOCH/$HOLDFAST_VOLUME_ROOT_1_URL/$KEPT"
+		echo "$0" "$1"; exit 3`)
 	o.Command = append(o.Command, "$HOLDFAST_VOLUME_ROOT_1_URL", "${HOLDFAST_DOMAIN}-$UNKNOWN")
-	o.Volumes = []Volume{{Name: "root-1", URL: "nbd+unix:///root-1?socket=/x", Epoch: 7}, {Name: "data", Epoch: 4}}
+	o.Volumes = []Volume{{Name: "root-1", URL: "nbd:/x", Epoch: 7}, {Name: "data", Epoch: 4}}
 	p := start(t, NewExec(ExecOptions{Env: []string{"KEPT=yes"}}), o)
 	requireEnd(t, p)
-	require.Equal(t, "web1/7/nbd+unix:///root-1?socket=/x/yes\nnbd+unix:///root-1?socket=/x web1-$UNKNOWN\n", log(t, o))
+	require.Equal(t, "web1/7/nbd:/x/yes\nnbd:/x web1-$UNKNOWN\n", log(t, o))
 	require.Equal(t, State{Phase: PhaseExited, Cause: "exit status 3"}, p.State())
 }
 
@@ -113,7 +115,8 @@ func TestExec_endWhileNoDaemonWatchedIsNoticed(t *testing.T) {
 
 // A guest may start helpers in its group, in a session of their own, and orphans. None outlives it.
 func TestExec_killReachesEveryProcess(t *testing.T) {
-	const script = `sleep 1001 & setsid sleep 1002 & (setsid sleep 1003 &) ; trap '' TERM; echo up; wait; sleep 1004`
+	const script = `sleep 1001 & setsid sleep 1002 & (setsid sleep 1003 &)
+		trap '' TERM; echo up; wait; sleep 1004`
 	o := shell(t, script)
 	p := start(t, NewExec(ExecOptions{}), o)
 	waitLog(t, o, "up")
@@ -138,6 +141,19 @@ func TestExec_stoppedGuestIsKilled(t *testing.T) {
 	require.NoError(t, proc.Signal([]proc.ID{p.ID()}, syscall.SIGSTOP))
 	require.NoError(t, p.Stop(t.Context(), 50*time.Millisecond))
 	require.Equal(t, State{Phase: PhaseKilled, Cause: "signal: killed"}, p.State())
+}
+
+func TestExec_graceOutlivesTheCaller(t *testing.T) {
+	o := shell(t, `trap 'echo asked' TERM; echo up; while :; do sleep 0.01; done`)
+	p := start(t, NewExec(ExecOptions{}), o)
+	waitLog(t, o, "up")
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- p.Stop(ctx, time.Hour) }()
+	waitLog(t, o, "asked")
+	cancel()
+	require.ErrorIs(t, <-stopped, context.Canceled)
+	require.True(t, p.ID().Alive())
 }
 
 func TestExec_startThatTheDaemonDidNotLiveToNote(t *testing.T) {
@@ -225,4 +241,3 @@ func carriers(t *testing.T, token string) []proc.ID {
 	require.NoError(t, err)
 	return ids
 }
-

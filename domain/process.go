@@ -86,7 +86,8 @@ func (p *execProcess) awaitEnd(ctx context.Context) {
 		if err := p.handle.Wait(ctx); ctx.Err() != nil {
 			return
 		} else if err != nil {
-			p.logger.Error("guest cannot be watched, so it is killed", "domain", p.snapshot().Order.Name, "error", err)
+			p.logger.Error("guest cannot be watched, so it is killed", "domain", p.snapshot().Order.Name,
+				"error", err)
 			_ = p.handle.Signal(syscall.SIGKILL)
 		}
 	}
@@ -140,6 +141,9 @@ func (p *execProcess) Stop(ctx context.Context, grace time.Duration) error {
 		p.signalGuest(syscall.SIGTERM)
 		if p.within(ctx, grace) {
 			return nil
+		}
+		if ctx.Err() != nil { // its grace is not over: whoever asks again goes on
+			return fmt.Errorf("domain %s: not ended yet: %w", p.snapshot().Order.Name, ctx.Err())
 		}
 	}
 	if p.ask(PhaseKilled) {

@@ -103,8 +103,9 @@ func (d *Daemon) openIdentity(context.Context) error {
 		return fmt.Errorf("tls: %w", err)
 	}
 	if id.Node() != d.config.ID || id.Cluster() != d.config.Cluster.ID {
-		return fmt.Errorf("tls: certificate %s is node %s's of cluster %s, the configuration is node %s's of cluster %s: "+
-			"issue one for this node", d.config.TLS.Cert, id.Node(), id.Cluster(), d.config.ID, d.config.Cluster.ID)
+		return fmt.Errorf("tls: certificate %s is node %s's of cluster %s, "+
+			"the configuration is node %s's of cluster %s: issue one for this node",
+			d.config.TLS.Cert, id.Node(), id.Cluster(), d.config.ID, d.config.Cluster.ID)
 	}
 	d.identity = id
 	return nil

@@ -154,9 +154,10 @@ func TestServe_peersOnlyWithACertificate(t *testing.T) {
 	_, err = intruder.Assignment(t.Context(), c.ID, 0)
 	require.Error(t, err)
 
-	local := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", c.APISocket)
-	}}}
+	}
+	local := &http.Client{Transport: &http.Transport{DialContext: dial}}
 	defer local.CloseIdleConnections()
 	res, err := local.Get("http://node" + peer.PathAssignment + "?node=" + c.ID.String())
 	require.NoError(t, err)
@@ -178,17 +179,20 @@ func TestServe_refusals(t *testing.T) {
 			c.Listen.API = occupied.Addr().String()
 			c.Coordinators[0].API = c.Listen.API
 		}, []string{"listen.api", "in use"}},
-		"iSCSI port in use": {func(_ *testing.T, c *config.Config) { c.Listen.ISCSI = occupied.Addr().String() },
-			[]string{"listen.iscsi", "in use"}},
+		"iSCSI port in use": {func(_ *testing.T, c *config.Config) {
+			c.Listen.ISCSI = occupied.Addr().String()
+		}, []string{"listen.iscsi", "in use"}},
 		"raft port in use": {func(_ *testing.T, c *config.Config) {
 			c.Listen.Raft = occupied.Addr().String()
 			c.Coordinators[0].Raft = c.Listen.Raft
 		}, []string{"listen.raft", "in use"}},
 		"unreadable key": {func(t *testing.T, c *config.Config) { require.NoError(t, os.Remove(c.TLS.Key)) },
 			[]string{"node.key"}},
-		"another node's certificate": {func(_ *testing.T, c *config.Config) { c.TLS = other.TLS }, []string{"issue one"}},
+		"another node's certificate": {func(_ *testing.T, c *config.Config) { c.TLS = other.TLS },
+			[]string{"issue one"}},
 		"another node's data": {func(t *testing.T, c *config.Config) {
-			require.NoError(t, os.WriteFile(filepath.Join(c.DataDir, "node"), []byte(other.ID.String()), 0o600))
+			path := filepath.Join(c.DataDir, "node")
+			require.NoError(t, os.WriteFile(path, []byte(other.ID.String()), 0o600))
 		}, []string{"data_dir", other.ID.String()}},
 		"damaged CHAP key": {func(t *testing.T, c *config.Config) {
 			require.NoError(t, os.WriteFile(filepath.Join(c.DataDir, "chap.json"), []byte("{}"), 0o600))

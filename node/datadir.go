@@ -61,7 +61,8 @@ func (d *dataDir) claim(node volume.NodeID) error {
 	}
 	if owner := strings.TrimSpace(string(text)); owner != node.String() {
 		return fmt.Errorf("data_dir %s belongs to node %s, this is node %s: "+
-			"give every node a data_dir of its own, or restore the id in its configuration", d.path, owner, node)
+			"give every node a data_dir of its own, or restore the id in its configuration",
+			d.path, owner, node)
 	}
 	return nil
 }
@@ -96,7 +97,8 @@ func (d *dataDir) chapKey() (chapKey, error) {
 	var k chapKey
 	if json.Unmarshal(text, &k) != nil || k.Key == (volume.NodeKey{}) || k.Gen == 0 {
 		// The message does not quote the file: it is a secret.
-		return chapKey{}, fmt.Errorf("CHAP key: %s is damaged: restore it from a backup, or replace the node", path)
+		return chapKey{}, fmt.Errorf("CHAP key: %s is damaged: "+
+			"restore it from a backup, or replace the node", path)
 	}
 	return k, nil
 }

@@ -19,7 +19,8 @@ import (
 func listenTCP(ctx context.Context, field, address string) (net.Listener, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%s: %s is in use by another process: stop that one, or choose another port", field, address)
+		return nil, fmt.Errorf("%s: %s is in use by another process: stop that one, or choose another port",
+			field, address)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", field, err)
@@ -35,7 +36,8 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	}
 	if conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path); err == nil {
 		_ = conn.Close()
-		return nil, fmt.Errorf("api_socket: %s is in use by another daemon: stop that one, or choose another path", path)
+		return nil, fmt.Errorf("api_socket: %s is in use by another daemon: "+
+			"stop that one, or choose another path", path)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("api_socket: %w", err)
@@ -58,7 +60,8 @@ const (
 )
 
 // serveHTTP serves until ctx ends, which also ends the requests that still run.
-func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler, security *tls.Config, log *slog.Logger) error {
+func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler, security *tls.Config,
+	log *slog.Logger) error {
 	server := &http.Server{
 		Handler: handler, TLSConfig: security, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
 		BaseContext: func(net.Listener) context.Context { return ctx },

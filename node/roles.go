@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"time"
 
@@ -48,9 +49,10 @@ func (d *Daemon) openCoordinator(ctx context.Context) error {
 		Raft: d.raft, Self: d.config.ID, Identify: d.identify, Transport: d.web,
 		Cluster: raft.InitCluster{Name: d.config.Cluster.Name, ID: d.config.Cluster.ID,
 			Incarnation: d.config.Cluster.Incarnation},
-		TRead:    d.config.Timing.TRead,
-		Liveness: raft.LivenessOptions{Interval: d.config.Timing.Heartbeat, Timeout: d.config.Timing.DeadAfter},
-		Logger:   d.log,
+		TRead: d.config.Timing.TRead,
+		Liveness: raft.LivenessOptions{Interval: d.config.Timing.Heartbeat,
+			Timeout: d.config.Timing.DeadAfter},
+		Logger: d.log,
 	})
 	return err
 }
@@ -134,7 +136,11 @@ func (d *Daemon) openHost(context.Context) error {
 		Node: d.config.ID, RunDir: d.config.RunDir, DataDir: d.config.DataDir,
 		Identity: engine.Identity{CertFile: files.Cert, KeyFile: files.Key, CAFile: files.CA},
 		Peers:    d.knownPeers, Coordinators: d.client, Logger: d.log,
-		Drivers: map[string]domain.Driver{domain.DriverExec: domain.NewExec(domain.ExecOptions{Logger: d.log})},
+		Drivers: map[string]domain.Driver{
+			domain.DriverExec: domain.NewExec(domain.ExecOptions{
+				Env: append(os.Environ(), host.EnvRunDir+"="+d.config.RunDir), Logger: d.log,
+			}),
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("host role: %w", err)

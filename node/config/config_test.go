@@ -14,7 +14,7 @@ import (
 
 const good = `name: n1
 id: 0b0c5f6e-5a0e-4c5e-9a52-0d8f3c1f6d01
-cluster: {name: prod, id: 4f2c5f6e-5a0e-4c5e-9a52-0d8f3c1f6d01, incarnation: 4f2c5f6e-5a0e-4c5e-9a52-0d8f3c1f6d02}
+cluster: {name: p, id: 4f2c5f6e-5a0e-4c5e-9a52-0d8f3c1f6d01, incarnation: 4f2c5f6e-5a0e-4c5e-9a52-0d8f3c1f6d02}
 roles: [coordinator, storage, host]
 data_dir: /var/lib/holdfast
 run_dir: /run/holdfast
@@ -60,24 +60,30 @@ func TestParse_refusals(t *testing.T) {
 		text string
 		want []string // every one is in the error
 	}{
-		"unknown field":        {good + "nmae: x\n", []string{"line 14", "nmae"}},
-		"unknown nested field": {replace("{name: nvme0,", "{name: nvme0, sise: 1,"), []string{"line 11", "sise"}},
-		"repeated field":       {good + "name: n2\n", []string{"line 14", "name"}},
-		"malformed id":         {replace("id: 0b0c5f6e", "id: 0x0c5f6e"), []string{"0x0c5f6e", "UUID"}},
-		"second document":      {good + "---\nname: n2\n", []string{"second document"}},
-		"empty":                {"", []string{"empty"}},
-		"bad name":             {replace("name: n1", "name: N_1"), []string{"node name"}},
-		"unknown role":         {replace("[coordinator,", "[boss,"), []string{"boss"}},
-		"role twice":           {replace("[coordinator,", "[host,"), []string{"host stands there twice"}},
-		"relative path":        {replace("data_dir: /var", "data_dir: var"), []string{"data_dir", "absolute"}},
+		"unknown field": {good + "nmae: x\n", []string{"line 14", "nmae"}},
+		"unknown nested field": {replace("{name: nvme0,", "{name: nvme0, sise: 1,"),
+			[]string{"line 11", "sise"}},
+		"repeated field":  {good + "name: n2\n", []string{"line 14", "name"}},
+		"malformed id":    {replace("id: 0b0c5f6e", "id: 0x0c5f6e"), []string{"0x0c5f6e", "UUID"}},
+		"second document": {good + "---\nname: n2\n", []string{"second document"}},
+		"empty":           {"", []string{"empty"}},
+		"bad name":        {replace("name: n1", "name: N_1"), []string{"node name"}},
+		"unknown role":    {replace("[coordinator,", "[boss,"), []string{"boss"}},
+		"role twice":      {replace("[coordinator,", "[host,"), []string{"host stands there twice"}},
+		"relative path": {replace("data_dir: /var", "data_dir: var"),
+			[]string{"data_dir", "absolute"}},
 		"run_dir too long": {replace("run_dir: /run/holdfast", "run_dir: /run/"+strings.Repeat("x", 30)),
 			[]string{"run_dir", "sockets"}},
-		"wildcard address": {replace(`iscsi: "10.0.0.1:3260"`, `iscsi: "0.0.0.0:3260"`), []string{"listen.iscsi"}},
-		"no port":          {replace(`iscsi: "10.0.0.1:3260"`, `iscsi: "10.0.0.1"`), []string{"listen.iscsi"}},
-		"port zero":        {replace(`iscsi: "10.0.0.1:3260"`, `iscsi: "10.0.0.1:0"`), []string{"listen.iscsi"}},
+		"wildcard address": {replace(`iscsi: "10.0.0.1:3260"`, `iscsi: "0.0.0.0:3260"`),
+			[]string{"listen.iscsi"}},
+		"no port": {replace(`iscsi: "10.0.0.1:3260"`, `iscsi: "10.0.0.1"`),
+			[]string{"listen.iscsi"}},
+		"port zero": {replace(`iscsi: "10.0.0.1:3260"`, `iscsi: "10.0.0.1:0"`),
+			[]string{"listen.iscsi"}},
 		"store twice": {replace("stores:\n", "stores:\n  - {name: nvme0, path: /srv/holdfast/nvme0/x}\n"),
 			[]string{"nvme0 stands there twice", "lie in each other"}},
-		"other address as coordinator": {replace(`name: n1, api: "10.0.0.1:7443"`, `name: n1, api: "10.0.0.9:7443"`),
+		"other address as coordinator": {replace(`name: n1, api: "10.0.0.1:7443"`,
+			`name: n1, api: "10.0.0.9:7443"`),
 			[]string{"coordinators[0]", "differ"}},
 		"impatient": {good + "timing: {heartbeat: 1s, dead_after: 2s}\n", []string{"three heartbeats"}},
 		"all faults at once": {"name: n1\n", []string{"id: missing", "roles: missing", "data_dir: missing",

@@ -116,7 +116,8 @@ func checkAddress(f *faults, field, address string) {
 }
 
 func (c *Config) checkStores(f *faults) {
-	f.refuse(c.Has(raft.RoleStorage) && len(c.Stores) == 0, "stores: missing: a storage node needs at least one")
+	f.refuse(c.Has(raft.RoleStorage) && len(c.Stores) == 0,
+		"stores: missing: a storage node needs at least one")
 	f.refuse(!c.Has(raft.RoleStorage) && len(c.Stores) > 0, "stores: this node has not the role storage")
 	names, paths := map[string]bool{}, map[string]bool{}
 	for i, s := range c.Stores {
@@ -126,7 +127,8 @@ func (c *Config) checkStores(f *faults) {
 		path := filepath.Clean(s.Path)
 		f.refuse(paths[path], "stores: the path %s stands there twice", s.Path)
 		for other := range paths {
-			f.refuse(nested(path, other) || nested(other, path), "stores: %s and %s lie in each other", path, other)
+			f.refuse(nested(path, other) || nested(other, path), "stores: %s and %s lie in each other",
+				path, other)
 		}
 		names[s.Name], paths[path] = true, true
 	}

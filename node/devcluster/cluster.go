@@ -86,7 +86,8 @@ func Create(o Options, nodes []NodeSpec) (*Cluster, error) {
 func Open(o Options) (*Cluster, error) {
 	c, err := open(o)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no local cluster in %s: make one with `holdfast dev up --dir %s`", o.Dir, o.Dir)
+		return nil, fmt.Errorf("no local cluster in %s: make one with `holdfast dev up --dir %s`",
+			o.Dir, o.Dir)
 	}
 	return c, err
 }

@@ -95,8 +95,10 @@ func TestCreate_filesAreValidAndStayTheSame(t *testing.T) {
 		require.Equal(t, n.ID, cfg.ID)
 		require.Equal(t, 3*time.Second, cfg.Timing.TRead)
 		require.Len(t, cfg.Coordinators, 3)
-		require.Equal(t, i < 3, cfg.Has(raft.RoleCoordinator))
-		require.LessOrEqual(t, len(host.EngineDir(n.RunDir, strings.Repeat("v", 63))+"/control.sock"), config.SocketPathMax)
+		require.True(t, cfg.Has(raft.RoleCoordinator), "it may be given a vote later")
+		require.Equal(t, i < 3, n.First)
+		require.LessOrEqual(t, len(host.EngineDir(n.RunDir, strings.Repeat("v", 63))+"/control.sock"),
+			config.SocketPathMax)
 		for _, address := range []string{n.Listen.API, n.Listen.Raft, n.Listen.ISCSI} {
 			require.False(t, address != "" && ports[address], "address %s is used twice", address)
 			ports[address] = true
@@ -158,7 +160,8 @@ func TestCluster_liveOfTheProcesses(t *testing.T) {
 	require.NoError(t, guest.Start())
 	guestEnd := make(chan error, 1)
 	go func() { guestEnd <- guest.Wait() }()
-	require.Eventually(t, func() bool { return len(state(t, c, "n2").Processes) == 3 }, patience, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(state(t, c, "n2").Processes) == 3 }, patience,
+		5*time.Millisecond)
 
 	require.NoError(t, c.Pause("n2"))
 	require.Equal(t, devcluster.RunPaused, state(t, c, "n2").State)

@@ -47,7 +47,8 @@ func (c *Cluster) found(specs []NodeSpec) error {
 	id := volume.NewClusterID()
 	c.state = &state{
 		Version: stateVersion, Name: "dev", ID: id, Incarnation: volume.NewClusterID(),
-		Heartbeat: c.options.Timing.Heartbeat, DeadAfter: c.options.Timing.DeadAfter, TRead: c.options.Timing.TRead,
+		Heartbeat: c.options.Timing.Heartbeat, DeadAfter: c.options.Timing.DeadAfter,
+		TRead: c.options.Timing.TRead,
 	}
 	if err := os.Mkdir(c.path("ca"), 0o700); err != nil {
 		return fmt.Errorf("local cluster: %w", err)
@@ -64,7 +65,8 @@ func (c *Cluster) found(specs []NodeSpec) error {
 		if err != nil {
 			return err
 		}
-		node.First = slices.Contains(spec.Roles, raft.RoleCoordinator) && len(c.state.Coordinators) < firstCoordinators
+		node.First = slices.Contains(spec.Roles, raft.RoleCoordinator) &&
+			len(c.state.Coordinators) < firstCoordinators
 		if node.First {
 			c.state.Coordinators = append(c.state.Coordinators, config.Coordinator{
 				ID: node.ID, Name: node.Name, API: node.Listen.API, Raft: node.Listen.Raft})

@@ -31,8 +31,8 @@ func runDir(dir, node string, index int) (run, base string, err error) {
 			return run, base, nil
 		}
 	}
-	return "", "", fmt.Errorf("no directory is short enough for sockets: %s has more than %d bytes: set TMPDIR to /tmp",
-		run, config.RunDirMax)
+	return "", "", fmt.Errorf("no directory is short enough for sockets: %s has more than %d bytes: "+
+		"set TMPDIR to /tmp", run, config.RunDirMax)
 }
 
 // makeBase makes the directory outside the cluster's, and refuses one that somebody else made.

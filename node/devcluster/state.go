@@ -60,7 +60,8 @@ func loadState(dir string) (*state, error) {
 		return nil, fmt.Errorf("%s is damaged: %w", statePath(dir), err)
 	}
 	if s.Version != stateVersion {
-		return nil, fmt.Errorf("%s has version %d, this program knows %d", statePath(dir), s.Version, stateVersion)
+		return nil, fmt.Errorf("%s has version %d, this program knows %d",
+			statePath(dir), s.Version, stateVersion)
 	}
 	return &s, nil
 }

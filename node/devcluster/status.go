@@ -92,7 +92,8 @@ func (c *Cluster) awaitHealthy(ctx context.Context, nodes []Node) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("local cluster is not healthy: %w", errors.Join(waitingFor(missing), err, ctx.Err()))
+			return fmt.Errorf("local cluster is not healthy: %w",
+				errors.Join(waitingFor(missing), err, ctx.Err()))
 		case <-time.After(healthPause):
 		}
 	}

@@ -45,7 +45,8 @@ func ask(ctx context.Context, dir string, r engine.Request) (greeting, engine.Re
 		err = decoder.Decode(&g.hello)
 	}
 	if err == nil && g.hello.Version != engine.ControlVersion {
-		err = fmt.Errorf("it speaks version %d of the control protocol, not %d", g.hello.Version, engine.ControlVersion)
+		err = fmt.Errorf("it speaks version %d of the control protocol, not %d",
+			g.hello.Version, engine.ControlVersion)
 	}
 	if err == nil {
 		err = json.NewEncoder(conn).Encode(r)
@@ -74,7 +75,9 @@ func servedBy(conn net.Conn) (int, error) {
 	}
 	var cred *unix.Ucred
 	var failed error
-	err = raw.Control(func(fd uintptr) { cred, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	err = raw.Control(func(fd uintptr) {
+		cred, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
 	if err = errors.Join(err, failed); err != nil {
 		return 0, err
 	}
@@ -89,7 +92,8 @@ func status(ctx context.Context, dir string) (greeting, peer.EngineStatus, error
 	}
 	s := response.Status
 	if s == nil || s.Volume != g.hello.Volume || s.AttachID != g.hello.AttachID {
-		return g, peer.EngineStatus{}, fmt.Errorf("engine in %s: its status is not of the volume that it greeted with", dir)
+		return g, peer.EngineStatus{},
+			fmt.Errorf("engine in %s: its status is not of the volume that it greeted with", dir)
 	}
 	return g, *s, nil
 }

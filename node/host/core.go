@@ -91,7 +91,11 @@ func (r *retry) failed(now time.Duration) {
 }
 
 func newCore(runDir string, spent map[volume.ID]volume.AttachID) *core {
-	c := &core{runDir: runDir, volumes: make(map[volume.ID]*volumeView), domains: make(map[string]*domainView)}
+	c := &core{
+		runDir:  runDir,
+		volumes: make(map[volume.ID]*volumeView),
+		domains: make(map[string]*domainView),
+	}
 	for id, attach := range spent {
 		c.volumes[id] = &volumeView{id: id, spent: attach}
 	}

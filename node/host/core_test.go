@@ -21,10 +21,11 @@ import (
 // script runs the core by commands, each of which prints the actions that became due and what is
 // reported. Volumes and attachments are named by words: their ids are made from them.
 //
-//	assign rev=N [attach=(volume/attach/epoch[/detach] …)] [domain=(name/run/volume@epoch …)] [unregistered]
+//	assign rev=N [attach=(volume/attach/epoch[/detach], …)] [domain=(name/run/volume@epoch, …)]
+//	       [unregistered]                         what the coordinators want
 //	engine volume=V attach=A epoch=E state=S      what a running engine says
 //	gone volume=V attach=A                        its process ended
-//	guest name=D run=N phase=P [disks=(V/A …)]    what a driver says of the latest run
+//	guest name=D run=N phase=P [disks=(V/A, …)]   what a driver says of the latest run
 //	done volume=V | name=D [err]                  its action ended
 //	guarded name=D volume=V attach=A · settled name=D run=N · forgotten name=D
 //	tick DURATION                                 time passes
@@ -61,13 +62,15 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) {
 	}
 	switch d.Cmd {
 	case "spent":
-		s.core = newCore("/run", map[volume.ID]volume.AttachID{volumeID(text("volume")): attachID(text("attach"))})
+		s.core = newCore("/run",
+			map[volume.ID]volume.AttachID{volumeID(text("volume")): attachID(text("attach"))})
 	case "assign":
 		s.core.assign(assignment(t, d, number("rev")))
 	case "engine":
 		s.core.engineSeen(text("volume"), peer.EngineStatus{
-			Volume: volumeID(text("volume")), AttachID: attachID(text("attach")), Epoch: volume.Epoch(number("epoch")),
-			State: peer.EngineState(text("state")), Exports: []peer.Export{{Type: "nbd", URL: "nbd:" + text("volume")}},
+			Volume: volumeID(text("volume")), AttachID: attachID(text("attach")),
+			Epoch: volume.Epoch(number("epoch")), State: peer.EngineState(text("state")),
+			Exports: []peer.Export{{Type: "nbd", URL: "nbd:" + text("volume")}},
 		}, s.now)
 	case "gone":
 		s.core.engineGone(volumeID(text("volume")), attachID(text("attach")), s.now)
@@ -76,7 +79,8 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) {
 			order: domain.Order{Name: text("name"), Run: number("run")}}
 		for _, disk := range list(d, "disks") {
 			v, a, _ := strings.Cut(disk, "/")
-			g.order.Volumes = append(g.order.Volumes, domain.Volume{ID: volumeID(v), Name: v, AttachID: attachID(a)})
+			d := domain.Volume{ID: volumeID(v), Name: v, AttachID: attachID(a)}
+			g.order.Volumes = append(g.order.Volumes, d)
 		}
 		s.core.guestSeen(g)
 	case "done":

@@ -102,7 +102,9 @@ func (h *Host) launch(t peer.Ticket, dir string) (*exec.Cmd, error) {
 }
 
 // greet waits until the new engine answers and makes sure that it is the one that was started.
-func (h *Host) greet(ctx context.Context, t peer.Ticket, dir string, cmd *exec.Cmd) (*running, peer.EngineStatus, error) {
+func (h *Host) greet(
+	ctx context.Context, t peer.Ticket, dir string, cmd *exec.Cmd,
+) (*running, peer.EngineStatus, error) {
 	id, err := proc.Identify(cmd.Process.Pid)
 	if err != nil {
 		return nil, peer.EngineStatus{}, err
@@ -114,7 +116,9 @@ func (h *Host) greet(ctx context.Context, t peer.Ticket, dir string, cmd *exec.C
 	deadline := time.Now().Add(greetTimeout)
 	for {
 		g, s, err := statusWithin(ctx, dir)
-		if err == nil && (g.hello.AttachID != t.AttachID || g.hello.Epoch != t.Epoch || g.hello.Volume != t.Volume) {
+		hello := g.hello
+		if err == nil &&
+			(hello.AttachID != t.AttachID || hello.Epoch != t.Epoch || hello.Volume != t.Volume) {
 			err = fmt.Errorf("another engine answers: epoch %s of volume %s", g.hello.Epoch, g.hello.Volume)
 		}
 		if err == nil {

@@ -180,7 +180,8 @@ func (h *Host) discover() error {
 			h.options.Logger.Debug("no engine answers", "volume", names[i], "error", a.err)
 			continue
 		}
-		h.options.Logger.Info("engine adopted", "volume", names[i], "epoch", a.status.Epoch, "pid", a.engine.handle.ID().PID)
+		h.options.Logger.Info("engine adopted", "volume", names[i], "epoch", a.status.Epoch,
+			"pid", a.engine.handle.ID().PID)
 		h.keep(a.engine, a.status)
 	}
 	return h.discoverGuests()

@@ -64,7 +64,8 @@ func fakeEngine() int {
 			mu.Lock()
 			defer mu.Unlock()
 			s := peer.EngineStatus{Volume: t.Volume, Epoch: t.Epoch, AttachID: t.AttachID, PID: os.Getpid(),
-				State: peer.EngineServing, Exports: []peer.Export{{Type: "nbd", URL: "nbd+unix:///" + t.Name}}}
+				State:   peer.EngineServing,
+				Exports: []peer.Export{{Type: "nbd", URL: "nbd+unix:///" + t.Name}}}
 			if _, err := os.Stat(filepath.Join(start.RunDir, "fence")); err == nil {
 				s.State = peer.EngineFenced
 				if guarded != nil {
@@ -121,7 +122,8 @@ func (c *authority) Command(_ context.Context, command raft.Command) (raft.Resul
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b := command.BeginAttach
-	if b == nil || len(c.a.Attach) == 0 || b.After != c.a.Attach[0].Epoch || b.Renews != c.a.Attach[0].AttachID || !b.Takeover {
+	if b == nil || len(c.a.Attach) == 0 || b.After != c.a.Attach[0].Epoch ||
+		b.Renews != c.a.Attach[0].AttachID || !b.Takeover {
 		return raft.Result{Err: &raft.Refusal{Code: raft.CodeRetry, Message: "refused"}}, nil
 	}
 	c.begun = append(c.begun, *b)
@@ -194,8 +196,9 @@ func (m *machine) boot() {
 }
 
 func (m *machine) attach(name string) peer.Ticket {
-	t := peer.Ticket{Volume: volume.NewID(), Name: name, SizeBytes: 1 << 20, Layout: volume.Mirror(1), Epoch: 1,
-		AttachID: volume.NewAttachID(), Legs: []peer.TicketLeg{{ID: volume.NewLegID(), Secret: "s3cret"}}}
+	t := peer.Ticket{Volume: volume.NewID(), Name: name, SizeBytes: 1 << 20, Layout: volume.Mirror(1),
+		Epoch: 1, AttachID: volume.NewAttachID(),
+		Legs: []peer.TicketLeg{{ID: volume.NewLegID(), Secret: "s3cret"}}}
 	m.control.set(func(a *peer.Assignment) { a.Attach = []peer.Ticket{t} })
 	return t
 }
@@ -327,7 +330,8 @@ func TestHost_lostGrantEndsGuestAndEngine(t *testing.T) {
 	require.NoError(t, err)
 
 	m.control.set(func(a *peer.Assignment) { a.Attach, a.Domains = nil, nil })
-	require.Eventually(t, func() bool { return !engineID.Alive() && !guestID.Alive() }, patience, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return !engineID.Alive() && !guestID.Alive() }, patience,
+		5*time.Millisecond)
 	require.Eventually(t, func() bool {
 		engines, domains := m.host.Status()
 		return len(engines) == 0 && len(domains) == 0
@@ -345,7 +349,8 @@ func TestHost_fencedEngineKillsItsGuest(t *testing.T) {
 	guestID, err := proc.Identify(guest.PID)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { // the guard is told right after the start
-		_, response, err := ask(t.Context(), EngineDir(m.run, "root"), engine.Request{Verb: engine.VerbStatus})
+		_, response, err := ask(t.Context(), EngineDir(m.run, "root"),
+			engine.Request{Verb: engine.VerbStatus})
 		require.NoError(t, err)
 		if response.Status.State == peer.EngineServing {
 			require.NoError(t, os.WriteFile(filepath.Join(EngineDir(m.run, "root"), "fence"), nil, 0o600))
@@ -362,7 +367,8 @@ func TestHost_guestThatEndsByItselfStaysDown(t *testing.T) {
 	require.Equal(t, "exit status 7", ended.Error)
 	m.control.set(func(*peer.Assignment) {})
 	m.control.set(func(a *peer.Assignment) { a.Domains[0].Run = 2 })
-	require.Eventually(t, func() bool { return m.guest(domain.PhaseExited, -1).Run == 2 }, patience, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return m.guest(domain.PhaseExited, -1).Run == 2 }, patience,
+		5*time.Millisecond)
 }
 
 func TestHost_ticketsSecretsAreNowhereOnDisk(t *testing.T) {

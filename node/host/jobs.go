@@ -32,8 +32,8 @@ func (h *Host) dispatch(a action) {
 		defer cancel()
 		err := do(ctx)
 		if err != nil && h.life.Err() == nil {
-			h.options.Logger.Warn("host action failed and is tried again", "action", string(a.job), "object", a.name,
-				"error", err)
+			h.options.Logger.Warn("host action failed and is tried again",
+				"action", string(a.job), "object", a.name, "error", err)
 		}
 		h.post(func() { done(a.volume, h.now(), err) })
 	})
@@ -48,7 +48,8 @@ func (h *Host) jobOf(a action) func(context.Context) error {
 	case stopEngine:
 		return func(ctx context.Context) error { return e.endIf(ctx, a.attach) }
 	case renewAttach:
-		return func(ctx context.Context) error { return h.replaceGrant(ctx, a, renewal(a.ticket, h.options.Node)) }
+		command := renewal(a.ticket, h.options.Node)
+		return func(ctx context.Context) error { return h.replaceGrant(ctx, a, command) }
 	case giveUp:
 		return func(ctx context.Context) error { return h.replaceGrant(ctx, a, detachment(a.ticket)) }
 	case startGuest:
@@ -109,7 +110,8 @@ func (h *Host) replaceGrant(ctx context.Context, a action, command raft.Command)
 	if err != nil || !still {
 		return err
 	}
-	h.options.Logger.Info("engine is gone", "volume", a.name, "epoch", a.ticket.Epoch, "action", string(a.job))
+	h.options.Logger.Info("engine is gone", "volume", a.name, "epoch", a.ticket.Epoch,
+		"action", string(a.job))
 	result, err := h.options.Coordinators.Command(ctx, command)
 	if err != nil {
 		return fmt.Errorf("volume %s: %s: %w", a.name, a.job, err)

@@ -33,7 +33,7 @@ func (d *domainView) report() peer.DomainStatus {
 		if d.job == endGuest {
 			s.State = string(domain.PhaseStopping)
 		}
-	case d.want == nil || d.guest != nil && d.guest.order.Run >= d.want.Run && d.guest.state.Phase == domain.PhaseExited:
+	case d.want == nil || d.finished():
 		s.Run, s.State = d.guest.order.Run, string(d.guest.state.Phase)
 		if s.Error == "" {
 			s.Error = d.guest.state.Cause

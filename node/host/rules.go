@@ -85,7 +85,7 @@ func (c *core) stepDomain(d *domainView, now time.Duration) {
 		// How it ended is reported until its volumes have left this host: they are detached for it.
 	case d.want == nil:
 		c.startFor(d, action{job: forgetGuest})
-	case c.finished(d) || now < d.retry.at:
+	case d.finished() || now < d.retry.at:
 	default:
 		c.startWhenReady(d)
 	}
@@ -132,7 +132,7 @@ func (c *core) servesStill(disk domain.Volume) bool {
 
 // finished reports whether the ordered run came to its own end: it is not started again. A guest
 // that went down with its disk or its host is.
-func (c *core) finished(d *domainView) bool {
+func (d *domainView) finished() bool {
 	if d.guest == nil || d.guest.order.Run < d.want.Run {
 		return false
 	}

@@ -40,7 +40,7 @@ func NewCA(clusterName string, cluster volume.ClusterID, now time.Time) (*CA, er
 	}
 	template := &x509.Certificate{
 		SerialNumber:          serial(),
-		Subject:               pkix.Name{Organization: []string{"Holdfast"}, CommonName: "cluster " + clusterName},
+		Subject:               pkix.Name{Organization: organization(), CommonName: "cluster " + clusterName},
 		NotBefore:             now.Add(-backdate),
 		NotAfter:              now.Add(caLifetime),
 		IsCA:                  true,
@@ -136,7 +136,7 @@ func (ca *CA) Issue(o NodeOptions, f Files) error {
 func (ca *CA) nodeTemplate(o NodeOptions) *x509.Certificate {
 	t := &x509.Certificate{
 		SerialNumber: serial(),
-		Subject:      pkix.Name{Organization: []string{"Holdfast"}, CommonName: "node " + o.Name},
+		Subject:      pkix.Name{Organization: organization(), CommonName: "node " + o.Name},
 		NotBefore:    o.Now.Add(-backdate),
 		NotAfter:     ca.cert.NotAfter,
 		KeyUsage:     x509.KeyUsageDigitalSignature,
@@ -154,6 +154,8 @@ func (ca *CA) nodeTemplate(o NodeOptions) *x509.Certificate {
 	}
 	return t
 }
+
+func organization() []string { return []string{"Holdfast"} }
 
 // serial returns 120 random bits: unique, and positive in 16 bytes.
 func serial() *big.Int {

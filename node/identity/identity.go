@@ -43,8 +43,8 @@ func Load(f Files) (*Identity, error) {
 		return nil, err
 	}
 	if !key.PublicKey.Equal(cert.PublicKey) {
-		return nil, fmt.Errorf("key %s does not belong to certificate %s: use the pair that was issued together",
-			f.Key, f.Cert)
+		return nil, fmt.Errorf("key %s does not belong to certificate %s: "+
+			"use the pair that was issued together", f.Key, f.Cert)
 	}
 	cluster, node, err := NodeOf(cert)
 	if err != nil {
@@ -133,8 +133,8 @@ func readKey(path string) (*ecdsa.PrivateKey, error) {
 		return nil, fmt.Errorf("private key: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("private key %s is open to others (mode %04o): chmod 600 it, and issue a new one "+
-			"if somebody may have read it", path, info.Mode().Perm())
+		return nil, fmt.Errorf("private key %s is open to others (mode %04o): "+
+			"chmod 600 it, and issue a new one if somebody may have read it", path, info.Mode().Perm())
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

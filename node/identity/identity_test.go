@@ -40,7 +40,8 @@ func (c cluster) issue(t *testing.T, o NodeOptions) (Files, volume.NodeID) {
 	}
 	o.ID = volume.NewNodeID()
 	dir := t.TempDir()
-	f := Files{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "node.pem"), Key: filepath.Join(dir, "node.key")}
+	f := Files{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "node.pem"),
+		Key: filepath.Join(dir, "node.key")}
 	require.NoError(t, c.ca.Issue(o, f))
 	return f, o.ID
 }
@@ -54,7 +55,9 @@ func (c cluster) node(t *testing.T) *Identity {
 }
 
 // handshake connects two ends and returns what each found.
-func handshake(t *testing.T, server, client *tls.Config) (onServer, onClient error, seen tls.ConnectionState) {
+func handshake(
+	t *testing.T, server, client *tls.Config,
+) (onServer, onClient error, seen tls.ConnectionState) {
 	t.Helper()
 	l, err := tls.Listen("tcp", "127.0.0.1:0", server)
 	require.NoError(t, err)
@@ -73,7 +76,8 @@ func handshake(t *testing.T, server, client *tls.Config) (onServer, onClient err
 		}
 		done <- err
 	}()
-	conn, onClient := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", l.Addr().String(), client)
+	conn, onClient := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", l.Addr().String(),
+		client)
 	if onClient == nil {
 		// In TLS 1.3 the client hears of its refusal with the first read.
 		_, onClient = conn.Read(make([]byte, 1))
@@ -98,7 +102,8 @@ func TestHandshake_refusals(t *testing.T) {
 	c, other := newCluster(t), newCluster(t)
 	server := c.node(t)
 	// A certificate of the right CA that names a node of another cluster.
-	foreign := cluster{volume.NewClusterID(), &CA{cluster: volume.NewClusterID(), cert: c.ca.cert, key: c.ca.key}}
+	foreignID := volume.NewClusterID()
+	foreign := cluster{foreignID, &CA{cluster: foreignID, cert: c.ca.cert, key: c.ca.key}}
 	noCert := c.node(t).ClientTLS()
 	noCert.Certificates = nil
 	trusting := other.node(t).ClientTLS()
@@ -132,7 +137,8 @@ func TestHandshake_refusals(t *testing.T) {
 
 func TestIssue_namesAddressesAndModes(t *testing.T) {
 	c := newCluster(t)
-	f, node := c.issue(t, NodeOptions{Name: "web-1", Hosts: []string{"10.1.2.3", "web-1.example", "127.0.0.1"}})
+	hosts := []string{"10.1.2.3", "web-1.example", "127.0.0.1"}
+	f, node := c.issue(t, NodeOptions{Name: "web-1", Hosts: hosts})
 	id, err := Load(f)
 	require.NoError(t, err)
 	require.Equal(t, node, id.Node())
@@ -215,7 +221,8 @@ func TestNodeOf_refusesWhatIsNoNode(t *testing.T) {
 	require.Equal(t, node, gotNode)
 	for _, uris := range [][]*url.URL{
 		nil, {good, good}, {parse("holdfast://" + id.String() + "/user/" + node.String())},
-		{parse("holdfast://x/node/" + node.String())}, {parse(good.String() + "/more")}, {parse(good.String() + "?x=1")},
+		{parse("holdfast://x/node/" + node.String())}, {parse(good.String() + "/more")},
+		{parse(good.String() + "?x=1")},
 	} {
 		_, _, err := NodeOf(&x509.Certificate{URIs: uris})
 		require.Error(t, err, "%v", uris)

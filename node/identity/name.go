@@ -31,7 +31,8 @@ func NodeOf(cert *x509.Certificate) (volume.ClusterID, volume.NodeID, error) {
 		nodeID, errNode := volume.ParseUUID(text)
 		if !isNode || errCluster != nil || errNode != nil || nodeURI(volume.ClusterID{UUID: clusterID},
 			volume.NodeID{UUID: nodeID}).String() != uri.String() {
-			return cluster, node, fmt.Errorf("certificate of %q: %q is no node's name", cert.Subject.CommonName, uri)
+			return cluster, node, fmt.Errorf("certificate of %q: %q is no node's name",
+				cert.Subject.CommonName, uri)
 		}
 		cluster, node = volume.ClusterID{UUID: clusterID}, volume.NodeID{UUID: nodeID}
 		found++
