@@ -39,7 +39,8 @@ func newCluster(c *connection) *cobra.Command {
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version of this binary", Example: "  holdfast version", Args: args(cobra.NoArgs),
+		Use: "version", Short: "Print the version of this binary", Example: "  holdfast version",
+		Args: args(cobra.NoArgs),
 		Run: func(cmd *cobra.Command, _ []string) {
 			version, revision, goVersion := "(devel)", "", ""
 			if info, ok := debug.ReadBuildInfo(); ok {

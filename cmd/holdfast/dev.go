@@ -32,7 +32,8 @@ func newDev() *cobra.Command {
 		d.verb("pause NODE", "Stop all processes of a node where they are (SIGSTOP), as a machine that hangs",
 			"  holdfast dev pause h1 --dir /tmp/hf",
 			func(_ context.Context, c *devcluster.Cluster, name string) error { return c.Pause(name) }),
-		d.verb("resume NODE", "Let a paused node go on where it was (SIGCONT)", "  holdfast dev resume h1 --dir /tmp/hf",
+		d.verb("resume NODE", "Let a paused node go on where it was (SIGCONT)",
+			"  holdfast dev resume h1 --dir /tmp/hf",
 			func(_ context.Context, c *devcluster.Cluster, name string) error { return c.Resume(name) }),
 		d.verb("wipe NODE", "Empty the stores of a node that is down, as a disk that was exchanged",
 			"  holdfast dev wipe n2 --dir /tmp/hf",
@@ -56,8 +57,8 @@ func (d *dev) up() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up --dir DIR [--nodes N]",
 		Short: "Make a cluster, or start what is missing of it, and wait until it is healthy",
-		Long: "Nodes n1 to nN play all roles; the first three vote as coordinators. Again on the same directory starts\n" +
-			"whatever does not run. Standard output is one line for the shell.",
+		Long: "Nodes n1 to nN play all roles; the first three vote as coordinators. Again on the same directory\n" +
+			"starts whatever does not run. Standard output is one line for the shell.",
 		Example: "  eval \"$(holdfast dev up --dir /tmp/hf)\"",
 		Args:    args(cobra.NoArgs),
 	}
@@ -117,7 +118,8 @@ func (d *dev) down() *cobra.Command {
 
 func (d *dev) status() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "status --dir DIR", Short: "Show the processes of every node", Example: "  holdfast dev status --dir /tmp/hf",
+		Use: "status --dir DIR", Short: "Show the processes of every node",
+		Example: "  holdfast dev status --dir /tmp/hf",
 		Args: args(cobra.NoArgs),
 	}
 	out := addOutputFlag(cmd)
@@ -152,7 +154,8 @@ func (d *dev) add() *cobra.Command {
 		Example: "  holdfast dev add n4 --dir /tmp/hf\n  holdfast dev add n2 --fresh --dir /tmp/hf",
 		Args:    args(cobra.ExactArgs(1)),
 	}
-	cmd.Flags().StringVar(&roles, "roles", "", "comma-separated: coordinator,storage,host (default all; it votes once it replaces a coordinator)")
+	cmd.Flags().StringVar(&roles, "roles", "",
+		"comma-separated: coordinator,storage,host (default all; it votes once it replaces a coordinator)")
 	cmd.Flags().BoolVar(&fresh, "fresh", false, "put a new machine in the place of this node, which is down")
 	cmd.RunE = func(cmd *cobra.Command, list []string) error {
 		parsed, err := devcluster.ParseRoles(roles)

@@ -142,7 +142,8 @@ func (s *show) startGuest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.watcher.await(ctx, "the guest's first flush", func(l LogLine) bool { return l.Event == "flushed" }); err != nil {
+	if _, err := s.watcher.await(ctx, "the guest's first flush",
+		func(l LogLine) bool { return l.Event == "flushed" }); err != nil {
 		return err
 	}
 	s.measure("attach and start the guest", time.Since(began))

@@ -96,7 +96,7 @@ func (s *show) wake(ctx context.Context) error {
 	s.say("storage nodes refused %d logins and %d commands of the old host; its guest was killed",
 		after.logins-before.logins, after.commands-before.commands)
 	if line, bad := s.watcher.unbacked(s.resumed); bad {
-		return fmt.Errorf("the old guest was told at %s that all below record %d was flushed, but its clone began at %d",
+		return fmt.Errorf("the old guest was told at %s that all below record %d was flushed, its clone began at %d",
 			line.At.Format(time.RFC3339Nano), line.Next, s.resumed)
 	}
 	return nil

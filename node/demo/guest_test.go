@@ -65,7 +65,8 @@ func TestGuest_goesOnBehindTheLastRecord(t *testing.T) {
 		lines = append(lines, l)
 	}
 	require.Equal(t, []LogLine{
-		{Event: "start", Epoch: 1, Next: 0}, {Event: "flushed", Epoch: 1, Next: 4}, {Event: "flushed", Epoch: 1, Next: 8},
+		{Event: "start", Epoch: 1, Next: 0},
+		{Event: "flushed", Epoch: 1, Next: 4}, {Event: "flushed", Epoch: 1, Next: 8},
 		{Event: "start", Epoch: 2, Next: 10}, {Event: "flushed", Epoch: 2, Next: 14},
 	}, lines)
 	next, err := FirstMissing(t.Context(), d)

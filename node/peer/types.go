@@ -16,7 +16,7 @@ const (
 	PathEngineHeartbeat = "/peer/v1/engine-heartbeat" // POST EngineHeartbeat -> HeartbeatReply, to every coordinator
 	PathRegister        = "/peer/v1/register"         // POST raft.RegisterNode -> raft.Result
 	PathAssignment      = "/peer/v1/assignment"       // GET ?node=&after=REV -> Assignment; waits
-	PathTicket          = "/peer/v1/ticket"           // GET ?volume=&attach=&after=REV -> Ticket; waits; 410: superseded
+	PathTicket          = "/peer/v1/ticket"           // GET ?volume=&attach=&after=REV -> Ticket; waits; 410 = over
 	PathCommand         = "/peer/v1/command"          // POST raft.Command, of an engine or a node -> raft.Result
 )
 
