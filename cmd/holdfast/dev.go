@@ -120,7 +120,7 @@ func (d *dev) status() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status --dir DIR", Short: "Show the processes of every node",
 		Example: "  holdfast dev status --dir /tmp/hf",
-		Args: args(cobra.NoArgs),
+		Args:    args(cobra.NoArgs),
 	}
 	out := addOutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -215,7 +215,7 @@ func domainDelete(c *connection) *cobra.Command {
 	return &cobra.Command{
 		Use: "delete NAME", Short: "Forget a stopped domain; its volumes stay",
 		Example: "  holdfast domain delete web1",
-		Args: args(cobra.ExactArgs(1)),
+		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, list []string) error {
 			client, err := c.client()
 			if err != nil {

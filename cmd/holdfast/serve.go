@@ -14,8 +14,8 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve --config FILE",
 		Short: "Run the daemon of one node",
-		Long: "Runs the node that node.yaml describes, in the foreground, logging to standard error. SIGTERM ends it\n" +
-			"in order; engines and guests go on and are adopted by the next daemon.",
+		Long: "Runs the node that node.yaml describes, in the foreground, logging to standard error. SIGTERM\n" +
+			"ends it in order; engines and guests go on and are adopted by the next daemon.",
 		Example: "  holdfast serve --config /etc/holdfast/node.yaml",
 		Args:    args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -15,8 +15,8 @@ func newTarget() *cobra.Command {
 		Use:   "target --listen ADDR --iqn IQN --lun PATH[,size=SIZE][,readonly]",
 		Short: "Serve files as iSCSI LUNs, without a cluster",
 		Long: "A plain iSCSI target. Each --lun is a file, or a block device, that is served under the next LUN\n" +
-			"number from 0; a file that is missing or shorter is made that long without taking up space. Prints a line\n" +
-			"`ready iscsi://ADDR/IQN/0` for each --listen once it serves. SIGTERM stops it in order.",
+			"number from 0; a file that is missing or shorter is made that long without taking up space. Prints a\n" +
+			"line `ready iscsi://ADDR/IQN/0` for each --listen once it serves. SIGTERM stops it in order.",
 		Example: "  holdfast target --listen 127.0.0.1:3260 --iqn iqn.2026-11.example:d --lun /var/disk.img,size=1G\n" +
 			"  holdfast target --listen '[::1]:3260' --iqn iqn.2026-11.example:d --lun a.img \\\n" +
 			"    --lun b.img,readonly --chap-user alice --chap-secret-file /etc/holdfast/alice",
