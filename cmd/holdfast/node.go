@@ -97,8 +97,8 @@ func nodeReplace(c *connection) *cobra.Command {
 		Use:   "replace OLD NEW",
 		Short: "Give a node's legs, vote and place to another node",
 		Long: "Every leg of OLD gets a new one on NEW, which is filled from the other legs while writes go on;\n" +
-			"OLD's leg leaves when the new one is in sync. OLD may be dead. NEW may have OLD's name: nodes are told apart\n" +
-			"by their id. Interrupting the command does not stop the work; the same command watches it again.",
+			"OLD's leg leaves when the new one is in sync. OLD may be dead. NEW may have OLD's name: nodes are told\n" +
+			"apart by their id. Interrupting the command does not stop the work; the same command watches it again.",
 		Example: "  holdfast node replace n2 n4\n" +
 			"  holdfast node replace n2 n2          # the machine was installed anew under its old name",
 		Args: args(cobra.ExactArgs(2)),
