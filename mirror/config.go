@@ -44,6 +44,7 @@ func (c *Core) place(i LegIndex, in bool) {
 	switch {
 	case in && g.state == LegAdding:
 		c.join.active = false
+		c.uncleared = true // its own marks were kept while it joined
 		c.enter(i, LegAnnounced, "AddLeg is committed")
 		return
 	case in || g.state <= LegAdding:
@@ -126,7 +127,6 @@ func (c *Core) settleConfig() {
 	for s := c.ack; s != 0; s = s.rest() {
 		if i := s.first(); c.leg(i).state == LegAnnounced && c.phase >= phaseServing {
 			c.enter(i, LegInSync, "CONFIG is on every leg")
-			c.uncleared = true // its own marks were kept while it joined
 			c.note(workChange | workCopy)
 		}
 	}

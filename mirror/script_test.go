@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
-	"github.com/stretchr/testify/require"
-
 	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -30,21 +28,19 @@ import (
 //	wait DURATION; status
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		s := &script{t: t}
+		s := &script{}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			s.t = t
-			s.out.Reset()
-			s.command(d.Cmd, d)
-			if s.out.Len() == 0 {
-				return "ok\n"
+			out, err := s.run(d)
+			if err != nil {
+				d.Fatalf(t, "%v", err)
 			}
-			return s.out.String()
+			return out
 		})
 	})
 }
 
 type script struct {
-	t       *testing.T
+	broken  Rules // besides those that the script names
 	out     strings.Builder
 	core    *Core
 	now     time.Duration
@@ -55,6 +51,30 @@ type script struct {
 	ops     map[uint32]string // op slot → the guest's name for it
 	current string
 	quiet   bool
+}
+
+// scriptError is a script that asks for what is not there.
+type scriptError string
+
+// run carries out one directive and returns what happened.
+func (s *script) run(d *datadriven.TestData) (out string, err error) {
+	defer func() {
+		if why, ok := recover().(scriptError); ok {
+			err = errors.New(string(why))
+		}
+	}()
+	s.out.Reset()
+	s.command(d.Cmd, d)
+	if s.out.Len() == 0 {
+		return "ok\n", nil
+	}
+	return s.out.String(), nil
+}
+
+func (s *script) must(ok bool, format string, args ...any) {
+	if !ok {
+		panic(scriptError(fmt.Sprintf(format, args...)))
+	}
 }
 
 var scriptErrors = map[string]error{
@@ -76,7 +96,7 @@ func (s *script) command(cmd string, d *datadriven.TestData) {
 		var n int64
 		if v := opts[key]; len(v) > 0 {
 			_, err := fmt.Sscan(v[0], &n)
-			require.NoError(s.t, err, d.Pos)
+			s.must(err == nil, "%s is no number", v[0])
 		}
 		return n
 	}
@@ -110,27 +130,27 @@ func (s *script) command(cmd string, d *datadriven.TestData) {
 		s.muted[args[0]] = cmd == "mute"
 	case "wait":
 		dur, err := time.ParseDuration(args[0])
-		require.NoError(s.t, err)
+		s.must(err == nil, "%s is no duration", args[0])
 		s.wait(dur)
 	case "detach":
 		s.step(&Event{Kind: EventDetach})
 	case "status":
 		s.status()
 	default:
-		s.t.Fatalf("%s: unknown command %s", d.Pos, cmd)
+		s.must(false, "unknown command %s", cmd)
 	}
 }
 
 func (s *script) begin(legs, outside, broken []string) {
-	var rules Rules
+	rules := s.broken
 	for _, name := range broken {
 		r, ok := RuleByName(name)
-		require.True(s.t, ok, name)
+		s.must(ok, "no rule %s", name)
 		rules |= r
 	}
 	core, err := NewCore(CoreOptions{Epoch: 5, SizeBytes: 64 * BlockBytes, Broken: rules, Timing: Timing{CopyBytes: 64 << 10}})
-	require.NoError(s.t, err)
-	*s = script{t: s.t, core: core, now: time.Second, muted: map[string]bool{}, pending: map[string]Effect{}, ops: map[uint32]string{}}
+	s.must(err == nil, "%v", err)
+	*s = script{broken: s.broken, core: core, now: time.Second, muted: map[string]bool{}, pending: map[string]Effect{}, ops: map[uint32]string{}}
 	for _, name := range slices.Concat(legs, outside) {
 		id := volume.LegID{UUID: volume.UUID{name[0]}}
 		s.names = append(s.names, name)
@@ -163,7 +183,7 @@ func (s *script) serve(legs, marked []string) {
 
 func (s *script) index(name string) LegIndex {
 	i := slices.Index(s.names, name)
-	require.GreaterOrEqual(s.t, i, 0, "leg %s", name)
+	s.must(i >= 0, "no leg %s", name)
 	return LegIndex(i)
 }
 
@@ -214,7 +234,7 @@ func (s *script) answerAll(cmd string, names, why []string) {
 	var err error
 	if cmd == "fail" {
 		err = scriptErrors[why[0]]
-		require.Error(s.t, err, "%v", why)
+		s.must(err != nil, "no error %v", why)
 	}
 	for _, n := range names {
 		s.reply(n, err, Reply{})
@@ -223,7 +243,7 @@ func (s *script) answerAll(cmd string, names, why []string) {
 
 func (s *script) sums(name string, differ []string) {
 	x := s.pending[name]
-	require.NotNil(s.t, x.Command, name)
+	s.must(x.Command != nil, "%s is not pending: %v", name, s.list())
 	sums := make([]uint32, x.Command.Range.Len/BlockBytes)
 	for _, b := range blocks(differ) {
 		sums[(b.Off-x.Command.Range.Off)/BlockBytes] = 1
@@ -234,7 +254,7 @@ func (s *script) sums(name string, differ []string) {
 // reply answers a pending request, command or question.
 func (s *script) reply(name string, err error, r Reply) {
 	x, ok := s.pending[name]
-	require.True(s.t, ok, "%s is not pending: %v", name, s.list())
+	s.must(ok, "%s is not pending: %v", name, s.list())
 	delete(s.pending, name)
 	if x.Kind == EffectCall {
 		if x.Command.Kind == CommandConfig && err == nil {
