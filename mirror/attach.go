@@ -10,14 +10,13 @@ import (
 // log in to the legs (the fence), report each login, Activate, CONFIG on S', marks of S', serve.
 // No byte is read or written before Activate is committed and every leg of S' has CONFIG.
 type attachJob struct {
-	fenceBy   time.Duration // until then every in-sync leg is waited for
-	retryAt   time.Duration
-	declared  legSet // legs whose lost cache Activate knows of
-	clean     bool   // the last detach was clean: nothing is marked
-	asked     legSet // legs that were asked for their marks
-	marks     legSet // legs that answered
-	fenced    bool
-	activated bool
+	fenceBy  time.Duration // until then every in-sync leg is waited for
+	retryAt  time.Duration
+	declared legSet // legs whose lost cache Activate knows of
+	clean    bool   // the last detach was clean: nothing is marked
+	asked    legSet // legs that were asked for their marks
+	marks    legSet // legs that answered
+	fenced   bool
 }
 
 func (c *Core) onAttach() {
@@ -25,7 +24,6 @@ func (c *Core) onAttach() {
 		return
 	}
 	c.phase = phaseFencing
-	c.begin = c.now
 	c.attach.fenceBy = c.now + c.timing().FenceWait
 	for s := c.known; s != 0; s = s.rest() {
 		c.emit(Effect{Kind: EffectStart, Leg: s.first()})

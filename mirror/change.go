@@ -95,7 +95,7 @@ func (c *Core) onRemoveLeg(k call, err error, r *Reply) {
 		if c.adopt(r.Config); g.state != LegRemoving {
 			return
 		}
-		err = fmt.Errorf("RemoveLeg was answered with configuration %s, which has the leg or is old", r.Config.CfgVer)
+		err = fmt.Errorf("RemoveLeg answered configuration %s, which has the leg or is old", r.Config.CfgVer)
 	case errors.Is(err, ErrLast):
 		c.adopt(r.Config)
 		g.unresolved = !c.kcfg.Contains(g.info.ID)

@@ -59,7 +59,6 @@ type Core struct {
 	calls    []call
 	nextCall CallID
 
-	begin     time.Duration // of the attachment
 	tickAt    time.Duration // next regular look at deadlines
 	deadline  time.Duration // earliest thing to do; zero = none
 	firstRead bool
@@ -117,7 +116,7 @@ func NewCore(o CoreOptions) (*Core, error) {
 		return nil, err
 	}
 	if o.Epoch == 0 || o.SizeBytes <= 0 || o.SizeBytes%BlockBytes != 0 {
-		return nil, fmt.Errorf("core: epoch %s and size %d: the epoch must not be zero, the size whole blocks of %d",
+		return nil, fmt.Errorf("core: epoch %s, size %d: the epoch must not be zero, the size whole blocks of %d",
 			o.Epoch, o.SizeBytes, BlockBytes)
 	}
 	return &Core{opts: o, state: StateConnecting}, nil

@@ -253,7 +253,8 @@ func TestReplacedLegRetires(t *testing.T) {
 		require.True(t, bytes.Equal(r.legs[0].bytes(), fresh.bytes()))
 		require.NoError(t, r.engine.SetLegs([]LegSpec{
 			{ID: r.legs[0].id, InSync: true, Join: true}, {ID: fresh.id, InSync: true, Join: true}}))
-		require.Eventually(t, func() bool { return !r.engine.Knows(r.legs[1].id) }, time.Minute, 100*time.Millisecond)
+		require.Eventually(t, func() bool { return !r.engine.Knows(r.legs[1].id) },
+			time.Minute, 100*time.Millisecond)
 	})
 }
 

@@ -60,7 +60,8 @@ func (e *Engine) observe(n notice) {
 			o.Stopped(n.stopped)
 		}
 	case n.isLeg:
-		e.log.Info("leg state", "leg", n.leg.String(), "from", n.from.String(), "to", n.to.String(), "cause", n.text)
+		e.log.Info("leg state", "leg", n.leg.String(), "from", n.from.String(), "to", n.to.String(),
+			"cause", n.text)
 		if o.Leg != nil {
 			o.Leg(n.leg, n.from, n.to, n.text)
 		}

@@ -48,7 +48,6 @@ type script struct {
 	reports []volume.LegReport
 	muted   map[string]bool
 	pending map[string]Effect
-	ops     map[uint32]string // op slot → the guest's name for it
 	current string
 	quiet   bool
 }
@@ -78,7 +77,8 @@ func (s *script) must(ok bool, format string, args ...any) {
 }
 
 var scriptErrors = map[string]error{
-	"unreachable": block.ErrUnreachable, "failed": block.ErrFailed, "medium": block.ErrMedium, "fenced": block.ErrFenced,
+	"unreachable": block.ErrUnreachable, "failed": block.ErrFailed, "medium": block.ErrMedium,
+	"fenced":  block.ErrFenced,
 	"nospace": block.ErrNoSpace, "superseded": ErrSuperseded, "last": ErrLast, "retry": ErrRetry,
 	"stale": ErrStaleRequest, "wait": ErrWait, "unknown": errors.New("no answer"),
 }
@@ -148,13 +148,16 @@ func (s *script) begin(legs, outside, broken []string) {
 		s.must(ok, "no rule %s", name)
 		rules |= r
 	}
-	core, err := NewCore(CoreOptions{Epoch: 5, SizeBytes: 64 * BlockBytes, Broken: rules, Timing: Timing{CopyBytes: 64 << 10}})
+	core, err := NewCore(CoreOptions{Epoch: 5, SizeBytes: 64 * BlockBytes, Broken: rules,
+		Timing: Timing{CopyBytes: 64 << 10}})
 	s.must(err == nil, "%v", err)
-	*s = script{broken: s.broken, core: core, now: time.Second, muted: map[string]bool{}, pending: map[string]Effect{}, ops: map[uint32]string{}}
+	*s = script{broken: s.broken, core: core, now: time.Second, muted: map[string]bool{},
+		pending: map[string]Effect{}}
 	for _, name := range slices.Concat(legs, outside) {
 		id := volume.LegID{UUID: volume.UUID{name[0]}}
 		s.names = append(s.names, name)
-		s.reports = append(s.reports, volume.LegReport{Label: volume.Label{LegID: id, FenceEpoch: 5}, BootID: volume.UUID{1}, Instance: 1})
+		s.reports = append(s.reports, volume.LegReport{Label: volume.Label{LegID: id, FenceEpoch: 5},
+			BootID: volume.UUID{1}, Instance: 1})
 		s.step(&Event{Kind: EventLeg, Leg: LegIndex(len(s.names) - 1),
 			Info: &LegInfo{ID: id, InSync: slices.Contains(legs, name), Since: 1, Join: true}})
 	}
@@ -214,8 +217,9 @@ func (s *script) up(name string, lossy, restarted bool) {
 }
 
 func (s *script) guest(cmd, id string, opts map[string][]string, one func(string) int64) {
-	ev := Event{Kind: EventGuest, Guest: id, Op: map[string]block.Op{"write": block.OpWrite, "read": block.OpRead,
-		"zero": block.OpZero, "flush": block.OpFlush}[cmd]}
+	verbs := map[string]block.Op{"write": block.OpWrite, "read": block.OpRead, "zero": block.OpZero,
+		"flush": block.OpFlush}
+	ev := Event{Kind: EventGuest, Guest: id, Op: verbs[cmd]}
 	if ev.Op != block.OpFlush {
 		ev.Range = block.Range{Off: one("off") * BlockBytes, Len: max(one("n"), 1) * BlockBytes}
 		if opts["bytes"] != nil {
@@ -399,7 +403,8 @@ func (s *script) status() {
 	s.printf("%s %s cfg=%s", st.State, st.Reason, st.CfgVer)
 	for i, l := range st.Legs {
 		x := LegIndex(i)
-		s.printf("  %s %s ack=%v read=%v wo=%v", s.names[i], l.State, s.core.ack.has(x), s.core.read.has(x), s.core.wo.has(x))
+		s.printf("  %s %s ack=%v read=%v wo=%v", s.names[i], l.State, s.core.ack.has(x), s.core.read.has(x),
+			s.core.wo.has(x))
 	}
 	s.printf("  pending %v", s.list())
 }

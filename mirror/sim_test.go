@@ -12,8 +12,9 @@ import (
 )
 
 var (
-	simSeed = flag.Uint64("sim.seed", 0, "run only this seed of the simulation")
-	simRuns = flag.Int("sim.runs", 300, "seeds of the simulation to run")
+	simSeed  = flag.Uint64("sim.seed", 0, "run only this seed of the simulation")
+	simTrace = flag.Bool("sim.trace", false, "print every step of the simulation")
+	simRuns  = flag.Int("sim.runs", 300, "seeds of the simulation to run")
 )
 
 // TestSimulation runs random faults, takeovers and guest requests against the real Core, and checks
@@ -176,7 +177,8 @@ func (w *simWorld) heal(h *simHost) *simHost {
 			return h
 		}
 	}
-	w.violation("not well after 240 s: %+v, %d requests wait, raft %+v", h.core.Status(nil), h.pending, w.raft.config())
+	w.violation("not well after 240 s: %+v, %d requests wait, raft %+v", h.core.Status(nil), h.pending,
+		w.raft.config())
 	return h
 }
 
@@ -231,6 +233,7 @@ func TestSimulationIsDeterministic(t *testing.T) {
 				w.runUntil(w.now + 200*time.Millisecond)
 			}
 		}
-		require.Equal(t, fmt.Sprint(a.events, a.value, a.now, len(a.ops)), fmt.Sprint(b.events, b.value, b.now, len(b.ops)))
+		require.Equal(t, fmt.Sprint(a.events, a.value, a.now, len(a.ops)),
+			fmt.Sprint(b.events, b.value, b.now, len(b.ops)))
 	}
 }

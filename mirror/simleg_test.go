@@ -62,8 +62,8 @@ func (l *simLeg) lossy() bool { return l.openBoot != l.boot && len(l.marks) > 0 
 
 func (l *simLeg) report() volume.LegReport {
 	return volume.LegReport{
-		Label: volume.Label{LegID: l.id, StoreID: l.store, FenceEpoch: l.fence, Admit: l.admit, Config: l.cfg.Clone(),
-			OpenBoot: l.openBoot, Marked: len(l.marks) > 0},
+		Label: volume.Label{LegID: l.id, StoreID: l.store, FenceEpoch: l.fence, Admit: l.admit,
+			Config: l.cfg.Clone(), OpenBoot: l.openBoot, Marked: len(l.marks) > 0},
 		BootID: l.boot, Instance: l.instance, Lossy: l.lossy(),
 	}
 }

@@ -120,7 +120,8 @@ func newSimWorld(seed uint64, n, inSync int, broken Rules) *simWorld {
 	w := &simWorld{rng: rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)), broken: broken, now: time.Second,
 		acked: map[int64]uint64{}}
 	w.raft = &simRaft{w: w, cfg: 1, isr: map[*simLeg]bool{}, granted: map[*simLeg]bool{},
-		instance: map[*simLeg]uint64{}, joined: map[*simLeg]volume.CfgVer{}, last: map[*simLeg]volume.CfgVer{}, clean: true}
+		instance: map[*simLeg]uint64{}, joined: map[*simLeg]volume.CfgVer{}, last: map[*simLeg]volume.CfgVer{},
+		clean: true}
 	for i := range n {
 		l := newSimLeg(w, string(rune('a'+i)))
 		w.legs = append(w.legs, l)
@@ -149,7 +150,6 @@ type simHost struct {
 	backlog  []func()
 	nextID   uint64
 	tickAt   time.Duration
-	clients  int
 	pending  int
 	serving  bool
 	cutLegs  map[*simLeg]bool // the network to these is cut
@@ -169,7 +169,8 @@ func (w *simWorld) newHost() *simHost {
 	// A block may hold a newer, unacknowledged write of an older epoch until reconcile decides, so a
 	// flush is held to what its own epoch acknowledged.
 	w.acked = map[int64]uint64{}
-	h := &simHost{w: w, epoch: w.raft.beginAttach(), sessions: make([]*simSession, len(w.legs)), cutLegs: map[*simLeg]bool{}}
+	h := &simHost{w: w, epoch: w.raft.beginAttach(), sessions: make([]*simSession, len(w.legs)),
+		cutLegs: map[*simLeg]bool{}}
 	core, err := NewCore(CoreOptions{Epoch: h.epoch, SizeBytes: simBlocks * BlockBytes, Broken: w.broken,
 		Timing: Timing{CopyBytes: simRegionBlocks * BlockBytes, CopyDepth: 2}})
 	if err != nil {
@@ -205,7 +206,7 @@ func (h *simHost) resume() {
 
 func (h *simHost) step(ev *Event) {
 	effects := h.core.Step(h.w.now, ev, nil)
-	if simTrace {
+	if *simTrace {
 		h.trace(ev, effects)
 	}
 	h.w.checkSets(h)
@@ -511,7 +512,8 @@ func (w *simWorld) checkPromotion(l *simLeg) {
 	for src := range w.raft.isr {
 		for b := range int64(simBlocks) {
 			if !open[b] && src.cache[b] != l.cache[b] && !src.lossy() && src.on {
-				w.violation("leg %s is added, but block %d is %d there and %d on leg %s", l.name, b, l.cache[b], src.cache[b], src.name)
+				w.violation("leg %s is added, but block %d is %d there and %d on leg %s", l.name, b, l.cache[b],
+					src.cache[b], src.name)
 				return
 			}
 		}
@@ -530,7 +532,8 @@ func (w *simWorld) checkHistory() {
 		if !op.finished {
 			ret = end
 		}
-		byBlock[op.block] = append(byBlock[op.block], porcupine.Operation{ClientId: i, Input: op, Call: int64(op.call), Return: ret})
+		byBlock[op.block] = append(byBlock[op.block], porcupine.Operation{ClientId: i, Input: op,
+			Call: int64(op.call), Return: ret})
 	}
 	for b, ops := range byBlock {
 		if !porcupine.CheckOperations(simRegister, ops) {
@@ -551,15 +554,15 @@ var simRegister = porcupine.Model{
 	},
 }
 
-// simTrace prints every step; for replaying one seed.
-var simTrace = false
-
+// trace prints a step; for replaying one seed.
 func (h *simHost) trace(ev *Event, effects []Effect) {
-	fmt.Printf("%v e%s event %d leg %d req %+v %s %v err %v\n", h.w.now, h.epoch, ev.Kind, ev.Leg, ev.Req, ev.Op, ev.Range, ev.Err)
+	fmt.Printf("%v e%s event %d leg %d req %+v %s %v err %v\n", h.w.now, h.epoch, ev.Kind, ev.Leg, ev.Req,
+		ev.Op, ev.Range, ev.Err)
 	for _, x := range effects {
 		fmt.Printf("    effect %d leg %d req %+v %s %v", x.Kind, x.Leg, x.Req, x.Op, x.Range)
 		if x.Command != nil {
-			fmt.Printf(" %s cfg %v gen %d range %v cfgver %s", x.Command.Kind, x.Command.Config.CfgVer, x.Command.Generation, x.Command.Range, x.Command.CfgVer)
+			fmt.Printf(" %s cfg %v gen %d range %v cfgver %s", x.Command.Kind, x.Command.Config.CfgVer,
+				x.Command.Generation, x.Command.Range, x.Command.CfgVer)
 		}
 		if x.Kind == EffectLeg {
 			fmt.Printf(" %s -> %s", x.From, x.To)
