@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/leg"
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -96,4 +97,54 @@ func TestOpenLeg_asksForWriteBackErrorsEachTime(t *testing.T) {
 	report, err = login(t, openLeg(t, store), 1).Report()
 	require.NoError(t, err)
 	require.True(t, report.Lossy)
+}
+
+// In class sync an answer is a promise for stable storage, without a flush.
+func TestWrite_inClassSyncIsDurableOnAck(t *testing.T) {
+	fsys := newMemFS()
+	require.NoError(t, leg.InitStore(fsys, testStore, testNode))
+	store := openStore(t, fsys, "boot 1")
+	spec := testSpec()
+	spec.Durability = volume.DurabilitySync
+	require.NoError(t, store.Provision(spec))
+	s := configured(t, openLeg(t, store), 1)
+	one := bytes.Repeat([]byte{1}, 4096)
+	require.NoError(t, s.Write(t.Context(), one, 0, 0))
+	require.NoError(t, s.Write(t.Context(), one, 4096, 0))
+	require.NoError(t, s.Zero(t.Context(), block.Range{Len: 4096}, 0))
+	for seed := range uint64(8) {
+		after := fsys.powerCut(rand.New(rand.NewPCG(seed, 1)))
+		next := configured(t, openLeg(t, openStore(t, after, "boot 2")), 2)
+		got := make([]byte, 8192)
+		require.NoError(t, next.Read(t.Context(), got, 0))
+		require.Equal(t, append(make([]byte, 4096), one...), got)
+	}
+}
+
+// A process that was killed between the write of a label and its sync leaves it in the page cache,
+// where the next one reads it. What that one says of it must survive a power cut.
+func TestOpenLeg_makesDurableWhatItRead(t *testing.T) {
+	fsys := newMemFS()
+	store := newStore(t, fsys)
+	l := openLeg(t, store)
+	label := "legs/" + l.ID().String() + "/label"
+	fsys.setHook(func(op, path string) error {
+		if path == label && op == "write" {
+			return nil
+		}
+		return errPower // the process is as good as dead
+	})
+	_, err := l.Login(t.Context(), leg.Login{Epoch: 5, Attach: attach(5)}, func(string) {})
+	require.Error(t, err)
+	require.NoError(t, store.Close())
+	fsys.setHook(nil)
+	l = openLeg(t, openStore(t, fsys, "boot 1"))
+	require.Equal(t, volume.Epoch(5), l.Label().FenceEpoch)
+	require.ErrorIs(t, l.CheckEpoch(4), block.ErrFenced)
+	for seed := range uint64(8) {
+		after := openStore(t, fsys.powerCut(rand.New(rand.NewPCG(seed, 2))), "boot 2")
+		survived, err := after.ReadLabel(l.ID())
+		require.NoError(t, err)
+		require.Equal(t, volume.Epoch(5), survived.FenceEpoch)
+	}
 }
