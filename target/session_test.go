@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,6 +89,42 @@ func TestSession_kill(t *testing.T) {
 		synctest.Wait()
 		require.EqualValues(t, 1, h.adm.closed.Load())
 		require.Empty(t, g.entered, "no further command reached the unit")
+		h.stop()
+	})
+}
+
+// slowReset is a connection that stays open after Close until it is let go, as one whose reset takes
+// its time.
+type slowReset struct {
+	net.Conn
+	let chan struct{}
+}
+
+func (c slowReset) Close() error {
+	select {
+	case <-c.let:
+		return c.Conn.Close()
+	default:
+		return nil
+	}
+}
+
+// The gate is shut when Kill returns, however long the connection lives on.
+func TestSession_killDoesNotWaitForTheReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(t, opWrite16)
+		h := newHarness(t, &testAdmission{units: map[uint64]scsi.LogicalUnit{0: g}}, nil)
+		near, far := net.Pipe()
+		let := make(chan struct{})
+		h.l.conns <- slowReset{far, let}
+		p := &peer{t: t, raw: near, r: iscsi.NewReader(near, 1<<16), isid: iscsi.ISID{0x80, 1}, cmdSN: 1}
+		p.login().ready()
+		h.adm.controls[0].Kill("test")
+		p.write(0, 1, true, make([]byte, 512))
+		synctest.Wait()
+		require.Empty(t, g.entered, "a command that came after the kill reached the unit")
+		close(let)
+		require.NoError(t, near.Close())
 		h.stop()
 	})
 }
