@@ -231,6 +231,26 @@ func TestSession_lost(t *testing.T) {
 	})
 }
 
+// A second answer to a command that is over must not be taken for that of the command which came after
+// it, whatever tag that has.
+func TestSession_lateDuplicateAnswersNobody(t *testing.T) {
+	withSession(t, "", nil, func(p *peer, s *Session, _ *down) {
+		first, second := newCall(scsi.TestUnitReadyCDB(), nil, nil), newCall(scsi.TestUnitReadyCDB(), nil, nil)
+		s.Submit(&first.Task)
+		command, _ := p.command()
+		p.respond(command.ITT, scsi.Good, scsi.Sense{})
+		synctest.Wait()
+		require.Equal(t, 1, first.done)
+		s.Submit(&second.Task)
+		p.command()
+		p.respond(command.ITT, scsi.Good, scsi.Sense{})
+		<-s.Ended()
+		require.Equal(t, 1, first.done)
+		require.Equal(t, 1, second.done)
+		require.ErrorIs(t, second.Err, block.ErrUnreachable)
+	})
+}
+
 func TestSession_completionsMaySubmit(t *testing.T) {
 	withSession(t, "", func(o *Options) { o.QueueDepth = 2 }, func(p *peer, s *Session, _ *down) {
 		left := 20
