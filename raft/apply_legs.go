@@ -67,7 +67,7 @@ func (t *txn) drop(v *Volume, l *Leg) {
 // bury allows a leg's node to delete its data.
 func (t *txn) bury(v *Volume, l *Leg) {
 	if t.state.Nodes[l.Node] != nil {
-		t.state.Tombs[l.ID] = Tombstone{Node: l.Node, Volume: v.Name, At: t.at}
+		t.state.Tombs[l.ID] = Tombstone{Node: l.Node, Store: l.Store, Volume: v.Name, At: t.at}
 	}
 }
 

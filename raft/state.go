@@ -132,9 +132,10 @@ type Leg struct {
 
 // Tombstone permits a node to delete a leg's data.
 type Tombstone struct {
-	Node   volume.NodeID `json:"node"`
-	Volume string        `json:"volume"`
-	At     time.Time     `json:"at"`
+	Node   volume.NodeID  `json:"node"`
+	Store  volume.StoreID `json:"store"` // on which the data is
+	Volume string         `json:"volume"`
+	At     time.Time      `json:"at"`
 }
 
 // Domain is one guest: its definition and where it is to run. Whether it does is known from

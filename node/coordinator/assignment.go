@@ -69,7 +69,7 @@ func deletions(s *raft.State, id volume.NodeID) []peer.LegOrder {
 		if tomb.Node != id {
 			continue
 		}
-		order := peer.LegOrder{Leg: leg, Action: peer.LegDelete, VolumeName: tomb.Volume}
+		order := peer.LegOrder{Leg: leg, Store: tomb.Store, Action: peer.LegDelete, VolumeName: tomb.Volume}
 		if v, l := s.LegByID(leg); l != nil {
 			order = legOrder(v, l)
 			order.Action = peer.LegDelete

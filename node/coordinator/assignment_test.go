@@ -129,12 +129,13 @@ func TestBuildAssignment_pendingNodesGetNothing(t *testing.T) {
 func TestBuildAssignment_deletions(t *testing.T) {
 	s, v := heldState()
 	n := v.Legs[0].Node
-	gone := volume.NewLegID()
-	s.Tombs[gone] = raft.Tombstone{Node: n, Volume: "old"}
+	gone, store := volume.NewLegID(), volume.NewStoreID()
+	s.Tombs[gone] = raft.Tombstone{Node: n, Store: store, Volume: "old"}
 	orders := BuildAssignment(s, n, raft.TRead).Legs
 	last := orders[len(orders)-1]
 	require.Equal(t, gone, last.Leg)
 	require.Equal(t, peer.LegDelete, last.Action)
+	require.Equal(t, store, last.Store, "without it the node does not know where to look")
 	text, err := json.Marshal(last)
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(text, &peer.LegOrder{}), "it crosses the wire")

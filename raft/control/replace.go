@@ -104,11 +104,20 @@ func Retire(v *View) []raft.Command {
 	return out
 }
 
-// deletes reports whether a node that speaks still has legs to delete.
+// deletes reports whether a node that speaks still has legs to delete. A store that cannot be used
+// is not waited for: it is often the reason why the node leaves.
 func (v *View) deletes(id volume.NodeID) bool {
+	if !v.speaks(id) {
+		return false
+	}
+	works := func(store volume.StoreID) bool {
+		return slices.ContainsFunc(v.Facts.Nodes[id].Stores, func(st StoreFact) bool {
+			return st.ID == store && st.Error == ""
+		})
+	}
 	for _, tomb := range v.State.Tombs { // any one will do, so the order of the map does not matter
-		if tomb.Node == id {
-			return v.speaks(id)
+		if tomb.Node == id && works(tomb.Store) {
+			return true
 		}
 	}
 	return false

@@ -19,20 +19,21 @@ import (
 // world is a cluster in which time, heartbeats and conditions are what a script says, and the state
 // is the real one. Every identity is drawn from a counter.
 type world struct {
-	t       *testing.T
-	state   *raft.State
-	facts   *Facts
-	now     time.Time
-	ids     uint64
-	silent  map[string]bool // nodes that send no heartbeats
-	engines map[string]bool // nodes whose engines send heartbeats although the daemon is silent
-	seq     uint64
-	domains map[string]map[string]*DomainFact // by node and domain
-	broken  map[string]Condition              // of legs, as volume/node
-	running map[string]*EngineFact            // by volume
-	stores  map[string]int64                  // free bytes, by node
-	braked  string
-	members []volume.NodeID
+	t        *testing.T
+	state    *raft.State
+	facts    *Facts
+	now      time.Time
+	ids      uint64
+	silent   map[string]bool // nodes that send no heartbeats
+	engines  map[string]bool // nodes whose engines send heartbeats although the daemon is silent
+	seq      uint64
+	domains  map[string]map[string]*DomainFact // by node and domain
+	broken   map[string]Condition              // of legs, as volume/node
+	running  map[string]*EngineFact            // by volume
+	stores   map[string]int64                  // free bytes, by node
+	unusable map[string]bool                   // nodes whose store cannot be used
+	braked   string
+	members  []volume.NodeID
 }
 
 func newWorld(t *testing.T) *world {
@@ -40,6 +41,7 @@ func newWorld(t *testing.T) *world {
 		t: t, state: raft.NewState(), facts: NewFacts(), now: time.Unix(1_800_000_000, 0),
 		silent: map[string]bool{}, engines: map[string]bool{}, domains: map[string]map[string]*DomainFact{},
 		broken: map[string]Condition{}, running: map[string]*EngineFact{}, stores: map[string]int64{},
+		unusable: map[string]bool{},
 	}
 	w.apply(raft.Command{InitCluster: &raft.InitCluster{
 		Name: "c", ID: volume.ClusterID{UUID: w.newID()}, Incarnation: volume.ClusterID{UUID: w.newID()},
@@ -128,8 +130,11 @@ func (w *world) beat() {
 			if !ok {
 				free = 100 << 30
 			}
-			r.Stores = append(r.Stores, StoreFact{ID: st.ID, Name: st.Name, TotalBytes: 200 << 30,
-				FreeBytes: free})
+			fact := StoreFact{ID: st.ID, Name: st.Name, TotalBytes: 200 << 30, FreeBytes: free}
+			if w.unusable[n.Name] {
+				fact.Error = "input/output error"
+			}
+			r.Stores = append(r.Stores, fact)
 		}
 		for _, v := range w.state.SortedVolumes() {
 			for _, l := range v.Legs {
@@ -389,6 +394,8 @@ func (w *world) legVerb(words []string, arg func(int) string) {
 			c.By = w.heir(arg(3)).ID
 		}
 		w.must(raft.Command{RetireNode: c})
+	case "unusable":
+		w.unusable[arg(1)] = true
 	case "full":
 		w.stores[arg(1)] = 0
 	case "votes":
