@@ -91,8 +91,11 @@ func (f *Facts) hearEngine(now time.Time, e EngineFact) bool {
 	}
 	changed := before == nil || before.State != e.State || !sameLegs(before.Legs, e.Legs)
 	f.Engines[e.AttachID] = &e
-	if e.State == EngineFailed || e.State == EngineFenced {
+	switch {
+	case e.State == EngineFailed:
 		f.countRegrant(now, e.Volume, e.AttachID)
+	case e.State.Serves():
+		delete(f.regrants, e.Volume) // the row of failures is broken
 	}
 	return changed
 }

@@ -70,6 +70,25 @@ func TestHearEngine_whatIsOverStaysOver(t *testing.T) {
 	require.Equal(t, "its process is gone", why)
 }
 
+// TestHearEngine_failuresInARow: an engine that was fenced by its successor has not failed, and one
+// that serves ends the row.
+func TestHearEngine_failuresInARow(t *testing.T) {
+	f, now, id := NewFacts(), time.Unix(1000, 0), volume.NewID()
+	hear := func(s EngineState) {
+		f.HearEngine(now, EngineFact{Volume: id, AttachID: volume.NewAttachID(), State: s, Reason: string(s)})
+	}
+	count := func() int { n, _ := f.EngineFailures(id); return n }
+	hear(EngineFenced)
+	require.Zero(t, count())
+	hear(EngineFailed)
+	hear(EngineFailed)
+	require.Equal(t, 2, count())
+	hear(EngineServing)
+	require.Zero(t, count())
+	hear(EngineFailed)
+	require.Equal(t, 1, count())
+}
+
 // TestHearEngine_theDaemonIsNotTheEngine: that a daemon lists an engine is no sign of the engine's own.
 func TestHearEngine_theDaemonIsNotTheEngine(t *testing.T) {
 	f, now := NewFacts(), time.Unix(1000, 0)
