@@ -123,7 +123,11 @@ func (c *Core) askActivate() {
 	c.ask(noLeg, &Command{Kind: CommandActivate}, 0)
 }
 
-func (c *Core) onActivate(err error, r *Reply) {
+func (c *Core) onActivate(k call, err error, r *Reply) {
+	if k.leg != noLeg {
+		c.onLook(k.leg, err, r)
+		return
+	}
 	if c.phase != phaseFencing {
 		return
 	}

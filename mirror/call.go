@@ -110,7 +110,7 @@ func (c *Core) answered(k call, err error, r *Reply) {
 	case CommandRecordFence:
 		c.onRecordFence(k, err)
 	case CommandActivate:
-		c.onActivate(err, r)
+		c.onActivate(k, err, r)
 	case CommandRemoveLeg:
 		c.onRemoveLeg(k, err, r)
 	case CommandAddLeg:

@@ -16,7 +16,7 @@ type changeJob struct {
 // pumpChange asks the coordinators for the next change of the in-sync list, if one is due.
 func (c *Core) pumpChange() {
 	if c.phase < phaseConfiguring || c.phase > phaseDraining ||
-		c.asking(CommandRemoveLeg) || c.asking(CommandAddLeg) {
+		c.asking(CommandRemoveLeg) || c.asking(CommandAddLeg) || c.asking(CommandActivate) {
 		return
 	}
 	c.markRetiring()
@@ -38,6 +38,10 @@ func (c *Core) pumpChange() {
 		c.ask(i, &Command{Kind: CommandRemoveLeg, CfgVer: c.kcfg.CfgVer, Reason: g.why}, 0)
 		return
 	}
+	if i := c.unsure(); i != noLeg {
+		c.ask(i, &Command{Kind: CommandActivate}, 0)
+		return
+	}
 	// [M:noCAS] AddLeg names the newest configuration, which every leg already has.
 	if i := c.join.leg; c.join.active && c.leg(i).state == LegAdding && c.configured() {
 		c.askAddLeg(i)
@@ -50,26 +54,54 @@ func (c *Core) askAddLeg(i LegIndex) {
 		uint64(c.kcfg.CfgVer))
 }
 
-// nextRemoval returns the leg whose removal is to be asked for, noLeg if there is none.
+// nextRemoval returns the leg whose removal is to be asked for, noLeg if there is none. A question
+// whose outcome is unknown comes first; it too is repeated only while the set may shrink by the leg,
+// for what was right to ask may be wrong by now.
 func (c *Core) nextRemoval() LegIndex {
-	for s := c.ack; s != 0; s = s.rest() {
-		if c.leg(s.first()).state == LegRemoving { // its outcome is unknown: ask until it is known
-			return s.first()
+	for _, state := range [...]LegState{LegRemoving, LegSuspect} {
+		for s := c.ack; s != 0; s = s.rest() {
+			if i := s.first(); c.leg(i).state == state && c.removable(i) {
+				return i
+			}
 		}
 	}
+	return noLeg
+}
+
+// unsure returns a leg that answers and may or may not have been removed, when it is wrong to ask
+// for its removal again: raft has to be asked what it is. A repeated Activate answers that and
+// changes nothing.
+func (c *Core) unsure() LegIndex {
 	for s := c.ack; s != 0; s = s.rest() {
-		if i := s.first(); c.leg(i).state == LegSuspect && c.removable(i) {
+		if i := s.first(); c.leg(i).state == LegRemoving && c.usable(i) {
 			return i
 		}
 	}
 	return noLeg
 }
 
+// onLook takes raft's answer to what the configuration is.
+func (c *Core) onLook(i LegIndex, err error, r *Reply) {
+	c.note(workChange | workState)
+	c.change.why = ""
+	if err != nil {
+		c.retryChange(err)
+		return
+	}
+	c.adopt(r.Config)
+	if g := c.leg(i); c.stop == nil && g.state == LegRemoving && r.Config.Contains(g.info.ID) {
+		g.unresolved = true // a late RemoveLeg may still come: it is kept, and not read
+		c.enter(i, LegSuspect, "it is still in sync")
+		c.rehabilitate(i)
+	}
+}
+
 // removable reports whether the set may shrink by leg i.
 //
 // [M:removeGood] The host never removes the last leg that it does not know to have lost its cache
 // (protocol-flush C.3). Nor does it shrink to a corpse: another leg must answer now, or the wait
-// for whichever comes back first is the better choice.
+// for whichever comes back first is the better choice. A leg that is only suspect because its own
+// removal was asked for is as good as one in sync.
 func (c *Core) removable(i LegIndex) bool {
 	for s := (c.ack &^ c.removed).without(i); s != 0; s = s.rest() {
 		k := s.first()
@@ -78,7 +110,9 @@ func (c *Core) removable(i LegIndex) bool {
 			return true
 		}
 		alive := g.lastConfirm != 0 && c.now-g.lastConfirm < c.timing().TRead || g.lastConfirm == 0 && g.up
-		if (g.state == LegAnnounced || g.state == LegInSync) && c.usable(k) && alive {
+		good := g.state == LegAnnounced || g.state == LegInSync ||
+			g.state == LegSuspect && g.unresolved && c.kisr.has(k) && g.retryAt == 0 && !c.owes(k)
+		if good && c.usable(k) && alive {
 			return true
 		}
 	}

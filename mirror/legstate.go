@@ -99,7 +99,7 @@ var legTransitions = []struct {
 	{LegSuspect, LegInSync, "it came back before its removal was asked for"},
 	{LegSuspect, LegAnnounced, "it came back, CONFIG is still missing somewhere"},
 	{LegSuspect, LegRemoving, "its removal is asked for"},
-	{LegRemoving, LegSuspect, "it is the last usable one"},
+	{LegRemoving, LegSuspect, "it is the last usable one, or still in sync"},
 	{LegRemoving, LegRemoved, "RemoveLeg is committed"},
 	{LegRemoved, LegOutside, "CONFIG is on every leg that receives writes"},
 	{LegRecording, LegOutside, "it failed"},

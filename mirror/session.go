@@ -77,9 +77,12 @@ func (c *Core) backInAck(i LegIndex, restarted bool) {
 // time, so it lacks nothing.
 func (c *Core) rehabilitate(i LegIndex) {
 	g := c.leg(i)
-	if g.state != LegSuspect || g.unresolved || !c.usable(i) || c.retireDue(i) {
+	// A late RemoveLeg can still come through, unless the leg is the last one.
+	removed := g.unresolved && c.kisr != only(i)
+	if g.state != LegSuspect || removed || !c.usable(i) || c.retireDue(i) {
 		return
 	}
+	g.unresolved = false
 	if c.conf.has(i) && c.configured() {
 		c.enter(i, LegInSync, "it came back")
 		return

@@ -133,8 +133,10 @@ func (w *simWorld) cut(l *simLeg) {
 		if other == l || !w.raft.isr[other] {
 			continue
 		}
+		// While no request can reach the coordinators, a leg whose removal was asked for stays in sync.
 		g := h.core.leg(LegIndex(i))
-		if other.lossy() || !other.on || other.hung || g.state != LegInSync || g.trouble != 0 || !g.up ||
+		firm := g.state == LegInSync || w.raft.down && w.removals == 0 && w.raft.epoch == h.epoch
+		if other.lossy() || !other.on || other.hung || !firm || g.trouble != 0 || !g.up ||
 			h.stopped != nil || h.core.phase != phaseServing || h.cutLegs[other] {
 			return
 		}

@@ -34,10 +34,12 @@ type simWorld struct {
 	broken Rules
 	failed string
 	value  uint64
-	acked  map[int64]uint64 // block → latest acknowledged write
-	ops    []simOp
-	calm   bool // faults are over
-	events int
+	// removals counts questions on their way to raft that may remove a leg.
+	removals int
+	acked    map[int64]uint64 // block → latest acknowledged write
+	ops      []simOp
+	calm     bool // faults are over
+	events   int
 }
 
 type simEvent struct {
@@ -358,12 +360,23 @@ func (h *simHost) ask(x *Effect) {
 		answer(Reply{}, errSimLost)
 		return
 	}
+	apply := func() (Reply, error) { return w.raft.apply(h.epoch, x.Command) }
+	if x.Command.Kind == CommandRemoveLeg {
+		w.removals++
+		apply = func() (Reply, error) {
+			w.removals--
+			return w.raft.apply(h.epoch, x.Command)
+		}
+	}
 	w.after(w.latency(), func() {
 		if w.raft.down || h.noRaft {
+			if x.Command.Kind == CommandRemoveLeg {
+				w.removals--
+			}
 			answer(Reply{}, errSimLost)
 			return
 		}
-		r, err := w.raft.apply(h.epoch, x.Command)
+		r, err := apply()
 		if chance == 1 && !w.calm {
 			answer(Reply{}, errSimLost)
 			return
@@ -371,7 +384,9 @@ func (h *simHost) ask(x *Effect) {
 		answer(r, err)
 	})
 	if chance == 2 && !w.calm { // a duplicate that comes later, perhaps much later
+		w.removals++
 		w.after(w.latency()*time.Duration(1+w.rng.IntN(200)), func() {
+			w.removals--
 			if !w.raft.down {
 				_, _ = w.raft.apply(h.epoch, x.Command)
 			}
