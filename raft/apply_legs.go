@@ -32,7 +32,8 @@ func (t *txn) setInSync(v *Volume, next []volume.LegID, why string) *Refusal {
 			t.legName(l), v.Name, why)
 	}
 	for _, id := range next {
-		if l := v.Leg(id); l.State != volume.LegInSync {
+		// A lost leg may stay in the list for a while; it does not keep others from leaving or joining.
+		if l := v.Leg(id); l.State != volume.LegInSync && l.usable() {
 			if r := setLegState(l, volume.LegInSync); r != nil {
 				return r
 			}
