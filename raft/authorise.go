@@ -56,10 +56,16 @@ func (s *State) ownsLeg(node volume.NodeID, leg volume.LegID) *Refusal {
 	return nil
 }
 
-// holds refuses a node that speaks in the current epoch of a volume which another host holds.
+// holds refuses a node that speaks in the current epoch of a volume which another host holds, or in
+// one that is not granted yet: by the time the command is applied it may be another host's.
 func (s *State) holds(node volume.NodeID, id volume.ID, e volume.Epoch) *Refusal {
 	v := s.Volumes[id]
-	if v == nil || v.Attach == nil || v.Attach.Host == node || e != 0 && e != v.Epoch {
+	switch {
+	case v == nil:
+		return nil
+	case e > v.Epoch:
+		return invalid("epoch %s of volume %s was never granted: it is at %s", e, v.Name, v.Epoch)
+	case v.Attach == nil || v.Attach.Host == node || e != 0 && e < v.Epoch:
 		return nil
 	}
 	return invalid("volume %s is held by %s, not by %s", v.Name, s.NodeName(v.Attach.Host), s.NodeName(node))
