@@ -122,12 +122,13 @@ func (t *txn) attachEvent(v *Volume, old *Attach) {
 	}
 }
 
-// current returns the volume if the epoch is its current one and its attachment lives.
+// current returns the volume if the epoch is its current one and its attachment lives. A volume that
+// is deleted has none: whoever believes to hold it is to stop like anybody who is superseded.
 func (t *txn) current(id volume.ID, e volume.Epoch) (*Volume, *Refusal) {
-	v, r := t.volume(id)
+	v := t.state.Volumes[id]
 	switch {
-	case r != nil:
-		return nil, r
+	case v == nil:
+		return nil, refuse(CodeFenced, "no volume has the id %s: its attachments have ended", id)
 	case e < v.Epoch:
 		return nil, refuse(CodeFenced, "epoch %s of volume %s is superseded by epoch %s", e, v.Name, v.Epoch)
 	case e > v.Epoch:
@@ -168,15 +169,13 @@ func (t *txn) requestDetach(c *RequestDetach) *Refusal {
 // detach ends the attachment of the current epoch (protocol §1.7.7; protocol-flush F, "Detach"). An
 // attachment that never was active wrote nothing, so it leaves Clean as it is.
 func (t *txn) detach(c *Detach) *Refusal {
-	v, r := t.volume(c.Volume)
-	if r != nil {
-		return r
-	}
-	if c.Epoch == v.Epoch && v.Phase == volume.PhaseDetached {
+	v := t.state.Volumes[c.Volume]
+	if v != nil && c.Epoch == v.Epoch && v.Phase == volume.PhaseDetached {
 		t.answer(v)
 		return nil
 	}
-	if v, r = t.current(c.Volume, c.Epoch); r != nil {
+	v, r := t.current(c.Volume, c.Epoch)
+	if r != nil {
 		return r
 	}
 	return t.endAttach(v, c.Clean)
