@@ -156,7 +156,9 @@ func (t *txn) retireNode(c *RetireNode) *Refusal {
 	full := *heir
 	full.Pending = false
 	t.state.Nodes[heir.ID] = &full
-	t.inheritDomains(n.Name, heir.Name)
+	if heir.Has(RoleHost) {
+		t.inheritDomains(n.Name, heir.Name)
+	}
 	t.event(SeverityInfo, "node/"+n.Name, "node_replacing", "node %s (%s) takes the place of %s (%s)",
 		heir.Name, heir.ID.Short(), n.Name, n.ID.Short())
 	return nil
