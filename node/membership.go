@@ -18,10 +18,14 @@ import (
 type membership struct {
 	*Daemon
 	registered raft.Node // what the cluster was told last; zero before
+	refused    time.Time // when the cluster refused to take the node
 }
 
-// retryPause is the pause after a call that failed.
-const retryPause = 500 * time.Millisecond
+// retryPause is the pause after a call that failed, refusedPause the one after a refusal.
+const (
+	retryPause   = 500 * time.Millisecond
+	refusedPause = 10 * time.Second
+)
 
 // beat sends a heartbeat to every coordinator at every interval.
 func (m *membership) beat(ctx context.Context) {
@@ -56,10 +60,13 @@ func randomStart() uint64 {
 	return binary.BigEndian.Uint64(b[:]) | 1
 }
 
-// follow keeps the node registered and brings every new assignment to the roles.
+// follow keeps the node registered and brings every new assignment to the roles. A node that the
+// cluster refuses has one, too: what it still runs may have to end.
 func (m *membership) follow(ctx context.Context) {
 	for after := uint64(0); ctx.Err() == nil; {
-		if self := m.describe(); !reflect.DeepEqual(self, m.registered) && !m.register(ctx, self) {
+		self := m.describe()
+		if !reflect.DeepEqual(self, m.registered) && time.Since(m.refused) >= refusedPause &&
+			!m.register(ctx, self) {
 			pause(ctx, retryPause)
 			continue
 		}
@@ -91,6 +98,7 @@ func (m *membership) describe() raft.Node {
 	return n
 }
 
+// register tells the cluster of the node. It returns false when no answer came.
 func (m *membership) register(ctx context.Context, self raft.Node) bool {
 	result, err := m.client.Register(ctx, raft.RegisterNode{Node: self})
 	if err != nil {
@@ -99,7 +107,8 @@ func (m *membership) register(ctx context.Context, self raft.Node) bool {
 	}
 	if result.Err != nil {
 		m.log.Warn("the cluster does not take this node", "error", result.Err)
-		return false
+		m.refused = time.Now()
+		return true
 	}
 	m.log.Info("node registered")
 	m.registered = self

@@ -29,6 +29,7 @@ func (s *State) Fork() *State {
 	f := *s
 	f.Nodes, f.Volumes = maps.Clone(s.Nodes), maps.Clone(s.Volumes)
 	f.Domains, f.Tombs = maps.Clone(s.Domains), maps.Clone(s.Tombs)
+	f.Removed = maps.Clone(s.Removed)
 	f.Events = slices.Clip(s.Events) // an append to one of them moves it away
 	return &f
 }

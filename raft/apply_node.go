@@ -13,6 +13,10 @@ func (t *txn) registerNode(c *RegisterNode) *Refusal {
 	if r := t.checkNode(&n); r != nil {
 		return r
 	}
+	if _, removed := t.state.Removed[n.ID]; removed {
+		return invalid("node %s (%s) was removed from the cluster and is not taken in again: "+
+			"give the machine a new identity to add it as another node", n.Name, n.ID.Short())
+	}
 	old := t.state.Nodes[n.ID]
 	taken := t.nameTaken(n.Name, n.ID)
 	if old == nil {
@@ -201,6 +205,7 @@ func (t *txn) removeNode(c *RemoveNode) *Refusal {
 		}
 	}
 	delete(t.state.Nodes, n.ID)
+	t.state.Removed[n.ID] = t.at
 	t.event(SeverityInfo, "node/"+n.Name, "node_removed", "node %s (%s) left the cluster", n.Name, n.ID.Short())
 	t.settleTombs(n.ID)
 	t.promotePending(n.Name)

@@ -54,7 +54,8 @@ type RetireNode struct {
 	By   volume.NodeID `json:"by,omitzero"`
 }
 
-// RemoveNode forgets a node that holds no leg and no attachment.
+// RemoveNode forgets a node that holds no leg and no attachment. A node of that identity is not taken
+// in again: its daemon, which may run on, would otherwise register it anew at once.
 type RemoveNode struct {
 	Node volume.NodeID `json:"node"`
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -17,6 +18,7 @@ func NewState() *State {
 		Volumes: make(map[volume.ID]*Volume),
 		Domains: make(map[string]*Domain),
 		Tombs:   make(map[volume.LegID]Tombstone),
+		Removed: make(map[volume.NodeID]time.Time),
 	}
 }
 

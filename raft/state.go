@@ -15,8 +15,11 @@ type State struct {
 	Volumes map[volume.ID]*Volume      `json:"volumes"`
 	Domains map[string]*Domain         `json:"domains"` // by name
 	Tombs   map[volume.LegID]Tombstone `json:"tombstones"`
-	Events  []Event                    `json:"events"` // newest last, at most EventsMax
-	LastSeq uint64                     `json:"last_seq"`
+	// Removed are the nodes that left the cluster, and when. They are not taken in again: such a
+	// machine needs a new identity.
+	Removed map[volume.NodeID]time.Time `json:"removed"`
+	Events  []Event                     `json:"events"` // newest last, at most EventsMax
+	LastSeq uint64                      `json:"last_seq"`
 }
 
 // StateVersion is the version of State's serialised form.

@@ -18,7 +18,8 @@ func BuildAssignment(s *raft.State, id volume.NodeID, tRead time.Duration) peer.
 		Domains: []peer.DomainOrder{}, Peers: coordinators(s),
 	}
 	n := s.Nodes[id]
-	if a.Registered = n != nil; n == nil || n.Pending {
+	_, removed := s.Removed[id]
+	if a.Registered = n != nil || removed; n == nil || n.Pending {
 		return a
 	}
 	for _, v := range s.SortedVolumes() {

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -122,6 +123,20 @@ func TestBuildAssignment_pendingNodesGetNothing(t *testing.T) {
 	n.Pending = true
 	a := BuildAssignment(s, n.ID, raft.TRead)
 	require.True(t, a.Registered)
+	require.Empty(t, a.Legs)
+}
+
+// TestBuildAssignment_removedNodesAreToEndEverything: what is not known is to wait, what was removed
+// is to stop what an isolated host may still run.
+func TestBuildAssignment_removedNodesAreToEndEverything(t *testing.T) {
+	s, _ := heldState()
+	stranger, removed := volume.NewNodeID(), volume.NewNodeID()
+	s.Removed[removed] = time.Unix(1, 0)
+	require.False(t, BuildAssignment(s, stranger, raft.TRead).Registered)
+	a := BuildAssignment(s, removed, raft.TRead)
+	require.True(t, a.Registered)
+	require.Empty(t, a.Attach)
+	require.Empty(t, a.Domains)
 	require.Empty(t, a.Legs)
 }
 

@@ -149,7 +149,7 @@ type DomainStatus struct {
 type Assignment struct {
 	Revision    uint64           `json:"revision"`
 	Incarnation volume.ClusterID `json:"incarnation"`
-	Registered  bool             `json:"registered"` // the node is known; false = register first
+	Registered  bool             `json:"registered"` // the node is or was known; false = register first
 	Legs        []LegOrder       `json:"legs"`
 	Attach      []Ticket         `json:"attach"` // volumes whose current grant is this host's
 	Domains     []DomainOrder    `json:"domains"`
