@@ -76,6 +76,7 @@ type Liveness struct {
 
 // pulse is what is known of one node's heartbeats.
 type pulse struct {
+	since     time.Time // when it was expected first; zero = always
 	last      time.Time // of the latest heartbeat heard by any coordinator; zero = never
 	condition Condition
 	beats     int       // in a row, while dead
@@ -112,6 +113,14 @@ func (l *Liveness) Lead(now time.Time) {
 	clear(l.reports)
 	for _, p := range l.nodes {
 		p.condition, p.beats, p.diedAt = NodeUnknown, 0, time.Time{}
+	}
+}
+
+// Expect begins to count on a node that has just become part of the cluster: it is not dead before it
+// has been silent for Timeout from now on. A node that is known already is not affected.
+func (l *Liveness) Expect(node volume.NodeID, now time.Time) {
+	if l.nodes[node] == nil {
+		l.pulse(node).since = now
 	}
 }
 
@@ -180,10 +189,14 @@ func (l *Liveness) Condition(node volume.NodeID, now time.Time) Condition {
 }
 
 // Silent returns how long a node has been silent: since it was heard last, or, never heard, since
-// this coordinator leads.
+// it is expected or this coordinator leads.
 func (l *Liveness) Silent(node volume.NodeID, now time.Time) time.Duration {
-	if p := l.nodes[node]; p != nil && !p.last.IsZero() {
+	p := l.nodes[node]
+	switch {
+	case p != nil && !p.last.IsZero():
 		return now.Sub(p.last)
+	case p != nil && p.since.After(l.leadAt):
+		return now.Sub(p.since)
 	}
 	return now.Sub(l.leadAt)
 }
@@ -228,7 +241,7 @@ func (l *Liveness) Check(hosts []volume.NodeID, now time.Time) Verdict {
 // judge is the rule of one node's condition.
 func (l *Liveness) judge(p *pulse, now time.Time) Condition {
 	silent := now.Sub(p.last)
-	graceOver := now.Sub(l.leadAt) >= l.opts.Timeout
+	graceOver := now.Sub(l.leadAt) >= l.opts.Timeout && now.Sub(p.since) >= l.opts.Timeout
 	switch {
 	case p.condition == NodeDead && p.beats < l.opts.Beats:
 		return NodeDead

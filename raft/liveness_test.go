@@ -252,3 +252,20 @@ func TestWaitClock(t *testing.T) {
 	require.Equal(t, 5*time.Second, w.Left(id, 3, now), "it is active: nothing is measured")
 	require.Equal(t, TRead+TRead/4, NewWaitClock(0).Left(id, 1, now))
 }
+
+func TestLiveness_aNodeThatJoinsIsExpectedFirst(t *testing.T) {
+	p := newPulses(t, LivenessOptions{}, "h1")
+	p.run(10*time.Second, "h1")
+	for _, h := range []string{"h2", "h3"} {
+		p.hosts = append(p.hosts, p.node(h))
+		p.Expect(p.node(h), p.now)
+	}
+	require.Equal(t, NodeUnknown, p.is("h2"))
+	p.run(time.Second, "h1")
+	require.Empty(t, p.died)
+	require.Empty(t, p.last.Braked, "two that join at once have not vanished")
+	p.run(time.Second, "h1", "h2")
+	require.Equal(t, map[string]time.Duration{"h3": 2 * time.Second}, p.died)
+	p.Expect(p.node("h3"), p.now)
+	require.Equal(t, NodeDead, p.is("h3"), "it is known already")
+}

@@ -220,7 +220,7 @@ func TestAuthorise(t *testing.T) {
 		{"n1", "leg_deleted X", true}, // settled before
 		{"h2", "activate web e=2", true},
 		{"h1", "activate web e=2", false},
-		{"h1", "activate web e=1", true}, // superseded: Apply says so
+		{"h1", "activate web e=1", true},  // superseded: Apply says so
 		{"h1", "activate web e=3", false}, // it may be another's by the time that it is applied
 		{"h2", "detach web e=3", false},
 		{"h1", "remove web A e=2 seen=1", false},

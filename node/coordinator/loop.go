@@ -105,6 +105,12 @@ func (l *loop) step() {
 func (c *Coordinator) observe(state *raft.State, now time.Time) {
 	c.facts.Observe(state, now)
 	c.waits.Observe(state, now)
+	for id := range state.Nodes {
+		if !c.known[id] {
+			c.known[id] = true
+			c.liveness.Expect(id, now)
+		}
+	}
 	for id := range c.known {
 		if state.Nodes[id] == nil {
 			c.liveness.Forget(id)
@@ -123,7 +129,6 @@ func (l *loop) check(state *raft.State, now time.Time) {
 	for id, n := range state.Nodes {
 		if n.Has(raft.RoleHost) && !n.Pending {
 			hosts = append(hosts, id)
-			l.known[id] = true
 		}
 	}
 	l.liveness.SetVoters(len(l.members))
