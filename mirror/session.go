@@ -138,6 +138,7 @@ func (c *Core) suspect(i LegIndex, why string) {
 	case g.state == LegAdding:
 		g.unresolved = true
 		c.join.active = false
+		defer c.checkCacheLost()
 	case g.state != LegAnnounced && g.state != LegInSync:
 		return
 	}
@@ -156,15 +157,18 @@ func (c *Core) legFailed(i LegIndex, err error) {
 	}
 }
 
-// checkCacheLost ends the attachment when no leg of the committed in-sync list kept its cache.
+// checkCacheLost ends the attachment when no leg of the committed in-sync list kept its cache. A leg
+// that is being added has every acknowledged write and may be in that list by now: as long as it is
+// well, the answer to AddLeg is awaited.
 func (c *Core) checkCacheLost() {
-	lost := c.kisr
 	for s := c.kisr; s != 0; s = s.rest() {
 		if !c.leg(s.first()).lost {
-			lost = lost.without(s.first())
+			return
 		}
 	}
-	if c.kisr != 0 && lost == c.kisr {
+	i := c.join.leg
+	adding := c.join.active && c.leg(i).state == LegAdding && !c.leg(i).lost && c.kisr.within(c.conf)
+	if c.kisr != 0 && !adding {
 		c.over(fmt.Errorf("volume: %w: the guest must start anew in a new epoch", ErrCacheLost))
 	}
 }
