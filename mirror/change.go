@@ -42,8 +42,9 @@ func (c *Core) pumpChange() {
 		c.ask(i, &Command{Kind: CommandActivate}, 0)
 		return
 	}
-	// [M:noCAS] AddLeg names the newest configuration, which every leg already has.
-	if i := c.join.leg; c.join.active && c.leg(i).state == LegAdding && c.configured() {
+	// [M:noCAS] AddLeg names the newest configuration, which every leg already has. It is not asked for a
+	// leg that is away: nobody knows what it will have when it is back [M:joinReboot].
+	if i := c.join.leg; c.join.active && c.leg(i).state == LegAdding && c.usable(i) && c.configured() {
 		c.askAddLeg(i)
 	}
 }

@@ -512,8 +512,12 @@ func (w *simWorld) checkSets(h *simHost) {
 }
 
 // checkPromotion is I13: when AddLeg applies, the leg equals an in-sync one, except for blocks that
-// have a write outstanding.
+// have a write outstanding. A leg that lost power while the question travelled shows that it did, as
+// if that had happened just after.
 func (w *simWorld) checkPromotion(l *simLeg) {
+	if l.lossy() {
+		return
+	}
 	h := w.hosts[len(w.hosts)-1]
 	open := map[int64]bool{}
 	for o := h.core.writes.head; o != nil; o = o.next {
