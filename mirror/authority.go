@@ -20,11 +20,11 @@ type Authority interface {
 	// awaited) until it can.
 	Activate(ctx context.Context, e volume.Epoch) (Activation, error)
 	// RemoveLeg commits that a leg is not in sync, and returns the new configuration. With
-	// ErrStaleRequest or ErrLast it may return the current one; the engine finds it out if not.
+	// ErrStaleRequest and ErrLast it returns the current one; if it does not, the engine finds it out.
 	RemoveLeg(ctx context.Context, e volume.Epoch, leg volume.LegID, seen volume.CfgVer,
 		reason string) (volume.Config, error)
 	// AddLeg commits that a leg is in sync, by compare-and-set on cfgver, and returns the new
-	// configuration. With ErrRetry it may return the current one.
+	// configuration. With ErrRetry it returns the current one; if it does not, RemoveLeg settles it.
 	AddLeg(ctx context.Context, e volume.Epoch, cfgver volume.CfgVer, leg volume.LegID,
 		store volume.StoreID, instance uint64) (volume.Config, error)
 	// Detach ends the attachment.

@@ -43,8 +43,11 @@ func (s *State) applied(c Command) (*State, Result, bool) {
 	t := &txn{state: s.Fork(), at: c.At}
 	t.result.Err = c.kind().apply(t)
 	if t.result.Err != nil && !t.keep {
-		t.result.Epoch, t.result.Config = 0, volume.Config{}
-		return s, t.result, false
+		r := Result{Err: t.result.Err}
+		if t.stands != nil {
+			r.Epoch, r.Config = t.stands.Epoch, t.stands.Config()
+		}
+		return s, r, false
 	}
 	if !t.changed {
 		return s, t.result, false
@@ -60,7 +63,8 @@ type txn struct {
 	at      time.Time
 	result  Result
 	changed bool
-	keep    bool // commit although the command is refused: it brought evidence
+	keep    bool    // commit although the command is refused: it brought evidence
+	stands  *Volume // tells its host what stands, although the command is refused; not edited
 }
 
 // volume returns a volume that exists.

@@ -81,6 +81,7 @@ func (t *txn) removeLeg(c *RemoveLeg) *Refusal {
 	if r != nil {
 		return r
 	}
+	t.stands = v // a refused host learns the configuration that it missed
 	l := v.Leg(c.Leg)
 	if l != nil && l.JoinedCfg > c.SeenCfg {
 		return refuse(CodeStale, "%s joined volume %s at cfgver %s, after this request saw %s",
@@ -119,6 +120,7 @@ func (t *txn) addLeg(c *AddLeg) *Refusal {
 	if r != nil {
 		return r
 	}
+	t.stands = v // a refused host learns the configuration that it missed
 	l := v.Leg(c.Leg)
 	switch {
 	case l == nil:

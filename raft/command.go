@@ -213,7 +213,8 @@ type RecordEvent struct {
 }
 
 // Result is what Apply answers. Err is nil exactly when the command was accepted, also when it was
-// accepted before and repeated.
+// accepted before and repeated. A refused RemoveLeg or AddLeg of the current epoch tells Epoch and
+// Config, too; with any other refusal they are zero.
 type Result struct {
 	Err    *Refusal      `json:"err,omitempty"`
 	Epoch  volume.Epoch  `json:"epoch,omitempty"`  // of the volume, after the command

@@ -112,6 +112,9 @@ func (s *script) answer(r Result) string {
 		if len(r.Err.Legs) > 0 {
 			text += " " + legList(r.Err.Legs)
 		}
+		if r.Epoch != 0 || r.Config.CfgVer != 0 {
+			text += fmt.Sprintf(" (e%s c%s %s)", r.Epoch, r.Config.CfgVer, legList(r.Config.InSync))
+		}
 		return text
 	}
 	text := "ok"

@@ -47,11 +47,15 @@ func (a *authority) RemoveLeg(ctx context.Context, e volume.Epoch, leg volume.Le
 	return r.Config, err
 }
 
-// AddLeg commits that a leg is in sync, by compare-and-set on cfgver.
+// AddLeg commits that a leg is in sync, by compare-and-set on cfgver. A leg that raft does not know any
+// more, or does not use any more, has changed: it is as if the compare-and-set had failed.
 func (a *authority) AddLeg(ctx context.Context, e volume.Epoch, cfgver volume.CfgVer, leg volume.LegID,
 	store volume.StoreID, instance uint64) (volume.Config, error) {
 	r, err := a.ask(ctx, "add leg", raft.Command{AddLeg: &raft.AddLeg{
 		Volume: a.volume, Epoch: e, CfgVer: cfgver, Leg: leg, Store: store, Instance: instance}})
+	if r.Err != nil && (r.Err.Code == raft.CodeNotFound || r.Err.Code == raft.CodeInvalid) {
+		err = fmt.Errorf("%w: %w", err, mirror.ErrRetry)
+	}
 	return r.Config, err
 }
 
@@ -62,7 +66,8 @@ func (a *authority) Detach(ctx context.Context, e volume.Epoch, clean bool) erro
 	return err
 }
 
-// ask has a command committed. The result is empty unless the error is nil.
+// ask has a command committed. A refusal comes with its result: that of a removal or addition tells the
+// configuration that stands. The result is empty when the outcome is unknown.
 func (a *authority) ask(ctx context.Context, what string, c raft.Command) (raft.Result, error) {
 	r, err := a.coordinators.Command(ctx, c)
 	if err != nil {
@@ -72,9 +77,9 @@ func (a *authority) ask(ctx context.Context, what string, c raft.Command) (raft.
 		return r, nil
 	}
 	if kind := refusal(r.Err.Code); kind != nil {
-		return raft.Result{}, fmt.Errorf("%s: %w: %s", what, kind, r.Err.Message)
+		return r, fmt.Errorf("%s: %w: %s", what, kind, r.Err.Message)
 	}
-	return raft.Result{}, fmt.Errorf("%s: %w", what, r.Err)
+	return r, fmt.Errorf("%s: %w", what, r.Err)
 }
 
 // refusal maps raft's codes to the mirror's answers; nil is one that the mirror has no word for and
