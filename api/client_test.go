@@ -278,6 +278,31 @@ func TestProxy_lostAnswer(t *testing.T) {
 	require.Equal(t, CodeUnknown, e.Code)
 }
 
+// TestProxy_others: a node that knows of no leader asks the others, once each, before it says so.
+func TestProxy_others(t *testing.T) {
+	leader := server(t, NewHandler(&fake{volume: Volume{Name: "v1"}}))
+	host := func(s *httptest.Server) string { return strings.TrimPrefix(s.URL, "https://") }
+	proxy := func(targets, others func() []string) *httptest.Server {
+		return server(t, NewProxy(ProxyOptions{
+			Targets: targets, Others: others, Transport: leader.Client().Transport,
+			Alone: func(r *http.Request) http.Handler { return NewHandler(&fake{volume: Volume{Name: "mine"}}) },
+		}))
+	}
+	none := func() []string { return nil }
+	follower := proxy(func() []string { return []string{host(leader)} }, none)
+	var cut, alone *httptest.Server
+	cut = proxy(none, func() []string { return []string{host(alone)} })
+	alone = proxy(none, func() []string { return []string{host(cut)} })
+	knows := proxy(none, func() []string { return []string{host(cut), host(follower)} })
+	outside := proxy(func() []string { return []string{host(knows)} }, none) // no coordinator itself
+
+	for want, s := range map[string]*httptest.Server{"v1": outside, "mine": cut} {
+		v, err := trust(client(t, -1, s.URL), s).Volume(t.Context(), "v1")
+		require.NoError(t, err)
+		require.Equal(t, want, v.Name)
+	}
+}
+
 // TestProxy_nodesThatDisagree: two followers that take each other for the leader do not pass a call
 // round for ever.
 func TestProxy_nodesThatDisagree(t *testing.T) {

@@ -9,11 +9,14 @@ import (
 	"strconv"
 )
 
-// hopsHeader counts how often a call was passed on: from a node to a coordinator, from there to the
-// leader. More means that nodes disagree on who leads.
+// hopsHeader counts how often a call was passed on: from a node to a coordinator, from there to
+// another one if it knows of no leader, and to the leader. More means that nodes disagree on who leads.
 const (
 	hopsHeader = "X-Holdfast-Hops"
-	hopsMax    = 2
+	hopsMax    = 3
+	// hopsOthers is what a call counts that was passed on to Others. Whoever gets it may still pass it
+	// to the leader, but not to others again.
+	hopsOthers = 2
 )
 
 // ProxyOptions configures a Proxy.
@@ -21,6 +24,12 @@ type ProxyOptions struct {
 	// Targets returns the host:port of the nodes to pass a call to, best first. It is asked for
 	// every call, must not block, and leaves out the node itself.
 	Targets func() []string
+	// Others returns further nodes to ask when there is no target: one of them may know of the leader.
+	// Nil has none.
+	Others func() []string
+	// Alone returns who answers a call when there is no target and no other took it; nil, or a nil
+	// handler, answers that no coordinator leads.
+	Alone func(*http.Request) http.Handler
 	// Transport reaches the targets; it carries the node's certificate and the cluster's CA.
 	Transport http.RoundTripper
 	Scheme    string // "https" if empty
@@ -31,6 +40,8 @@ type ProxyOptions struct {
 // here.
 type Proxy struct {
 	targets func() []string
+	others  func() []string
+	alone   func(*http.Request) http.Handler
 	client  *http.Client
 	scheme  string
 }
@@ -40,8 +51,14 @@ func NewProxy(o ProxyOptions) *Proxy {
 	if o.Scheme == "" {
 		o.Scheme = "https"
 	}
+	if o.Others == nil {
+		o.Others = func() []string { return nil }
+	}
+	if o.Alone == nil {
+		o.Alone = func(*http.Request) http.Handler { return nil }
+	}
 	return &Proxy{
-		targets: o.Targets, scheme: o.Scheme,
+		targets: o.Targets, others: o.Others, alone: o.Alone, scheme: o.Scheme,
 		client: &http.Client{
 			Transport: o.Transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error {
@@ -68,15 +85,25 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, Errorf(CodeInvalid, "", "", "request body: %s", err))
 		return
 	}
-	failure := noLeader("none is known to")
-	for _, target := range p.targets() {
-		err := p.forward(w, r, target, payload, hops+1)
+	failure := noLeader("none is known to this node")
+	targets, next := p.targets(), hops+1
+	leaderless := len(targets) == 0 && hops < hopsOthers
+	if leaderless {
+		targets, next = p.others(), hopsOthers
+	}
+	for _, target := range targets {
+		err := p.forward(w, r, target, payload, next)
 		if err == nil || r.Context().Err() != nil {
 			return
 		}
 		if failure.Code != CodeUnknown { // once it may have been done, that is what the caller must know
 			failure = err
 		}
+	}
+	if alone := p.alone(r); alone != nil && leaderless {
+		r.Body = io.NopCloser(bytes.NewReader(payload))
+		alone.ServeHTTP(w, r)
+		return
 	}
 	writeError(w, failure)
 }

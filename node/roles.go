@@ -46,7 +46,7 @@ func (d *Daemon) openCoordinator(ctx context.Context) error {
 	}
 	d.opened(d.raft.Close)
 	d.coordinator, err = coordinator.New(coordinator.Options{
-		Raft: d.raft, Self: d.config.ID, Identify: d.identify, Transport: d.web,
+		Raft: d.raft, Self: d.config.ID, Identify: d.identify, Transport: d.web, Others: d.coordinatorAddresses,
 		Cluster: raft.InitCluster{Name: d.config.Cluster.Name, ID: d.config.Cluster.ID,
 			Incarnation: d.config.Cluster.Incarnation},
 		TRead: d.config.Timing.TRead,

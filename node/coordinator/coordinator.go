@@ -37,6 +37,9 @@ type Options struct {
 	// Transport reaches other coordinators over HTTPS, with this node's certificate. Required.
 	Transport http.RoundTripper
 	Scheme    string // "https" if empty
+	// Others returns where the other coordinators serve their APIs, as far as this node knows. They are
+	// asked while this one knows of no leader: it may have no vote, or be cut off. Nil has none.
+	Others func() []string
 
 	// Cluster is recorded by the first leader of a new cluster; a zero ID records nothing.
 	Cluster raft.InitCluster
@@ -109,10 +112,18 @@ func New(o Options) (*Coordinator, error) {
 		changed: make(chan struct{}), answers: map[string]answered{},
 	}
 	c.peers = c.peerRoutes()
+	local := api.NewHandler(service{c})
 	c.public = &publicAPI{
-		coordinator: c, local: api.NewHandler(service{c}),
-		proxy: api.NewProxy(api.ProxyOptions{Targets: c.leaderTarget, Transport: o.Transport,
-			Scheme: o.Scheme}),
+		coordinator: c, local: local,
+		proxy: api.NewProxy(api.ProxyOptions{
+			Targets: c.leaderTarget, Others: o.Others, Transport: o.Transport, Scheme: o.Scheme,
+			Alone: func(r *http.Request) http.Handler {
+				if r.URL.Path == "/v1/health" {
+					return local
+				}
+				return nil
+			},
+		}),
 	}
 	return c, nil
 }
@@ -121,7 +132,7 @@ func New(o Options) (*Coordinator, error) {
 func (c *Coordinator) PeerHandler() http.Handler { return c.peers }
 
 // APIHandler serves the public API: itself while this coordinator leads, else by passing calls on to
-// the leader. Without a leader it still answers health.
+// the leader, or to others that may know of it. When nobody does it still answers health.
 func (c *Coordinator) APIHandler() http.Handler { return c.public }
 
 // leaderTarget returns where the leader serves its API, nothing if there is none or it is this node.
@@ -143,9 +154,7 @@ type publicAPI struct {
 
 // ServeHTTP answers or passes on one call.
 func (p *publicAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := p.coordinator
-	alone := len(c.leaderTarget()) == 0
-	if c.raft.Leading() || alone && r.URL.Path == "/v1/health" || r.URL.Path == "/openapi.json" {
+	if p.coordinator.raft.Leading() || r.URL.Path == "/openapi.json" {
 		p.local.ServeHTTP(w, r)
 		return
 	}
