@@ -21,7 +21,7 @@ import (
 //	up LEG [lossy] [restarted]                   a login; down LEG [fenced]
 //	write|read|zero ID off=BLOCK n=BLOCKS [bytes=N at=N]; flush ID
 //	ok REQUEST…                                  legs answer: w1@a, or CONFIG@a, Activate …
-//	fail REQUEST… why=ERROR                      the same with an error
+//	fail REQUEST… why=ERROR [cfg=N insync=(a,b)] the same with an error, and raft's configuration
 //	yes REQUEST cfg=N insync=(a,b)               raft answers with a configuration
 //	marks REQUEST [marked=BLOCK] [newer=BLOCK]; sums REQUEST equal|DIFFERENT-BLOCK
 //	mute LEG, unmute LEG                         whether pings are answered
@@ -119,7 +119,11 @@ func (s *script) command(cmd string, d *datadriven.TestData) {
 	case "write", "read", "zero", "flush":
 		s.guest(cmd, args[0], opts, one)
 	case "ok", "fail":
-		s.answerAll(cmd, args, opts["why"])
+		reply := Reply{}
+		if opts["cfg"] != nil {
+			reply.Config = s.config(one("cfg"), opts["insync"])
+		}
+		s.answerAll(cmd, args, opts["why"], reply)
 	case "yes":
 		s.reply(args[0], nil, Reply{Config: s.config(one("cfg"), opts["insync"])})
 	case "marks":
@@ -234,14 +238,14 @@ func (s *script) guest(cmd, id string, opts map[string][]string, one func(string
 	s.current = ""
 }
 
-func (s *script) answerAll(cmd string, names, why []string) {
+func (s *script) answerAll(cmd string, names, why []string, r Reply) {
 	var err error
 	if cmd == "fail" {
 		err = scriptErrors[why[0]]
 		s.must(err != nil, "no error %v", why)
 	}
 	for _, n := range names {
-		s.reply(n, err, Reply{})
+		s.reply(n, err, r)
 	}
 }
 
