@@ -42,8 +42,17 @@ func (c *Core) sources(f *fetch) legSet {
 	return c.read // [M:readSuspect, readUncommit] only legs known to be committed and trusted
 }
 
+// holders returns the legs that have the bytes of the fetch, also those that may not be asked now: a
+// suspect leg may come back as long as its removal is not committed.
+func (c *Core) holders(f *fetch) legSet {
+	if f.from != 0 {
+		return c.sources(f)
+	}
+	return c.kisr & c.ack &^ c.removed
+}
+
 // sendFetch sends the read to one more leg, if there is one. With none it waits, unless every leg
-// that may be asked has said that it cannot read these bytes.
+// that has these bytes has said that it cannot read them.
 func (c *Core) sendFetch(o *op) {
 	f := &o.fetch
 	all := c.sources(f)
@@ -57,7 +66,7 @@ func (c *Core) sendFetch(o *op) {
 		}
 	}
 	if best == noLeg {
-		if f.reading == 0 && (f.tried != 0 && all.within(f.tried) || f.from != 0 && all == 0) {
+		if f.reading == 0 && (f.tried != 0 && c.holders(f).within(f.tried) || f.from != 0 && all == 0) {
 			c.fetchFailed(o)
 		}
 		return
