@@ -12,12 +12,13 @@ import (
 type copyJob struct {
 	of     uint64 // copyReconcile, or the number of the join
 	extent int64
-	calls  int        // CHECKSUMS under way
-	failed bool       // the extent has to be done again
-	need   legSet     // legs that are compared
-	source LegIndex   // whose content the others get
-	sums   [][]uint32 // by leg; nil = unreadable there, so every block differs
-	next   int        // block of the extent from which the comparison goes on
+	part   block.Range // of the extent, which is compared now; the rest follows it
+	calls  int         // CHECKSUMS under way
+	failed bool        // the extent has to be done again
+	need   legSet      // legs that are compared
+	source LegIndex    // whose content the others get
+	sums   [][]uint32  // by leg; nil = unreadable there, so every block differs
+	next   int         // block of the part from which the comparison goes on
 }
 
 const copyReconcile uint64 = 0
@@ -57,7 +58,7 @@ func (c *Core) startCopy(of uint64, x int64, r block.Range, exclusive bool) {
 		sums = make([][]uint32, MaxLegs)
 	}
 	clear(sums)
-	o.copy = copyJob{of: of, extent: x, source: noLeg, sums: sums}
+	o.copy = copyJob{of: of, extent: x, part: r, source: noLeg, sums: sums}
 	o.rng, o.verb = r, block.OpWrite
 	c.copies++
 	c.lockRange(o, exclusive)
@@ -68,7 +69,7 @@ func (o *op) current(c *Core) bool {
 	return o.copy.of == copyReconcile || c.join.active && o.copy.of == c.join.number
 }
 
-// copySums asks the legs for the extent's checksums.
+// copySums asks the legs for the checksums of a part of the extent.
 func (c *Core) copySums(o *op) {
 	k := &o.copy
 	if k.of == copyReconcile {
@@ -88,11 +89,11 @@ func (c *Core) copySums(o *op) {
 	}
 	for s := k.need; s != 0; s = s.rest() {
 		k.calls++
-		c.callLeg(s.first(), &Command{Kind: CommandSums, Range: o.rng}, o, 0)
+		c.callLeg(s.first(), &Command{Kind: CommandSums, Range: k.part}, o, 0)
 	}
 }
 
-// onSums takes one leg's checksums of an extent.
+// onSums takes one leg's checksums of a part of an extent.
 func (c *Core) onSums(k call, err error, sums []uint32) {
 	o := k.op
 	j := &o.copy
@@ -102,7 +103,7 @@ func (c *Core) onSums(k call, err error, sums []uint32) {
 		return
 	}
 	switch {
-	case err == nil && int64(len(sums)) == o.rng.Len/BlockBytes:
+	case err == nil && int64(len(sums)) == j.part.Len/BlockBytes:
 		j.sums[k.leg] = sums
 	case err == nil:
 		j.failed = true
@@ -139,15 +140,16 @@ func (c *Core) chooseSource(o *op) {
 	c.copyRun(o)
 }
 
-// copyRun copies the next run of blocks that differ; with none left the extent is done.
+// copyRun copies the next run of blocks that differ; with none left the part is done.
 func (c *Core) copyRun(o *op) {
-	first, n := o.copy.run(int(o.rng.Len / BlockBytes))
+	part := o.copy.part
+	first, n := o.copy.run(int(part.Len / BlockBytes))
 	if n == 0 || c.breaks(BreakNoResync) && o.copy.of != copyReconcile {
-		c.copyDone(o, true)
+		c.copyPart(o, part.End())
 		return
 	}
 	o.copy.next = first + n
-	o.io = block.Range{Off: o.rng.Off + int64(first)*BlockBytes, Len: int64(n) * BlockBytes}
+	o.io = block.Range{Off: part.Off + int64(first)*BlockBytes, Len: int64(n) * BlockBytes}
 	from := legSet(0) // a join reads from whichever leg of read_set is free
 	if o.copy.of == copyReconcile {
 		from = only(o.copy.source)
@@ -229,6 +231,18 @@ func (c *Core) advanceCopy(o *op) {
 	c.copyRun(o)
 }
 
+// copyPart goes on with the block at off; behind the last one the extent is done.
+func (c *Core) copyPart(o *op, off int64) {
+	if off >= o.rng.End() {
+		c.copyDone(o, true)
+		return
+	}
+	j := &o.copy
+	j.part, j.next, j.source = block.Range{Off: off, Len: BlockBytes}, 0, noLeg
+	clear(j.sums)
+	c.copySums(o)
+}
+
 // copyUnreadable goes on when the source cannot read a run.
 func (c *Core) copyUnreadable(o *op) {
 	j := &o.copy
@@ -241,12 +255,16 @@ func (c *Core) copyUnreadable(o *op) {
 	}
 	if j.source != noLeg {
 		j.sums[j.source] = nil
-		j.next = max(0, int((o.io.Off-o.rng.Off)/BlockBytes))
+		j.next = max(0, int((o.io.Off-j.part.Off)/BlockBytes))
 		c.chooseSource(o)
 		return
 	}
-	// No leg can read it, so no leg will ever serve it: there is nothing to disagree on.
-	c.copyDone(o, true)
+	if j.part.Len > BlockBytes { // no leg can read all of it: block by block
+		c.copyPart(o, j.part.Off)
+		return
+	}
+	// No leg can read the block, so none will ever serve it: there is nothing to disagree on.
+	c.copyPart(o, j.part.End())
 }
 
 // copyDone ends the work on an extent.
