@@ -147,6 +147,12 @@ func (c *Core) unlock(o *op) {
 
 // granted goes on with an operation that holds its range.
 func (c *Core) granted(o *op) {
+	if o.kind != opCopy && c.needsReconcile(o.rng) && !c.breaks(BreakNoRecon) {
+		c.unlock(o) // while it waited a write failed that legs may have stored in part
+		c.unclean.push(o)
+		c.note(workCopy)
+		return
+	}
 	switch o.kind {
 	case opRead:
 		c.startFetch(o, o.rng, 0)

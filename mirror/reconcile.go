@@ -18,6 +18,19 @@ type reconcileJob struct {
 // needsReconcile reports whether r touches a region on which the legs do not agree yet.
 func (c *Core) needsReconcile(r block.Range) bool { return c.reconcile.set.touches(r) }
 
+// disagree has r reconciled once more: a write of it failed on every leg, and each may have stored another
+// part of it before its room was used up. Until then nothing of it is read and no mark is cleared, and a
+// joining leg, of which that is not known either, starts anew.
+func (c *Core) disagree(r block.Range) {
+	c.abortClear()
+	if c.join.active && c.leg(c.join.leg).state.Joining() {
+		c.dropJoin(c.join.leg, "a write failed on every leg in sync")
+	}
+	c.reconcile.set.init(c.opts.SizeBytes, c.timing().CopyBytes)
+	c.reconcile.set.add(r)
+	c.note(workCopy)
+}
+
 // pumpReconcile starts the work on marked regions: those that the guest waits for, all at once up
 // to a bound, then the rest.
 func (c *Core) pumpReconcile(depth int) {

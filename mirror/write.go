@@ -78,6 +78,7 @@ func (c *Core) advanceWrite(o *op) {
 // else the full legs failed, and the write waits for their removal (failure matrix 40, 41).
 func (c *Core) outOfSpace(o *op) {
 	if c.ack&o.answered == 0 {
+		c.disagree(o.rng)
 		c.complete(o, block.ErrNoSpace)
 		return
 	}
