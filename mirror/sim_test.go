@@ -170,10 +170,10 @@ func (w *simWorld) heal(h *simHost) *simHost {
 		host.cutLegs, host.noRaft = map[*simLeg]bool{}, false
 		host.resume()
 	}
-	if h.stopped != nil {
-		h = w.newHost()
-	}
 	for range 240 {
+		if h.stopped != nil { // the guest starts anew, as it does when every in-sync leg lost its cache
+			h = w.newHost()
+		}
 		w.runUntil(w.now + time.Second)
 		if w.failed != "" || h.pending == 0 && w.well(h) {
 			return h
