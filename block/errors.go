@@ -16,7 +16,7 @@ var (
 	ErrFailed = errors.New("device failed")
 	// ErrMedium means that these bytes cannot be read (checksum or medium error); other bytes may.
 	ErrMedium = errors.New("medium error")
-	// ErrNoSpace means that the device has no room to store the write; nothing was changed.
+	// ErrNoSpace means that the device has no room to store the write; a part of it may have been stored.
 	ErrNoSpace = errors.New("no space left on the device")
 	// ErrReadOnly refuses a write to a device that is read-only or write-protected.
 	ErrReadOnly = errors.New("device is read-only")
