@@ -22,7 +22,7 @@ func newDemo() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&o.Keep, "keep", false, "leave the cluster's files for a look")
-	cmd.AddCommand(newDemoGuest())
+	cmd.AddCommand(newDemoGuest(), newDemoReap())
 	return cmd
 }
 
@@ -39,5 +39,20 @@ func newDemoGuest() *cobra.Command {
 	cmd.Flags().StringVar(&o.Epoch, "epoch", "", "of the grant")
 	cmd.Flags().StringVar(&o.Log, "log", "", "file to report to")
 	cmd.Flags().DurationVar(&o.Pause, "pause", demo.GuestPause, "between two flushes")
+	return cmd
+}
+
+func newDemoReap() *cobra.Command {
+	var dir string
+	var keep bool
+	cmd := &cobra.Command{
+		Use:    "reap --dir DIR",
+		Short:  "Take down what a demo that was killed left, once standard input ends",
+		Hidden: true,
+		Args:   args(cobra.NoArgs),
+		RunE:   func(cmd *cobra.Command, _ []string) error { return demo.Reap(cmd.InOrStdin(), dir, keep) },
+	}
+	cmd.Flags().StringVar(&dir, "dir", "", "the demo's directory")
+	cmd.Flags().BoolVar(&keep, "keep", false, "leave the files")
 	return cmd
 }

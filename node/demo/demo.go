@@ -25,6 +25,7 @@ const (
 	keptNode   = "n1" // holds one leg throughout
 	lostNode   = "n2" // holds the other leg until it dies
 	freshNode  = "n4" // takes its place
+	clusterDir = "c"  // in the demo's directory
 )
 
 // Options configure Run.
@@ -36,12 +37,17 @@ type Options struct {
 }
 
 // Run does the demo. An error says what did not hold. Nothing of the cluster is left when it returns,
-// also when ctx ended it early.
+// also when ctx ended it early, and soon after this process was killed.
 func Run(ctx context.Context, o Options) (err error) {
-	dir, err := os.MkdirTemp(o.TempDir, "holdfast-demo-")
+	dir, err := os.MkdirTemp(o.TempDir, dirPrefix)
 	if err != nil {
 		return err
 	}
+	reaper, err := startReaper(o.Executable, dir, o.Keep)
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	defer func() { err = errors.Join(err, reaper.end()) }()
 	s := &show{narrator: narrator{out: o.Out, begin: time.Now()}, dir: dir, executable: o.Executable}
 	defer func() { err = errors.Join(err, s.cleanUp(o.Keep)) }()
 	for _, act := range []struct {
@@ -86,7 +92,7 @@ type show struct {
 func (s *show) raise(ctx context.Context) error {
 	storage := []raft.Role{raft.RoleCoordinator, raft.RoleStorage}
 	host := []raft.Role{raft.RoleHost}
-	c, err := devcluster.Create(devcluster.Options{Dir: filepath.Join(s.dir, "c"), Executable: s.executable},
+	c, err := devcluster.Create(devcluster.Options{Dir: filepath.Join(s.dir, clusterDir), Executable: s.executable},
 		[]devcluster.NodeSpec{
 			{Name: keptNode, Roles: storage}, {Name: lostNode, Roles: storage}, {Name: "n3", Roles: storage},
 			{Name: firstHost, Roles: host}, {Name: secondHost, Roles: host},

@@ -82,12 +82,14 @@ func Create(o Options, nodes []NodeSpec) (*Cluster, error) {
 	return c, nil
 }
 
-// Open opens the cluster that a directory holds.
+// ErrNone says that a directory holds no cluster.
+var ErrNone = errors.New("no local cluster")
+
+// Open opens the cluster that a directory holds; ErrNone means that it holds none.
 func Open(o Options) (*Cluster, error) {
 	c, err := open(o)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no local cluster in %s: make one with `holdfast dev up --dir %s`",
-			o.Dir, o.Dir)
+		return nil, fmt.Errorf("%w in %s: make one with `holdfast dev up --dir %s`", ErrNone, o.Dir, o.Dir)
 	}
 	return c, err
 }
