@@ -36,6 +36,7 @@ type op struct {
 	// The writing half: who gets it and who answered.
 	seq      uint64        // order of dispatch; zero before
 	sentAt   time.Duration // of the first dispatch
+	firstAt  time.Duration // of the first answer; zero before
 	targets  legSet        // legs it goes to
 	inflight legSet        // legs that have it and did not answer
 	answered legSet        // legs that have done it

@@ -257,6 +257,9 @@ func (c *Core) onDone(ev *Event) {
 func (c *Core) onWriteDone(o *op, i LegIndex, err error, current bool) {
 	switch {
 	case err == nil:
+		if o.answered == 0 {
+			o.firstAt = c.now
+		}
 		o.answered = o.answered.with(i)
 	case unreachable(err):
 		if !current && o.targets.has(i) {

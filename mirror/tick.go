@@ -114,7 +114,7 @@ func (c *Core) overdueWrites(l *opList) {
 		}
 		for s := o.targets & (c.ack | c.wo) & o.inflight &^ o.answered; s != 0; s = s.rest() {
 			i := s.first()
-			if c.now-max(o.sentAt, c.leg(i).upSince) >= limit {
+			if c.now-max(o.sentAt, o.firstAt, c.leg(i).upSince) >= limit {
 				c.accuse(i, fmt.Sprintf("a %s took longer than %v", o.verb, limit))
 			}
 		}

@@ -42,7 +42,7 @@ func (c *Core) dispatchWrite(o *op) {
 func (c *Core) dispatch(o *op, targets legSet) {
 	c.seq++
 	o.seq, o.sentAt, o.targets = c.seq, max(c.now, 1), targets
-	o.answered, o.noSpace = 0, 0
+	o.answered, o.noSpace, o.firstAt = 0, 0, 0
 	c.lastWrite, c.uncleared = c.now, true
 	c.writes.push(o)
 	for s := targets; s != 0; s = s.rest() {
