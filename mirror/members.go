@@ -30,6 +30,7 @@ type leg struct {
 	why       string        // why it is suspect or being removed
 
 	lastConfirm time.Duration // SEND time of the newest request that it answered
+	lastRead    time.Duration // the same of reads alone
 	lastSent    time.Duration
 	upSince     time.Duration
 	trouble     time.Duration // since when it has not answered after a failure; zero = no trouble

@@ -89,6 +89,7 @@ func (c *Core) onReadDone(o *op, i LegIndex, step uint8, err error, data Handle)
 	f := &o.fetch
 	if err == nil && step == f.step {
 		c.confirm(i, f.sentAt)
+		c.leg(i).lastRead = max(c.leg(i).lastRead, f.sentAt)
 	}
 	if o.list != &c.fetching || step != f.step || !f.reading.has(i) {
 		c.dropStray(o, data)

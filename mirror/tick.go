@@ -87,6 +87,17 @@ func (c *Core) othersConfirmed(i LegIndex, at time.Duration) bool {
 	return false
 }
 
+// othersRead is the same for reads alone: a sign of life costs a leg nothing, so a leg that answers those
+// at once may read as slowly as the accused one.
+func (c *Core) othersRead(i LegIndex, at time.Duration) bool {
+	for s := c.read.without(i); s != 0; s = s.rest() {
+		if c.leg(s.first()).lastRead > at {
+			return true
+		}
+	}
+	return false
+}
+
 // accuse makes a slow leg suspect, and ends the session of one that is so already.
 func (c *Core) accuse(i LegIndex, why string) {
 	g := c.leg(i)
@@ -128,7 +139,7 @@ func (c *Core) overdueReads() {
 		if f := &o.fetch; f.reading != 0 && c.now-f.sentAt >= c.timing().Hedge {
 			if c.now-f.sentAt >= c.timing().SlowLeg {
 				for s := f.reading; s != 0; s = s.rest() {
-					if c.othersConfirmed(s.first(), f.sentAt) {
+					if c.othersRead(s.first(), f.sentAt) {
 						c.accuse(s.first(), "a read took too long")
 					}
 				}
