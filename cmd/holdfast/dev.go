@@ -70,8 +70,6 @@ func (d *dev) up() *cobra.Command {
 		if nodes < 1 {
 			return usagef("--nodes %d: a cluster has at least one node", nodes)
 		}
-		_, err := os.Stat(d.dir)
-		isNew := errors.Is(err, fs.ErrNotExist)
 		c, err := devcluster.Create(devcluster.Options{Dir: d.dir}, devcluster.DefaultNodes(nodes))
 		if err != nil {
 			return err
@@ -80,10 +78,11 @@ func (d *dev) up() *cobra.Command {
 		ctx, cancel := context.WithTimeout(cmd.Context(), devPatience)
 		defer cancel()
 		if err := c.Up(ctx); err != nil {
-			if isNew {
-				err = fmt.Errorf("%w\nwhat runs of it goes on; `holdfast dev down --dir %s` ends it", err, d.dir)
+			if cmd.Context().Err() != nil {
+				err = errors.New("interrupted")
 			}
-			return err
+			return fmt.Errorf("%w\nwhat runs of the cluster goes on; the same command again starts the rest, "+
+				"`holdfast dev down --dir %s` ends it", err, d.dir)
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "export HOLDFAST_API=%s\n", c.API())
 		return err

@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/holdfast-storage/holdfast/api"
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 func newDomain(c *connection) *cobra.Command {
@@ -61,6 +62,7 @@ func readDomainSpec(file string, stdin io.Reader) (api.DomainSpec, error) {
 	var text []byte
 	var err error
 	if file == "-" {
+		file = "standard input"
 		text, err = io.ReadAll(stdin)
 	} else {
 		text, err = os.ReadFile(file)
@@ -71,13 +73,39 @@ func readDomainSpec(file string, stdin io.Reader) (api.DomainSpec, error) {
 	var spec domainFile
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
-	if err := decoder.Decode(&spec); err != nil {
-		return api.DomainSpec{}, fmt.Errorf("%s: %w", file, err)
+	if err := decoder.Decode(&spec); errors.Is(err, io.EOF) {
+		return api.DomainSpec{}, fmt.Errorf("%s holds no definition; "+
+			"`holdfast domain define --help` shows one", file)
+	} else if err != nil {
+		return api.DomainSpec{}, fmt.Errorf("%s: %s", file, yamlFaults(err))
 	}
 	if err := decoder.Decode(new(domainFile)); !errors.Is(err, io.EOF) {
 		return api.DomainSpec{}, fmt.Errorf("%s: holds more than one definition", file)
 	}
+	if err := volume.CheckName("domain", spec.Name); err != nil {
+		return api.DomainSpec{}, fmt.Errorf("%s: %w", file, err)
+	}
+	if spec.Driver == "" {
+		return api.DomainSpec{}, fmt.Errorf("%s: domain %s names no driver: add one, as in driver: exec",
+			file, spec.Name)
+	}
 	return spec.spec(), nil
+}
+
+// yamlFaults words what a decoder found wrong for somebody who has never seen this program's types.
+func yamlFaults(err error) string {
+	var faults *yaml.TypeError
+	if !errors.As(err, &faults) {
+		return err.Error()
+	}
+	lines := make([]string, len(faults.Errors))
+	for i, fault := range faults.Errors {
+		lines[i] = fault
+		if before, _, unknown := strings.Cut(fault, " not found in type "); unknown {
+			lines[i] = before + " is unknown"
+		}
+	}
+	return strings.Join(lines, "; ")
 }
 
 // domainFile is a definition as it stands in a file.

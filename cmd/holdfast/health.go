@@ -32,10 +32,15 @@ func newHealth(c *connection) *cobra.Command {
 	cmd.Flags().BoolVar(&watch, "watch", false, "print again whenever something changes, until interrupted")
 	out := addOutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if watch {
-			return watchHealth(cmd.Context(), c, cmd.OutOrStdout(), out)
+		client, err := c.clientFor(-1) // an election is a finding, nothing to wait for
+		if err != nil {
+			return err
 		}
-		h := currentHealth(cmd.Context(), c)
+		defer client.Close()
+		if watch {
+			return watchHealth(cmd.Context(), client, cmd.OutOrStdout(), out)
+		}
+		h := currentHealth(cmd.Context(), client)
 		if err := printHealth(cmd.OutOrStdout(), out, h); err != nil {
 			return err
 		}
@@ -44,14 +49,11 @@ func newHealth(c *connection) *cobra.Command {
 	return cmd
 }
 
-// currentHealth asks the cluster. When no node answers or none leads, that is the finding.
-func currentHealth(ctx context.Context, c *connection) api.Health {
-	client, err := c.client()
+// currentHealth asks the cluster once. That no node answers, or none for the cluster, is a finding too.
+func currentHealth(ctx context.Context, client *api.Client) api.Health {
+	h, err := client.Health(ctx)
 	if err == nil {
-		var h api.Health
-		if h, err = client.Health(ctx); err == nil {
-			return h
-		}
+		return h
 	}
 	return api.Health{Status: api.NoQuorum, Findings: []api.Finding{{
 		Severity: "error", Status: api.NoQuorum, Object: "cluster", Kind: "unreachable",
@@ -91,12 +93,12 @@ func healthExit(s api.Status) error {
 }
 
 // watchHealth prints the health whenever it differs from what was printed last.
-func watchHealth(ctx context.Context, c *connection, w io.Writer, out *output) error {
+func watchHealth(ctx context.Context, client *api.Client, w io.Writer, out *output) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var last string
 	for {
-		h := currentHealth(ctx, c)
+		h := currentHealth(ctx, client)
 		if ctx.Err() != nil {
 			return nil
 		}

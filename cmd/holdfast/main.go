@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -24,14 +25,16 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:]))
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // run executes one command line and returns the process's exit code.
-func run(ctx context.Context, args []string) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := interrupted(ctx, root.ExecuteContext(ctx))
 	if err == nil {
 		return exitDone
 	}
@@ -39,12 +42,21 @@ func run(ctx context.Context, args []string) int {
 	if errors.As(err, &exit) {
 		return exit.code
 	}
-	fmt.Fprintf(root.ErrOrStderr(), "holdfast: %v\n", err)
+	fmt.Fprintf(stderr, "holdfast: %v\n", err)
 	var usage usageError
 	if errors.As(err, &usage) {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// interrupted says it plainly when a command ended because it was interrupted. What it had asked for is
+// asked for: the cluster does it all the same.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() == nil || !errors.Is(err, context.Cause(ctx)) && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return errors.New("interrupted: what was begun may go on; the same command again watches it")
 }
 
 // exitError ends the process with a code after everything was printed already.

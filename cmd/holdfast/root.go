@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -49,8 +50,11 @@ func group(name, short string) *cobra.Command {
 // connection says which cluster the commands talk to.
 type connection struct{ endpoints string }
 
-// client returns a client for --api or HOLDFAST_API.
-func (c *connection) client() (*api.Client, error) {
+// client returns a client for --api or HOLDFAST_API, which outlasts an election.
+func (c *connection) client() (*api.Client, error) { return c.clientFor(api.DefaultPatience) }
+
+// clientFor returns a client that tries on for so long; negative asks each node once.
+func (c *connection) clientFor(patience time.Duration) (*api.Client, error) {
 	endpoints := c.endpoints
 	if endpoints == "" {
 		endpoints = os.Getenv("HOLDFAST_API")
@@ -59,7 +63,7 @@ func (c *connection) client() (*api.Client, error) {
 		return nil, usageError{errors.New("which cluster? set HOLDFAST_API or --api, " +
 			"as in --api unix:///run/holdfast/api.sock; `holdfast dev up` prints the line to set it")}
 	}
-	client, err := api.NewClient(api.ClientOptions{Endpoints: endpoints})
+	client, err := api.NewClient(api.ClientOptions{Endpoints: endpoints, Patience: patience})
 	if err != nil {
 		return nil, usageError{err}
 	}

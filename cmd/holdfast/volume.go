@@ -38,9 +38,15 @@ func volumeCreate(c *connection) *cobra.Command {
 	addNoWait(cmd, &r.NoWait)
 	out := addOutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, list []string) error {
+		if size == "" {
+			return usagef("--size is missing: how large is volume %s to be, as in --size 10G?", list[0])
+		}
 		bytes, err := volume.ParseSize(size)
 		if err != nil {
 			return usageError{fmt.Errorf("--size: %w", err)}
+		}
+		if err := volume.CheckName("volume", list[0]); err != nil {
+			return err
 		}
 		r.Name, r.SizeBytes = list[0], bytes
 		client, err := c.client()
