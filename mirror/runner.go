@@ -22,6 +22,7 @@ type legRunner struct {
 	leg    Leg
 
 	life    sync.Mutex // orders Start and Stop of the adapter
+	started bool
 	stopped bool
 
 	// With engine.mu held:
@@ -164,7 +165,9 @@ func (e *Engine) carryOut(x *Effect) {
 	case EffectCall:
 		go e.call(*x)
 	case EffectStart:
-		e.runner(x.Leg).start()
+		if l := e.runner(x.Leg); l != nil { // else it was let go meanwhile
+			l.start()
+		}
 	case EffectReset:
 		l := e.runner(x.Leg)
 		if l == nil {
@@ -187,7 +190,8 @@ func (e *Engine) runner(i LegIndex) *legRunner { return e.legs[i].Load() }
 func (l *legRunner) start() {
 	l.life.Lock()
 	defer l.life.Unlock()
-	if !l.stopped {
+	if !l.stopped && !l.started {
+		l.started = true
 		l.leg.Start(l)
 	}
 }
