@@ -98,7 +98,12 @@ func TestPeer_activateWaitsByTheLeadersClock(t *testing.T) {
 // something changes for others.
 func TestPeer_assignmentIsWatched(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		observer := w.id("n3")
+		store := volume.NewStoreID()
+		observer := volume.NewNodeID() // no machine of the world, which would watch, too
+		_, _, err := w.raft.Apply(t.Context(), raft.Command{RegisterNode: &raft.RegisterNode{Node: raft.Node{
+			ID: observer, Name: "observer", Roles: []raft.Role{raft.RoleStorage}, API: "observer:1",
+			Portal: "observer:3", ChapKey: volume.NodeKey{1}, Stores: []raft.Store{{ID: store, Name: "disk1"}}}}})
+		require.NoError(t, err)
 		path := peer.PathAssignment + "?node=" + observer.String()
 		var first peer.Assignment
 		require.Equal(t, http.StatusOK, w.call(observer, http.MethodGet, path, nil, &first))
@@ -124,9 +129,9 @@ func TestPeer_assignmentIsWatched(t *testing.T) {
 			defer close(answered)
 			w.call(observer, http.MethodGet, path+"&after="+uintText(second.Revision), nil, &second)
 		}()
-		_, err := w.api.CreateVolume(t.Context(), api.CreateVolume{
-			Name: "v2", SizeBytes: 1 << 20, Layout: "mirror=1", LegsOn: []string{"n3"},
-			Wait: api.Wait{NoWait: true}})
+		_, _, err = w.raft.Apply(t.Context(), raft.Command{CreateVolume: &raft.CreateVolume{
+			ID: volume.NewID(), Name: "v2", SizeBytes: 1 << 20, Layout: volume.Mirror(1), DataGen: volume.NewUUID(),
+			Legs: []raft.NewLeg{{ID: volume.NewLegID(), Node: observer, Store: store}}}})
 		require.NoError(t, err)
 		<-answered
 		require.Less(t, time.Since(begun), time.Second)
