@@ -32,6 +32,8 @@ var (
 type Member struct {
 	ID   volume.NodeID `json:"id"`
 	Addr string        `json:"addr"` // host:port of its raft transport
+	// Learner is a member without a vote: it gets the log, and counts for no majority.
+	Learner bool `json:"learner,omitempty"`
 }
 
 // Timing tunes elections. The zero value of each field means its default, meant for a LAN.
@@ -313,7 +315,7 @@ func (c *Coordinator) setReady(ready bool) {
 	c.leads <- ready
 }
 
-// Members returns the voting members in the order in which they joined.
+// Members returns the members, learners too, in the order in which they joined.
 func (c *Coordinator) Members() ([]Member, error) {
 	future := c.raft.GetConfiguration()
 	if err := future.Error(); err != nil {
@@ -325,25 +327,33 @@ func (c *Coordinator) Members() ([]Member, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the members: %w", err)
 		}
-		members = append(members, Member{ID: volume.NodeID{UUID: u}, Addr: string(server.Address)})
+		members = append(members, Member{ID: volume.NodeID{UUID: u}, Addr: string(server.Address),
+			Learner: server.Suffrage != hraft.Voter})
 	}
 	return members, nil
 }
 
-// AddMember gives a node a vote, or changes the address of one that has it. Leader only; the errors
-// are those of Apply.
+// AddMember gives a node a vote, or makes it a learner, or changes the address of one that has a vote,
+// which it keeps. Leader only; the errors are those of Apply.
+//
+// A vote counts for the majority from this moment on: a node that cannot be reached, or lags far
+// behind, may cost the quorum. It is to be a learner first.
 func (c *Coordinator) AddMember(ctx context.Context, m Member) error {
 	if !c.ready.Load() {
 		return c.notLeader()
 	}
-	future := c.raft.AddVoter(hraft.ServerID(m.ID.String()), hraft.ServerAddress(m.Addr), 0, enqueueTimeout)
+	add := c.raft.AddVoter
+	if m.Learner {
+		add = c.raft.AddNonvoter
+	}
+	future := add(hraft.ServerID(m.ID.String()), hraft.ServerAddress(m.Addr), 0, enqueueTimeout)
 	if err := c.await(ctx, future); err != nil {
 		return fmt.Errorf("add coordinator %s at %s: %w", m.ID, m.Addr, err)
 	}
 	return nil
 }
 
-// RemoveMember takes a node's vote. Leader only; the errors are those of Apply.
+// RemoveMember takes a node's vote, and ends its membership. Leader only; the errors are those of Apply.
 func (c *Coordinator) RemoveMember(ctx context.Context, id volume.NodeID) error {
 	if !c.ready.Load() {
 		return c.notLeader()

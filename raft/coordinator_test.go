@@ -209,7 +209,7 @@ func TestCoordinator_SnapshotAndMembers(t *testing.T) {
 	g.agree()
 	members, err := c.Members()
 	require.NoError(t, err)
-	require.Equal(t, []Member{{g.node("n1"), "n1"}, {g.node("n2"), "n2"}}, members)
+	require.Equal(t, []Member{{ID: g.node("n1"), Addr: "n1"}, {ID: g.node("n2"), Addr: "n2"}}, members)
 	require.ErrorIs(t, g.running["n2"].AddMember(t.Context(), members[0]), ErrNotLeader)
 	id, addr := g.running["n2"].Leader()
 	require.Equal(t, g.node("n1"), id)
@@ -227,6 +227,27 @@ func TestCoordinator_SnapshotAndMembers(t *testing.T) {
 	got, again := c.State()
 	require.Equal(t, revision, again)
 	require.Equal(t, string(mustJSON(t, want)), string(mustJSON(t, got)))
+}
+
+// A learner that cannot be reached costs nothing; with a vote it would have cost the quorum.
+func TestCoordinator_aLearnerCountsForNoMajority(t *testing.T) {
+	g := newGroup(t, "n1")
+	_, c := g.leader("")
+	nobody := Member{ID: g.node("n9"), Addr: "n9", Learner: true}
+	require.NoError(t, c.AddMember(t.Context(), nobody))
+	g.on(c, "init_cluster demo")
+	members, err := c.Members()
+	require.NoError(t, err)
+	require.Equal(t, []Member{{ID: g.node("n1"), Addr: "n1"}, nobody}, members)
+
+	g.start("n2", nil)
+	require.NoError(t, c.AddMember(t.Context(), Member{ID: g.node("n2"), Addr: "n2", Learner: true}))
+	g.agree()
+	require.NoError(t, c.AddMember(t.Context(), Member{ID: g.node("n2"), Addr: "n2"}))
+	require.NoError(t, c.RemoveMember(t.Context(), nobody.ID))
+	members, err = c.Members()
+	require.NoError(t, err)
+	require.Equal(t, []Member{{ID: g.node("n1"), Addr: "n1"}, {ID: g.node("n2"), Addr: "n2"}}, members)
 }
 
 // Watchers hear of each change, and of none that was refused.

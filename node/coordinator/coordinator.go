@@ -92,6 +92,8 @@ type Coordinator struct {
 	waits    *raft.WaitClock
 	verdict  raft.Verdict // of the last check
 	members  []raft.Member
+	follows  map[volume.NodeID]following // coordinators that follow this one, or did
+	ledSince time.Time                   // when leads became so
 	history  control.History
 	known    map[volume.NodeID]bool // nodes that liveness may know
 	changed  chan struct{}          // closed, and replaced, when facts changed
@@ -109,7 +111,7 @@ func New(o Options) (*Coordinator, error) {
 		kick: make(chan struct{}, 1), facts: control.NewFacts(),
 		liveness: raft.NewLiveness(o.Liveness, o.Now()), waits: raft.NewWaitClock(o.TRead),
 		history: control.History{}, known: map[volume.NodeID]bool{},
-		changed: make(chan struct{}), answers: map[string]answered{},
+		changed: make(chan struct{}), answers: map[string]answered{}, follows: map[volume.NodeID]following{},
 	}
 	c.peers = c.peerRoutes()
 	local := api.NewHandler(service{c})
@@ -164,13 +166,17 @@ func (p *publicAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // view returns what controllers judge by. The caller holds mu, and uses it only while it does.
 func (c *Coordinator) view(state *raft.State) *control.View {
 	now := c.opts.Now()
-	members := make([]volume.NodeID, len(c.members))
-	for i, m := range c.members {
-		members[i] = m.ID
+	var members, learners []volume.NodeID
+	for _, m := range c.members {
+		if m.Learner {
+			learners = append(learners, m.ID)
+		} else {
+			members = append(members, m.ID)
+		}
 	}
 	return &control.View{
 		State: state, Facts: c.facts, Now: now, Dead: c.verdict.Dead, Braked: c.verdict.Braked,
-		Members:   members,
+		Members: members, Learners: learners, CaughtUp: c.caughtUp(now), Mute: c.mute(now),
 		Condition: func(id volume.NodeID) raft.Condition { return c.liveness.Condition(id, now) },
 		NewID:     volume.NewUUID, Timing: c.opts.Timing,
 	}

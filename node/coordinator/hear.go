@@ -19,9 +19,16 @@ const pathHeard = "/peer/v1/heard"
 
 // heardReport is what a follower hears.
 type heardReport struct {
-	Version int           `json:"version"`
-	Node    volume.NodeID `json:"node"`
-	Signs   []raft.Sign   `json:"signs"`
+	Version  int           `json:"version"`
+	Node     volume.NodeID `json:"node"`
+	Signs    []raft.Sign   `json:"signs"`
+	Revision uint64        `json:"revision"` // of its state: how much of the log it has
+}
+
+// following is what a follower said of itself last.
+type following struct {
+	at       time.Time
+	revision uint64
 }
 
 // hearNode takes a daemon's heartbeat.
@@ -76,8 +83,10 @@ func (c *Coordinator) reportHeard(ctx context.Context) {
 		if len(targets) == 0 || c.raft.Leading() {
 			continue
 		}
+		_, revision := c.raft.State()
 		c.mu.Lock()
-		report := heardReport{Version: peer.Version, Node: c.opts.Self, Signs: c.liveness.Hears(c.opts.Now())}
+		report := heardReport{Version: peer.Version, Node: c.opts.Self, Revision: revision,
+			Signs: c.liveness.Hears(c.opts.Now())}
 		c.mu.Unlock()
 		if err := c.sendHeard(ctx, targets[0], report); err != nil && ctx.Err() == nil {
 			c.log.Debug("report to the leader", "error", err)
@@ -117,6 +126,38 @@ func (c *Coordinator) takeHeard(report heardReport) {
 		c.known[sign.Node] = true
 	}
 	c.liveness.Report(report.Node, report.Signs, now)
+	c.follows[report.Node] = following{at: now, revision: report.Revision}
+}
+
+// lagMax is how many entries of the log a coordinator that gets a vote may lack: a moment's worth.
+const lagMax = 100
+
+// caughtUp returns the coordinators that lately had the log. The caller holds mu.
+func (c *Coordinator) caughtUp(now time.Time) []volume.NodeID {
+	_, revision := c.raft.State()
+	var all []volume.NodeID
+	for id, f := range c.follows {
+		if now.Sub(f.at) < c.opts.Timing.DaemonSilent && f.revision+lagMax >= revision {
+			all = append(all, id)
+		}
+	}
+	return all
+}
+
+// mute returns the voters that have not followed for long, while this coordinator leads. The caller
+// holds mu.
+func (c *Coordinator) mute(now time.Time) []volume.NodeID {
+	var all []volume.NodeID
+	for _, m := range c.members {
+		last := c.ledSince
+		if f := c.follows[m.ID]; f.at.After(last) {
+			last = f.at
+		}
+		if c.leads && !m.Learner && m.ID != c.opts.Self && now.Sub(last) > 3*c.opts.Timing.DaemonSilent {
+			all = append(all, m.ID)
+		}
+	}
+	return all
 }
 
 // The functions below translate the words of package peer to those of package control, which knows

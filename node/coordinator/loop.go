@@ -72,7 +72,7 @@ type loop struct {
 func (l *loop) step() {
 	leading := l.raft.Leading()
 	now := l.opts.Now()
-	if leading && now.Sub(l.asked) >= time.Second {
+	if leading && (!l.leading || now.Sub(l.asked) >= time.Second) {
 		l.askMembers()
 		l.asked = now
 	}
@@ -82,6 +82,8 @@ func (l *loop) step() {
 		l.leading, l.leads = leading, leading
 		l.log.Info("coordinator role", "leading", leading)
 		l.liveness.Lead(now)
+		l.ledSince = now
+		clear(l.follows)
 		l.waits, l.verdict = raft.NewWaitClock(l.opts.TRead), raft.Verdict{}
 		l.checked, l.events = time.Time{}, nil
 	}
@@ -114,6 +116,7 @@ func (c *Coordinator) observe(state *raft.State, now time.Time) {
 	for id := range c.known {
 		if state.Nodes[id] == nil {
 			c.liveness.Forget(id)
+			delete(c.follows, id)
 			delete(c.known, id)
 		}
 	}
@@ -131,7 +134,7 @@ func (l *loop) check(state *raft.State, now time.Time) {
 			hosts = append(hosts, id)
 		}
 	}
-	l.liveness.SetVoters(len(l.members))
+	l.liveness.SetVoters(len(l.view(state).Members))
 	l.verdict = l.liveness.Check(hosts, now)
 	for _, change := range l.verdict.Changes {
 		name := state.NodeName(change.Node)
@@ -232,11 +235,15 @@ func (l *loop) moveVote(change *control.VoteChange) {
 	ctx, cancel := context.WithTimeout(l.ctx, 2*proposeTimeout)
 	defer cancel()
 	var err error
-	if change.Add != nil {
-		if err = freeAddress(ctx, l.raft, change.Add); err == nil {
-			err = l.raft.AddMember(ctx, raft.Member{ID: change.Add.ID, Addr: change.Add.Raft})
+	state, _ := l.raft.State()
+	switch add, learn := change.Add, change.Learn; {
+	case learn != nil:
+		if err = freeAddress(ctx, l.raft, state, learn); err == nil {
+			err = l.raft.AddMember(ctx, raft.Member{ID: learn.ID, Addr: learn.Raft, Learner: true})
 		}
-	} else {
+	case add != nil:
+		err = l.raft.AddMember(ctx, raft.Member{ID: add.ID, Addr: add.Raft})
+	default:
 		err = l.raft.RemoveMember(ctx, change.Remove)
 	}
 	if err != nil {
@@ -253,15 +260,21 @@ const voteSubject = "vote"
 // freeAddress makes room for a machine that has the address of the one that it replaces: raft knows
 // no two members of one address. The old member, which nobody can reach under it any more, keeps its
 // vote under an address that nobody has until the new one has its own.
-func freeAddress(ctx context.Context, r Raft, heir *raft.Node) error {
+func freeAddress(ctx context.Context, r Raft, state *raft.State, heir *raft.Node) error {
 	members, err := r.Members()
 	if err != nil {
 		return err
 	}
 	for _, m := range members {
-		if m.ID != heir.ID && m.Addr == heir.Raft {
-			return r.AddMember(ctx, raft.Member{ID: m.ID, Addr: "replaced:" + m.ID.String()})
+		if m.ID == heir.ID || m.Addr != heir.Raft {
+			continue
 		}
+		if old := state.Nodes[m.ID]; old == nil || old.ReplacedBy != heir.ID {
+			return fmt.Errorf("node %s says that its coordinator is at %s, which is %s's address",
+				heir.Name, heir.Raft, state.NodeName(m.ID))
+		}
+		m.Addr = "replaced:" + m.ID.String()
+		return r.AddMember(ctx, m)
 	}
 	return nil
 }

@@ -81,7 +81,24 @@ func planReplace(v *control.View, old, fresh string) ([2]*raft.Node, error) {
 			"the new node %s (%s) is silent",
 			heir.Name, heir.ID.Short())
 	}
-	return [2]*raft.Node{leaving, heir}, nil
+	return [2]*raft.Node{leaving, heir}, enoughVotes(v, leaving, heir)
+}
+
+// enoughVotes refuses to let a coordinator leave when too few would be left; heir may be nil. One that
+// leaves already is not asked again.
+func enoughVotes(v *control.View, leaving, heir *raft.Node) error {
+	left, need := v.VotesLeft(leaving.ID, heir)
+	if leaving.Retiring || left >= need {
+		return nil
+	}
+	object, who := "node/"+leaving.Name, "no other node has"
+	if heir != nil && !heir.Has(raft.RoleCoordinator) {
+		who = "node " + heir.Name + " has not"
+	}
+	return api.Errorf(api.CodeRefused, object,
+		"give the new node, or another one that has no vote, the role coordinator and start it",
+		"node %s votes as a coordinator, and %s the role to take its place: %d would be left, %d are needed",
+		leaving.Name, who, left, need)
 }
 
 // findHeir returns the node that takes another's place: the one that waits for the name, else the one
@@ -108,8 +125,13 @@ func replacedBy(s *raft.State, name string, heir *raft.Node) *raft.Node {
 // RemoveNode empties a node and forgets it.
 func (s service) RemoveNode(ctx context.Context, name string, w api.Wait,
 	emit func(api.Operation) error) error {
-	state, _ := s.raft.State()
-	n, err := findNode(state, name)
+	n, err := reading(s, func(v *control.View) (*raft.Node, error) {
+		n, err := findNode(v.State, name)
+		if err != nil {
+			return nil, err
+		}
+		return n, enoughVotes(v, n, nil)
+	})
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ type memoryRaft struct {
 	index   uint64
 	wake    chan struct{}
 	applied []string
+	members []raft.Member
 }
 
 func newMemoryRaft(self volume.NodeID) *memoryRaft {
@@ -91,11 +92,28 @@ func (m *memoryRaft) Leader() (volume.NodeID, string) {
 
 func (m *memoryRaft) LeaderCh() <-chan bool { return m.leads }
 
-func (m *memoryRaft) AddMember(context.Context, raft.Member) error { return nil }
+func (m *memoryRaft) AddMember(_ context.Context, add raft.Member) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.members = append(slices.DeleteFunc(slices.Clone(m.members), func(o raft.Member) bool {
+		return o.ID == add.ID
+	}), add)
+	return nil
+}
 
-func (m *memoryRaft) RemoveMember(context.Context, volume.NodeID) error { return nil }
+func (m *memoryRaft) RemoveMember(_ context.Context, id volume.NodeID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.members = slices.DeleteFunc(slices.Clone(m.members), func(o raft.Member) bool { return o.ID == id })
+	return nil
+}
 
-func (m *memoryRaft) Members() ([]raft.Member, error) { return []raft.Member{{ID: m.self}}, nil }
+// Members returns nobody, as if they were not known, until a test says who has a vote.
+func (m *memoryRaft) Members() ([]raft.Member, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.members, nil
+}
 
 // lead changes who leads.
 func (m *memoryRaft) lead(leading bool, leader volume.NodeID) {

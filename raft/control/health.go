@@ -44,6 +44,7 @@ type Finding struct {
 func Judge(v *View) (Status, []Finding) {
 	var findings []Finding
 	findings = append(findings, v.judgeCluster()...)
+	findings = append(findings, v.judgeVotes()...)
 	for _, n := range v.State.SortedNodes() {
 		findings = append(findings, v.judgeNode(n)...)
 	}

@@ -97,7 +97,8 @@ func reserve(stores []raft.StoreUse, spot raft.Spot, bytes int64) {
 func Retire(v *View) []raft.Command {
 	var out []raft.Command
 	for _, n := range v.State.SortedNodes() {
-		if n.Retiring && v.Holds(n.ID) == "" && !slices.Contains(v.Members, n.ID) && !v.deletes(n.ID) {
+		if n.Retiring && v.Holds(n.ID) == "" && !v.votes(n.ID) && !slices.Contains(v.Learners, n.ID) &&
+			!v.deletes(n.ID) {
 			out = append(out, raft.Command{RemoveNode: &raft.RemoveNode{Node: n.ID}})
 		}
 	}
@@ -141,33 +142,4 @@ func (v *View) Holds(id volume.NodeID) string {
 		}
 	}
 	return ""
-}
-
-// VoteChange is one change of who has a vote.
-type VoteChange struct {
-	Add    *raft.Node    // gets a vote, or a new address; nil if none does
-	Remove volume.NodeID // loses it; zero if none does
-}
-
-// Votes returns the next change of who has a vote, nil if there is none: the place of a retiring
-// coordinator is taken by the node that replaces it, and a retiring one loses its vote only when
-// that is not the last one and the one that takes its place has its own. Changes are made one at a
-// time.
-func Votes(v *View) *VoteChange {
-	for _, n := range v.State.SortedNodes() {
-		if !n.Retiring || !slices.Contains(v.Members, n.ID) {
-			continue
-		}
-		if heir := v.State.Nodes[n.ReplacedBy]; heir != nil && heir.Has(raft.RoleCoordinator) &&
-			heir.Raft != "" && !slices.Contains(v.Members, heir.ID) {
-			if v.speaks(heir.ID) {
-				return &VoteChange{Add: heir}
-			}
-			continue // with the old vote gone first, a failure now would cost the quorum
-		}
-		if len(v.Members) > 1 {
-			return &VoteChange{Remove: n.ID}
-		}
-	}
-	return nil
 }

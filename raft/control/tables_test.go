@@ -1,6 +1,7 @@
 package control
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -90,59 +91,119 @@ func TestHistory_rememberSinceWhen(t *testing.T) {
 	require.Equal(t, t0.Add(3*time.Hour), third[0].Since)
 }
 
-// TestVotes is the table of who gets and who loses a vote when a coordinator is replaced.
+// TestVotes is the table of who gets and who loses a vote: "+n4" gets one, "~n4" becomes a learner,
+// "-n4" loses it. A learner in capitals has the log.
 func TestVotes(t *testing.T) {
 	cases := map[string]struct {
-		script  []string
-		members []string
-		add     string
-		remove  string
+		script   string
+		members  string
+		learners string
+		want     string
 	}{
-		"nobody leaves": {members: []string{"n1", "n2", "n3"}},
-		"a heir that speaks gets its vote first": {
-			script: []string{"retire n3 by n4"}, members: []string{"n1", "n2", "n3"}, add: "n4",
-		},
-		"a heir that is silent is waited for": {
-			script:  []string{"silent n4", "advance 5s", "retire n3 by n4"},
-			members: []string{"n1", "n2", "n3"},
-		},
-		"then the old vote goes": {
-			script: []string{"retire n3 by n4"}, members: []string{"n1", "n2", "n3", "n4"}, remove: "n3",
-		},
-		"a heir that is no coordinator takes no vote": {
-			script: []string{"retire n3 by s1"}, members: []string{"n1", "n2", "n3"}, remove: "n3",
-		},
-		"without a heir the vote goes": {script: []string{"retire n3"}, members: []string{"n1", "n2", "n3"},
-			remove: "n3"},
-		"the last vote stays": {script: []string{"retire n3"}, members: []string{"n3"}},
-		"done":                {script: []string{"retire n3"}, members: []string{"n1", "n2"}},
+		"nobody leaves":                  {members: "n1 n2 n3"},
+		"members that are not known":     {script: "retire n3"},
+		"a heir gets the log first":      {script: "retire n3 by n4", members: "n1 n2 n3", want: "~n4"},
+		"is waited for":                  {script: "retire n3 by n4", members: "n1 n2 n3", learners: "n4"},
+		"then gets the vote":             {script: "retire n3 by n4", members: "n1 n2 n3", learners: "N4", want: "+n4"},
+		"then the old vote goes":         {script: "retire n3 by n4", members: "n1 n2 n3 n4", want: "-n3"},
+		"a silent heir is waited for":    {script: "silent n4; advance 5s; retire n3 by n4", members: "n1 n2 n3"},
+		"no coordinator: a spare learns": {script: "retire n3 by s1", members: "n1 n2 n3", want: "~n4"},
+		"and gets the vote":              {script: "retire n3 by s1", members: "n1 n2 n3", learners: "N4", want: "+n4"},
+		"a spare that does not learn": {
+			script: "retire n3", members: "n1 n2 n3", learners: "n4", want: "~n5"},
+		"the one that learns first": {
+			script: "retire n3", members: "n1 n2 n3", learners: "n4 N5", want: "+n5"},
+		"without spares the vote stays": {
+			script: "silent n4; silent n5; advance 5s; retire n3 by s1", members: "n1 n2 n3"},
+		"unless three others stay": {
+			script: "silent n5; advance 5s; retire n3 by s1", members: "n1 n2 n3 n4", want: "-n3"},
+		"two leave at once, one goes after the other": {
+			script: "retire n2 by n4; retire n3 by n5", members: "n1 n2 n3 n4", want: "-n2"},
+		"and the next": {script: "retire n2 by n4; retire n3 by n5", members: "n1 n3 n4", want: "~n5"},
+		"a single one is replaced": {
+			script: "silent n2; silent n4; silent n5; advance 5s; retire n1 by n3", members: "n1 n3", want: "-n1"},
+		"the last vote stays": {
+			script: "silent n1; silent n2; silent n4; silent n5; advance 5s; retire n3", members: "n3"},
+		"one grows to three": {members: "n1", want: "~n2"},
+		"if there are three": {
+			script: "silent n3; silent n4; silent n5; advance 5s", members: "n1"},
+		"an even number becomes odd": {members: "n1 n2 n3 n4", learners: "N5", want: "+n5"},
+		"if there is another":        {script: "silent n5; advance 5s", members: "n1 n2 n3 n4"},
+		"a learner that leaves":      {script: "retire n4", members: "n1 n2 n3", learners: "N4", want: "-n4"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			for _, n := range []string{"n1", "n2", "n3", "n4"} {
+			for _, n := range []string{"n1", "n2", "n3", "n4", "n5"} {
 				w.addNode(n, []string{"coordinator"})
 			}
 			w.addNode("s1", []string{"storage"})
 			w.beat()
-			for _, line := range c.script {
+			for line := range strings.SplitSeq(c.script, "; ") {
+				if line != "" {
+					w.do(line)
+				}
+			}
+			w.do("votes " + c.members)
+			w.do("learners " + c.learners)
+			got := ""
+			switch change := Votes(w.view()); {
+			case change == nil:
+			case change.Learn != nil:
+				got = "~" + change.Learn.Name
+			case change.Add != nil:
+				got = "+" + change.Add.Name
+			default:
+				got = "-" + w.state.NodeName(change.Remove)
+			}
+			require.Equal(t, c.want, got)
+		})
+	}
+}
+
+// TestVotesLeft is the table of whether a coordinator may leave.
+func TestVotesLeft(t *testing.T) {
+	for _, c := range []struct {
+		members, script, leaving, heir string
+		left, need                     int
+	}{
+		{"n1 n2 n3", "", "n3", "n4", 3, 3},
+		{"n1 n2 n3", "", "n3", "s1", 2, 3},
+		{"n1 n2 n3", "", "n3", "", 2, 3},
+		{"n1 n2 n3", "", "n3", "n2", 2, 3}, // it has a vote of its own
+		{"n1 n2 n3", "returns n4; advance 1s", "n3", "s1", 3, 3},
+		{"n1 n2 n3", "retire n2 by n4", "n3", "n4", 2, 3},
+		{"n1 n2 n3", "retire n2 by n4", "n3", "n5", 3, 3},
+		{"n1 n2 n3 n4", "", "n3", "s1", 3, 3},
+		{"n1 n2", "", "n1", "n3", 2, 2},
+		{"n1 n2", "", "n1", "", 1, 2},
+		{"n1", "", "n1", "", 0, 1},
+		{"n1", "", "n2", "", 1, 0},
+	} {
+		w := newWorld(t)
+		for _, n := range []string{"n1", "n2", "n3", "n4", "n5"} {
+			w.addNode(n, []string{"coordinator"})
+		}
+		w.addNode("s1", []string{"storage"})
+		w.do("silent n4")
+		w.do("silent n5")
+		if !strings.Contains(c.members, "n3") {
+			w.do("silent n3")
+			w.do("silent n2")
+		}
+		for line := range strings.SplitSeq(c.script, "; ") {
+			if line != "" {
 				w.do(line)
 			}
-			for _, m := range c.members {
-				w.members = append(w.members, w.node(m).ID)
-			}
-			change := Votes(w.view())
-			if c.add == "" && c.remove == "" {
-				require.Nil(t, change)
-				return
-			}
-			require.NotNil(t, change)
-			if c.add != "" {
-				require.Equal(t, w.node(c.add).ID, change.Add.ID)
-			} else {
-				require.Equal(t, w.node(c.remove).ID, change.Remove)
-			}
-		})
+		}
+		w.advance(5 * time.Second)
+		w.do("votes " + c.members)
+		var heir *raft.Node
+		if c.heir != "" {
+			heir = w.node(c.heir)
+		}
+		left, need := w.view().VotesLeft(w.node(c.leaving).ID, heir)
+		require.Equal(t, []int{c.left, c.need}, []int{left, need}, "%+v", c)
 	}
 }
 

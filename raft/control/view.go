@@ -21,8 +21,12 @@ type View struct {
 	// some are dead.
 	Dead   []volume.NodeID
 	Braked string
-	// Members are the nodes that have a vote.
-	Members []volume.NodeID
+	// Members are the nodes that have a vote; empty means that they are not known. Learners get the log
+	// but have none.
+	Members, Learners []volume.NodeID
+	// CaughtUp are the coordinators that lately said that they have the log, Mute those with a vote that
+	// have not said so for long.
+	CaughtUp, Mute []volume.NodeID
 	// NewID makes a fresh identity; a simulator draws it from its seed.
 	NewID  func() volume.UUID
 	Timing Timing

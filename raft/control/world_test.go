@@ -34,6 +34,9 @@ type world struct {
 	unusable map[string]bool                   // nodes whose store cannot be used
 	braked   string
 	members  []volume.NodeID
+	learners []volume.NodeID
+	caughtUp []volume.NodeID
+	mute     []volume.NodeID
 }
 
 func newWorld(t *testing.T) *world {
@@ -104,7 +107,8 @@ func (w *world) condition(id volume.NodeID) raft.Condition {
 func (w *world) view() *View {
 	v := &View{
 		State: w.state, Facts: w.facts, Now: w.now, Condition: w.condition, Braked: w.braked,
-		Members: w.members, NewID: w.newID, Timing: DefaultTiming(),
+		Members: w.members, Learners: w.learners, CaughtUp: w.caughtUp, Mute: w.mute,
+		NewID: w.newID, Timing: DefaultTiming(),
 	}
 	if w.braked == "" {
 		for _, n := range w.state.SortedNodes() {
@@ -403,6 +407,16 @@ func (w *world) legVerb(words []string, arg func(int) string) {
 		for _, name := range words[1:] {
 			w.members = append(w.members, w.node(name).ID)
 		}
+	case "learners": // names of nodes, in capitals if they have the log
+		for _, name := range words[1:] {
+			id := w.node(strings.ToLower(name)).ID
+			w.learners = append(w.learners, id)
+			if name != strings.ToLower(name) {
+				w.caughtUp = append(w.caughtUp, id)
+			}
+		}
+	case "mute":
+		w.mute = append(w.mute, w.node(arg(1)).ID)
 	case "wiped": // the machine comes back as another node of the same name; the old one stays silent
 		old := w.node(arg(1))
 		w.silent[old.ID.String()] = true
