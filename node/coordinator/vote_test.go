@@ -91,7 +91,8 @@ func TestVotes_aVoteIsNotLost(t *testing.T) {
 
 		c4 := w.add("c4", volume.NewNodeID(), raft.RoleCoordinator)
 		time.Sleep(3 * time.Second)
-		err = w.api.ReplaceNode(t.Context(), "c3", api.ReplaceNode{New: "n2", Wait: api.Wait{NoWait: true}}, discard)
+		err = w.api.ReplaceNode(t.Context(), "c3",
+			api.ReplaceNode{New: "n2", Wait: api.Wait{NoWait: true}}, discard)
 		require.NoError(t, err, "c4 can take the vote")
 		time.Sleep(10 * time.Second)
 		require.Len(t, voters(), 3, "c4 does not have the log")

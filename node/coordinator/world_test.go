@@ -290,6 +290,9 @@ func (m *machine) turn(start uint64) {
 	}
 	for _, e := range m.engines {
 		h.Engines = append(h.Engines, *e)
+		own := peer.EngineHeartbeat{Version: peer.Version, Node: m.node.ID, Engine: *e}
+		code := m.w.call(m.node.ID, http.MethodPost, peer.PathEngineHeartbeat, own, nil)
+		require.Equal(m.w.t, http.StatusOK, code)
 	}
 	for _, d := range m.domains {
 		h.Domains = append(h.Domains, d)

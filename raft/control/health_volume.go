@@ -162,6 +162,10 @@ func (v *View) judgeAttachment(vol *raft.Volume) []Finding {
 		}
 	case gone != "":
 		f.Cause, f.Next = gone, "the host takes the next epoch and starts another engine"
+	case v.hangs(e):
+		// Its daemon's word is not enough: it tells the last that it heard of an engine that hangs.
+		f.Cause, f.Since = sprintf("its engine (process %d) is there but silent", e.PID), e.Heard
+		f.Next = "the guest waits; end the engine if it does not go on, then the host starts another"
 	case e != nil && e.State == EngineHeld:
 		f.Kind, f.Message = "volume_held", sprintf("writes to volume %s wait", vol.Name)
 		f.Cause, f.Next, f.Since = e.Reason, "they go on when that is there; the guest sees no error", e.Since
@@ -176,6 +180,12 @@ func (v *View) judgeAttachment(vol *raft.Volume) []Finding {
 		}
 	}
 	return []Finding{f}
+}
+
+// hangs reports whether an engine that is said to serve is silent itself, although its daemon speaks.
+func (v *View) hangs(e *EngineFact) bool {
+	return e != nil && e.State.Serves() && v.speaks(e.Node) &&
+		v.Now.Sub(later(e.Heard, e.Since)) > 2*v.Timing.DaemonSilent
 }
 
 func (v *View) judgeLeg(vol *raft.Volume, l *raft.Leg) []Finding {

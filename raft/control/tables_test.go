@@ -100,15 +100,17 @@ func TestVotes(t *testing.T) {
 		learners string
 		want     string
 	}{
-		"nobody leaves":                  {members: "n1 n2 n3"},
-		"members that are not known":     {script: "retire n3"},
-		"a heir gets the log first":      {script: "retire n3 by n4", members: "n1 n2 n3", want: "~n4"},
-		"is waited for":                  {script: "retire n3 by n4", members: "n1 n2 n3", learners: "n4"},
-		"then gets the vote":             {script: "retire n3 by n4", members: "n1 n2 n3", learners: "N4", want: "+n4"},
+		"nobody leaves":              {members: "n1 n2 n3"},
+		"members that are not known": {script: "retire n3"},
+		"a heir gets the log first":  {script: "retire n3 by n4", members: "n1 n2 n3", want: "~n4"},
+		"is waited for":              {script: "retire n3 by n4", members: "n1 n2 n3", learners: "n4"},
+		"then gets the vote": {
+			script: "retire n3 by n4", members: "n1 n2 n3", learners: "N4", want: "+n4"},
 		"then the old vote goes":         {script: "retire n3 by n4", members: "n1 n2 n3 n4", want: "-n3"},
 		"a silent heir is waited for":    {script: "silent n4; advance 5s; retire n3 by n4", members: "n1 n2 n3"},
 		"no coordinator: a spare learns": {script: "retire n3 by s1", members: "n1 n2 n3", want: "~n4"},
-		"and gets the vote":              {script: "retire n3 by s1", members: "n1 n2 n3", learners: "N4", want: "+n4"},
+		"and gets the vote": {
+			script: "retire n3 by s1", members: "n1 n2 n3", learners: "N4", want: "+n4"},
 		"a spare that does not learn": {
 			script: "retire n3", members: "n1 n2 n3", learners: "n4", want: "~n5"},
 		"the one that learns first": {

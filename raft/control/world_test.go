@@ -32,6 +32,7 @@ type world struct {
 	running  map[string]*EngineFact            // by volume
 	stores   map[string]int64                  // free bytes, by node
 	unusable map[string]bool                   // nodes whose store cannot be used
+	hangs    map[string]bool                   // volumes whose engine is stopped where it is
 	braked   string
 	members  []volume.NodeID
 	learners []volume.NodeID
@@ -44,7 +45,7 @@ func newWorld(t *testing.T) *world {
 		t: t, state: raft.NewState(), facts: NewFacts(), now: time.Unix(1_800_000_000, 0),
 		silent: map[string]bool{}, engines: map[string]bool{}, domains: map[string]map[string]*DomainFact{},
 		broken: map[string]Condition{}, running: map[string]*EngineFact{}, stores: map[string]int64{},
-		unusable: map[string]bool{},
+		unusable: map[string]bool{}, hangs: map[string]bool{},
 	}
 	w.apply(raft.Command{InitCluster: &raft.InitCluster{
 		Name: "c", ID: volume.ClusterID{UUID: w.newID()}, Incarnation: volume.ClusterID{UUID: w.newID()},
@@ -160,8 +161,9 @@ func (w *world) beat() {
 		}
 		w.facts.HearNode(w.now, r)
 	}
-	for _, e := range w.running {
-		if n := w.state.Nodes[e.Node]; n != nil && w.engines[n.Name] && !e.State.over() {
+	for name, e := range w.running {
+		if n := w.state.Nodes[e.Node]; n != nil && (w.engines[n.Name] || !w.silent[n.Name]) && !w.hangs[name] &&
+			!e.State.over() {
 			w.facts.HearEngine(w.now, *e)
 		}
 	}
@@ -415,6 +417,8 @@ func (w *world) legVerb(words []string, arg func(int) string) {
 				w.caughtUp = append(w.caughtUp, id)
 			}
 		}
+	case "hangs":
+		w.hangs[arg(1)] = true
 	case "mute":
 		w.mute = append(w.mute, w.node(arg(1)).ID)
 	case "wiped": // the machine comes back as another node of the same name; the old one stays silent
