@@ -67,7 +67,7 @@ func (c *Core) look(i LegIndex) {
 func (c *Core) owes(i LegIndex) bool {
 	for _, l := range [...]*opList{&c.writes, &c.flushes} {
 		for o := l.head; o != nil; o = o.next {
-			if o.targets.has(i) && !o.answered.has(i) && c.now-o.sentAt >= c.timing().SlowLeg {
+			if o.targets.has(i) && !(o.answered | o.noSpace).has(i) && c.now-o.sentAt >= c.timing().SlowLeg {
 				return true
 			}
 		}

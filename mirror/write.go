@@ -75,11 +75,20 @@ func (c *Core) advanceWrite(o *op) {
 }
 
 // outOfSpace ends a write for which some leg has no room. With no room anywhere the guest is told;
-// else the full legs failed, and the write waits for their removal (failure matrix 40, 41).
+// else the full legs failed, and the write waits for their removal (failure matrix 40, 41). A leg that
+// lost its cache counts for nothing: its removal is awaited, for the full ones are all there is.
 func (c *Core) outOfSpace(o *op) {
-	if c.ack&o.answered == 0 {
+	stored := c.ack & o.answered
+	if stored == 0 {
 		c.disagree(o.rng)
 		c.complete(o, block.ErrNoSpace)
+		return
+	}
+	kept := false
+	for s := stored; s != 0; s = s.rest() {
+		kept = kept || !c.leg(s.first()).lost
+	}
+	if !kept {
 		return
 	}
 	for s := o.noSpace & c.ack; s != 0; s = s.rest() {
