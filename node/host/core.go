@@ -241,7 +241,8 @@ func (c *core) domainDone(name string, now time.Duration, err error) {
 func (c *core) step(now time.Duration) ([]action, time.Duration) {
 	c.due = nil
 	if !c.assigned {
-		return nil, 0
+		c.stepUnassigned(now)
+		return c.due, c.nextRetry(now)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.domains)) {
 		c.stepDomain(c.domains[name], now)

@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -34,9 +35,10 @@ func (c *core) stepVolume(v *volumeView, now time.Duration) {
 	}
 }
 
-// holds reports whether the volume's engine is that of the current grant and not at its end.
+// holds reports whether the volume's engine is that of the current grant, as far as that is known, and
+// not at its end.
 func (c *core) holds(v *volumeView) bool {
-	if v.engine == nil || v.want == nil || v.engine.AttachID != v.want.AttachID {
+	if v.engine == nil || c.assigned && (v.want == nil || v.engine.AttachID != v.want.AttachID) {
 		return false
 	}
 	switch v.engine.State {
@@ -69,6 +71,16 @@ func (c *core) nameTaken(v *volumeView) bool {
 		}
 	}
 	return false
+}
+
+// stepUnassigned sees to the guests of an earlier daemon while the coordinators cannot be reached: what
+// an engine cannot serve any more ends, and what it serves is guarded.
+func (c *core) stepUnassigned(now time.Duration) {
+	for _, name := range slices.Sorted(maps.Keys(c.domains)) {
+		if d := c.domains[name]; d.job == idle && d.guest.running() {
+			c.stepRunning(d, now)
+		}
+	}
 }
 
 // stepDomain starts what is due for a domain.
@@ -108,7 +120,7 @@ func (c *core) stepRunning(d *domainView, now time.Duration) {
 			return
 		}
 	}
-	if d.want == nil || d.want.Run != run {
+	if c.assigned && (d.want == nil || d.want.Run != run) {
 		c.startFor(d, action{job: endGuest, run: run, grace: true})
 		return
 	}
