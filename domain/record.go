@@ -42,14 +42,20 @@ func load(dir string) (record, error) {
 	return r, nil
 }
 
-// save replaces the record, whole or not at all. It need not survive a power cut: no guest does.
+// save replaces the record, whole or not at all, also after a power cut: no guest survives one, but a
+// record that is half there would keep its host from starting.
 func (r record) save() error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("domain record: %w", err)
 	}
 	fresh := recordPath(r.Order.Dir) + ".new"
-	if err := os.WriteFile(fresh, append(text, '\n'), 0o600); err != nil {
+	f, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("domain record: %w", err)
+	}
+	_, err = f.Write(append(text, '\n'))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("domain record: %w", err)
 	}
 	if err := os.Rename(fresh, recordPath(r.Order.Dir)); err != nil {
