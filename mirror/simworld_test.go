@@ -513,12 +513,12 @@ func (w *simWorld) checkSets(h *simHost) {
 
 // checkPromotion is I13: when AddLeg applies, the leg equals an in-sync one, except for blocks that
 // have a write outstanding. A leg that lost power while the question travelled shows that it did, as
-// if that had happened just after.
+// if that had happened just after, unless the engine has logged in since and goes on with it.
 func (w *simWorld) checkPromotion(l *simLeg) {
-	if l.lossy() {
+	h := w.hosts[len(w.hosts)-1]
+	if g := h.core.leg(h.core.indexOf(l.id)); l.lossy() && (!g.up || g.lost || l.session == nil) {
 		return
 	}
-	h := w.hosts[len(w.hosts)-1]
 	open := map[int64]bool{}
 	for o := h.core.writes.head; o != nil; o = o.next {
 		if o.acked && o.kind == opWrite {
