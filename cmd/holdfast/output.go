@@ -57,7 +57,7 @@ func newTable(w io.Writer) *table {
 func (t *table) row(cells ...any) {
 	text := make([]string, len(cells))
 	for i, c := range cells {
-		text[i] = fmt.Sprint(c)
+		text[i] = strings.ReplaceAll(fmt.Sprint(c), "\n", "; ")
 	}
 	fmt.Fprintln(t.w, strings.TrimRight(strings.Join(text, "\t"), "\t "))
 }

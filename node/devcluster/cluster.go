@@ -15,6 +15,7 @@ import (
 
 	"github.com/holdfast-storage/holdfast/node/config"
 	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // Options say which local cluster is meant.
@@ -54,6 +55,7 @@ func DefaultNodes(n int) []NodeSpec {
 type Cluster struct {
 	options Options
 	state   *state
+	left    map[volume.NodeID]bool // nodes that the cluster was told to forget, as seen last
 	lock    *os.File
 	reaped  sync.WaitGroup // daemons that this process started and will reap
 }
@@ -117,13 +119,26 @@ func (c *Cluster) Node(name string) (Node, error) {
 	return c.state.Nodes[i], nil
 }
 
-// API returns the value of HOLDFAST_API: the sockets of all nodes.
+// API returns the value of HOLDFAST_API: the sockets of all nodes, without those of Left.
 func (c *Cluster) API() string {
-	urls := make([]string, len(c.state.Nodes))
-	for i, n := range c.state.Nodes {
-		urls[i] = "unix://" + n.APISocket()
+	var urls []string
+	for _, n := range c.state.Nodes {
+		if !c.left[n.ID] {
+			urls = append(urls, "unix://"+n.APISocket())
+		}
 	}
 	return strings.Join(urls, ",")
+}
+
+// Left returns the nodes that Up or Start found to have left the cluster for good: replaced or removed.
+func (c *Cluster) Left() []string {
+	var names []string
+	for _, n := range c.state.Nodes {
+		if c.left[n.ID] {
+			names = append(names, n.Name)
+		}
+	}
+	return names
 }
 
 // LogFile returns the file that takes the output of a node's daemon.

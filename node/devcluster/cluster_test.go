@@ -220,3 +220,25 @@ func TestUp_nodesAreSeenThroughEveryNodesAPI(t *testing.T) {
 		require.Len(t, seen, 2)
 	}
 }
+
+func TestUp_doesNotWaitForANodeThatLeft(t *testing.T) {
+	c := create(t, []devcluster.NodeSpec{
+		{Name: "n1", Roles: devcluster.AllRoles()}, {Name: "n2", Roles: []raft.Role{raft.RoleStorage}},
+	})
+	require.NoError(t, c.Up(within(t)))
+	require.Empty(t, c.Left())
+	client, err := api.NewClient(api.ClientOptions{Endpoints: c.API()})
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	require.NoError(t, client.RemoveNode(within(t), "n2", api.Wait{}, nil))
+
+	require.NoError(t, c.Up(within(t)))
+	require.Equal(t, []string{"n2"}, c.Left())
+	require.Equal(t, devcluster.RunDown, state(t, c, "n2").State, "nobody has a use for it")
+	require.Equal(t, 1, strings.Count(c.API(), "unix://"))
+	require.ErrorContains(t, c.Start(within(t), "n2"), "--fresh")
+
+	require.NoError(t, c.Reinstall("n2"))
+	require.NoError(t, c.Start(within(t), "n2"), "a new machine of that name is welcome")
+	require.Empty(t, c.Left())
+}

@@ -114,7 +114,7 @@ func (c *Cluster) Reinstall(name string) error {
 			return fmt.Errorf("node %s: remove the old machine: %w", name, err)
 		}
 	}
-	node.ID, node.First = volume.NewNodeID(), false
+	node.ID, node.First, node.Joined = volume.NewNodeID(), false, false
 	if err := c.install(node); err != nil {
 		return err
 	}

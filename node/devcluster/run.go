@@ -20,14 +20,23 @@ import (
 const stopGrace = 10 * time.Second
 
 // Up starts every daemon that does not run and returns when the cluster is healthy: a coordinator
-// leads and every node is up (or waits to replace another). It may block as long as ctx allows.
+// leads and every node is up (or waits to replace another). A node that has left the cluster is not
+// taken in again: its daemon is ended, and Left names it. It may block as long as ctx allows.
 func (c *Cluster) Up(ctx context.Context) error {
 	for _, n := range c.state.Nodes {
 		if err := c.launch(n); err != nil {
 			return err
 		}
 	}
-	return c.awaitHealthy(ctx, c.state.Nodes)
+	if err := c.awaitHealthy(ctx, c.state.Nodes); err != nil {
+		return err
+	}
+	for _, name := range c.Left() {
+		if err := c.Stop(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Start starts a node's daemon if it does not run, and returns when the cluster sees it.
@@ -39,7 +48,14 @@ func (c *Cluster) Start(ctx context.Context, name string) error {
 	if err := c.launch(node); err != nil {
 		return err
 	}
-	return c.awaitHealthy(ctx, []Node{node})
+	if err := c.awaitHealthy(ctx, []Node{node}); err != nil {
+		return err
+	}
+	if c.left[node.ID] {
+		return errors.Join(fmt.Errorf("node %s has left the cluster, which does not take it in again: "+
+			"`holdfast dev add %s --fresh` makes a new machine of it", name, name), c.Stop(ctx, name))
+	}
+	return nil
 }
 
 // Stop ends a node's daemon gracefully. Its engines and guests go on, as in an upgrade.

@@ -26,6 +26,8 @@ type Node struct {
 	RunDir string `json:"run_dir"`
 	// First marks the coordinators that the cluster begins with.
 	First bool `json:"first,omitempty"`
+	// Joined says that the cluster was seen to have the node. If it has it no longer, it was removed.
+	Joined bool `json:"joined,omitempty"`
 }
 
 // APISocket returns the unix socket of the node's public API.

@@ -92,8 +92,7 @@ func (c *Cluster) awaitHealthy(ctx context.Context, nodes []Node) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("local cluster is not healthy: %w",
-				errors.Join(waitingFor(missing), err, ctx.Err()))
+			return notHealthy(ctx, missing, err)
 		case <-time.After(healthPause):
 		}
 	}
@@ -108,7 +107,13 @@ func (c *Cluster) missing(ctx context.Context, client *api.Client, nodes []Node)
 	if !slices.ContainsFunc(seen, func(n api.Node) bool { return n.Leader }) {
 		return "a leader", nil
 	}
+	if err := c.noteMembers(seen); err != nil {
+		return "", err
+	}
 	for _, n := range nodes {
+		if c.left[n.ID] {
+			continue
+		}
 		i := slices.IndexFunc(seen, func(s api.Node) bool { return s.ID == n.ID.String() })
 		if i < 0 || seen[i].State == api.NodeDown || seen[i].PID == 0 {
 			return "node " + n.Name, nil
@@ -117,11 +122,34 @@ func (c *Cluster) missing(ctx context.Context, client *api.Client, nodes []Node)
 	return "", nil
 }
 
-func waitingFor(missing string) error {
-	if missing == "" {
+// noteMembers remembers which nodes the cluster has, and finds those that it has no more.
+func (c *Cluster) noteMembers(seen []api.Node) error {
+	c.left = map[volume.NodeID]bool{}
+	changed := false
+	for i := range c.state.Nodes {
+		n := &c.state.Nodes[i]
+		listed := slices.ContainsFunc(seen, func(s api.Node) bool { return s.ID == n.ID.String() })
+		if n.Joined && !listed {
+			c.left[n.ID] = true
+		}
+		changed = changed || listed && !n.Joined
+		n.Joined = n.Joined || listed
+	}
+	if !changed {
 		return nil
 	}
-	return fmt.Errorf("waiting for %s", missing)
+	return c.state.save(c.options.Dir)
+}
+
+// notHealthy says what was waited for when ctx ended.
+func notHealthy(ctx context.Context, missing string, err error) error {
+	if missing != "" {
+		err = fmt.Errorf("waiting for %s", missing)
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("local cluster is not healthy in time: %w", err)
+	}
+	return fmt.Errorf("local cluster is not healthy: %w", errors.Join(err, context.Cause(ctx)))
 }
 
 // logTail returns the last lines of a daemon's log.
