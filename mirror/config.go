@@ -88,8 +88,8 @@ func (c *Core) onConfig(k call, err error) {
 		return
 	}
 	g.confirmed = max(g.confirmed, volume.CfgVer(k.ref))
-	if volume.CfgVer(k.ref) != c.kcfg.CfgVer || g.lost {
-		return // a newer one is on its way
+	if volume.CfgVer(k.ref) != c.kcfg.CfgVer || g.lost || g.state == LegOutside {
+		return // a newer one is on its way, or it takes no part any more
 	}
 	c.conf = c.conf.with(k.leg)
 	if g.state == LegConfiguring {
