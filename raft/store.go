@@ -13,6 +13,7 @@ import (
 	hraft "github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -145,7 +146,7 @@ func openBolt(path string, readOnly bool) (logs *raftboltdb.BoltStore, err error
 	switch {
 	case err == nil:
 		return logs, nil
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("open %s: another process uses it: is the node running already?", path)
 	}
 	if opened != nil {

@@ -78,7 +78,7 @@ func (s service) await(ctx context.Context, object, doing string,
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	for {
-		finished, err, revision, heard := s.try(done)
+		heard, revision, finished, err := s.try(done)
 		if finished || err != nil {
 			return err
 		}
@@ -94,16 +94,16 @@ func (s service) await(ctx context.Context, object, doing string,
 }
 
 // try looks once. The channel is closed when something new was heard since.
-func (s service) try(done func(*control.View) (bool, error)) (ok bool, err error, rev uint64,
-	heard <-chan struct{}) {
+func (s service) try(done func(*control.View) (bool, error)) (heard <-chan struct{}, revision uint64,
+	ok bool, err error) {
 	if !s.raft.Leading() {
-		return false, leadLost(), 0, nil
+		return nil, 0, false, leadLost()
 	}
 	state, revision := s.raft.State()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ok, err = done(s.view(state))
-	return ok, err, revision, s.changed
+	return s.changed, revision, ok, err
 }
 
 // waitsFor returns what health says of an object, as the end of a sentence.

@@ -91,14 +91,14 @@ func enoughVotes(v *control.View, leaving, heir *raft.Node) error {
 	if leaving.Retiring || left >= need {
 		return nil
 	}
-	object, who := "node/"+leaving.Name, "no other node has"
+	object, why := "node/"+leaving.Name, "no coordinator without a vote answers"
 	if heir != nil && !heir.Has(raft.RoleCoordinator) {
-		who = "node " + heir.Name + " has not"
+		why = "node " + heir.Name + " is none"
 	}
 	return api.Errorf(api.CodeRefused, object,
 		"give the new node, or another one that has no vote, the role coordinator and start it",
-		"node %s votes as a coordinator, and %s the role to take its place: %d would be left, %d are needed",
-		leaving.Name, who, left, need)
+		"node %s votes as a coordinator, and %s, so nobody takes its vote: %d would be left, %d are needed",
+		leaving.Name, why, left, need)
 }
 
 // findHeir returns the node that takes another's place: the one that waits for the name, else the one
@@ -153,7 +153,7 @@ func (s service) follow(ctx context.Context, verb string, n *raft.Node, w api.Wa
 	defer tick.Stop()
 	for {
 		var op api.Operation
-		_, err, _, heard := s.try(func(v *control.View) (bool, error) {
+		heard, _, _, err := s.try(func(v *control.View) (bool, error) {
 			if t == nil {
 				t = newTally(v, n.ID)
 			}

@@ -94,6 +94,10 @@ func planVolume(v *control.View, id volume.ID, r api.CreateVolume) (*raft.Create
 	if err != nil {
 		return nil, invalid(err)
 	}
+	if layout.Kind == volume.KindParity {
+		return nil, api.Errorf(api.CodeInvalid, object, "use a mirror, as in mirror=2",
+			"volume %s: layout %s: parity comes in a later version", r.Name, layout)
+	}
 	if err := volume.CheckSize(r.SizeBytes); err != nil {
 		return nil, invalid(err)
 	}
@@ -250,7 +254,7 @@ func (s service) served(ctx context.Context, vol *raft.Volume, r api.AttachVolum
 		return true, nil
 	}
 	if r.NoWait {
-		_, err, _, _ := s.try(check)
+		_, _, _, err := s.try(check)
 		return answer, err
 	}
 	err := s.await(ctx, object, "attaching volume "+vol.Name, check)

@@ -57,7 +57,7 @@ func (c cluster) node(t *testing.T) *Identity {
 // handshake connects two ends and returns what each found.
 func handshake(
 	t *testing.T, server, client *tls.Config,
-) (onServer, onClient error, seen tls.ConnectionState) {
+) (seen tls.ConnectionState, onServer, onClient error) {
 	t.Helper()
 	l, err := tls.Listen("tcp", "127.0.0.1:0", server)
 	require.NoError(t, err)
@@ -83,13 +83,14 @@ func handshake(
 		_, onClient = conn.Read(make([]byte, 1))
 		_ = conn.Close()
 	}
-	return <-done, onClient, seen
+	onServer = <-done // and with it seen is there
+	return seen, onServer, onClient
 }
 
 func TestHandshake_betweenNodesOfOneCluster(t *testing.T) {
 	c := newCluster(t)
 	server, client := c.node(t), c.node(t)
-	onServer, onClient, seen := handshake(t, server.ServerTLS(), client.ClientTLS())
+	seen, onServer, onClient := handshake(t, server.ServerTLS(), client.ClientTLS())
 	require.NoError(t, onServer)
 	require.NoError(t, onClient)
 	require.Equal(t, uint16(tls.VersionTLS13), seen.Version)
@@ -126,7 +127,7 @@ func TestHandshake_refusals(t *testing.T) {
 		"server whose name is not the wanted": {server.ServerTLS(), otherName, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onServer, onClient, _ := handshake(t, test.server, test.client)
+			_, onServer, onClient := handshake(t, test.server, test.client)
 			require.Error(t, onClient)
 			if test.byServer {
 				require.Error(t, onServer)
@@ -166,7 +167,7 @@ func TestCA_savedAndLoadedSignsAsBefore(t *testing.T) {
 	require.ErrorIs(t, c.ca.Save(cert, key), fs.ErrExist)
 	loaded, err := LoadCA(c.id, cert, key)
 	require.NoError(t, err)
-	onServer, onClient, _ := handshake(t, c.node(t).ServerTLS(), cluster{c.id, loaded}.node(t).ClientTLS())
+	_, onServer, onClient := handshake(t, c.node(t).ServerTLS(), cluster{c.id, loaded}.node(t).ClientTLS())
 	require.NoError(t, onServer)
 	require.NoError(t, onClient)
 
