@@ -58,7 +58,7 @@ func (w *world) follow(id volume.NodeID) {
 		for w.ctx.Err() == nil {
 			_, revision := w.raft.State()
 			w.c.takeHeard(heardReport{Node: id, Revision: revision})
-			time.Sleep(500 * time.Millisecond)
+			pass(500 * time.Millisecond)
 		}
 	})
 }
@@ -83,22 +83,22 @@ func TestVotes_aVoteIsNotLost(t *testing.T) {
 			require.NoError(t, w.raft.AddMember(t.Context(), raft.Member{ID: id}))
 			w.follow(id)
 		}
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		discard := func(api.Operation) error { return nil }
 		err := w.api.ReplaceNode(t.Context(), "c3", api.ReplaceNode{New: "n2"}, discard)
 		require.ErrorContains(t, err, "2 would be left, 3 are needed")
 		require.ErrorContains(t, w.api.RemoveNode(t.Context(), "c3", api.Wait{}, discard), "2 would be left")
 
 		c4 := w.add("c4", volume.NewNodeID(), raft.RoleCoordinator)
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		err = w.api.ReplaceNode(t.Context(), "c3",
 			api.ReplaceNode{New: "n2", Wait: api.Wait{NoWait: true}}, discard)
 		require.NoError(t, err, "c4 can take the vote")
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		require.Len(t, voters(), 3, "c4 does not have the log")
 		require.Contains(t, voters(), c3.node.ID)
 		w.follow(c4.node.ID)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		require.ElementsMatch(t, []volume.NodeID{w.id("n1"), c2.node.ID, c4.node.ID}, voters())
 		state, _ := w.raft.State()
 		require.Nil(t, state.NodeByName("c3"))
