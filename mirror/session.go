@@ -269,7 +269,7 @@ func (c *Core) onWriteDone(o *op, i LegIndex, err error, current bool) {
 		} else if c.leg(i).state.Joining() {
 			c.dropJoin(i, err.Error())
 		}
-	case errors.Is(err, block.ErrNoSpace) && c.ack.has(i) && o.kind != opFlush:
+	case errors.Is(err, block.ErrNoSpace) && c.ack.has(i) && o.kind != opFlush && !o.acked:
 		o.noSpace = o.noSpace.with(i)
 	default:
 		c.legFailed(i, err)
