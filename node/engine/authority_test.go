@@ -27,7 +27,8 @@ func TestAuthority_refusalsTellWhatStands(t *testing.T) {
 	for i, l := range []peer.TicketLeg{legA, legB} {
 		label := volume.Label{VolumeID: ticket.Volume, LegID: l.ID, StoreID: l.Store, Incarnation: ticket.Incarnation,
 			DataGen: c.volume("web").DataGen, FenceEpoch: ticket.Epoch, AttachID: ticket.AttachID}
-		require.NoError(t, a.RecordFence(t.Context(), ticket.Epoch, volume.LegReport{Label: label, Instance: uint64(i)}))
+		report := volume.LegReport{Label: label, Instance: uint64(i)}
+		require.NoError(t, a.RecordFence(t.Context(), ticket.Epoch, report))
 	}
 	activation, err := a.Activate(t.Context(), ticket.Epoch)
 	require.NoError(t, err)
