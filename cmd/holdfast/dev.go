@@ -85,8 +85,8 @@ func (d *dev) up() *cobra.Command {
 				"`holdfast dev down --dir %s` ends it", err, d.dir)
 		}
 		for _, name := range c.Left() {
-			cmd.PrintErrf("node %s has left the cluster: `holdfast dev add %s --fresh --dir %s` makes a new machine of it\n",
-				name, name, d.dir)
+			cmd.PrintErrf("node %s has left the cluster: "+
+				"`holdfast dev add %s --fresh --dir %s` makes a new machine of it\n", name, name, d.dir)
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "export HOLDFAST_API=%s\n", c.API())
 		return err
