@@ -36,16 +36,18 @@ func simulate(seed uint64, broken Rules) string {
 	n := 2 + int(seed%2)
 	inSync := n - int(seed/2%2)
 	w := newSimWorld(seed, n, inSync, broken)
+	w.media = seed%3 == 0
 	h := w.newHost()
-	for range 20 + w.rng.IntN(30) {
-		if w.failed != "" {
-			return w.failed
-		}
+	for n := 20 + w.rng.IntN(30); n > 0 && w.failed == ""; n-- {
 		h = w.act(h)
 		w.runUntil(w.now + time.Duration(w.rng.IntN(int(400*time.Millisecond))))
 	}
-	h = w.heal(h)
-	w.checkEnd(h)
+	if w.failed == "" {
+		w.checkEnd(w.heal(h))
+	}
+	if w.failed == simExcused {
+		return ""
+	}
 	return w.failed
 }
 
@@ -89,6 +91,12 @@ func (w *simWorld) act(h *simHost) *simHost {
 		}
 	case 7:
 		w.cutOff(h, l)
+	case 11:
+		w.fill(w.legs...)
+	case 12:
+		w.fill(l)
+	case 13:
+		w.spoil(w.legs[0]) // always the same, so that of each block some leg is well
 	case 10:
 		h = w.split(h, l)
 	case 8, 9:
@@ -113,6 +121,20 @@ func (w *simWorld) split(old *simHost, x *simLeg) *simHost {
 		old.noRaft, old.cutLegs = false, map[*simLeg]bool{}
 	})
 	return h
+}
+
+// fill lets legs have no room for a while.
+func (w *simWorld) fill(legs ...*simLeg) {
+	for _, l := range legs {
+		l.full = w.media
+		w.after(time.Duration(w.rng.IntN(int(time.Second))), func() { l.full = false })
+	}
+}
+
+// spoil lets requests to a leg fail for a while.
+func (w *simWorld) spoil(l *simLeg) {
+	l.flaky = w.media
+	w.after(time.Duration(w.rng.IntN(int(2*time.Second))), func() { l.flaky = false })
 }
 
 // cutOff cuts the network between a host and a leg for a while.
@@ -161,7 +183,7 @@ func (w *simWorld) toggle(l *simLeg) {
 func (w *simWorld) heal(h *simHost) *simHost {
 	w.calm, w.raft.down = true, false
 	for _, l := range w.legs {
-		l.on = true
+		l.on, l.full, l.flaky = true, false, false
 		if l.hung {
 			l.restart()
 		}

@@ -33,6 +33,8 @@ type simLeg struct {
 
 	on      bool // powered and running
 	hung    bool // takes requests and does not answer
+	full    bool // stores a part of each write and says that it has no room
+	flaky   bool // fails some requests
 	session *simSession
 	busy    map[int64]int // block → writes between arrival and answer, for the range lock's oracle
 }
@@ -170,6 +172,14 @@ func (l *simLeg) do(x *Effect, reply *Reply) (data []uint64, err error) {
 	if x.Kind == EffectSubmit && !l.admit {
 		return nil, fmt.Errorf("no CONFIG yet: %w", block.ErrFailed)
 	}
+	if l.flaky && l.w.rng.IntN(3) == 0 {
+		switch {
+		case x.Kind == EffectCall && x.Command.Kind == CommandSums, x.Kind == EffectSubmit && x.Op == block.OpRead:
+			return nil, block.ErrMedium
+		case x.Kind == EffectSubmit:
+			return nil, block.ErrFailed
+		}
+	}
 	if x.Kind == EffectSubmit {
 		switch x.Op {
 		case block.OpRead:
@@ -177,6 +187,11 @@ func (l *simLeg) do(x *Effect, reply *Reply) (data []uint64, err error) {
 				data = append(data, l.cache[x.Range.Off/BlockBytes+i])
 			}
 		case block.OpWrite:
+			if l.full {
+				part := block.Range{Off: x.Range.Off, Len: l.w.rng.Int64N(x.Range.Len/BlockBytes) * BlockBytes}
+				l.put(part, *x.Data.(*simData))
+				return nil, block.ErrNoSpace
+			}
 			l.put(x.Range, *x.Data.(*simData))
 		case block.OpZero:
 			l.put(x.Range, nil)
