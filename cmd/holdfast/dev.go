@@ -70,7 +70,13 @@ func (d *dev) up() *cobra.Command {
 		if nodes < 1 {
 			return usagef("--nodes %d: a cluster has at least one node", nodes)
 		}
-		c, err := devcluster.Create(devcluster.Options{Dir: d.dir}, devcluster.DefaultNodes(nodes))
+		c, err := devcluster.Open(devcluster.Options{Dir: d.dir})
+		if errors.Is(err, devcluster.ErrNone) || cmd.Flags().Changed("nodes") {
+			if err == nil {
+				c.Close()
+			}
+			c, err = devcluster.Create(devcluster.Options{Dir: d.dir}, devcluster.DefaultNodes(nodes))
+		}
 		if err != nil {
 			return err
 		}
@@ -100,14 +106,14 @@ func (d *dev) down() *cobra.Command {
 		Use:   "down --dir DIR [--remove]",
 		Short: "End every process of the cluster",
 		Long: "The directory stays, and `dev up` starts the same cluster with its data again, unless --remove.\n" +
-			"A cluster that does not exist is down already.",
+			"Of a cluster whose directory is gone it ends what still runs.",
 		Example: "  holdfast dev down --dir /tmp/hf --remove",
 		Args:    args(cobra.NoArgs),
 	}
 	cmd.Flags().BoolVar(&remove, "remove", false, "also remove the directory with all data")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		if _, err := os.Stat(d.dir); d.dir != "" && errors.Is(err, fs.ErrNotExist) {
-			return nil
+			return devcluster.Sweep(d.dir)
 		}
 		c, err := d.open()
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -16,6 +17,19 @@ import (
 func FindEnv(name, value string) ([]ID, error) {
 	entry := []byte(name + "=" + value)
 	return find(func(pid int) bool { return hasEntry(environ(pid), entry) })
+}
+
+// FindEnvBelow returns what FindEnv does for every value that is a path below dir.
+func FindEnvBelow(name, dir string) ([]ID, error) {
+	prefix := []byte(name + "=" + strings.TrimSuffix(dir, "/") + "/")
+	return find(func(pid int) bool {
+		for _, entry := range bytes.Split(environ(pid), []byte{0}) {
+			if bytes.HasPrefix(entry, prefix) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // A process in the midst of execve(2) shows an empty environment for a moment: look again then.

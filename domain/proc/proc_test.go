@@ -86,6 +86,18 @@ func TestFindEnv_findsExactlyTheCarriers(t *testing.T) {
 	require.Equal(t, []ID{marked}, found)
 }
 
+func TestFindEnvBelow_findsPathsBelowTheDirectory(t *testing.T) {
+	dir := "/" + volume.NewUUID().String()
+	_, inside := sleeper(t, "OTHER=1", "MARK="+dir+"/n1/run")
+	_, _ = sleeper(t, "MARK="+dir)
+	_, _ = sleeper(t, "MARK="+dir+"2/n1", "XMARK="+dir+"/n1")
+	for _, text := range []string{dir, dir + "/"} {
+		found, err := FindEnvBelow("MARK", text)
+		require.NoError(t, err)
+		require.Equal(t, []ID{inside}, found)
+	}
+}
+
 func TestDescendants_areFoundWithoutTheMark(t *testing.T) {
 	cmd := exec.Command("/bin/sh", "-c", "env -i sh -c 'sleep 1000 & echo up; wait' & wait")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

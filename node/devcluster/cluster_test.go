@@ -242,3 +242,18 @@ func TestUp_doesNotWaitForANodeThatLeft(t *testing.T) {
 	require.NoError(t, c.Start(within(t), "n2"), "a new machine of that name is welcome")
 	require.Empty(t, c.Left())
 }
+
+func TestSweep_endsWhatRunsWithoutItsDirectory(t *testing.T) {
+	c := create(t, devcluster.DefaultNodes(1))
+	require.NoError(t, c.Up(within(t)))
+	require.ErrorContains(t, devcluster.Sweep(c.Dir()), "dev down", "a cluster that is there is left alone")
+	n1, err := c.Node("n1")
+	require.NoError(t, err)
+	require.Len(t, processes(t, n1), 1)
+
+	require.NoError(t, os.RemoveAll(c.Dir()))
+	require.NoError(t, devcluster.Sweep(c.Dir()))
+	require.Empty(t, processes(t, n1))
+	require.NoDirExists(t, filepath.Dir(n1.RunDir))
+	require.NoError(t, devcluster.Sweep(c.Dir()), "again is as good")
+}

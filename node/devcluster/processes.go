@@ -17,16 +17,42 @@ const (
 	sweepPatience = 10 * time.Second
 )
 
-// processes returns every living process of a node: those that carry its mark and their
-// descendants, which may have dropped it.
-func (n Node) processes() ([]proc.ID, error) {
-	marked, err := proc.FindEnv(host.EnvRunDir, n.RunDir)
+// crowd is a set of processes that belong together, found anew each time since they start others.
+type crowd struct {
+	name string // for messages
+	find func() ([]proc.ID, error)
+}
+
+// crowd returns the processes of a node: those that carry its mark and their descendants, which may
+// have dropped it.
+func (n Node) crowd() crowd {
+	return crowd{"node " + n.Name, func() ([]proc.ID, error) { return proc.FindEnv(host.EnvRunDir, n.RunDir) }}
+}
+
+// crowdOf returns the processes of every node of the cluster that is or was in a directory.
+func crowdOf(dir string) crowd {
+	return crowd{"local cluster " + dir, func() ([]proc.ID, error) {
+		var all []proc.ID
+		for _, parent := range append(runBases(dir), dir) {
+			found, err := proc.FindEnvBelow(host.EnvRunDir, parent)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, found...)
+		}
+		return all, nil
+	}}
+}
+
+// processes returns every living process of the crowd.
+func (c crowd) processes() ([]proc.ID, error) {
+	marked, err := c.find()
 	if err != nil {
-		return nil, fmt.Errorf("node %s: %w", n.Name, err)
+		return nil, fmt.Errorf("%s: %w", c.name, err)
 	}
 	below, err := proc.Descendants(marked)
 	if err != nil {
-		return nil, fmt.Errorf("node %s: %w", n.Name, err)
+		return nil, fmt.Errorf("%s: %w", c.name, err)
 	}
 	for _, id := range below {
 		if !slices.Contains(marked, id) {
@@ -36,11 +62,11 @@ func (n Node) processes() ([]proc.ID, error) {
 	return marked, nil
 }
 
-// freeze stops every process of a node. It looks again until none was missed, since a process may
+// freeze stops every process of the crowd. It looks again until none was missed, since a process may
 // have started another before its own stop.
-func (n Node) freeze() error {
+func (c crowd) freeze() error {
 	for deadline := time.Now().Add(sweepPatience); ; time.Sleep(sweepPause) {
-		all, err := n.processes()
+		all, err := c.processes()
 		if err != nil {
 			return err
 		}
@@ -49,41 +75,41 @@ func (n Node) freeze() error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("node %s: %s does not stop", n.Name, running[0])
+			return fmt.Errorf("%s: %s does not stop", c.name, running[0])
 		}
 		if err := proc.Signal(running, syscall.SIGSTOP); err != nil {
-			return fmt.Errorf("node %s: %w", n.Name, err)
+			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
 }
 
-// thaw lets every process of a node go on.
-func (n Node) thaw() error {
-	all, err := n.processes()
+// thaw lets every process of the crowd go on.
+func (c crowd) thaw() error {
+	all, err := c.processes()
 	if err != nil {
 		return err
 	}
 	if err := proc.Signal(all, syscall.SIGCONT); err != nil {
-		return fmt.Errorf("node %s: %w", n.Name, err)
+		return fmt.Errorf("%s: %w", c.name, err)
 	}
 	return nil
 }
 
-// powerOff ends every process of a node as if its machine lost power: nobody sees another die.
-func (n Node) powerOff() error {
-	if err := n.freeze(); err != nil {
+// powerOff ends every process of the crowd as if its machine lost power: nobody sees another die.
+func (c crowd) powerOff() error {
+	if err := c.freeze(); err != nil {
 		return err
 	}
 	for deadline := time.Now().Add(sweepPatience); ; time.Sleep(sweepPause) {
-		all, err := n.processes()
+		all, err := c.processes()
 		if err != nil || len(all) == 0 {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("node %s: %s does not end after SIGKILL", n.Name, all[0])
+			return fmt.Errorf("%s: %s does not end after SIGKILL", c.name, all[0])
 		}
 		if err := proc.Signal(all, syscall.SIGKILL); err != nil {
-			return fmt.Errorf("node %s: %w", n.Name, err)
+			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
 }
@@ -94,7 +120,7 @@ func (c *Cluster) down(name string) (Node, error) {
 	if err != nil {
 		return Node{}, err
 	}
-	all, err := node.processes()
+	all, err := node.crowd().processes()
 	if err != nil {
 		return Node{}, err
 	}
@@ -104,11 +130,11 @@ func (c *Cluster) down(name string) (Node, error) {
 	return node, nil
 }
 
-// each does something for every node and joins what went wrong.
-func (c *Cluster) each(do func(Node) error) error {
+// each does something to the processes of every node and joins what went wrong.
+func (c *Cluster) each(do func(crowd) error) error {
 	var failed []error
 	for _, n := range c.state.Nodes {
-		failed = append(failed, do(n))
+		failed = append(failed, do(n.crowd()))
 	}
 	return errors.Join(failed...)
 }

@@ -92,30 +92,30 @@ func (c *Cluster) Stop(ctx context.Context, name string) error {
 }
 
 // Kill ends all processes of a node at once, as if its machine lost power.
-func (c *Cluster) Kill(name string) error { return c.with(name, Node.powerOff) }
+func (c *Cluster) Kill(name string) error { return c.with(name, crowd.powerOff) }
 
 // Pause stops all processes of a node with SIGSTOP: a machine that hangs.
-func (c *Cluster) Pause(name string) error { return c.with(name, Node.freeze) }
+func (c *Cluster) Pause(name string) error { return c.with(name, crowd.freeze) }
 
 // Resume lets a paused node go on where it was.
-func (c *Cluster) Resume(name string) error { return c.with(name, Node.thaw) }
+func (c *Cluster) Resume(name string) error { return c.with(name, crowd.thaw) }
 
-func (c *Cluster) with(name string, do func(Node) error) error {
+func (c *Cluster) with(name string, do func(crowd) error) error {
 	node, err := c.Node(name)
 	if err != nil {
 		return err
 	}
-	return do(node)
+	return do(node.crowd())
 }
 
 // Down ends every process of the cluster and makes sure that none is left. With remove it also
 // removes the cluster's directory; else Up starts the same cluster again.
 func (c *Cluster) Down(remove bool) error {
 	// A node's guest may not see another node's death: all stand still before the first is killed.
-	if err := c.each(Node.freeze); err != nil {
+	if err := c.each(crowd.freeze); err != nil {
 		return err
 	}
-	if err := c.each(Node.powerOff); err != nil {
+	if err := c.each(crowd.powerOff); err != nil {
 		return err
 	}
 	c.reaped.Wait()
@@ -130,6 +130,27 @@ func (c *Cluster) Down(remove bool) error {
 	return c.removeFiles()
 }
 
+// Sweep ends every process of a cluster whose directory was removed under it. Where none runs it does
+// nothing; it touches no cluster that is there.
+func Sweep(dir string) error {
+	o := Options{Dir: dir}
+	if err := o.complete(); err != nil {
+		return err
+	}
+	if _, err := os.Stat(statePath(o.Dir)); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fmt.Errorf("%s holds a cluster: `holdfast dev down --dir %s` ends it", o.Dir, o.Dir), err)
+	}
+	if err := crowdOf(o.Dir).powerOff(); err != nil {
+		return err
+	}
+	for _, base := range runBases(o.Dir) {
+		if err := os.RemoveAll(base); err != nil {
+			return fmt.Errorf("local cluster: %w", err)
+		}
+	}
+	return nil
+}
+
 // removeFiles removes the cluster's directory with all that is in it.
 func (c *Cluster) removeFiles() error {
 	if err := os.RemoveAll(c.options.Dir); err != nil {
@@ -142,7 +163,7 @@ func (c *Cluster) removeFiles() error {
 func (c *Cluster) launch(n Node) error {
 	if daemon, err := c.daemon(n); err == nil {
 		if daemon.Stopped() {
-			return fmt.Errorf("node %s is paused: `holdfast dev resume %s` first", n.Name, n.Name)
+			return fmt.Errorf("node %s is paused: `holdfast dev resume %s --dir %s` first", n.Name, n.Name, c.Dir())
 		}
 		return nil
 	} else if !errors.Is(err, proc.ErrGone) {

@@ -23,16 +23,20 @@ func runDir(dir, node string, index int) (run, base string, err error) {
 	if run = filepath.Join(dir, node, "run"); len(run) <= config.RunDirMax {
 		return run, "", nil
 	}
-	sum := sha256.Sum256([]byte(dir))
-	name := "hf-" + hex.EncodeToString(sum[:4])
-	for _, parent := range []string{os.TempDir(), "/tmp"} {
-		base = filepath.Join(parent, name)
+	for _, base := range runBases(dir) {
 		if run = filepath.Join(base, strconv.Itoa(index)); len(run) <= config.RunDirMax {
 			return run, base, nil
 		}
 	}
 	return "", "", fmt.Errorf("no directory is short enough for sockets: %s has more than %d bytes: "+
 		"set TMPDIR to /tmp", run, config.RunDirMax)
+}
+
+// runBases returns the directories outside a cluster's own that may hold its run directories.
+func runBases(dir string) []string {
+	sum := sha256.Sum256([]byte(dir))
+	name := "hf-" + hex.EncodeToString(sum[:4])
+	return []string{filepath.Join(os.TempDir(), name), filepath.Join("/tmp", name)}
 }
 
 // makeBase makes the directory outside the cluster's, and refuses one that somebody else made.

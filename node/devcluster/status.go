@@ -40,7 +40,7 @@ type NodeStatus struct {
 func (c *Cluster) Status() ([]NodeStatus, error) {
 	all := make([]NodeStatus, 0, len(c.state.Nodes))
 	for _, n := range c.state.Nodes {
-		ids, err := n.processes()
+		ids, err := n.crowd().processes()
 		if err != nil {
 			return nil, err
 		}
