@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/holdfast-storage/holdfast/block/filedev"
 	"github.com/holdfast-storage/holdfast/scsi"
@@ -77,24 +79,39 @@ func Serve(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
-	var listeners []net.Listener
-	for _, address := range o.Listen {
-		l, err := target.Listen(ctx, address)
-		if err != nil {
-			for _, open := range listeners {
-				_ = open.Close()
-			}
-			return fmt.Errorf("listen at %s: %w", address, err)
-		}
-		listeners = append(listeners, l)
+	targets := []static.Target{{Name: o.IQN, LUNs: units, Credentials: credentials}}
+	if _, err := static.NewAdmission(targets...); err != nil {
+		return err // before anybody is told that it is ready
+	}
+	listeners, err := listen(ctx, o.Listen)
+	if err != nil {
+		return err
 	}
 	for _, l := range listeners {
 		fmt.Fprintf(o.Ready, "ready iscsi://%s/%s/0\n", l.Addr(), o.IQN)
 	}
-	return static.Serve(ctx, static.Options{
-		Listeners: listeners, Logger: o.Logger,
-		Targets: []static.Target{{Name: o.IQN, LUNs: units, Credentials: credentials}},
-	})
+	return static.Serve(ctx, static.Options{Listeners: listeners, Logger: o.Logger, Targets: targets})
+}
+
+// listen opens every portal, or none.
+func listen(ctx context.Context, addresses []string) ([]net.Listener, error) {
+	var listeners []net.Listener
+	for _, address := range addresses {
+		l, err := target.Listen(ctx, address)
+		if err == nil {
+			listeners = append(listeners, l)
+			continue
+		}
+		for _, open := range listeners {
+			_ = open.Close()
+		}
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("--listen %s is in use by another process: stop that one, or choose another port",
+				address)
+		}
+		return nil, fmt.Errorf("--listen %s: %w", address, err)
+	}
+	return listeners, nil
 }
 
 func (o Options) credentials() (c target.Credentials, err error) {
@@ -145,6 +162,9 @@ func openLUNs(luns []LUN) (units map[uint64]scsi.LogicalUnit, closeAll func() er
 	}
 	for i, l := range luns {
 		d, err := filedev.Open(l.Path, filedev.Options{SizeBytes: l.SizeBytes, ReadOnly: l.ReadOnly, Exclusive: true})
+		if errors.Is(err, fs.ErrNotExist) && l.SizeBytes == 0 {
+			err = fmt.Errorf("%w: give it a size to have it made, as in %s,size=1G", err, l.Path)
+		}
 		if err != nil {
 			return nil, nil, errors.Join(err, closeAll())
 		}

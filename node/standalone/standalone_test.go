@@ -3,6 +3,7 @@ package standalone
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +29,26 @@ func TestServe_refusesHalfACredential(t *testing.T) {
 		{ChapUser: "u", ChapSecretFile: "/does/not/exist"},
 	} {
 		require.Error(t, Serve(t.Context(), o))
+	}
+}
+
+func TestServe_saysWhatToDoAndIsNotReady(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, taken.Close()) })
+	none := filepath.Join(t.TempDir(), "none.img")
+	image := []LUN{{Path: filepath.Join(t.TempDir(), "disk.img"), SizeBytes: 1 << 20}}
+	const iqn = "iqn.2026-11.example:disk"
+	for want, o := range map[string]Options{
+		taken.Addr().String() + " is in use": {Listen: []string{"127.0.0.1:0", taken.Addr().String()}, IQN: iqn, LUNs: image},
+		"want a name like":                   {Listen: []string{"127.0.0.1:0"}, IQN: "disk", LUNs: image},
+		none + ",size=1G":                    {Listen: []string{"127.0.0.1:0"}, IQN: iqn, LUNs: []LUN{{Path: none}}},
+		"--listen nonsense":                  {Listen: []string{"nonsense"}, IQN: iqn, LUNs: image},
+	} {
+		var said bytes.Buffer
+		o.Ready = &said
+		require.ErrorContains(t, Serve(t.Context(), o), want)
+		require.Empty(t, said.String())
 	}
 }
 
