@@ -115,7 +115,11 @@ func (c *Cluster) missing(ctx context.Context, client *api.Client, nodes []Node)
 			continue
 		}
 		i := slices.IndexFunc(seen, func(s api.Node) bool { return s.ID == n.ID.String() })
-		if i < 0 || seen[i].State == api.NodeDown || seen[i].PID == 0 {
+		if i < 0 || seen[i].State == api.NodeDown {
+			return "node " + n.Name, nil
+		}
+		// A heartbeat of the daemon that ran before is no sign of this one.
+		if daemon, err := c.daemon(n); err != nil || seen[i].PID != daemon.PID {
 			return "node " + n.Name, nil
 		}
 	}
