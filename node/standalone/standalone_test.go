@@ -40,10 +40,11 @@ func TestServe_saysWhatToDoAndIsNotReady(t *testing.T) {
 	image := []LUN{{Path: filepath.Join(t.TempDir(), "disk.img"), SizeBytes: 1 << 20}}
 	const iqn = "iqn.2026-11.example:disk"
 	for want, o := range map[string]Options{
-		taken.Addr().String() + " is in use": {Listen: []string{"127.0.0.1:0", taken.Addr().String()}, IQN: iqn, LUNs: image},
-		"want a name like":                   {Listen: []string{"127.0.0.1:0"}, IQN: "disk", LUNs: image},
-		none + ",size=1G":                    {Listen: []string{"127.0.0.1:0"}, IQN: iqn, LUNs: []LUN{{Path: none}}},
-		"--listen nonsense":                  {Listen: []string{"nonsense"}, IQN: iqn, LUNs: image},
+		taken.Addr().String() + " is in use": {
+			Listen: []string{"127.0.0.1:0", taken.Addr().String()}, IQN: iqn, LUNs: image},
+		"want a name like":  {Listen: []string{"127.0.0.1:0"}, IQN: "disk", LUNs: image},
+		none + ",size=1G":   {Listen: []string{"127.0.0.1:0"}, IQN: iqn, LUNs: []LUN{{Path: none}}},
+		"--listen nonsense": {Listen: []string{"nonsense"}, IQN: iqn, LUNs: image},
 	} {
 		var said bytes.Buffer
 		o.Ready = &said

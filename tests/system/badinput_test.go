@@ -39,6 +39,7 @@ func TestBadInput_onTheCommandLine(t *testing.T) {
 		"bad size":              {"volume create x --size 10X", 2, []string{"10X"}},
 		"too few nodes":         {"volume create x --size 64M --layout mirror=4", 1, []string{"4", "3"}},
 		"unknown layout":        {"volume create x --size 64M --layout raid=5", 1, []string{"raid=5"}},
+		"parity":                {"volume create x --size 64M --layout parity=4+2", 1, []string{"parity=4+2", "later"}},
 		"unknown leg node":      {"volume create x --size 64M --legs-on n1,n9", 1, []string{"n9"}},
 		"unknown domain":        {"domain start nope", 1, []string{"nope"}},
 		"unknown field":         {"domain define -f " + spec, 1, []string{"line 3", "memory"}},
