@@ -254,9 +254,9 @@ func (s service) Cluster(context.Context) (api.Cluster, error) {
 	state, revision := s.raft.State()
 	out := api.Cluster{
 		Name: state.Cluster.Name, ID: state.Cluster.ID.String(), Nodes: len(state.Nodes),
-		Volumes: len(state.Volumes),
-		Domains: len(state.Domains), Revision: revision, Coordinators: len(coordinators(state)),
+		Volumes: len(state.Volumes), Domains: len(state.Domains), Revision: revision,
 	}
+	s.look(func(v *control.View) { out.Coordinators = len(v.Members) }) // that vote, not that could
 	if n := state.Nodes[leader]; n != nil {
 		out.Leader = n.Name
 	}

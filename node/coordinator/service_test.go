@@ -32,6 +32,23 @@ func TestCluster_isInitialisedAndHealthy(t *testing.T) {
 	})
 }
 
+func TestCluster_countsThoseThatVote(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		voters := []raft.Member{{ID: w.raft.self}}
+		for _, name := range []string{"c2", "c3", "c4"} {
+			m := w.add(name, volume.NewNodeID(), raft.RoleCoordinator)
+			voters = append(voters, raft.Member{ID: m.node.ID, Addr: m.node.Raft})
+		}
+		w.raft.mu.Lock()
+		w.raft.members = voters[:3]
+		w.raft.mu.Unlock()
+		require.Eventually(t, func() bool {
+			c, err := w.api.Cluster(t.Context())
+			return err == nil && c.Nodes == 8 && c.Coordinators == 3
+		}, time.Minute, 100*time.Millisecond)
+	})
+}
+
 func TestVolume_createAttachDetachDelete(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.create("v1")
