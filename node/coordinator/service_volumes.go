@@ -127,8 +127,11 @@ func planVolume(v *control.View, id volume.ID, r api.CreateVolume) (*raft.Create
 		Live:   func(n volume.NodeID) bool { return v.Condition(n) != raft.NodeDead },
 	})
 	if err != nil {
-		return nil, api.Errorf(api.CodeFailed, object,
-			"add or start storage nodes, or choose a smaller layout",
+		hint := "add or start storage nodes, or choose a smaller layout"
+		if len(r.LegsOn) > 0 {
+			hint = "name other nodes, or none to have them chosen; holdfast node list shows them"
+		}
+		return nil, api.Errorf(api.CodeFailed, object, hint,
 			"volume %s (%s): %s", r.Name, layout, err)
 	}
 	for slot, spot := range spots {

@@ -128,7 +128,8 @@ func (v *View) deletes(id volume.NodeID) bool {
 func (v *View) Holds(id volume.NodeID) string {
 	for _, vol := range v.State.SortedVolumes() {
 		if vol.Attach != nil && vol.Attach.Host == id {
-			return fmt.Sprintf("it holds volume %s", vol.Name)
+			return fmt.Sprintf("it holds volume %s: holdfast volume attach %s --host OTHER --takeover",
+				vol.Name, vol.Name)
 		}
 		for _, l := range vol.Legs {
 			if l.Node == id {
