@@ -24,9 +24,17 @@ type Label struct {
 	Closed      bool       // DETACH of FenceEpoch is durable: the epoch is spent
 	Clean       bool       // that DETACH was clean: flushed and STABLE everywhere
 	Config      Config     // the newest configuration a host brought
-	CrashGen    uint64     // grows with every start of the node that found the leg open and marked
-	OpenBoot    UUID       // identity of the boot and mount under which the leg was opened
-	Marked      bool       // some region is marked; until regions are tracked, all of them are
+	// Progress grows with every step that a host had made durable: a CONFIG, a STABLE that cleared
+	// something, a DETACH. Logins and starts of the node leave it alone, so a leg that was set back to an
+	// older state shows less than hosts know of, however often it is logged in to since.
+	Progress uint64
+	CrashGen uint64 // grows with every start of the node that found the leg open and marked
+	OpenBoot UUID   // identity of the boot and mount under which the leg was opened
+	Marked   bool   // some region is marked; without it no mark of the region file counts
+	// Mixed is only ever set with Marked: some marks are of an earlier boot than OpenBoot, in which a CONFIG
+	// took them over. Until the STABLE that ends them a block of a marked region that is not what was written
+	// last may be one that a power cut tore, and says nothing of the cache of this boot.
+	Mixed bool
 }
 
 // LegReport is what a leg answers to the login that fenced it and to every login after it
@@ -35,6 +43,9 @@ type LegReport struct {
 	Label     Label  `json:"label"`
 	BootID    UUID   `json:"boot_id"`  // identity of the boot and mount now
 	Instance  uint64 `json:"instance"` // random, per start of the node's process
-	Lossy     bool   `json:"lossy"`    // OpenBoot != BootID and marks are not empty: a cache was lost
+	Lossy     bool   `json:"lossy"`    // marks are set and the cache that they were made under is lost
 	MarksHash uint64 `json:"marks_hash"`
+	// Changes counts the writes and zeroes that this instance has carried out. It lives in memory only:
+	// a machine that was set back to a saved moment, memory included, answers with too few.
+	Changes uint64 `json:"changes"`
 }

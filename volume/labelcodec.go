@@ -53,6 +53,7 @@ const (
 	offOpenBoot    = 160
 	offVolumeName  = 176
 	offInSync      = 240
+	offProgress    = 496
 	offChecksum    = LabelBytes - 4
 )
 
@@ -64,7 +65,8 @@ const (
 	flagClosed
 	flagClean
 	flagMarked
-	flagsKnown = flagAdmit | flagClosed | flagClean | flagMarked
+	flagMixed
+	flagsKnown = flagAdmit | flagClosed | flagClean | flagMarked | flagMixed
 )
 
 // AppendLabel appends the LabelBytes bytes of l to b. It refuses a label that it could not read
@@ -100,6 +102,7 @@ func AppendLabel(b []byte, l Label) ([]byte, error) {
 	for i, leg := range l.Config.InSync {
 		copy(p[offInSync+16*i:], leg.UUID[:])
 	}
+	binary.BigEndian.PutUint64(p[offProgress:], l.Progress)
 	binary.BigEndian.PutUint32(p[offChecksum:], labelChecksum(p))
 	return b, nil
 }
@@ -129,12 +132,13 @@ func ParseLabel(b []byte) (Label, error) {
 func parseLabelFields(p []byte) (Label, error) {
 	flags, count := p[offFlags], int(p[offInSyncCount])
 	if flags&^flagsKnown != 0 || count > MaxInSync || !allZero(p[offInSyncCount+1:offCrashGen]) ||
-		!allZero(p[offInSync+16*count:offChecksum]) {
+		!allZero(p[offInSync+16*count:offProgress]) || !allZero(p[offProgress+8:offChecksum]) {
 		return Label{}, fmt.Errorf("%w: a reserved field is set", ErrLabelCorrupt)
 	}
 	name := strings.TrimRight(string(p[offVolumeName:offInSync]), "\x00")
 	l := Label{
 		SlotSeq:     binary.BigEndian.Uint64(p[offSlotSeq:]),
+		Progress:    binary.BigEndian.Uint64(p[offProgress:]),
 		Incarnation: ClusterID{UUID(p[offIncarnation:])},
 		VolumeID:    ID{UUID(p[offVolumeID:])},
 		VolumeName:  name,
@@ -154,6 +158,7 @@ func parseLabelFields(p []byte) (Label, error) {
 		Closed:     flags&flagClosed != 0,
 		Clean:      flags&flagClean != 0,
 		Marked:     flags&flagMarked != 0,
+		Mixed:      flags&flagMixed != 0,
 		Config:     Config{CfgVer: CfgVer(binary.BigEndian.Uint64(p[offCfgVer:]))},
 		CrashGen:   binary.BigEndian.Uint64(p[offCrashGen:]),
 		OpenBoot:   UUID(p[offOpenBoot:]),
@@ -202,6 +207,9 @@ func (l Label) flags() byte {
 	}
 	if l.Marked {
 		f |= flagMarked
+	}
+	if l.Mixed {
+		f |= flagMixed
 	}
 	return f
 }

@@ -94,7 +94,7 @@ func TestParseLabel_refusesWhatItDoesNotKnow(t *testing.T) {
 		"size":           func(p []byte) { p[79] = 1 },
 		"name with hole": func(p []byte) { p[176] = 0 },
 		"unused place":   func(p []byte) { p[240+16*2] = 1 },
-		"tail":           func(p []byte) { p[500] = 1 },
+		"tail":           func(p []byte) { p[504] = 1 },
 	} {
 		_, err := ParseLabel(resealed(t, change))
 		require.ErrorIs(t, err, ErrLabelCorrupt, name)

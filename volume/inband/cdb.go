@@ -25,6 +25,9 @@ const (
 	ActionMarks     ServiceAction = 0x05
 	ActionChecksums ServiceAction = 0x06
 	ActionDetach    ServiceAction = 0x07
+	ActionVersions  ServiceAction = 0x08
+	ActionStamp     ServiceAction = 0x09
+	ActionAdopt     ServiceAction = 0x0A
 )
 
 // String returns the action's name as docs/protocol.md writes it.
@@ -44,6 +47,12 @@ func (a ServiceAction) String() string {
 		return "CHECKSUMS"
 	case ActionDetach:
 		return "DETACH"
+	case ActionVersions:
+		return "VERSIONS"
+	case ActionStamp:
+		return "STAMP"
+	case ActionAdopt:
+		return "ADOPT"
 	}
 	return "unknown service action"
 }
@@ -61,7 +70,7 @@ const (
 const MaxChecksumBlocks = 4096
 
 // Command is one in-band command as its CDB states it: ReadLabel, Config, Rotate, Stable, Marks,
-// Checksums or Detach.
+// Checksums, Versions, Stamp, Adopt or Detach.
 type Command interface {
 	// Action returns the command's service action.
 	Action() ServiceAction
@@ -93,8 +102,27 @@ type Marks struct {
 	FirstRegion uint32 // in units of volume.RegionBytes
 }
 
-// Checksums asks for one CRC32C per block; the answer is read by ParseChecksums.
+// Checksums asks for one CRC32C per block, and which blocks are not what was written last; the
+// answer is read by ParseChecksums.
 type Checksums struct {
+	FirstBlock uint64 // in units of volume.BlockBytes; below 2^63
+	Blocks     uint32 // 1 to MaxChecksumBlocks
+	Medium     bool   // the bytes are to be read from the medium, not from the page cache
+}
+
+// Versions asks for the regions whose version is newer than Since, from FirstRegion on; the answer
+// is read by ParseVersions.
+type Versions struct {
+	Since       volume.CfgVer
+	FirstRegion uint32 // in units of volume.RegionBytes
+}
+
+// Stamp carries a parameter list of ParamBytes bytes, made by AppendVersions: versions that the leg
+// makes its own, durably, where they are newer.
+type Stamp struct{ ParamBytes uint32 }
+
+// Adopt makes what the bad blocks of a range hold now count as what was written.
+type Adopt struct {
 	FirstBlock uint64 // in units of volume.BlockBytes
 	Blocks     uint32 // 1 to MaxChecksumBlocks
 }
@@ -120,6 +148,15 @@ func (Marks) Action() ServiceAction { return ActionMarks }
 // Action returns ActionChecksums.
 func (Checksums) Action() ServiceAction { return ActionChecksums }
 
+// Action returns ActionVersions.
+func (Versions) Action() ServiceAction { return ActionVersions }
+
+// Action returns ActionStamp.
+func (Stamp) Action() ServiceAction { return ActionStamp }
+
+// Action returns ActionAdopt.
+func (Adopt) Action() ServiceAction { return ActionAdopt }
+
 // Action returns ActionDetach.
 func (Detach) Action() ServiceAction { return ActionDetach }
 
@@ -139,7 +176,16 @@ func (Stable) DataInBytes() int { return 0 }
 func (Marks) DataInBytes() int { return MarksMaxBytes }
 
 // DataInBytes is the size of the asked checksums.
-func (c Checksums) DataInBytes() int { return headerBytes + 4*int(c.Blocks) }
+func (c Checksums) DataInBytes() int { return checksumsBytes(int(c.Blocks)) }
+
+// DataInBytes is the size of the longest page of versions.
+func (Versions) DataInBytes() int { return VersionsMaxBytes }
+
+// DataInBytes is zero.
+func (Stamp) DataInBytes() int { return 0 }
+
+// DataInBytes is zero.
+func (Adopt) DataInBytes() int { return 0 }
 
 // DataInBytes is zero.
 func (Detach) DataInBytes() int { return 0 }
@@ -160,7 +206,21 @@ func (c Stable) CDB() [CDBBytes]byte { return cdb(c.Action(), c.Generation, 0) }
 func (c Marks) CDB() [CDBBytes]byte { return cdb(c.Action(), uint64(c.Since), c.FirstRegion) }
 
 // CDB returns the command's bytes.
-func (c Checksums) CDB() [CDBBytes]byte { return cdb(c.Action(), c.FirstBlock, c.Blocks) }
+func (c Checksums) CDB() [CDBBytes]byte {
+	if c.Medium {
+		return cdb(c.Action(), c.FirstBlock|checksumsMedium, c.Blocks)
+	}
+	return cdb(c.Action(), c.FirstBlock, c.Blocks)
+}
+
+// CDB returns the command's bytes.
+func (c Versions) CDB() [CDBBytes]byte { return cdb(c.Action(), uint64(c.Since), c.FirstRegion) }
+
+// CDB returns the command's bytes.
+func (c Stamp) CDB() [CDBBytes]byte { return cdb(c.Action(), 0, c.ParamBytes) }
+
+// CDB returns the command's bytes.
+func (c Adopt) CDB() [CDBBytes]byte { return cdb(c.Action(), c.FirstBlock, c.Blocks) }
 
 // CDB returns the command's bytes.
 func (c Detach) CDB() [CDBBytes]byte {
@@ -170,8 +230,12 @@ func (c Detach) CDB() [CDBBytes]byte {
 	return cdb(c.Action(), 0, 0)
 }
 
-// detachClean is the CLEAN bit of DETACH's argument.
-const detachClean = 1
+const (
+	// detachClean is the CLEAN bit of DETACH's argument.
+	detachClean = 1
+	// checksumsMedium is the MEDIUM bit of CHECKSUMS' argument; the rest is the first block.
+	checksumsMedium = 1 << 63
+)
 
 func cdb(a ServiceAction, argument uint64, length uint32) [CDBBytes]byte {
 	b := [CDBBytes]byte{OpCode, byte(a)}

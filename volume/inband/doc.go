@@ -6,7 +6,8 @@
 //	  ReadLabel ────────────────────────────▶   right after login: label, boot, lossy
 //	  Config{epoch, cfgver, in-sync list} ──▶   durable, then I/O is admitted
 //	  Rotate / Stable{gen} ─────────────────▶   clears marks that no longer matter
-//	  Marks / Checksums ────────────────────▶   what to compare and copy
+//	  Marks / Versions / Checksums ─────────▶   what to compare and copy
+//	  Stamp{versions} / Adopt{blocks} ──────▶   what a compare has shown
 //	  Detach{clean} ────────────────────────▶   the epoch is spent
 //
 // Every CDB has 16 bytes in the shape of SERVICE ACTION IN(16) (SPC-4 §4.2.5). Every parameter

@@ -3,7 +3,6 @@ package inband_test
 import (
 	"encoding/hex"
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -19,14 +18,18 @@ var commands = []struct {
 	cdb     string
 	dataIn  int
 }{
-	{inband.ReadLabel{}, "c001 0000000000000000 00000230 0000", 560},
+	{inband.ReadLabel{}, "c001 0000000000000000 00000238 0000", 568},
 	{inband.Config{ParamBytes: 64}, "c002 0000000000000000 00000040 0000", 0},
-	{inband.Rotate{}, "c003 0000000000000000 00000010 0000", 16},
+	{inband.Rotate{}, "c003 0000000000000000 00000018 0000", 24},
 	{inband.Stable{Generation: 0x0102030405060708}, "c004 0102030405060708 00000000 0000", 0},
 	{inband.Marks{Since: 1<<32 | 5, FirstRegion: 77}, "c005 0000000100000005 0000004d 0000", 49176},
-	{inband.Checksums{FirstBlock: 0x1122334455, Blocks: 4096}, "c006 0000001122334455 00001000 0000", 16392},
+	{inband.Checksums{FirstBlock: 0x1122334455, Blocks: 4096}, "c006 0000001122334455 00001000 0000", 16904},
+	{inband.Checksums{FirstBlock: 5, Blocks: 9, Medium: true}, "c006 8000000000000005 00000009 0000", 46},
 	{inband.Detach{Clean: true}, "c007 0000000000000001 00000000 0000", 0},
 	{inband.Detach{}, "c007 0000000000000000 00000000 0000", 0},
+	{inband.Versions{Since: 1<<32 | 5, FirstRegion: 78}, "c008 0000000100000005 0000004e 0000", 65560},
+	{inband.Stamp{ParamBytes: 40}, "c009 0000000000000000 00000028 0000", 0},
+	{inband.Adopt{FirstBlock: 0x1122334455, Blocks: 4096}, "c00a 0000001122334455 00001000 0000", 0},
 }
 
 func bytesOf(t testing.TB, text string) []byte {
@@ -58,8 +61,16 @@ func TestCDB(t *testing.T) {
 			require.Equal(t, reserved, field.Byte)
 		}
 	}
-	require.Equal(t, int64(64), inband.DataOutBytes(bytesOf(t, commands[1].cdb)))
-	require.Zero(t, inband.DataOutBytes(bytesOf(t, commands[0].cdb)))
+	for _, c := range commands {
+		want := int64(0)
+		switch c := c.command.(type) {
+		case inband.Config:
+			want = int64(c.ParamBytes)
+		case inband.Stamp:
+			want = int64(c.ParamBytes)
+		}
+		require.Equal(t, want, inband.DataOutBytes(bytesOf(t, c.cdb)), "%v", c.command)
+	}
 	require.Zero(t, inband.DataOutBytes(nil))
 }
 
@@ -70,19 +81,27 @@ func TestParse_refusals(t *testing.T) {
 		cdb string
 		at  int
 	}{
-		"unknown action":        {"c008 0000000000000000 00000000 0000", 1},
+		"no action":             {"c000 0000000000000000 00000000 0000", 1},
+		"unknown action":        {"c00b 0000000000000000 00000000 0000", 1},
 		"parity action":         {"c010 0000000000000000 00000000 0000", 1},
-		"upper bits of byte 1":  {"c021 0000000000000000 00000230 0000", 1},
-		"read label, argument":  {"c001 0000000000000001 00000230 0000", 2},
+		"upper bits of byte 1":  {"c021 0000000000000000 00000238 0000", 1},
+		"read label, argument":  {"c001 0000000000000001 00000238 0000", 2},
 		"read label, length":    {"c001 0000000000000000 00000004 0000", 10},
 		"config, argument":      {"c002 0000000000000001 00000040 0000", 2},
 		"config, too short":     {"c002 0000000000000000 0000001f 0000", 10},
 		"config, too long":      {"c002 0000000000000000 00000121 0000", 10},
+		"rotate, length":        {"c003 0000000000000000 00000010 0000", 10},
 		"stable, length":        {"c004 0000000000000001 00000001 0000", 10},
 		"checksums of nothing":  {"c006 0000000000000000 00000000 0000", 10},
 		"checksums of too much": {"c006 0000000000000000 00001001 0000", 10},
 		"detach, unknown flag":  {"c007 0000000000000002 00000000 0000", 2},
+		"medium of too much":    {"c006 8000000000000000 00001001 0000", 10},
 		"detach, length":        {"c007 0000000000000000 00000001 0000", 10},
+		"stamp, argument":       {"c009 0000000000000001 00000028 0000", 2},
+		"stamp, too short":      {"c009 0000000000000000 00000017 0000", 10},
+		"stamp, too long":       {"c009 0000000000000000 00010019 0000", 10},
+		"adopt of nothing":      {"c00a 0000000000000000 00000000 0000", 10},
+		"adopt of too much":     {"c00a 0000000000000000 00001001 0000", 10},
 	} {
 		field := (*inband.FieldError)(nil)
 		_, err := inband.Parse(bytesOf(t, c.cdb))
@@ -97,7 +116,7 @@ func report() volume.LegReport {
 		Label: volume.Label{Layout: volume.Mirror(2), Durability: volume.DurabilityFlush,
 			SizeBytes: 4096, FenceEpoch: 3},
 		BootID: volume.UUID{0: 0xb0}, Instance: 0x0102030405060708, Lossy: true,
-		MarksHash: 0x1112131415161718,
+		MarksHash: 0x1112131415161718, Changes: 0x2122232425262728,
 	}
 }
 
@@ -116,6 +135,8 @@ func lists() []list {
 	page := inband.MarksPage{Next: 9, Regions: 20, Runs: []inband.Run{
 		{First: 0, Count: 2, Marked: true}, {First: 2, Count: 1, Newer: true},
 		{First: 5, Count: 4, Marked: true, Newer: true}}}
+	versions := inband.VersionsPage{Next: 9, Regions: 20, Runs: []volume.VersionRun{
+		{First: 0, Count: 2, Version: 3}, {First: 5, Count: 4, Version: 1<<32 | 1}}}
 	return []list{
 		{"config", fmt.Sprint(volume.Epoch(7), config), `0001 0000 00000038
 			0000000000000007 0000000100000002 0002 000000000000
@@ -125,16 +146,26 @@ func lists() []list {
 				e, c, err := inband.ParseConfig(b)
 				return fmt.Sprint(e, c), err
 			}},
-		{"rotation", uint64(0xa1a2a3a4a5a6a7a8), `0001 0000 00000008 a1a2a3a4a5a6a7a8`,
-			func() ([]byte, error) { return inband.AppendRotation(nil, 0xa1a2a3a4a5a6a7a8), nil },
-			func(b []byte) (any, error) { return inband.ParseRotation(b) }},
+		{"rotation", [2]uint64{0xa1a2a3a4a5a6a7a8, 9}, `0001 0000 00000010 a1a2a3a4a5a6a7a8 0000000000000009`,
+			func() ([]byte, error) { return inband.AppendRotation(nil, 0xa1a2a3a4a5a6a7a8, 9), nil },
+			func(b []byte) (any, error) {
+				generation, seq, err := inband.ParseRotation(b)
+				return [2]uint64{generation, seq}, err
+			}},
 		{"marks", page, `0001 0000 00000034 00000009 00000014 00000003 00000000
 			00000000 00000002 00000001  00000002 00000001 00000002  00000005 00000004 00000003`,
 			func() ([]byte, error) { return inband.AppendMarks(nil, page) },
 			func(b []byte) (any, error) { return inband.ParseMarks(b) }},
-		{"checksums", []uint32{1, 0xdeadbeef}, `0001 0000 00000008 00000001 deadbeef`,
-			func() ([]byte, error) { return inband.AppendChecksums(nil, []uint32{1, 0xdeadbeef}), nil },
-			func(b []byte) (any, error) { return inband.ParseChecksums(b, 2) }},
+		{"checksums", [2][]uint32{{1, 0xdeadbeef}, {1}}, `0001 0000 00000009 00000001 deadbeef 40`,
+			func() ([]byte, error) { return inband.AppendChecksums(nil, []uint32{1, 0xdeadbeef}, []uint32{1}), nil },
+			func(b []byte) (any, error) {
+				sums, bad, err := inband.ParseChecksums(b, 2)
+				return [2][]uint32{sums, bad}, err
+			}},
+		{"versions", versions, `0001 0000 00000030 00000009 00000014 00000002 00000000
+			00000000 00000002 0000000000000003  00000005 00000004 0000000100000001`,
+			func() ([]byte, error) { return inband.AppendVersions(nil, versions) },
+			func(b []byte) (any, error) { return inband.ParseVersions(b) }},
 	}
 }
 
@@ -174,12 +205,20 @@ func TestReport(t *testing.T) {
 	b, err := inband.AppendReport(nil, report())
 	require.NoError(t, err)
 	require.Len(t, b, inband.ReportBytes)
-	require.Equal(t, bytesOf(t, `0001 0000 00000228 b0000000000000000000000000000000 0102030405060708
-		1112131415161718 01 00000000000000`), b[:48])
+	require.Equal(t, bytesOf(t, `0001 0000 00000230 b0000000000000000000000000000000 0102030405060708
+		1112131415161718 01 00000000000000 2122232425262728`), b[:56])
 	got, err := inband.ParseReport(b)
 	require.NoError(t, err)
 	require.Equal(t, report(), got)
 	checkDamage(t, b, func(b []byte) (any, error) { return inband.ParseReport(b) })
+	for at := 40; at < 48; at++ {
+		bad := append([]byte(nil), b...)
+		bad[at] |= 2
+		field := (*inband.FieldError)(nil)
+		_, err := inband.ParseReport(bad)
+		require.ErrorAs(t, err, &field)
+		require.Equal(t, at, field.Byte)
+	}
 	b[100] ^= 1
 	_, err = inband.ParseReport(b)
 	require.ErrorIs(t, err, volume.ErrLabelCorrupt, "the label's own checksum holds end to end")
@@ -204,6 +243,51 @@ func TestMarks_runsThatContradict(t *testing.T) {
 	}
 	_, err := inband.AppendConfig(nil, 1, volume.Config{InSync: make([]volume.LegID, volume.MaxInSync+1)})
 	require.Error(t, err)
+}
+
+func TestVersions_runsThatContradict(t *testing.T) {
+	run := func(first, count uint32, v volume.CfgVer) volume.VersionRun {
+		return volume.VersionRun{First: first, Count: count, Version: v}
+	}
+	for name, p := range map[string]inband.VersionsPage{
+		"empty run":       {Next: 9, Regions: 9, Runs: []volume.VersionRun{run(1, 0, 1)}},
+		"says nothing":    {Next: 9, Regions: 9, Runs: []volume.VersionRun{run(1, 1, 0)}},
+		"overlap":         {Next: 9, Regions: 9, Runs: []volume.VersionRun{run(0, 3, 1), run(2, 1, 2)}},
+		"descending":      {Next: 9, Regions: 9, Runs: []volume.VersionRun{run(5, 1, 1), run(2, 1, 2)}},
+		"behind the page": {Next: 4, Regions: 9, Runs: []volume.VersionRun{run(3, 2, 1)}},
+		"behind the leg":  {Next: 10, Regions: 9},
+		"wraps around":    {Next: 9, Regions: 9, Runs: []volume.VersionRun{run(8, 0xffffffff, 1)}},
+		"too many":        {Next: 9000, Regions: 9000, Runs: make([]volume.VersionRun, inband.MaxRuns+1)},
+	} {
+		_, err := inband.AppendVersions(nil, p)
+		require.ErrorIs(t, err, inband.ErrLength, name)
+	}
+	full := inband.VersionsPage{Next: 2 * inband.MaxRuns, Regions: 1 << 20}
+	for i := range uint32(inband.MaxRuns) {
+		full.Runs = append(full.Runs, run(2*i, 1, 7))
+	}
+	b, err := inband.AppendVersions(nil, full)
+	require.NoError(t, err)
+	require.Len(t, b, inband.VersionsMaxBytes)
+	_, err = inband.ParseVersions(bytesOf(t, `0001 0000 00000010 00000009 00000014 00000000 00000001`))
+	require.ErrorAs(t, err, new(*inband.FieldError), "reserved")
+	_, err = inband.ParseVersions(bytesOf(t, `0001 0000 00000010 00000009 00000014 00001001 00000000`))
+	require.ErrorIs(t, err, inband.ErrLength, "more runs than fit are no reason to allocate")
+}
+
+// The bits behind the last block are zero, and the last block has one of its own.
+func TestChecksums_bits(t *testing.T) {
+	sums := make([]uint32, 9)
+	b := inband.AppendChecksums(nil, sums, []uint32{0, 7, 8})
+	require.Equal(t, []byte{0x81, 0x80}, b[len(b)-2:])
+	_, bad, err := inband.ParseChecksums(b, 9)
+	require.NoError(t, err)
+	require.Equal(t, []uint32{0, 7, 8}, bad)
+	b[len(b)-1] |= 0x40
+	_, _, err = inband.ParseChecksums(b, 9)
+	require.ErrorIs(t, err, inband.ErrLength)
+	_, _, err = inband.ParseChecksums(b, 8)
+	require.ErrorIs(t, err, inband.ErrLength)
 }
 
 // FuzzParse feeds every decoder: none panics, and what one accepts it writes the same way again.
@@ -235,16 +319,22 @@ func FuzzParse(f *testing.F) {
 		if r, err := inband.ParseReport(b); err == nil {
 			again, err := inband.AppendReport(nil, r)
 			require.NoError(t, err)
-			back, err := inband.ParseReport(again)
-			require.NoError(t, err)
-			require.True(t, reflect.DeepEqual(r, back))
+			require.Equal(t, b[:len(again)], again)
 		}
-		if g, err := inband.ParseRotation(b); err == nil {
-			require.Equal(t, b[:inband.RotationBytes], inband.AppendRotation(nil, g))
+		if g, seq, err := inband.ParseRotation(b); err == nil {
+			require.Equal(t, b[:inband.RotationBytes], inband.AppendRotation(nil, g, seq))
+		}
+		if p, err := inband.ParseVersions(b); err == nil {
+			again, err := inband.AppendVersions(nil, p)
+			require.NoError(t, err)
+			require.Equal(t, b[:len(again)], again)
 		}
 		if len(b) >= 8 {
-			if sums, err := inband.ParseChecksums(b, (len(b)-8)/4); err == nil {
-				require.Equal(t, b[:8+4*len(sums)], inband.AppendChecksums(nil, sums))
+			for _, blocks := range []int{(len(b) - 8) / 5, 8 * (len(b) - 8) / 33} {
+				if sums, bad, err := inband.ParseChecksums(b, blocks); err == nil {
+					again := inband.AppendChecksums(nil, sums, bad)
+					require.Equal(t, b[:len(again)], again)
+				}
 			}
 		}
 	})

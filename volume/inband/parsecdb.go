@@ -88,7 +88,23 @@ func parseAction(a ServiceAction, argument uint64, length uint32) (Command, erro
 		if length == 0 || length > MaxChecksumBlocks {
 			return nil, badLength
 		}
-		return Checksums{FirstBlock: argument, Blocks: length}, nil
+		return Checksums{FirstBlock: argument &^ checksumsMedium, Blocks: length,
+			Medium: argument&checksumsMedium != 0}, nil
+	case ActionVersions:
+		return Versions{Since: volume.CfgVer(argument), FirstRegion: length}, nil
+	case ActionStamp:
+		if argument != 0 {
+			return nil, badArgument
+		}
+		if length < headerBytes+versionsFixedBytes || length > VersionsMaxBytes {
+			return nil, badLength
+		}
+		return Stamp{ParamBytes: length}, nil
+	case ActionAdopt:
+		if length == 0 || length > MaxChecksumBlocks {
+			return nil, badLength
+		}
+		return Adopt{FirstBlock: argument, Blocks: length}, nil
 	case ActionDetach:
 		if argument&^detachClean != 0 {
 			return nil, badArgument
@@ -101,15 +117,18 @@ func parseAction(a ServiceAction, argument uint64, length uint32) (Command, erro
 	return nil, &FieldError{Byte: 1, Reason: fmt.Sprintf("service action %#02x is unknown", uint8(a))}
 }
 
-// DataOutBytes returns how many bytes of data-out a CDB asks for: those of a valid CONFIG, else
-// none.
+// DataOutBytes returns how many bytes of data-out a CDB asks for: those of a valid CONFIG or STAMP,
+// else none.
 func DataOutBytes(b []byte) int64 {
 	c, err := Parse(b)
 	if err != nil {
 		return 0
 	}
-	if config, ok := c.(Config); ok {
-		return int64(config.ParamBytes)
+	switch c := c.(type) {
+	case Config:
+		return int64(c.ParamBytes)
+	case Stamp:
+		return int64(c.ParamBytes)
 	}
 	return 0
 }

@@ -11,7 +11,7 @@ import (
 const ReportBytes = headerBytes + reportFixedBytes + volume.LabelBytes
 
 const (
-	reportFixedBytes = 40
+	reportFixedBytes = 48
 	reportLossy      = 1 // bit 0 of the flags byte
 )
 
@@ -26,6 +26,7 @@ func AppendReport(b []byte, r volume.LegReport) ([]byte, error) {
 		flags |= reportLossy
 	}
 	b = append(b, flags, 0, 0, 0, 0, 0, 0, 0)
+	b = binary.BigEndian.AppendUint64(b, r.Changes)
 	return volume.AppendLabel(b, r.Label)
 }
 
@@ -39,8 +40,14 @@ func ParseReport(b []byte) (volume.LegReport, error) {
 		return volume.LegReport{}, fmt.Errorf("%w: a report of %d bytes", ErrLength, len(b))
 	}
 	flags := body[32]
-	if flags&^reportLossy != 0 {
-		return volume.LegReport{}, &FieldError{Byte: headerBytes + 32, InParameter: true, Reason: "reserved"}
+	for i, b := range body[32:40] {
+		if i == 0 {
+			b &^= reportLossy
+		}
+		if b != 0 {
+			return volume.LegReport{}, &FieldError{Byte: headerBytes + 32 + i, InParameter: true,
+				Reason: "reserved"}
+		}
 	}
 	label, err := volume.ParseLabel(body[reportFixedBytes:])
 	if err != nil {
@@ -52,5 +59,6 @@ func ParseReport(b []byte) (volume.LegReport, error) {
 		Instance:  binary.BigEndian.Uint64(body[16:]),
 		MarksHash: binary.BigEndian.Uint64(body[24:]),
 		Lossy:     flags&reportLossy != 0,
+		Changes:   binary.BigEndian.Uint64(body[40:]),
 	}, nil
 }

@@ -6,21 +6,23 @@ import (
 )
 
 // RotationBytes is the length of ROTATE's answer.
-const RotationBytes = headerBytes + 8
+const RotationBytes = headerBytes + 16
 
-// AppendRotation appends ROTATE's answer: the generation of the window that ended.
-func AppendRotation(b []byte, generation uint64) []byte {
-	return binary.BigEndian.AppendUint64(appendHeader(b, 8), generation)
+// AppendRotation appends ROTATE's answer: the generation of the window that ended, and the progress
+// of the label that is durable.
+func AppendRotation(b []byte, generation, seq uint64) []byte {
+	b = binary.BigEndian.AppendUint64(appendHeader(b, RotationBytes-headerBytes), generation)
+	return binary.BigEndian.AppendUint64(b, seq)
 }
 
 // ParseRotation reads ROTATE's answer.
-func ParseRotation(b []byte) (uint64, error) {
+func ParseRotation(b []byte) (generation, seq uint64, err error) {
 	body, err := parseHeader(b)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	if len(body) != 8 {
-		return 0, fmt.Errorf("%w: a rotation of %d bytes", ErrLength, len(b))
+	if len(body) != RotationBytes-headerBytes {
+		return 0, 0, fmt.Errorf("%w: a rotation of %d bytes", ErrLength, len(b))
 	}
-	return binary.BigEndian.Uint64(body), nil
+	return binary.BigEndian.Uint64(body), binary.BigEndian.Uint64(body[8:]), nil
 }
