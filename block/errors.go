@@ -1,6 +1,9 @@
 package block
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // The errors that cross the waist. Layers wrap them with what they were doing ("leg 3f…: write
 // [4096,+512): …: %w"); callers test with errors.Is, never by text.
@@ -29,3 +32,18 @@ var (
 	// ErrUnsupported refuses an operation that the device does not know.
 	ErrUnsupported = errors.New("operation not supported by the device")
 )
+
+// PartialError is a write, or a zeroing that was one, which failed after a part of it was stored. An error
+// without one says nothing of what was stored.
+type PartialError struct {
+	StoredBytes int64 // from the beginning of the request
+	Err         error // never nil
+}
+
+// Error says how far the write came.
+func (e *PartialError) Error() string {
+	return fmt.Sprintf("after %d bytes: %v", e.StoredBytes, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *PartialError) Unwrap() error { return e.Err }

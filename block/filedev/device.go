@@ -52,8 +52,8 @@ func (d *Device) Write(ctx context.Context, p []byte, off int64, f block.Flags) 
 	if err := d.admit(ctx, block.OpWrite, r, f); err != nil {
 		return err
 	}
-	if _, err := d.file.WriteAt(p, off); err != nil {
-		return d.wrap(block.OpWrite, r, err)
+	if n, err := d.file.WriteAt(p, off); err != nil {
+		return d.wrap(block.OpWrite, r, &block.PartialError{StoredBytes: int64(n), Err: err})
 	}
 	return d.finish(block.OpWrite, r, f)
 }
@@ -80,15 +80,14 @@ func (d *Device) Zero(ctx context.Context, r block.Range, f block.Flags) error {
 
 func (d *Device) writeZeroes(ctx context.Context, r block.Range) error {
 	zeroes := make([]byte, min(r.Len, zeroBytes))
-	for r.Len > 0 {
+	for done := int64(0); done < r.Len; {
 		if err := ctx.Err(); err != nil {
-			return err
+			return &block.PartialError{StoredBytes: done, Err: err}
 		}
-		n := min(r.Len, int64(len(zeroes)))
-		if _, err := d.file.WriteAt(zeroes[:n], r.Off); err != nil {
-			return err
+		n, err := d.file.WriteAt(zeroes[:min(r.Len-done, int64(len(zeroes)))], r.Off+done)
+		if done += int64(n); err != nil {
+			return &block.PartialError{StoredBytes: done, Err: err}
 		}
-		r.Off, r.Len = r.Off+n, r.Len-n
 	}
 	return nil
 }
