@@ -1,9 +1,11 @@
 package leg
 
 import (
+	"context"
 	"fmt"
 	"time"
 
+	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -13,7 +15,7 @@ type CheckResult struct {
 	UsedBytes int64         // of the store's space
 }
 
-// Check really reads the label and one block of data, another one each time. It does not pass the
+// Check really reads the label and one block of data with its checksum, another one each time. It does not pass the
 // gate, since it shows nothing to anybody. An error says what cannot be read; it fails nothing for
 // good. It blocks for the disk, for ever if that hangs.
 func (l *Leg) Check() (CheckResult, error) {
@@ -28,7 +30,7 @@ func (l *Leg) Check() (CheckResult, error) {
 	off, err := l.probeOffset(probe)
 	if err == nil && off >= 0 {
 		start := time.Now()
-		err = l.data.Probe(make([]byte, volume.BlockBytes), off)
+		err = l.probe(off)
 		result.ReadTime = time.Since(start)
 	}
 	if err == nil {
@@ -38,6 +40,21 @@ func (l *Leg) Check() (CheckResult, error) {
 		return result, fmt.Errorf("leg %s: %w", l.id, err)
 	}
 	return result, nil
+}
+
+// probe reads the block at off from the medium and holds it against its checksum. A power cut may
+// have torn a block of a marked region: that says nothing of the disk, and reconciling mends it.
+func (l *Leg) probe(off int64) error {
+	matches, err := l.data.Probe(context.Background(), off/volume.BlockBytes)
+	if err != nil || matches {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.core.MayBeTorn(block.Range{Off: off, Len: volume.BlockBytes}) {
+		return nil
+	}
+	return badBlock(off / volume.BlockBytes)
 }
 
 // checkLabel reads the slot that counts. A write of the label turns to the other slot; if two
@@ -70,7 +87,7 @@ func (l *Leg) probeOffset(n int64) (int64, error) {
 	// A large odd step visits distant blocks one after the other.
 	start := (n * 2654435761 % blocks) * volume.BlockBytes
 	for _, from := range []int64{start, 0} {
-		run, err := l.data.NextData(from)
+		run, err := l.data.data.NextData(from)
 		if err != nil {
 			return -1, err
 		}

@@ -6,51 +6,79 @@ import (
 
 	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/volume"
-	"github.com/holdfast-storage/holdfast/volume/inband"
 )
 
-// checksumChunk is how much data is read at once to compute checksums.
-const checksumChunk = 256 << 10
-
-// Checksums returns one CRC32C per block of r, which is made of whole blocks, in order. Holes cost
-// no reading.
-func (s *Session) Checksums(ctx context.Context, r block.Range) ([]uint32, error) {
+// Checksums returns one CRC32C per block of r, which is made of whole blocks, in order, of what the
+// blocks hold now; and the indices, ascending, of those that are not what was written last or cannot be
+// read. With medium the bytes are read from the medium, not from the page cache. Holes cost no reading.
+func (s *Session) Checksums(ctx context.Context, r block.Range, medium bool) (sums, bad []uint32, err error) {
 	if err := s.leg.limits.Check(block.OpRead, r, 0); err != nil {
-		return nil, fmt.Errorf("leg %s: checksums of %s: %w", s.leg.id, r, err)
+		return nil, nil, fmt.Errorf("leg %s: checksums of %s: %w", s.leg.id, r, err)
 	}
-	if err := s.enter(ctx, false); err != nil {
-		return nil, err
+	ticket, err := s.enter(ctx, false, r, nil)
+	if err != nil {
+		return nil, nil, err
 	}
-	sums, err := checksums(ctx, s.leg.data, r)
-	return sums, s.finish(block.OpRead, err)
+	sums, bad, err = s.leg.data.Checksums(ctx, r, medium)
+	if err = s.finish(ticket, err); err != nil {
+		return nil, nil, err
+	}
+	return sums, bad, nil
 }
 
-func checksums(ctx context.Context, data Data, r block.Range) ([]uint32, error) {
-	buf := make([]byte, min(r.Len, checksumChunk))
-	sums := make([]uint32, 0, r.Len/volume.BlockBytes)
-	zero := inband.Checksum(make([]byte, volume.BlockBytes))
-	for off := r.Off; off < r.End(); {
-		run, err := data.NextData(off)
-		if err != nil {
-			return nil, err
+// Adopt makes what the bad blocks of r hold now count as what was written. After a power cut a block of a
+// marked region may be old, new or a mix of its sectors, and when no leg has a whole one, one of them has
+// to do. A bad block in a region that is not marked, or of a leg whose marks are all of this boot, is
+// corrupt: that is ErrInvalid, and it stays bad. One that the medium cannot read is block.ErrMedium. What
+// comes before it was adopted.
+func (s *Session) Adopt(ctx context.Context, r block.Range) error {
+	if err := s.leg.limits.Check(block.OpWrite, r, 0); err != nil {
+		return fmt.Errorf("leg %s: adopt %s: %w", s.leg.id, r, err)
+	}
+	for !r.Empty() {
+		part := r.Intersect(regionBounds(uint32(r.Off/volume.RegionBytes), s.leg.limits.SizeBytes))
+		if err := s.adoptRegion(ctx, part); err != nil {
+			return err
 		}
-		run = run.AlignOut(volume.BlockBytes).Intersect(block.Range{Off: off, Len: r.End() - off})
-		if run.Empty() {
-			run = block.Range{Off: r.End()}
+		r.Off, r.Len = part.End(), r.End()-part.End()
+	}
+	return nil
+}
+
+// adoptRegion adopts the bad blocks of r, which lies within one region.
+func (s *Session) adoptRegion(ctx context.Context, r block.Range) error {
+	_, bad, err := s.Checksums(ctx, r, false)
+	if err != nil || len(bad) == 0 {
+		return err
+	}
+	// A request that changes would be marked at the gate if it were not; and a STABLE may clear the mark
+	// at any time before.
+	ticket, err := s.enter(ctx, true, r, func() error {
+		if s.leg.core.MayBeTorn(r) {
+			return nil
 		}
-		for ; off < run.Off; off += volume.BlockBytes {
-			sums = append(sums, zero)
-		}
-		for off < run.End() {
-			chunk := buf[:min(run.End()-off, int64(len(buf)))]
-			if err := data.Read(ctx, chunk, off); err != nil {
-				return nil, err
-			}
-			off += int64(len(chunk))
-			for ; len(chunk) > 0; chunk = chunk[volume.BlockBytes:] {
-				sums = append(sums, inband.Checksum(chunk[:volume.BlockBytes]))
-			}
+		return fmt.Errorf("leg %s: adopt: %w: no power cut can have torn %s, so block %d is corrupt",
+			s.leg.id, ErrInvalid, r, r.Off/volume.BlockBytes+int64(bad[0]))
+	})
+	if err != nil {
+		return err
+	}
+	return s.finish(ticket, s.durable(0, s.leg.data.Adopt(ctx, r)))
+}
+
+// MayBeTorn reports whether a power cut may have torn writes to r: all its regions are marked, and some marks
+// are of an earlier boot. Without either, a block that does not match its checksum is corrupt.
+func (c *Core) MayBeTorn(r block.Range) bool {
+	return (c.label.Mixed || c.label.OpenBoot != c.boot) && c.marked(r)
+}
+
+// marked reports whether all regions of r are marked.
+func (c *Core) marked(r block.Range) bool {
+	first, end := c.regions.span(r)
+	for i := first; i < end; i++ {
+		if !c.regions.Marked(i) {
+			return false
 		}
 	}
-	return sums, nil
+	return true
 }

@@ -22,7 +22,8 @@ type EffectKind uint8
 const (
 	// EffectKill ends Session at once: none of its commands that has not entered the gate will.
 	EffectKill EffectKind = iota + 1
-	// EffectPersist makes Label durable, then calls Persisted. There is one at a time.
+	// EffectPersist makes Sectors of the file regions durable, then Label if WriteLabel is set, then
+	// calls Persisted. There is one at a time.
 	EffectPersist
 	// EffectSync puts all data written so far on stable storage, then calls Synced(Op, …).
 	EffectSync
@@ -39,40 +40,62 @@ type Effect struct {
 	Session SessionID
 	Label   volume.Label
 	Err     error
+
+	WriteLabel bool           // Label is not what the disk says
+	Sectors    []RegionSector // at most 1 MiB; the caller's until Persisted, then neither's
 }
 
-// Core decides for one leg: the label's transitions and the gate. It does no I/O, reads no clock
-// and starts nothing; its caller holds a lock around each method, then takes the Effects and does
-// them, in order, without the lock.
+// Core decides for one leg: the label's transitions, the marks and versions of its regions, and the gate.
+// It does no I/O, reads no clock and starts nothing; its caller holds a lock around each method, then
+// takes the Effects and does them, in order, without the lock.
 //
-// The label changes in memory first; the gate follows the change at once where that closes it, and
-// only once it is durable where that opens it. Several changes become durable with one write.
+// The label and the regions change in memory first; the gate follows a change at once where that closes
+// it, and only once it is durable where that opens it. Changes that come while others are on their way to
+// the disk become durable together, with the next write.
 //
-// Invariant: durableVersion <= version, and label == durable when they are equal.
 // Invariant: a session that is open has label.FenceEpoch's epoch and attachment, or is refused.
+// Invariant: a region in safe is marked on the disk, and stays so whatever is written next.
+// Invariant: label.Marked if and only if a region is marked.
 type Core struct {
-	label          volume.Label // with every accepted change
-	version        uint64       // of label; grows with each change
-	durable        volume.Label // what is on the disk
-	durableVersion uint64
-	writing        uint64 // version on its way to the disk, zero when none is
+	label         volume.Label // with every accepted change
+	labelChange   uint64       // number of its newest change
+	durable       volume.Label // what is on the disk
+	durableChange uint64       // number of the newest change that is on the disk
+
+	regions        *Regions      // with every accepted change
+	dirty          dirtySectors  // of regions
+	regionsDurable uint64        // number of the newest change of regions that is on the disk
+	safe           bitset        // regions whose mark is durable and not being cleared
+	current        bitset        // regions that a write or mark touched since the last ROTATE
+	stamp          volume.CfgVer // what a write stamps its regions with: the newest CONFIG that was accepted
+	restamped      uint64        // change of regions with which CONFIG or STAMP raised versions last
+	writing        persist       // on its way to the disk
+	maxSectors     int           // that one EffectPersist carries
 
 	boot     volume.UUID // identity of the boot and mount now
 	instance uint64      // of this process; random
-	failed   error       // why the leg refuses everything, nil while it is well
-	closing  bool        // a DETACH closed the gate and is waiting for what is in flight
+	broken   Rules
+	failed   error // why the leg refuses everything, nil while it is well
+	closing  bool  // a DETACH closed the gate and is waiting for what is in flight
 
 	sessions    []*session // few, in the order of their logins
 	nextSession SessionID
 	pending     []*operation // in the order of arrival
 	effects     []Effect
 
-	window      uint64 // generation of marks that writes belong to now
-	lastWrite   uint64 // generation of the newest write or mark
-	markVersion uint64 // the label's version that set Marked last
-	writes      int    // changes of data in flight
-
+	window   uint64 // generation of marks that writes belong to now
+	writes   int    // changes of data in flight that entered in this window
+	older    int    // those that entered before
+	changes  uint64 // changes of data that have ended
 	counters Counters
+}
+
+// persist is an EffectPersist whose answer is awaited.
+type persist struct {
+	active      bool
+	labelChange uint64 // of the label that it carries
+	covered     uint64 // change of regions up to which nothing is missing on the disk then
+	sectors     []RegionSector
 }
 
 // Counters count since the leg was opened.
@@ -95,6 +118,7 @@ type opKind uint8
 const (
 	opLogin opKind = iota + 1
 	opMark
+	opStamp
 	opConfig
 	opStable
 	opDetach
@@ -105,45 +129,38 @@ type operation struct {
 	id      OpID
 	kind    opKind
 	session SessionID
-	version uint64 // must be durable; valid when !beforeChange
-	// before is true until a DETACH or STABLE has changed the label: it waits for drain and sync.
+	label   uint64 // change of the label that must be durable; valid when !before
+	regions uint64 // change of regions that must be durable
+	// before is true until a CONFIG, DETACH or STABLE has changed the label or the marks.
 	before  bool
 	syncing bool
 	synced  bool
-	gen     uint64 // of STABLE
-	clean   bool   // of DETACH
+	gen     uint64        // of STABLE
+	clean   bool          // of DETACH
+	config  volume.Config // of CONFIG
 }
 
-// NewCore makes the core of a leg whose durable label was read, or changed by StartLabel and made
-// durable. boot is the identity of the boot and mount; instance is random for each process.
-func NewCore(label volume.Label, boot volume.UUID, instance uint64) *Core {
-	c := &Core{
-		label: label, durable: label, boot: boot, instance: instance,
+// CoreOptions are what a Core is made of.
+type CoreOptions struct {
+	Label    volume.Label // as it is on the disk, made durable by what StartLeg says
+	Regions  *Regions     // as they are on the disk, likewise; the Core's from now on
+	Boot     volume.UUID  // identity of the boot and mount
+	Instance uint64       // random, for each start of the process
+	Broken   Rules        // for tests: rules that the Core breaks
+}
+
+// NewCore makes the core of a leg.
+func NewCore(o CoreOptions) *Core {
+	r := o.Regions
+	return &Core{
+		label: o.Label, durable: o.Label, boot: o.Boot, instance: o.Instance, broken: o.Broken,
+		regions: r, safe: r.marks.clone(), current: newBitset(r.Count()),
+		dirty: dirtySectors{queued: newBitset(r.Sectors())},
+		stamp: o.Label.Config.CfgVer, maxSectors: maxPersistSectors,
 		// Generations of another process must not clear marks of this one: each has numbers of
 		// its own. The marks that were found belong to the first window.
-		window: instance<<32 | 1,
+		window: o.Instance<<32 | 1,
 	}
-	if label.Marked {
-		c.lastWrite = c.window
-	}
-	return c
-}
-
-// StartLabel returns the label with which a node that has just started goes on; it must be durable
-// before NewCore. cacheSuspect says that marks are set and the node could not prove that the page
-// cache was kept: the label then says that it was not, for good.
-func StartLabel(l volume.Label, cacheSuspect bool) volume.Label {
-	if !l.Marked {
-		return l
-	}
-	if !l.Closed {
-		l.CrashGen++
-	}
-	if cacheSuspect {
-		// No boot has the zero identity, so the leg stays lossy until a CONFIG.
-		l.OpenBoot = volume.UUID{}
-	}
-	return l
 }
 
 // Effects returns what is to be done since the last call. The slice is the caller's until the next
@@ -178,12 +195,17 @@ func (c *Core) Sessions() int {
 func (c *Core) Report() volume.LegReport {
 	return volume.LegReport{
 		Label: c.durable, BootID: c.boot, Instance: c.instance,
-		Lossy: lossy(c.durable, c.boot), MarksHash: marksHash(c.durable),
+		Lossy: lossy(c.durable, c.boot), MarksHash: c.regions.marksHash(), Changes: c.changes,
 	}
 }
 
-// lossy is protocol-flush A: marks of another boot are writes whose cache is gone.
-func lossy(l volume.Label, boot volume.UUID) bool { return l.Marked && l.OpenBoot != boot }
+// lossy is protocol-flush A: marks of another boot are writes whose cache is gone. In class sync nothing
+// was answered out of the cache; but there too a cache that is known to have failed (no boot at all) may
+// have held what was answered.
+func lossy(l volume.Label, boot volume.UUID) bool {
+	return l.Marked &&
+		(l.OpenBoot.IsZero() || l.Durability != volume.DurabilitySync && l.OpenBoot != boot)
+}
 
 // Fail makes the leg refuse everything from now on: a sync, a write or the label failed.
 func (c *Core) Fail(err error) {
@@ -195,16 +217,23 @@ func (c *Core) Fail(err error) {
 	c.settle()
 }
 
-// Persisted says that the label of the last EffectPersist is durable, or that it failed.
+// Persisted says that the last EffectPersist is durable, or that it failed. l is the label as it was
+// written, with its SlotSeq; it is looked at only if the effect had WriteLabel.
 func (c *Core) Persisted(l volume.Label, err error) {
-	version := c.writing
-	c.writing = 0
+	done := c.writing
+	c.writing = persist{}
 	if err != nil {
-		c.Fail(fmt.Errorf("write the label: %w", err))
+		c.Fail(fmt.Errorf("make the label and regions durable: %w", err))
 		return
 	}
-	c.durable, c.durableVersion = l, version
-	c.label.SlotSeq = l.SlotSeq
+	if done.labelChange > c.durableChange {
+		c.durable, c.durableChange = l, done.labelChange
+		c.label.SlotSeq = l.SlotSeq
+	}
+	c.regionsDurable = done.covered
+	for i := range done.sectors {
+		c.marksAreDurable(&done.sectors[i])
+	}
 	c.settle()
 }
 
@@ -223,7 +252,8 @@ func (c *Core) Synced(op OpID, err error) {
 }
 
 // Abandon forgets an operation whose caller no longer waits. What it has begun goes on: a fence
-// stays a fence. A login's session is dead.
+// stays a fence, a mark a mark. What had not begun (a CONFIG whose stamps were on their way, a STABLE
+// that waited for its sync) never will. A login's session is dead.
 func (c *Core) Abandon(op OpID) {
 	i := slices.IndexFunc(c.pending, func(o *operation) bool { return o.id == op })
 	if i < 0 {
@@ -258,10 +288,10 @@ func (c *Core) forget(s *session) {
 
 func (c *Core) emit(e Effect) { c.effects = append(c.effects, e) }
 
-// change bumps the label's version after it was changed.
-func (c *Core) change() { c.version++ }
+// change notes that the label was changed.
+func (c *Core) change() { c.labelChange++ }
 
-// settle answers every operation that is ready and asks for the next write of the label.
+// settle answers every operation that is ready and asks for the next write of the label and the regions.
 func (c *Core) settle() {
 	for again := true; again; {
 		again = false
@@ -271,12 +301,23 @@ func (c *Core) settle() {
 			return done
 		})
 	}
-	if c.failed == nil && c.writing == 0 && c.version > c.durableVersion {
-		c.writing = c.version
-		next := c.label
-		next.Config = next.Config.Clone()
-		c.emit(Effect{Kind: EffectPersist, Label: next})
+	if c.failed == nil && !c.writing.active && (c.labelChange > c.durableChange || len(c.dirty.queue) > 0) {
+		c.persist()
 	}
+}
+
+// persist asks for a write of all that the disk lacks, as far as it goes into one.
+func (c *Core) persist() {
+	numbers, covered := c.dirty.take(c.maxSectors)
+	sectors := make([]RegionSector, len(numbers))
+	for i, n := range numbers {
+		sectors[i] = c.regions.Sector(n)
+	}
+	c.writing = persist{active: true, labelChange: c.labelChange, covered: covered, sectors: sectors}
+	next := c.label
+	next.Config = next.Config.Clone()
+	c.emit(Effect{Kind: EffectPersist, Label: next, WriteLabel: c.labelChange > c.durableChange,
+		Sectors: sectors})
 }
 
 // reply ends an operation.

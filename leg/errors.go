@@ -19,6 +19,8 @@ var (
 	// ErrInUse means that another process has locked the store. It may still have I/O queued, so
 	// there is nothing to do but to wait for its end.
 	ErrInUse = errors.New("store is in use by another process")
+	// errSync means that the kernel may have dropped what was to be made durable, and shows it all the same.
+	errSync = errors.New("a sync failed")
 	// ErrMismatch means that a leg on the disk is not the one that was ordered (another volume,
 	// cluster, store or size). It is left alone.
 	ErrMismatch = errors.New("leg is not the one that was ordered")

@@ -148,3 +148,27 @@ func TestOpenLeg_makesDurableWhatItRead(t *testing.T) {
 		require.Equal(t, volume.Epoch(5), survived.FenceEpoch)
 	}
 }
+
+// A start whose sync fails leaves pages in the cache that the disk never got. The next one must not take
+// them for durable: it would clear marks whose versions are not.
+func TestOpenLeg_failedSyncIsForGood(t *testing.T) {
+	for _, name := range []string{"label", "regions"} {
+		fsys := newMemFS()
+		store := newStore(t, fsys)
+		require.NoError(t, configured(t, openLeg(t, store), 1).Write(t.Context(), pattern(1, 1), 0, 0))
+		require.NoError(t, store.Close())
+		fsys.setHook(func(op, path string) error {
+			if op == "sync" && path == legPath(name) {
+				return syscall.EIO
+			}
+			return nil
+		})
+		store = openStore(t, fsys, "boot 1")
+		_, err := store.OpenLeg(testSpec().Leg)
+		require.ErrorIs(t, err, syscall.EIO)
+		fsys.setHook(nil)
+		require.ErrorIs(t, openLeg(t, store).Status().Failed, block.ErrFailed, name)
+		require.NoError(t, store.Close())
+		require.ErrorIs(t, openLeg(t, openStore(t, fsys, "boot 1")).Status().Failed, block.ErrFailed, name)
+	}
+}

@@ -16,8 +16,14 @@ type FS interface {
 	Open(path string) (File, error)
 	// Create makes a new file; one that exists is fs.ErrExist.
 	Create(path string) (File, error)
-	// OpenData opens the existing data of a leg.
-	OpenData(path string) (Data, error)
+	// CreateFull makes a new file of this size that reads as zeroes and whose space is set aside: a
+	// later write within its size does not fail for want of space, on a file system that writes in
+	// place. (One that copies on write keeps no such promise; see docs/ondisk.md.) It does not sync. No
+	// room for it is an error, after which the file may be there and is to be removed.
+	CreateFull(path string, sizeBytes int64) (File, error)
+	// OpenData opens an existing file whose requests are multiples of blockBytes, a power of two: the
+	// data of a leg, or its checksums.
+	OpenData(path string, blockBytes int64) (Data, error)
 	// CreateData makes new, sparse data of this size that reads as zeroes, and syncs it.
 	CreateData(path string, sizeBytes int64) error
 	// Mkdir makes a directory; one that exists is fs.ErrExist.
@@ -57,15 +63,17 @@ type File interface {
 	Sync() error
 }
 
-// Data is the data of one leg: a device over the page cache, and where it has no holes.
+// Data is the data of one leg, or its checksums: a device over the page cache, and where it has no
+// holes. Zero without block.Unmap keeps the space that is set aside.
 type Data interface {
 	block.Device
 	// NextData returns the first run of bytes at or after off that may hold anything but zeroes,
 	// an empty range if there is none.
 	NextData(off int64) (block.Range, error)
-	// Probe reads len(p) bytes at off from the medium, not from the page cache where the
-	// kernel lets us, so that it proves that the disk answers.
-	Probe(p []byte, off int64) error
+	// DropCache makes the page cache forget what it holds of r, so that the next read of it is one of
+	// the medium and proves that the disk answers. What was not written back yet stays, and so may
+	// whatever the kernel likes to keep.
+	DropCache(r block.Range) error
 	// AllocatedBytes is the space that the data takes up.
 	AllocatedBytes() (int64, error)
 }

@@ -17,33 +17,47 @@ const (
 	NeedMark                    // call Mark, wait for its reply, and ask again
 )
 
+// Ticket is what Enter gives a request that it admits.
+type Ticket struct {
+	session SessionID
+	window  uint64
+	changes bool
+}
+
 // Enter is the gate: it is asked right before a request reaches the data, not when it arrives.
-// changes is true for a request that changes data. After Admit the caller must call Leave.
-func (c *Core) Enter(id SessionID, changes bool) (Verdict, error) {
+// changes is true for a request that changes the data of r, which lies within the leg; of others r may
+// be anything. After Admit the caller must call Leave with the ticket.
+func (c *Core) Enter(id SessionID, changes bool, r block.Range) (Ticket, Verdict, error) {
 	s, err := c.live(id)
 	if err != nil {
-		return Refuse, err
+		return Ticket{}, Refuse, err
 	}
 	if !c.admitted(s) {
-		return Refuse, c.refusal(ErrNotAdmitted)
+		return Ticket{}, Refuse, c.refusal(ErrNotAdmitted)
 	}
 	if changes {
-		if !c.marked() {
-			return NeedMark, nil
+		first, end := c.regions.span(r)
+		if !c.covered(first, end) {
+			return Ticket{}, NeedMark, nil
 		}
-		c.lastWrite = c.window
+		c.touch(first, end)
 		c.writes++
 	}
 	s.inflight++
-	return Admit, nil
+	return Ticket{session: id, window: c.window, changes: changes}, Admit, nil
 }
 
 // Leave ends a request that Enter admitted.
-func (c *Core) Leave(id SessionID, changes bool) {
-	if changes {
-		c.writes--
+func (c *Core) Leave(t Ticket) {
+	if t.changes {
+		c.changes++
+		if t.window == c.window {
+			c.writes--
+		} else {
+			c.older--
+		}
 	}
-	s := c.session(id)
+	s := c.session(t.session)
 	s.inflight--
 	if s.inflight > 0 {
 		return
@@ -59,11 +73,18 @@ func (c *Core) Leave(id SessionID, changes bool) {
 // admitted reports whether the CONFIG of the session's epoch is durable, in this boot where a cache
 // was lost.
 func (c *Core) admitted(s *session) bool {
-	return c.durable.Admit && c.durable.FenceEpoch == s.login.Epoch && !lossy(c.durable, c.boot)
+	return c.durable.Admit && c.durable.FenceEpoch >= s.login.Epoch && !c.outdated(s.login.Epoch) &&
+		(!lossy(c.durable, c.boot) || c.broken.breaks(BreakAdmitLossy))
 }
 
-// marked reports whether the mark that covers a write is durable and not about to be cleared.
-func (c *Core) marked() bool { return c.label.Marked && c.durableVersion >= c.markVersion }
+// outdated is the fence: it reports whether the label's epoch shuts out sessions of epoch e.
+func (c *Core) outdated(e volume.Epoch) bool {
+	newest := c.label.FenceEpoch
+	if c.broken.breaks(BreakNoFence) || c.broken.breaks(BreakAba) && (newest-e)%2 == 0 {
+		return false
+	}
+	return e < newest
+}
 
 // live returns the session if it may still do anything at all, else why not. Only an older epoch
 // is a fence: a host must never take the end of its own session for the end of its grant.
@@ -74,7 +95,7 @@ func (c *Core) live(id SessionID) (*session, error) {
 		return nil, c.failed
 	case s == nil:
 		return nil, c.refusal(block.ErrClosed)
-	case s.login.Epoch < c.label.FenceEpoch:
+	case c.outdated(s.login.Epoch):
 		c.counters.RefusedCommands++
 		return nil, fmt.Errorf("leg %s: epoch %s: %w (%s)",
 			c.label.LegID, s.login.Epoch, block.ErrFenced, c.label.FenceEpoch)
@@ -106,32 +127,41 @@ func (c *Core) Login(op OpID, l Login) SessionID {
 		c.fence(l)
 	case Reinstate:
 		for _, s := range c.sessions {
-			if s.login == l {
+			if c.replaces(l, s) {
 				c.kill(s)
 			}
 		}
 	}
 	c.nextSession++
 	c.sessions = append(c.sessions, &session{id: c.nextSession, login: l})
-	o.session, o.version = c.nextSession, c.version
+	o.session, o.label = c.nextSession, c.labelChange
 	c.enqueue(o)
 	return o.session
+}
+
+// replaces reports whether a login takes the place of an older session: it has the same ISID.
+func (c *Core) replaces(l Login, older *session) bool {
+	return older.login == l && !c.broken.breaks(BreakNoKillSess)
 }
 
 // fence closes the gate for every session there is and puts the new epoch into the label. The
 // configuration stays: it is what a host brought, and evidence. So are the marks and the boot that
 // they belong to (protocol-flush A).
 func (c *Core) fence(l Login) {
-	for _, s := range c.sessions {
-		c.kill(s)
-	}
 	c.label.FenceEpoch, c.label.AttachID = l.Epoch, l.Attach
+	for _, s := range c.sessions {
+		if c.outdated(s.login.Epoch) {
+			c.kill(s)
+		}
+	}
 	c.label.Admit, c.label.Closed, c.label.Clean = false, false, false
 	c.closing = false
-	if !c.label.Marked {
+	if !c.label.Marked || c.broken.breaks(BreakForgetLossy) {
 		c.label.OpenBoot = c.boot
 	}
-	c.change()
+	if !c.broken.breaks(BreakVolFence) {
+		c.change()
+	}
 }
 
 func (c *Core) situation(l Login) situation {
@@ -141,6 +171,9 @@ func (c *Core) situation(l Login) situation {
 		newer:      l.Epoch > c.label.FenceEpoch,
 		sameAttach: l.Attach == c.label.AttachID && !l.Attach.IsZero(),
 		closed:     c.closing || c.label.Closed,
+	}
+	if c.broken.breaks(BreakOldLogin) {
+		s.older, s.newer = false, s.older || s.newer
 	}
 	for _, other := range c.sessions {
 		s.sameISID = s.sameISID || other.login == l && (!other.ended || other.inflight > 0)
@@ -191,11 +224,17 @@ func (c *Core) SessionClosed(id SessionID) {
 // older epochs, and those of earlier sessions with its own ISID.
 func (c *Core) drained(own *session) bool {
 	for _, s := range c.sessions {
-		if s != own && s.inflight > 0 && (s.login.Epoch < own.login.Epoch || s.login == own.login) {
+		if s != own && s.inflight > 0 && (c.fenced(own, s) || c.replaces(own.login, s)) {
 			return false
 		}
 	}
 	return true
+}
+
+// fenced reports whether a login has to wait for what an older session has in flight.
+func (c *Core) fenced(own, s *session) bool {
+	return s.login.Epoch < own.login.Epoch && c.outdated(s.login.Epoch) &&
+		!c.broken.breaks(BreakNoDrain)
 }
 
 // advanceLogin completes a login, or refuses it if it was overtaken.
@@ -207,14 +246,14 @@ func (c *Core) advanceLogin(o *operation) bool {
 	case c.failed != nil:
 		c.end(s)
 		c.reply(o, c.refuseLogin(RefuseFailed))
-	case s.dead && s.login.Epoch < c.label.FenceEpoch:
+	case s.dead && c.outdated(s.login.Epoch):
 		c.end(s)
 		c.counters.RefusedLogins++
 		c.reply(o, c.refuseLogin(RefuseOlder))
 	case s.dead:
 		c.end(s)
 		c.reply(o, c.refuseLogin(Reinstate))
-	case c.durableVersion < o.version || !c.drained(s):
+	case c.durableChange < o.label || !c.drained(s):
 		return false
 	default:
 		s.open = true
@@ -223,23 +262,9 @@ func (c *Core) advanceLogin(o *operation) bool {
 	return true
 }
 
-// marksHash is a digest of the marks: zero if and only if there are none. Until regions are
-// tracked there is one other set, all of them.
-func marksHash(l volume.Label) uint64 {
-	if !l.Marked {
-		return 0
-	}
-	return uint64(regions(l.SizeBytes))
-}
-
-// regions is how many regions a leg of this size has.
-func regions(sizeBytes int64) uint32 {
-	return uint32((sizeBytes + volume.RegionBytes - 1) / volume.RegionBytes)
-}
-
 // CheckEpoch refuses an epoch that is below the label's, before anybody has proved to have it.
 func (c *Core) CheckEpoch(e volume.Epoch) error {
-	if e >= c.label.FenceEpoch {
+	if e >= c.label.FenceEpoch || c.broken.breaks(BreakOldLogin) {
 		return nil
 	}
 	c.counters.RefusedLogins++

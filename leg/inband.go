@@ -13,11 +13,13 @@ func (s *Session) Config(ctx context.Context, e volume.Epoch, c volume.Config) e
 	return s.command(ctx, func(op OpID) { s.leg.core.Config(op, s.id, e, c) })
 }
 
-// Rotate starts a new window of marks and returns the generation of the one that ended.
-func (s *Session) Rotate() (uint64, error) {
+// Rotate starts a new window of marks and returns the generation of the one that ended, and the
+// progress of the label that is durable.
+func (s *Session) Rotate() (generation, progress uint64, err error) {
 	s.leg.mu.Lock()
 	defer s.leg.mu.Unlock()
-	return s.leg.core.Rotate(s.id)
+	generation, err = s.leg.core.Rotate(s.id)
+	return generation, s.leg.core.Durable().Progress, err
 }
 
 // Stable clears the marks of generations up to gen, as far as no later write needs them.
@@ -35,27 +37,21 @@ func (s *Session) command(ctx context.Context, event func(OpID)) error {
 	return errors.Join(err, reply.Err)
 }
 
-// Marks returns the regions from first on that are marked or newer than since.
+// Marks returns one page of the regions from first on that are marked or newer than since.
 func (s *Session) Marks(since volume.CfgVer, first uint32) (inband.MarksPage, error) {
 	s.leg.mu.Lock()
 	defer s.leg.mu.Unlock()
 	return s.leg.core.Marks(s.id, since, first)
 }
 
-// Marks returns one page of what is marked or newer than since. Until regions are tracked one mark
-// stands for all of them, and the label's configuration version for all of their versions: it is
-// that of the last write or above it.
-func (c *Core) Marks(id SessionID, since volume.CfgVer, first uint32) (inband.MarksPage, error) {
-	if _, err := c.live(id); err != nil {
-		return inband.MarksPage{}, err
-	}
-	total := regions(c.label.SizeBytes)
-	page := inband.MarksPage{Next: total, Regions: total}
-	run := inband.Run{First: first, Marked: c.label.Marked || c.durable.Marked,
-		Newer: c.label.Config.CfgVer > since}
-	if first < total && (run.Marked || run.Newer) {
-		run.Count = total - first
-		page.Runs = []inband.Run{run}
-	}
-	return page, nil
+// Versions returns one page of the regions from first on that are newer than since.
+func (s *Session) Versions(since volume.CfgVer, first uint32) (inband.VersionsPage, error) {
+	s.leg.mu.Lock()
+	defer s.leg.mu.Unlock()
+	return s.leg.core.Versions(s.id, since, first)
+}
+
+// Stamp makes versions durable where they are newer than the leg's own.
+func (s *Session) Stamp(ctx context.Context, runs []volume.VersionRun) error {
+	return s.command(ctx, func(op OpID) { s.leg.core.Stamp(op, s.id, runs) })
 }

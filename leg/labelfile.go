@@ -119,7 +119,7 @@ func (f *labelFile) write(l volume.Label) (volume.Label, error) {
 		return l, fmt.Errorf("write slot %d of the label: %w", slot, err)
 	}
 	if err := f.file.Sync(); err != nil {
-		return l, fmt.Errorf("sync slot %d of the label: %w", slot, err)
+		return l, fmt.Errorf("sync slot %d of the label: %w: %w", slot, errSync, err)
 	}
 	f.current, f.seq = slot, l.SlotSeq
 	return l, nil

@@ -17,8 +17,9 @@ type Leg struct {
 	store  *Store
 	id     volume.LegID
 	fixed  volume.Label // as it was when the leg was opened; only fields that never change are used
-	data   Data
-	labels *labelFile // used by the one goroutine of an EffectPersist
+	data   *checkedData
+	labels *labelFile // used by the one goroutine of an EffectPersist, like marks
+	marks  *regionsFile
 	syncs  syncer
 	limits block.Limits
 	log    *slog.Logger
@@ -39,11 +40,13 @@ type Leg struct {
 // maxRequestBytes bounds a request to a leg.
 const maxRequestBytes = 8 << 20
 
-func newLeg(s *Store, labels *labelFile, data Data, label volume.Label) *Leg {
-	below := data.Limits()
+func newLeg(s *Store, files legFiles, label volume.Label, regions *Regions) *Leg {
+	labels, data := files.labels, files.data
+	below := data.data.Limits()
 	l := &Leg{
-		store: s, id: label.LegID, fixed: label, data: data, labels: labels,
-		core:    NewCore(label, s.boot, s.instance),
+		store: s, id: label.LegID, fixed: label, data: data, labels: labels, marks: files.marks,
+		core: NewCore(CoreOptions{Label: label, Regions: regions, Boot: s.boot, Instance: s.instance,
+			Broken: s.broken}),
 		waiters: map[OpID]chan Effect{}, kills: map[SessionID]func(string){},
 		drained: make(chan struct{}), slot: labels.current,
 		log: s.log.With("leg", label.LegID.String()),
@@ -75,6 +78,8 @@ type Status struct {
 	Failed   error        // why the leg refuses everything, nil while it is well
 	Sessions int          // that are open
 	Counters Counters
+
+	Mismatches uint64 // READs refused since it was opened, because a block did not match its checksum
 }
 
 // Status returns the leg's status.
@@ -83,7 +88,7 @@ func (l *Leg) Status() Status {
 	defer l.mu.Unlock()
 	return Status{
 		Label: l.core.Durable(), Failed: l.core.Failed(), Sessions: l.core.Sessions(),
-		Counters: l.core.Counters(),
+		Counters: l.core.Counters(), Mismatches: l.data.mismatches.Load(),
 	}
 }
 
@@ -135,7 +140,7 @@ func (l *Leg) Close() error {
 
 // release closes the files.
 func (l *Leg) release() error {
-	if err := errors.Join(l.labels.file.Close(), l.data.Close()); err != nil {
+	if err := errors.Join(l.labels.file.Close(), l.marks.file.Close(), l.data.Close()); err != nil {
 		return fmt.Errorf("leg %s: close: %w", l.id, err)
 	}
 	return nil
@@ -201,7 +206,7 @@ func (l *Leg) do(e Effect) {
 	var work func()
 	switch e.Kind {
 	case EffectPersist:
-		work = func() { l.persist(e.Label) }
+		work = func() { l.persist(e) }
 	case EffectSync:
 		work = func() {
 			err := l.syncs.do()
@@ -210,7 +215,7 @@ func (l *Leg) do(e Effect) {
 			l.unlockAndDo()
 		}
 	case EffectFailed:
-		work = func() { l.recordFailure(e.Err) }
+		work = func() { l.store.recordFailure(l.id, e.Err) }
 	default:
 		return
 	}
@@ -220,14 +225,21 @@ func (l *Leg) do(e Effect) {
 	}()
 }
 
-func (l *Leg) persist(next volume.Label) {
-	written, err := l.labels.write(next)
+// persist does an EffectPersist.
+func (l *Leg) persist(e Effect) {
+	written, err := e.Label, error(nil)
+	if len(e.Sectors) > 0 {
+		err = l.marks.write(e.Sectors)
+	}
+	if err == nil && e.WriteLabel {
+		written, err = l.labels.write(e.Label)
+	}
 	l.mu.Lock()
 	before := l.core.Durable()
 	l.slot = l.labels.current
 	l.core.Persisted(written, err)
 	l.unlockAndDo()
-	if err == nil {
+	if err == nil && e.WriteLabel {
 		l.logTransition(before, written)
 	}
 }
@@ -242,19 +254,6 @@ func (l *Leg) logTransition(from, to volume.Label) {
 	}
 	if to.Closed && !from.Closed {
 		l.log.Info("leg detached", "epoch", to.FenceEpoch.String(), "clean", to.Clean)
-	}
-}
-
-// recordFailure writes down that the leg has failed, so that a restart does not take pages that the
-// kernel dropped for good ones. The disk may refuse: then the leg's marks have to speak for it.
-func (l *Leg) recordFailure(cause error) {
-	l.log.Error("leg failed for good", "error", cause)
-	err := writeFile(l.store.fsys, legFile(l.id, failedName), []byte(cause.Error()))
-	if err == nil {
-		err = l.store.fsys.SyncDir(legDir(l.id))
-	}
-	if err != nil {
-		l.log.Error("leg failure could not be recorded", "error", err)
 	}
 }
 

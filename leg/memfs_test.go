@@ -1,11 +1,13 @@
 package leg_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -19,7 +21,7 @@ import (
 var errPower = errors.New("no power")
 
 // memFS is a file system in memory that can lose power: what was not synced is then there or not, each
-// sector and each name for itself.
+// sector and each name for itself, and of a sector that was written more than once any of its contents.
 type memFS struct {
 	mu      sync.Mutex
 	root    *inode
@@ -30,12 +32,21 @@ type memFS struct {
 
 	// hook is called before each operation, without the lock; its error is the operation's.
 	hook func(op, path string) error // see setHook
+
+	// tear is asked how much of a write is stored before it ends with an error; nil stores all.
+	tear func(path string, off int64, n int) (stored int, err error) // see setTear
 }
 
 func (f *memFS) setHook(hook func(op, path string) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.hook = hook
+}
+
+func (f *memFS) setTear(tear func(path string, off int64, n int) (int, error)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tear = tear
 }
 
 func (f *memFS) callHook(op, path string) error {
@@ -52,7 +63,35 @@ func (f *memFS) callHook(op, path string) error {
 type inode struct {
 	names, durableNames map[string]*inode
 	data, durableData   []byte
-	unsynced            []block.Range
+	shared              bool          // data and durableData are one array, or another file system's
+	pending             []sectorWrite // not synced, oldest first
+}
+
+// own gives the file arrays of its own before they change.
+func (n *inode) own() {
+	if n.shared {
+		n.data, n.durableData, n.shared = cloneBytes(n.data), cloneBytes(n.durableData), false
+	}
+}
+
+// cloneBytes copies what the file system's lock guards. The race detector would look at each byte of each
+// file, for each state of a power cut.
+//
+//go:norace
+func cloneBytes(b []byte) []byte {
+	out := make([]byte, len(b))
+	copy(out, b)
+	return out
+}
+
+// sectorBytes is the unit that a disk writes whole.
+const sectorBytes = 512
+
+// sectorWrite is what one write left in one sector.
+type sectorWrite struct {
+	off     int64 // of the first byte, within one sector
+	data    []byte
+	dropped bool // a sync of it failed: the page counts as clean, and no later sync writes it
 }
 
 func newDir() *inode {
@@ -61,49 +100,88 @@ func newDir() *inode {
 
 func newMemFS() *memFS { return &memFS{root: newDir(), locked: map[string]bool{}} }
 
-// powerCut returns what a machine finds that starts again after the power failed now.
-func (f *memFS) powerCut(rng *rand.Rand) *memFS {
+// powerCut returns what a machine finds that starts again after the power failed now, by chance.
+func (f *memFS) powerCut(rng *rand.Rand) *memFS { return f.afterCut(rng.IntN) }
+
+// afterCut returns what a machine finds that starts again after the power failed now. choose picks one
+// of n possible outcomes for each sector and name, 0 being the one in which nothing unsynced got through.
+func (f *memFS) afterCut(choose func(n int) int) *memFS {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	next := newMemFS()
-	next.root = f.root.survivor(rng)
+	next.root = f.root.survivor(choose)
 	return next
 }
 
-func (n *inode) survivor(rng *rand.Rand) *inode {
+func (n *inode) survivor(choose func(n int) int) *inode {
 	if n.names == nil {
-		out := &inode{data: slices.Clone(n.durableData)}
-		for _, w := range n.unsynced {
-			for off := w.Off; off < w.End(); off = off&^511 + 512 {
-				end := min(off&^511+512, w.End(), int64(len(n.data)))
-				if rng.IntN(2) == 0 && off < end {
-					out.data = append(out.data, make([]byte, max(0, end-int64(len(out.data))))...)
-					copy(out.data[off:end], n.data[off:end])
-				}
-			}
-		}
-		out.durableData = slices.Clone(out.data)
+		out := &inode{data: n.survivingData(choose), shared: true}
+		out.durableData = out.data
 		return out
 	}
 	out := newDir()
-	all := map[string]bool{}
-	for name := range n.names {
-		all[name] = true
-	}
-	for name := range n.durableNames {
-		all[name] = true
-	}
-	for name := range all {
+	all := maps.Clone(n.durableNames)
+	maps.Copy(all, n.names)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		entry := n.durableNames[name]
-		if entry != n.names[name] && rng.IntN(2) == 0 {
+		if entry != n.names[name] && choose(2) == 1 {
 			entry = n.names[name]
 		}
 		if entry != nil {
-			out.names[name] = entry.survivor(rng)
+			out.names[name] = entry.survivor(choose)
 			out.durableNames[name] = out.names[name]
 		}
 	}
 	return out
+}
+
+// survivingData lets each sector that was written since the last sync keep its durable content or get
+// that of any of the writes.
+func (n *inode) survivingData(choose func(n int) int) []byte {
+	if len(n.pending) == 0 {
+		n.shared = true
+		return n.durableData
+	}
+	out := cloneBytes(n.durableData)
+	bySector := map[int64][]sectorWrite{}
+	for _, w := range n.pending {
+		list, before := bySector[w.off/sectorBytes], []byte(nil)
+		if end := w.off + int64(len(w.data)); len(list) == 0 && end <= int64(len(out)) {
+			before = out[w.off:end]
+		}
+		if !bytes.Equal(before, w.data) { // else it leaves nothing that was not there
+			bySector[w.off/sectorBytes] = append(list, w)
+		}
+	}
+	for _, sector := range slices.Sorted(maps.Keys(bySector)) {
+		for _, w := range bySector[sector][:choose(len(bySector[sector])+1)] {
+			end := w.off + int64(len(w.data))
+			out = append(out, make([]byte, max(0, end-int64(len(out))))...)
+			copy(out[w.off:], w.data)
+		}
+	}
+	return out
+}
+
+// sync makes what is pending durable. One that fails drops it, as a kernel does: the pages stay readable
+// and count as clean, and whether the disk has them nobody knows.
+func (n *inode) sync(failed bool) {
+	n.own()
+	var kept []sectorWrite
+	for _, w := range n.pending {
+		if failed {
+			w.dropped = true
+		}
+		if w.dropped {
+			kept = append(kept, w)
+			continue
+		}
+		kept = slices.DeleteFunc(kept, func(d sectorWrite) bool { return d.off/sectorBytes == w.off/sectorBytes })
+		end := w.off + int64(len(w.data))
+		n.durableData = append(n.durableData, make([]byte, max(0, end-int64(len(n.durableData))))...)
+		copy(n.durableData[w.off:], w.data)
+	}
+	n.pending = kept
 }
 
 // enter counts one operation and says whether it may be done; on nil the lock is held.
@@ -183,7 +261,17 @@ func (f *memFS) CreateData(p string, size int64) error {
 	return f.insert(p, &inode{data: make([]byte, size), durableData: make([]byte, size)})
 }
 
-func (f *memFS) OpenData(p string) (leg.Data, error) {
+func (f *memFS) CreateFull(p string, size int64) (leg.File, error) {
+	if err := f.enter("create", p); err != nil {
+		return nil, err
+	}
+	defer f.mu.Unlock()
+	n := &inode{}
+	n.write(make([]byte, size), 0)
+	return &memFile{fs: f, n: n, path: p}, f.insert(p, n)
+}
+
+func (f *memFS) OpenData(p string, _ int64) (leg.Data, error) {
 	file, err := f.open(p)
 	if err != nil {
 		return nil, err
@@ -305,19 +393,38 @@ func (m *memFile) WriteAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	defer m.fs.mu.Unlock()
+	var err error
+	if m.fs.tear != nil {
+		var stored int
+		stored, err = m.fs.tear(m.path, off, len(p))
+		p = p[:stored]
+	}
+	m.n.write(p, off)
+	return len(p), err
+}
+
+func (n *inode) write(p []byte, off int64) {
+	n.own()
 	end := off + int64(len(p))
-	m.n.data = append(m.n.data, make([]byte, max(0, end-int64(len(m.n.data))))...)
-	copy(m.n.data[off:], p)
-	m.n.unsynced = append(m.n.unsynced, block.Range{Off: off, Len: int64(len(p))})
-	return len(p), nil
+	n.data = append(n.data, make([]byte, max(0, end-int64(len(n.data))))...)
+	copy(n.data[off:], p)
+	for at := off; at < end; at = at/sectorBytes*sectorBytes + sectorBytes {
+		to := min(at/sectorBytes*sectorBytes+sectorBytes, end)
+		n.pending = append(n.pending, sectorWrite{off: at, data: slices.Clone(n.data[at:to])})
+	}
 }
 
 func (m *memFile) Sync() error {
 	if err := m.fs.enter("sync", m.path); err != nil {
+		if !errors.Is(err, errPower) {
+			m.fs.mu.Lock()
+			defer m.fs.mu.Unlock()
+			m.n.sync(true)
+		}
 		return err
 	}
 	defer m.fs.mu.Unlock()
-	m.n.durableData, m.n.unsynced = slices.Clone(m.n.data), nil
+	m.n.sync(false)
 	return nil
 }
 
@@ -338,22 +445,56 @@ func (d *memData) Read(_ context.Context, p []byte, off int64) error {
 	return err
 }
 
-func (d *memData) Write(_ context.Context, p []byte, off int64, _ block.Flags) error {
-	_, err := d.WriteAt(p, off)
-	return err
+func (d *memData) Write(ctx context.Context, p []byte, off int64, _ block.Flags) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	n, err := d.WriteAt(p, off)
+	if err != nil {
+		return &block.PartialError{StoredBytes: int64(n), Err: err}
+	}
+	return nil
 }
 
-func (d *memData) Zero(_ context.Context, r block.Range, _ block.Flags) error {
-	_, err := d.WriteAt(make([]byte, r.Len), r.Off)
-	return err
+func (d *memData) Zero(ctx context.Context, r block.Range, f block.Flags) error {
+	return d.Write(ctx, make([]byte, r.Len), r.Off, f)
 }
 
 func (d *memData) Flush(context.Context) error { return d.Sync() }
 
+// NextData takes every page of zeroes for a hole.
 func (d *memData) NextData(off int64) (block.Range, error) {
-	return block.Range{Off: off, Len: int64(len(d.n.data)) - off}, nil
+	d.fs.mu.Lock()
+	defer d.fs.mu.Unlock()
+	hole := func(off int64) bool {
+		page := d.n.data[off : min(off|4095, int64(len(d.n.data))-1)+1]
+		return page[0] == 0 && bytes.Equal(page[1:], page[:len(page)-1])
+	}
+	next := func(off int64) int64 { return min(off|4095, int64(len(d.n.data))-1) + 1 }
+	for off < int64(len(d.n.data)) && hole(off) {
+		off = next(off)
+	}
+	end := off
+	for end < int64(len(d.n.data)) && !hole(end) {
+		end = next(end)
+	}
+	return block.Range{Off: off, Len: end - off}, nil
 }
 
-func (d *memData) Probe(p []byte, off int64) error { return d.Read(context.Background(), p, off) }
+// DropCache forgets sectors that were written back, so that what the medium holds of them is read.
+func (d *memData) DropCache(r block.Range) error {
+	d.fs.mu.Lock()
+	defer d.fs.mu.Unlock()
+	d.n.own()
+	r = r.AlignOut(sectorBytes).Intersect(block.Range{Len: int64(min(len(d.n.data), len(d.n.durableData)))})
+	for ; !r.Empty(); r.Off, r.Len = r.Off+sectorBytes, r.Len-sectorBytes {
+		dirty := func(w sectorWrite) bool { return w.off/sectorBytes == r.Off/sectorBytes }
+		if !slices.ContainsFunc(d.n.pending, dirty) {
+			sector := d.n.durableData[r.Off:min(r.Off+sectorBytes, int64(len(d.n.durableData)))]
+			copy(d.n.data[r.Off:], sector)
+		}
+	}
+	return nil
+}
 
 func (d *memData) AllocatedBytes() (int64, error) { return int64(len(d.n.data)), nil }

@@ -49,18 +49,18 @@ func (s *Store) openLeg(id volume.LegID) (*Leg, error) {
 		return nil, errors.Join(fmt.Errorf("leg %s: %w: its label says leg %s on store %s",
 			id, ErrMismatch, label.LegID, label.StoreID), labels.file.Close())
 	}
-	data, err := s.openData(id, label)
+	files, regions, err := s.openFiles(labels, label)
 	if err != nil {
-		return nil, errors.Join(err, labels.file.Close())
+		return nil, err
 	}
 	failure, err := s.failure(id)
 	if err == nil && failure == nil {
-		label, err = s.startLabel(labels, label)
+		label, err = s.startLeg(files, label, regions)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("leg %s: %w", id, err), labels.file.Close(), data.Close())
+		return nil, errors.Join(fmt.Errorf("leg %s: %w", id, err), files.close())
 	}
-	l := newLeg(s, labels, data, label)
+	l := newLeg(s, files, label, regions)
 	if failure != nil {
 		l.core.Fail(failure)
 		l.core.Effects() // it is recorded already
@@ -68,8 +68,40 @@ func (s *Store) openLeg(id volume.LegID) (*Leg, error) {
 	return l, nil
 }
 
+// legFiles is what a leg consists of.
+type legFiles struct {
+	labels *labelFile
+	marks  *regionsFile
+	data   *checkedData
+}
+
+func (f legFiles) close() error {
+	err := f.labels.file.Close()
+	if f.marks != nil {
+		err = errors.Join(err, f.marks.file.Close())
+	}
+	if f.data != nil {
+		err = errors.Join(err, f.data.Close())
+	}
+	return err
+}
+
+// openFiles opens the other files of a leg. After an error all are closed, the label too.
+func (s *Store) openFiles(labels *labelFile, label volume.Label) (legFiles, *Regions, error) {
+	files := legFiles{labels: labels}
+	var regions *Regions
+	var err error
+	if files.data, err = s.openChecked(label); err == nil {
+		files.marks, regions, err = s.openRegions(label)
+	}
+	if err != nil {
+		return legFiles{}, nil, errors.Join(err, files.close())
+	}
+	return files, regions, nil
+}
+
 func (s *Store) openData(id volume.LegID, label volume.Label) (Data, error) {
-	data, err := s.fsys.OpenData(legFile(id, dataName))
+	data, err := s.fsys.OpenData(legFile(id, dataName), 512)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &LostError{Leg: id, Reason: "its data is missing"}
 	}
@@ -88,24 +120,33 @@ func (s *Store) openData(id volume.LegID, label volume.Label) (Data, error) {
 	return data, nil
 }
 
-// startLabel makes the label with which the leg goes on durable. It is written even if nothing in it
-// changed: the slot that was read may be in the page cache only, left by a process that was killed
-// before its sync, and every answer from now on says that it is durable.
-func (s *Store) startLabel(labels *labelFile, label volume.Label) (volume.Label, error) {
-	suspect := labels.halved
-	if suspect {
-		// The slot that is gone may have been the newer one and may have said that regions are marked.
-		label.Marked, label.Clean = true, false
+// startLeg makes durable with what the leg goes on. Both files are written even if nothing in them changed:
+// what was read may be in the page cache only, left by a process that was killed before its sync, and
+// every answer from now on says that it is durable.
+func (s *Store) startLeg(files legFiles, label volume.Label, regions *Regions) (volume.Label, error) {
+	found := Found{Label: label, Regions: regions, Halved: files.labels.halved}
+	if found.Halved {
 		s.log.Warn("a slot of the label is corrupt: the leg counts as lossy", "leg", label.LegID.String())
 	}
-	if label.Marked && label.OpenBoot == s.boot {
+	if (label.Marked || found.Halved) && label.OpenBoot == s.boot {
 		if err := s.fsys.SyncAll(); err != nil {
-			suspect = true
+			found.Suspect = true
 			s.log.Error("the page cache may be incomplete: legs with marks count as lossy", "error", err)
 			s.suspectOthers(label.LegID)
+		} else if found.Settles(s.boot) {
+			found.Suspect = !s.settle(files, regions)
 		}
 	}
-	return labels.write(StartLabel(label, suspect))
+	next, sectors := StartLeg(found, s.boot)
+	next, err := files.labels.write(next)
+	if err == nil {
+		err = files.marks.write(sectors)
+	}
+	if errors.Is(err, errSync) {
+		// The next start would read the pages that the kernel dropped, and take them for durable.
+		s.recordFailure(label.LegID, err)
+	}
+	return next, err
 }
 
 // suspectOthers makes the labels of all legs with marks that are not open say that their cache is
@@ -130,9 +171,22 @@ func (s *Store) suspectLeg(id volume.LegID) error {
 		return labelError(id, err)
 	}
 	if label.Marked && label.StoreID == s.ID() {
-		_, err = labels.write(StartLabel(label, true))
+		_, err = labels.write(suspectLabel(label, true))
 	}
 	return errors.Join(err, labels.file.Close())
+}
+
+// recordFailure writes down that a leg has failed, so that a restart does not take pages that the kernel
+// dropped for good ones. The disk may refuse: then the leg's marks have to speak for it.
+func (s *Store) recordFailure(id volume.LegID, cause error) {
+	s.log.Error("leg failed for good", "leg", id.String(), "error", cause)
+	err := writeFile(s.fsys, legFile(id, failedName), []byte(cause.Error()))
+	if err == nil {
+		err = s.fsys.SyncDir(legDir(id))
+	}
+	if err != nil {
+		s.log.Error("leg failure could not be recorded", "leg", id.String(), "error", err)
+	}
 }
 
 // failure returns what an earlier run recorded when the leg failed for good, nil if it did not.

@@ -8,47 +8,35 @@ import (
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
-// Mark makes the mark durable that a write needs before its data enters the page cache. The reply
-// is no admission: the session must Enter again.
-func (c *Core) Mark(op OpID, id SessionID) {
-	o := &operation{id: op, kind: opMark, session: id}
-	if _, err := c.live(id); err != nil {
+// Config makes a configuration durable and opens the leg for I/O of its epoch (protocol §1.8). The marked
+// regions are stamped with it first: their stamps are durable before the label with the configuration.
+func (c *Core) Config(op OpID, id SessionID, e volume.Epoch, cfg volume.Config) {
+	o := &operation{id: op, kind: opConfig, session: id, config: cfg.Clone(), before: true}
+	_, err := c.live(id)
+	if err == nil {
+		err = c.checkConfig(e, cfg)
+	}
+	if err != nil {
 		c.reply(o, err)
 		return
 	}
-	if !c.label.Marked {
-		// There were no marks, so nothing that an earlier boot cached can have been lost: the
-		// marks from here on belong to this boot.
-		c.label.Marked, c.label.OpenBoot = true, c.boot
-		c.change()
-		c.markVersion = c.version
-	}
-	c.lastWrite = c.window
-	o.version = c.markVersion
+	c.restamp(cfg.CfgVer)
+	o.regions = c.dirty.changes
 	c.enqueue(o)
 }
 
-// Config makes a configuration durable and opens the leg for I/O of its epoch (protocol §1.8).
-func (c *Core) Config(op OpID, id SessionID, e volume.Epoch, cfg volume.Config) {
-	o := &operation{id: op, kind: opConfig, session: id}
-	if _, err := c.live(id); err != nil {
-		c.reply(o, err)
-		return
+// newestConfig returns the configuration that was accepted last, durable or on its way.
+func (c *Core) newestConfig() volume.Config {
+	for _, o := range slices.Backward(c.pending) {
+		if o.kind == opConfig && o.before {
+			return o.config
+		}
 	}
-	if err := c.checkConfig(e, cfg); err != nil {
-		c.reply(o, err)
-		return
-	}
-	if !c.label.Admit || !c.label.Config.Equal(cfg) || c.label.OpenBoot != c.boot {
-		c.label.Config, c.label.Admit, c.label.OpenBoot = cfg.Clone(), true, c.boot
-		c.change()
-	}
-	o.version = c.version
-	c.enqueue(o)
+	return c.label.Config
 }
 
 func (c *Core) checkConfig(e volume.Epoch, cfg volume.Config) error {
-	have := c.label.Config
+	have := c.newestConfig()
 	switch {
 	case e != c.label.FenceEpoch:
 		return c.invalid("CONFIG of epoch %s, the leg has %s", e, c.label.FenceEpoch)
@@ -60,39 +48,6 @@ func (c *Core) checkConfig(e volume.Epoch, cfg volume.Config) error {
 		return c.invalid("CONFIG %s with %d legs in sync", cfg.CfgVer, len(cfg.InSync))
 	}
 	return nil
-}
-
-// Rotate starts a new window of marks and returns the generation of the one that ended.
-func (c *Core) Rotate(id SessionID) (uint64, error) {
-	if _, err := c.live(id); err != nil {
-		return 0, err
-	}
-	c.window++
-	return c.window - 1, nil
-}
-
-// Stable clears the marks if no write belongs to a generation after gen. It syncs first: a mark is
-// never cleared before the data that it covers is on stable storage here.
-func (c *Core) Stable(op OpID, id SessionID, gen uint64) {
-	o := &operation{id: op, kind: opStable, session: id, gen: gen, before: true}
-	s, err := c.live(id)
-	switch {
-	case err != nil:
-	case !c.admitted(s):
-		// The marks of a leg that lost its cache are the evidence of it, for this host and the next.
-		err = c.refusal(ErrNotAdmitted)
-	case gen>>32 != c.window>>32:
-		err = c.invalid("STABLE of generation %#x, which another start of the node gave out", gen)
-	case gen >= c.window:
-		err = c.invalid("STABLE of generation %#x, which has not ended", gen)
-	case c.lastWrite <= gen && c.writes > 0:
-		err = c.invalid("STABLE of generation %#x, which has %d writes in flight", gen, c.writes)
-	}
-	if err != nil {
-		c.reply(o, err)
-		return
-	}
-	c.enqueue(o)
 }
 
 // Detach spends the epoch: the gate closes, requests in flight end, the data is on stable storage,
@@ -146,7 +101,7 @@ func (c *Core) advance(o *operation) (done, progressed bool) {
 		o.before, progressed = false, true
 		c.apply(o)
 	}
-	if c.durableVersion < o.version {
+	if c.durableChange < o.label || c.regionsDurable < o.regions {
 		return false, progressed
 	}
 	if o.kind == opDetach {
@@ -164,44 +119,68 @@ func (c *Core) overtaken(o *operation) error {
 		return c.failed
 	case s == nil:
 		return c.refusal(block.ErrClosed)
-	case s.login.Epoch < c.label.FenceEpoch:
+	case c.outdated(s.login.Epoch):
 		c.counters.RefusedCommands++
 		return fmt.Errorf("leg %s: epoch %s: %w (%s)",
 			c.label.LegID, s.login.Epoch, block.ErrFenced, c.label.FenceEpoch)
 	case !s.open:
 		return c.refusal(block.ErrClosed)
+	case o.kind == opConfig && o.before && (c.closing || c.label.Closed):
+		return c.refusal(fmt.Errorf("the epoch is detached: %w", block.ErrClosed))
 	}
 	return nil
 }
 
-// ready reports whether a STABLE or DETACH may change the label; it asks for the sync on the way.
+// ready reports whether a CONFIG, STABLE or DETACH may change the label or the marks; it asks for the sync
+// on the way.
 func (c *Core) ready(o *operation) bool {
-	if o.kind == opDetach {
+	switch o.kind {
+	case opConfig:
+		return c.regionsDurable >= o.regions
+	case opStable:
+		if c.nothingStale(o) {
+			return true
+		}
+	case opDetach:
 		for _, s := range c.sessions {
 			if s.inflight > 0 {
 				return false
 			}
 		}
 	}
+	if o.kind == opStable && c.broken.breaks(BreakClearUnsynced) {
+		o.syncing, o.synced = true, true
+	}
 	if !o.syncing {
 		o.syncing = true
 		c.emit(Effect{Kind: EffectSync, Op: o.id})
 	}
-	return o.synced
+	return o.synced && (o.kind != opStable || c.stamped(o))
 }
 
-// apply changes the label for a STABLE or DETACH that is ready.
+// stamped reports whether the stamps of all that a STABLE may clear are durable.
+func (c *Core) stamped(o *operation) bool {
+	return c.regionsDurable >= max(o.regions, c.restamped) || c.broken.breaks(BreakClearUnstamped)
+}
+
+// apply does what a CONFIG, STABLE or DETACH was to do, once it is ready.
 func (c *Core) apply(o *operation) {
 	switch o.kind {
-	case opStable:
-		// A write may have come while the data was synced; then the mark stays for its sake.
-		if c.label.Marked && c.lastWrite <= o.gen {
-			c.label.Marked = false
+	case opConfig:
+		if !c.label.Admit || !c.label.Config.Equal(o.config) || c.label.OpenBoot != c.boot {
+			// The host knows now of what another boot may have lost, but that is there still.
+			c.label.Mixed = c.regions.Marks() > 0 && (c.label.Mixed || c.label.OpenBoot != c.boot)
+			c.label.Config, c.label.Admit, c.label.OpenBoot = o.config, true, c.boot
+			c.label.Progress++
 			c.change()
 		}
+		o.label, o.regions = c.labelChange, 0
+	case opStable:
+		c.clear(o)
 	case opDetach:
 		c.label.Closed, c.label.Clean, c.label.Admit = true, o.clean && !c.label.Marked, false
+		c.label.Progress++
 		c.change()
+		o.label = c.labelChange
 	}
-	o.version = c.version
 }

@@ -49,6 +49,33 @@ func (f osFS) CreateData(p string, sizeBytes int64) error {
 	return errors.Join(file.Truncate(sizeBytes), file.Sync(), file.Close())
 }
 
+// CreateFull lets the file system set extents aside that read as zeroes. One that cannot gets zeroes
+// written, which come to the same where it writes in place.
+func (f osFS) CreateFull(p string, sizeBytes int64) (File, error) {
+	file, err := os.OpenFile(f.path(p), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = control(file, func(fd int) error { return unix.Fallocate(fd, 0, 0, sizeBytes) })
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		err = writeZeroes(file, sizeBytes)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("set %d bytes aside for %s: %w", sizeBytes, f.path(p), err), file.Close())
+	}
+	return osFile{file}, nil
+}
+
+func writeZeroes(file *os.File, sizeBytes int64) error {
+	zeroes := make([]byte, min(sizeBytes, 1<<20))
+	for off := int64(0); off < sizeBytes; off += int64(len(zeroes)) {
+		if _, err := file.WriteAt(zeroes[:min(sizeBytes-off, int64(len(zeroes)))], off); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (f osFS) Mkdir(p string) error { return os.Mkdir(f.path(p), 0o700) }
 
 func (f osFS) Rename(from, to string) error { return os.Rename(f.path(from), f.path(to)) }
@@ -133,8 +160,8 @@ type osData struct {
 	side *os.File
 }
 
-func (f osFS) OpenData(p string) (Data, error) {
-	device, err := filedev.Open(f.path(p), filedev.Options{BlockBytes: 512})
+func (f osFS) OpenData(p string, blockBytes int64) (Data, error) {
+	device, err := filedev.Open(f.path(p), filedev.Options{BlockBytes: blockBytes})
 	if err != nil {
 		return nil, err
 	}
@@ -169,17 +196,15 @@ func (d *osData) NextData(off int64) (block.Range, error) {
 	return block.Range{Off: start, Len: min(end, size) - start}, nil
 }
 
-// Probe drops the clean pages of the range first. Dirty pages stay, and are then what is read.
-func (d *osData) Probe(p []byte, off int64) error {
-	err := control(d.side, func(fd int) error {
-		return unix.Fadvise(fd, off, int64(len(p)), unix.FADV_DONTNEED)
-	})
-	if err == nil {
-		_, err = d.side.ReadAt(p, off)
-	}
+// largestFolioBytes is the most that the page cache holds as one piece. The kernel drops only pieces
+// that lie wholly inside the range that it is given.
+const largestFolioBytes = 2 << 20
+
+func (d *osData) DropCache(r block.Range) error {
+	r = r.AlignOut(largestFolioBytes)
+	err := control(d.side, func(fd int) error { return unix.Fadvise(fd, r.Off, r.Len, unix.FADV_DONTNEED) })
 	if err != nil {
-		return fmt.Errorf("data file %s: read %d bytes at %d: %w: %w", d.Path(), len(p), off,
-			block.ErrMedium, err)
+		return fmt.Errorf("data file %s: drop the cache of %s: %w", d.Path(), r, err)
 	}
 	return nil
 }

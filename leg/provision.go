@@ -70,7 +70,7 @@ func (s *Store) Provision(spec Spec) error {
 			spec.Leg, ErrMismatch, have.Incarnation, spec.Incarnation)
 	case err == nil:
 		if err = spec.Match(have); err == nil {
-			err = s.checkData(spec.Leg, have)
+			err = s.checkData(have)
 		}
 	}
 	if err == nil {
@@ -83,13 +83,17 @@ func (s *Store) Provision(spec Spec) error {
 	return nil
 }
 
-// checkData returns why the data of a leg that is there is not what its label says.
-func (s *Store) checkData(id volume.LegID, label volume.Label) error {
-	data, err := s.openData(id, label)
+// checkData returns why the files of a leg that is there are not what its label says.
+func (s *Store) checkData(label volume.Label) error {
+	data, err := s.openChecked(label)
 	if err != nil {
 		return err
 	}
-	return data.Close()
+	marks, _, err := s.openRegions(label)
+	if err == nil {
+		err = marks.file.Close()
+	}
+	return errors.Join(err, data.Close())
 }
 
 // build makes the leg under another name and gives it its own in one step, once it is durable.
@@ -102,6 +106,12 @@ func (s *Store) build(spec Spec) error {
 		return err
 	}
 	if err := createLabelFile(s.fsys, tmp+"/"+labelName, spec.label(s.ID())); err != nil {
+		return err
+	}
+	if err := createRegions(s.fsys, tmp+"/"+regionsName, NewRegions(spec.Leg, spec.SizeBytes)); err != nil {
+		return err
+	}
+	if err := createSums(s.fsys, tmp+"/"+sumsName, spec.Leg, spec.SizeBytes); err != nil {
 		return err
 	}
 	if err := s.fsys.CreateData(tmp+"/"+dataName, spec.SizeBytes); err != nil {

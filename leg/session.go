@@ -43,43 +43,45 @@ func (s *Session) Close() error {
 	return nil
 }
 
-// Read fills p from off.
+// Read fills p from off. A block that is not what was written last, or that the medium cannot read, is a
+// block.ErrMedium that names it; its bytes are never served.
 func (s *Session) Read(ctx context.Context, p []byte, off int64) error {
-	if err := s.begin(ctx, block.OpRead, block.Range{Off: off, Len: int64(len(p))}, 0); err != nil {
+	ticket, err := s.begin(ctx, block.OpRead, block.Range{Off: off, Len: int64(len(p))}, 0)
+	if err != nil {
 		return err
 	}
-	err := s.leg.data.Read(ctx, p, off)
-	return s.finish(block.OpRead, err)
+	return s.finish(ticket, s.leg.data.Read(ctx, p, off))
 }
 
 // Write stores p at off. The mark that covers it is durable before.
 func (s *Session) Write(ctx context.Context, p []byte, off int64, f block.Flags) error {
-	if err := s.begin(ctx, block.OpWrite, block.Range{Off: off, Len: int64(len(p))}, f); err != nil {
+	ticket, err := s.begin(ctx, block.OpWrite, block.Range{Off: off, Len: int64(len(p))}, f)
+	if err != nil {
 		return err
 	}
-	err := s.leg.data.Write(ctx, p, off, f&^block.FUA)
-	return s.finish(block.OpWrite, s.settle(f, err))
+	return s.finish(ticket, s.durable(f, s.leg.data.Write(ctx, p, off, f&^block.FUA)))
 }
 
 // Zero makes r read as zeroes.
 func (s *Session) Zero(ctx context.Context, r block.Range, f block.Flags) error {
-	if err := s.begin(ctx, block.OpZero, r, f); err != nil {
+	ticket, err := s.begin(ctx, block.OpZero, r, f)
+	if err != nil {
 		return err
 	}
-	err := s.leg.data.Zero(ctx, r, f&^block.FUA)
-	return s.finish(block.OpZero, s.settle(f, err))
+	return s.finish(ticket, s.durable(f, s.leg.data.Zero(ctx, r, f&^block.FUA)))
 }
 
 // Flush returns when every write that completed before it is on stable storage.
 func (s *Session) Flush(ctx context.Context) error {
-	if err := s.begin(ctx, block.OpFlush, block.Range{}, 0); err != nil {
+	ticket, err := s.begin(ctx, block.OpFlush, block.Range{}, 0)
+	if err != nil {
 		return err
 	}
-	return s.finish(block.OpFlush, s.leg.syncs.do())
+	return s.finish(ticket, s.leg.syncs.do())
 }
 
-// settle makes a change durable where its flags or the leg's durability class ask for it.
-func (s *Session) settle(f block.Flags, err error) error {
+// durable makes a change durable where its flags or the leg's durability class ask for it.
+func (s *Session) durable(f block.Flags, err error) error {
 	if err == nil && (f&block.FUA != 0 || !s.leg.limits.Volatile) {
 		err = s.leg.syncs.do()
 	}
@@ -87,7 +89,7 @@ func (s *Session) settle(f block.Flags, err error) error {
 }
 
 // begin checks a request and takes it through the gate; after a nil error finish must follow.
-func (s *Session) begin(ctx context.Context, op block.Op, r block.Range, f block.Flags) error {
+func (s *Session) begin(ctx context.Context, op block.Op, r block.Range, f block.Flags) (Ticket, error) {
 	err := s.leg.limits.Check(op, r, f)
 	if err == nil && r.Len > s.leg.limits.MaxBytes && op != block.OpZero {
 		err = block.ErrOutOfRange
@@ -96,50 +98,59 @@ func (s *Session) begin(ctx context.Context, op block.Op, r block.Range, f block
 		err = ctx.Err()
 	}
 	if err != nil {
-		return fmt.Errorf("leg %s: %s %s: %w", s.leg.id, op, r, err)
+		return Ticket{}, fmt.Errorf("leg %s: %s %s: %w", s.leg.id, op, r, err)
 	}
-	return s.enter(ctx, op.Changes())
+	return s.enter(ctx, op.Changes(), r, nil)
 }
 
-// enter passes the gate, making the mark durable first where a change needs it.
-func (s *Session) enter(ctx context.Context, changes bool) error {
+// enter passes the gate, making the mark durable first where a change needs it. allowed, if there is one, is
+// asked under the leg's lock each time before the gate is.
+func (s *Session) enter(ctx context.Context, changes bool, r block.Range, allowed func() error) (Ticket, error) {
 	l := s.leg
 	for {
+		var ticket Ticket
+		var verdict Verdict
+		var err error
 		l.mu.Lock()
-		verdict, err := l.core.Enter(s.id, changes)
+		if allowed != nil {
+			err = allowed()
+		}
+		if err == nil {
+			ticket, verdict, err = l.core.Enter(s.id, changes, r)
+		}
 		l.mu.Unlock()
 		switch verdict {
 		case Admit:
-			return nil
+			return ticket, nil
 		case NeedMark:
-			reply, waitErr := l.wait(ctx, func(op OpID) { l.core.Mark(op, s.id) })
+			reply, waitErr := l.wait(ctx, func(op OpID) { l.core.markIf(allowed, op, s.id, r) })
 			if err = errors.Join(waitErr, reply.Err); err != nil {
-				return err
+				return Ticket{}, err
 			}
 		default:
-			return err
+			return Ticket{}, err
 		}
 	}
 }
 
 // finish leaves the gate. A failure of the medium that loses writes fails the leg for good first, so
 // that nothing is acknowledged after it, nor is what was in flight when another request failed it.
-func (s *Session) finish(op block.Op, err error) error {
+func (s *Session) finish(t Ticket, err error) error {
 	l := s.leg
 	if err != nil && !errors.Is(err, block.ErrMedium) && errors.Is(err, block.ErrFailed) {
 		l.fail(err)
 	}
-	if failed := s.leave(op.Changes()); err == nil {
+	if failed := s.leave(t); err == nil {
 		return failed
 	}
 	return fmt.Errorf("leg %s: %w", l.id, err)
 }
 
 // leave returns why the leg has failed meanwhile, nil if it is well.
-func (s *Session) leave(changes bool) error {
+func (s *Session) leave(t Ticket) error {
 	l := s.leg
 	l.mu.Lock()
-	l.core.Leave(s.id, changes)
+	l.core.Leave(t)
 	if l.stopped && l.core.Inflight() == 0 {
 		close(l.drained)
 	}

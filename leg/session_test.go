@@ -173,7 +173,7 @@ func twoEpochs(store *leg.Store, promised *volume.Label) bool {
 			func() error { return s.Config(ctx, epoch, config(volume.CfgVer(epoch))) },
 			func() error { return s.Write(ctx, make([]byte, 4096), 0, 0) },
 			func() error {
-				gen, err := s.Rotate()
+				gen, _, err := s.Rotate()
 				return errors.Join(err, s.Stable(ctx, gen))
 			},
 			func() error { return s.Flush(ctx) },
@@ -217,7 +217,12 @@ func TestWrite_markIsDurableFirst(t *testing.T) {
 			require.Equal(t, label.Marked, report.Lossy, "another boot with marks has lost its cache")
 			require.NoError(t, next.Config(t.Context(), 2, config(2)))
 			got := make([]byte, 4096)
-			require.NoError(t, next.Read(t.Context(), got, 4096))
+			if err = next.Read(t.Context(), got, 4096); errors.Is(err, block.ErrMedium) {
+				require.True(t, label.Marked && !(flushed && wrote), "old and new may be mixed, where marked")
+				require.NoError(t, next.Adopt(t.Context(), block.Range{Off: 4096, Len: 4096}))
+				err = next.Read(t.Context(), got, 4096)
+			}
+			require.NoError(t, err)
 			if flushed && wrote {
 				require.Equal(t, one, got)
 			}
@@ -351,17 +356,18 @@ func TestInband_marksAndChecksums(t *testing.T) {
 			page, err := s.Marks(3, 0)
 			require.NoError(t, err)
 			require.Equal(t, inband.MarksPage{Next: 1, Regions: 1}, page, "nothing written, nothing newer")
-			page, err = s.Marks(2, 0)
-			require.NoError(t, err)
-			require.Equal(t, []inband.Run{{Count: 1, Newer: true}}, page.Runs)
 			one := bytes.Repeat([]byte{1}, 4096)
 			require.NoError(t, s.Write(t.Context(), one, 8192, 0))
 			page, err = s.Marks(3, 0)
 			require.NoError(t, err)
 			require.Equal(t, []inband.Run{{Count: 1, Marked: true}}, page.Runs)
-			zero := inband.Checksum(make([]byte, 4096))
-			sums, err := s.Checksums(t.Context(), block.Range{Off: 4096, Len: testSize - 4096})
+			page, err = s.Marks(2, 0)
 			require.NoError(t, err)
+			require.Equal(t, []inband.Run{{Count: 1, Marked: true, Newer: true}}, page.Runs)
+			zero := inband.Checksum(make([]byte, 4096))
+			sums, bad, err := s.Checksums(t.Context(), block.Range{Off: 4096, Len: testSize - 4096}, false)
+			require.NoError(t, err)
+			require.Empty(t, bad)
 			require.Len(t, sums, testSize/4096-1)
 			for i, sum := range sums {
 				want := zero
@@ -370,7 +376,7 @@ func TestInband_marksAndChecksums(t *testing.T) {
 				}
 				require.Equal(t, want, sum, "block %d", i)
 			}
-			_, err = s.Checksums(t.Context(), block.Range{Off: testSize, Len: 4096})
+			_, _, err = s.Checksums(t.Context(), block.Range{Off: testSize, Len: 4096}, false)
 			require.ErrorIs(t, err, block.ErrOutOfRange)
 		})
 	}
@@ -382,7 +388,7 @@ func TestDetach_leavesNothingForAPowerCut(t *testing.T) {
 	s := configured(t, l, 1)
 	require.NoError(t, s.Write(t.Context(), make([]byte, 4096), 0, 0))
 	require.ErrorIs(t, s.Detach(t.Context(), true), leg.ErrInvalid)
-	gen, err := s.Rotate()
+	gen, _, err := s.Rotate()
 	require.NoError(t, err)
 	require.NoError(t, s.Stable(t.Context(), gen))
 	require.NoError(t, s.Detach(t.Context(), true))
@@ -414,6 +420,8 @@ func TestCheck_readsLabelAndData(t *testing.T) {
 func TestCheck_sayWhatCannotBeRead(t *testing.T) {
 	fsys := newMemFS()
 	l := openLeg(t, newStore(t, fsys))
+	s := configured(t, l, 1)
+	require.NoError(t, s.Write(t.Context(), bytes.Repeat([]byte{1}, 4096), 0, 0))
 	_, err := l.Check()
 	require.NoError(t, err)
 	fsys.setHook(func(op, _ string) error {
@@ -467,7 +475,7 @@ func TestLeg_underContention(t *testing.T) {
 				})
 			}
 			io.Wait()
-			if gen, err := s.Rotate(); err == nil {
+			if gen, _, err := s.Rotate(); err == nil {
 				_ = s.Stable(context.Background(), gen)
 			}
 		})

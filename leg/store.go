@@ -22,6 +22,7 @@ const (
 	tmpName      = "tmp"
 	labelName    = "label"
 	dataName     = "data"
+	sumsName     = "checksums"
 	failedName   = "failed"
 )
 
@@ -124,6 +125,7 @@ type StoreOptions struct {
 	BootID   string       // identity of this boot, from ReadBootID; required
 	Instance uint64       // random, one for the life of the process
 	Logger   *slog.Logger // nil discards
+	Broken   Rules        // for tests: rules that the store's legs break
 }
 
 // Store is a directory of legs that this process alone uses. It is safe for use by many goroutines.
@@ -132,6 +134,7 @@ type Store struct {
 	identity storeIdentity
 	boot     volume.UUID
 	instance uint64
+	broken   Rules
 	lock     io.Closer
 	log      *slog.Logger
 
@@ -162,7 +165,7 @@ func OpenStore(fsys FS, o StoreOptions) (*Store, error) {
 		return nil, fmt.Errorf("open store %s: %w", identity.Store, err)
 	}
 	s := &Store{
-		fsys: fsys, identity: identity, boot: bootIdentity(o.BootID, mount), instance: o.Instance,
+		fsys: fsys, identity: identity, boot: bootIdentity(o.BootID, mount), instance: o.Instance, broken: o.Broken,
 		lock: lock, log: o.Logger.With("store", identity.Store.String()),
 		legs: map[volume.LegID]*Leg{},
 	}

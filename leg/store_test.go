@@ -1,7 +1,9 @@
 package leg_test
 
 import (
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -182,6 +184,16 @@ func TestOpenLeg_tellsLostFromUnusable(t *testing.T) {
 			corrupt(t, dir+"/label", 100)
 			corrupt(t, dir+"/label", 4096+100)
 		}, "label is corrupt", nil},
+		"no regions": {func(t *testing.T, dir string) { require.NoError(t, os.Remove(dir+"/regions")) },
+			"region file is missing", nil},
+		"short regions": {func(t *testing.T, dir string) {
+			require.NoError(t, os.Truncate(dir+"/regions", 1100))
+		}, "region file ends at byte 1100", nil},
+		"newer regions": {func(t *testing.T, dir string) { newerRegions(t, dir+"/regions") },
+			"", volume.ErrLabelVersion},
+		"every sector of regions": {func(t *testing.T, dir string) {
+			require.NoError(t, os.WriteFile(dir+"/regions", make([]byte, 3*512), 0o600))
+		}, "", nil},
 		"no data": {func(t *testing.T, dir string) { require.NoError(t, os.Remove(dir+"/data")) },
 			"data is missing", nil},
 		"short data": {func(t *testing.T, dir string) {
@@ -216,6 +228,33 @@ func TestOpenLeg_tellsLostFromUnusable(t *testing.T) {
 			require.NoError(t, s.Close())
 		})
 	}
+}
+
+// newerRegions makes the header of a region file one of the next version.
+func newerRegions(t *testing.T, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	text[9]++
+	sum := crc32.Checksum(text[:508], crc32.MakeTable(crc32.Castagnoli))
+	binary.BigEndian.PutUint32(text[508:], sum)
+	require.NoError(t, os.WriteFile(path, text, 0o600))
+}
+
+// The region file of another leg is not taken for this one's, whatever it says.
+func TestOpenLeg_refusesTheRegionsOfAnother(t *testing.T) {
+	root := t.TempDir()
+	s := newStore(t, leg.OSFS(root))
+	other := testSpec()
+	other.Leg = volume.LegID{UUID: volume.UUID{15: 9}}
+	require.NoError(t, s.Provision(other))
+	legs := filepath.Join(root, "legs")
+	text, err := os.ReadFile(filepath.Join(legs, other.Leg.String(), "regions"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(legs, testSpec().Leg.String(), "regions"), text, 0o600))
+	_, err = s.OpenLeg(testSpec().Leg)
+	require.ErrorIs(t, err, leg.ErrMismatch)
+	require.ErrorIs(t, s.Provision(testSpec()), leg.ErrMismatch)
 }
 
 func TestOpenLeg_refusesACopyUnderAnotherName(t *testing.T) {

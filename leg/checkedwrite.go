@@ -1,0 +1,219 @@
+package leg
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// zeroPieceBytes bounds what Zero changes at once where there are checksums to clear, and with it what
+// has to be read again if that fails.
+const zeroPieceBytes = 64 << 20
+
+// Write stores p at off. It has begun once no other change of these blocks is under way; ctx ends the
+// wait for that, and no change that has begun. After an error that is not block.ErrFailed each block is
+// old, new or a mix of the two, and can be read if it could be before.
+func (d *checkedData) Write(ctx context.Context, p []byte, off int64, f block.Flags) error {
+	r := block.Range{Off: off, Len: int64(len(p))}
+	id, err := d.underway.enter(ctx, r, false)
+	if err != nil {
+		return err
+	}
+	defer d.underway.leave(id)
+	buf := d.buffer(r.Len)
+	defer d.buffers.Put(buf)
+	if err := d.readSums(r, buf.old); err != nil {
+		return err
+	}
+	for i := range r.Len / volume.BlockBytes {
+		putSum(buf.next, i, sumUnderWay)
+	}
+	stored := int64(0)
+	if err = d.writeSums(r, buf.next); err == nil {
+		// One that gave up now would leave blocks of which nobody knows what they hold.
+		err = d.data.Write(context.WithoutCancel(ctx), p, off, f)
+		stored = storedBytes(err, r.Len)
+	}
+	if err == nil {
+		putSums(buf.next, off/volume.BlockBytes, p)
+		err = d.writeSums(r, buf.next)
+	}
+	if err != nil {
+		return d.restore(r, buf.old, outcome{wanted: p, stored: stored}, err)
+	}
+	return nil
+}
+
+// storedBytes returns how much of a change is known to be stored after it ended with err.
+func storedBytes(err error, length int64) int64 {
+	part := (*block.PartialError)(nil)
+	switch {
+	case err == nil:
+		return length
+	case errors.As(err, &part):
+		return part.StoredBytes
+	}
+	return 0
+}
+
+// Zero makes r read as zeroes, of any length. Where neither data nor checksums are stored it costs
+// next to nothing. ctx is looked at between pieces: what was zeroed stays so.
+func (d *checkedData) Zero(ctx context.Context, r block.Range, f block.Flags) error {
+	id, err := d.underway.enter(ctx, r, false)
+	if err != nil {
+		return err
+	}
+	defer d.underway.leave(id)
+	for !r.Empty() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		piece, summed, err := d.nextPiece(r)
+		switch {
+		case err != nil:
+		case summed:
+			err = d.zeroPiece(ctx, piece, f)
+		default:
+			err = d.data.Zero(ctx, piece, f) // the checksums say zero already
+		}
+		if err != nil {
+			return err
+		}
+		r.Off, r.Len = piece.End(), r.End()-piece.End()
+	}
+	return nil
+}
+
+// nextPiece returns the beginning of r that holds no checksum but sumZero, whatever its length, or
+// else one that may, of zeroPieceBytes at most.
+func (d *checkedData) nextPiece(r block.Range) (piece block.Range, summed bool, err error) {
+	run, err := d.nextSums(r)
+	if err != nil {
+		return r, false, forGood(err)
+	}
+	if run.Off > r.Off {
+		return block.Range{Off: r.Off, Len: run.Off - r.Off}, false, nil
+	}
+	run.Len = min(run.Len, zeroPieceBytes)
+	return run, true, nil
+}
+
+// nextSums returns the first run of blocks in r whose checksums may be other than sumZero; it is empty
+// and at the end of r if there is none.
+func (d *checkedData) nextSums(r block.Range) (block.Range, error) {
+	sums := sumsRange(r)
+	run, err := d.sums.NextData(sums.Off)
+	if err != nil {
+		return run, fmt.Errorf("checksums: %w", err)
+	}
+	run = run.AlignOut(sumBytes).Intersect(sums)
+	if run.Empty() {
+		return block.Range{Off: r.End()}, nil
+	}
+	return summedRange(run), nil
+}
+
+// zeroPiece zeroes data and checksums of a piece. Blocks whose checksum is sumZero keep it all along.
+func (d *checkedData) zeroPiece(ctx context.Context, r block.Range, f block.Flags) error {
+	buf := d.buffer(r.Len)
+	defer d.buffers.Put(buf)
+	if err := d.readSums(r, buf.old); err != nil {
+		return err
+	}
+	summed := !allZero(buf.old)
+	var err error
+	stored := int64(0)
+	if summed {
+		for i := range r.Len / volume.BlockBytes {
+			putSum(buf.next, i, min(getSum(buf.old, i), sumUnderWay))
+		}
+		err = d.writeSums(r, buf.next)
+	}
+	if err == nil {
+		err = d.data.Zero(context.WithoutCancel(ctx), r, f)
+		stored = storedBytes(err, r.Len)
+	}
+	if err == nil && summed {
+		clear(buf.next)
+		err = d.writeSums(r, buf.next)
+	}
+	if err != nil {
+		return d.restore(r, buf.old, outcome{stored: stored}, err)
+	}
+	return nil
+}
+
+// restore gives each block of r a checksum again after a change of it ended with cause, and returns
+// cause. o says what the change was to store, and how much it did; old holds the checksums before it.
+//
+// After block.ErrFailed and block.ErrClosed there is nobody to do it for: the leg refuses everything,
+// or is being closed, and "under way" is settled at the next start.
+func (d *checkedData) restore(r block.Range, old []byte, o outcome, cause error) error {
+	if errors.Is(cause, block.ErrFailed) || errors.Is(cause, block.ErrClosed) {
+		return cause
+	}
+	first := r.Off / volume.BlockBytes
+	err := d.scan(context.Background(), r, func(n int64, _ uint32, content []byte) error {
+		i := n - first
+		putSum(old, i, o.sum(n, i, getSum(old, i), content))
+		return nil
+	})
+	if err == nil {
+		err = d.writeSums(r, old)
+	}
+	return errors.Join(cause, err)
+}
+
+// outcome is how a change ended that failed.
+type outcome struct {
+	wanted []byte // what was to be stored, nil for zeroes
+	stored int64  // how many bytes of that are known to be stored, from the front
+}
+
+// sum returns the checksum of block n, the i-th of the change, which had the checksum old before and holds
+// content now, nil if it cannot be read. What a block looks like does not tell whether it was reached: one
+// that was bad before may look much like what was to be stored, as a bad block that is being mended does,
+// and must not be taken for good.
+func (o outcome) sum(n, i int64, old uint32, content []byte) uint32 {
+	var wanted []byte // all zero
+	start := i * volume.BlockBytes
+	if o.wanted != nil {
+		wanted = o.wanted[start:][:volume.BlockBytes]
+	}
+	switch {
+	case start+volume.BlockBytes <= o.stored:
+		return blockSum(n, wanted)
+	case content == nil:
+		return old
+	case start < o.stored: // where storing ended: a mix of what it was and what was wanted
+		return blockSum(n, content)
+	case wanted == nil && allZero(content), wanted != nil && bytes.Equal(content, wanted):
+		return blockSum(n, content)
+	}
+	return old
+}
+
+func (d *checkedData) readSums(r block.Range, sums []byte) error {
+	return forGood(d.sums.Read(context.Background(), sums, sumsRange(r).Off))
+}
+
+// writeSums asks no context: a change that has begun ends.
+func (d *checkedData) writeSums(r block.Range, sums []byte) error {
+	return forGood(d.sums.Write(context.Background(), sums, sumsRange(r).Off, 0))
+}
+
+// forGood makes an unreadable checksum a failure of the leg: the blocks that share its page could
+// never be written again, and writing them is what would mend any other unreadable block.
+func forGood(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, block.ErrMedium):
+		return fmt.Errorf("checksums: %w: %s", block.ErrFailed, err.Error())
+	}
+	return fmt.Errorf("checksums: %w", err)
+}
