@@ -71,10 +71,10 @@ func (c *Core) recordFences() {
 func (c *Core) recordFence(i LegIndex) {
 	g := c.leg(i)
 	g.recording = true
-	c.ask(i, &Command{Kind: CommandRecordFence, Report: g.report}, 0)
+	c.ask(i, &Command{Kind: CommandRecordFence, Report: g.report, SetBack: g.setBack}, 0)
 }
 
-func (c *Core) onRecordFence(k call, err error) {
+func (c *Core) onRecordFence(k call, err error, r *Reply) {
 	g := c.leg(k.leg)
 	g.recording = false
 	c.note(workAttach | workJoin)
@@ -83,10 +83,11 @@ func (c *Core) onRecordFence(k call, err error) {
 		g.recordAt = c.now + c.timing().Retry
 		c.wake(g.recordAt)
 		if g.state == LegRecording {
-			c.dropJoin(k.leg, err.Error())
+			c.letGo(k.leg, err.Error())
 		}
 		return
 	}
+	g.full = g.full || r.SetBack
 	if !g.up || g.sess != k.sess {
 		return // another login since: that one is reported too
 	}
@@ -167,15 +168,17 @@ func (c *Core) admit(r *Reply) {
 			return
 		}
 		c.enter(i, LegAnnounced, "Activate named it")
+		c.leg(i).full = false // an operator may take it for what it is
 	}
 	c.adopt(r.Config)
 	for s := c.kisr; s != 0; s = s.rest() {
 		i := s.first()
 		g := c.leg(i)
 		// [M:oldEvidence] What a later login showed binds the host, whatever Activate said.
-		if g.lossySeen && !c.attach.declared.has(i) && !c.breaks(BreakOldEvidence) {
+		seen := g.lossySeen && !c.attach.declared.has(i) || g.setBack
+		if seen && !c.breaks(BreakOldEvidence) {
 			g.lost = true
-			c.suspect(i, "it lost its cache")
+			c.suspect(i, g.lostWhy())
 		}
 		if !g.up {
 			c.troubled(i)
@@ -185,10 +188,11 @@ func (c *Core) admit(r *Reply) {
 }
 
 // askMarks asks every leg of S' what was in flight when the last attachment ended; with all answers
-// the volume serves. What none of them has marked is equal on all of them.
+// the volume serves. What none of them has marked is equal on all of them. A single leg is asked as well:
+// it agrees with itself, but may have blocks that were being written and are not whole.
 func (c *Core) askMarks() {
 	need := c.ack &^ c.removed
-	if c.attach.clean || need.count() == 1 {
+	if c.attach.clean {
 		c.serve()
 		return
 	}

@@ -14,19 +14,25 @@ import (
 type Authority interface {
 	// RecordFence says that a leg was fenced by a login in this epoch, and what it reported. It is
 	// also called for a leg that is about to join while the epoch is active, so that the
-	// coordinators know the instance which AddLeg will name.
-	RecordFence(ctx context.Context, e volume.Epoch, r volume.LegReport) error
+	// coordinators know the instance which AddLeg will name. setBack says that the engine found the leg
+	// set back to an older state in this epoch. The answer says the same, of any epoch: such a leg is
+	// copied in full, whatever was known of it.
+	RecordFence(ctx context.Context, e volume.Epoch, r volume.LegReport, setBack bool) (bool, error)
 	// Activate asks to activate the epoch. It returns ErrWait (with a text that names what is
 	// awaited) until it can.
 	Activate(ctx context.Context, e volume.Epoch) (Activation, error)
 	// RemoveLeg commits that a leg is not in sync, and returns the new configuration. With
 	// ErrStaleRequest and ErrLast it returns the current one; if it does not, the engine finds it out.
+	// setBack as in RecordFence.
 	RemoveLeg(ctx context.Context, e volume.Epoch, leg volume.LegID, seen volume.CfgVer,
-		reason string) (volume.Config, error)
+		reason string, setBack bool) (volume.Config, error)
 	// AddLeg commits that a leg is in sync, by compare-and-set on cfgver, and returns the new
 	// configuration. With ErrRetry it returns the current one; if it does not, RemoveLeg settles it.
 	AddLeg(ctx context.Context, e volume.Epoch, cfgver volume.CfgVer, leg volume.LegID,
 		store volume.StoreID, instance uint64) (volume.Config, error)
+	// Confirm says that the configuration is durable on every leg in sync, and how far their labels
+	// have come. A leg that later shows less has been set back. Losing it costs only that evidence.
+	Confirm(ctx context.Context, e volume.Epoch, cfgver volume.CfgVer, seqs []volume.LegSeq) error
 	// Detach ends the attachment.
 	Detach(ctx context.Context, e volume.Epoch, clean bool) error
 }

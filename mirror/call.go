@@ -15,15 +15,17 @@ type call struct {
 	leg  LegIndex // noLeg for a question about none
 	sess uint32
 	at   time.Duration
-	op   *op    // of CommandSums
+	op   *op    // of CommandSums and CommandAdopt
 	ref  uint64 // what it was about: a configuration, a job
+
+	medium bool // it reads the leg's medium
 }
 
 // callLeg sends a command to a leg, bound to its present session.
 func (c *Core) callLeg(i LegIndex, cmd *Command, o *op, ref uint64) {
 	g := c.leg(i)
 	g.calls++
-	c.start(call{kind: cmd.Kind, leg: i, sess: g.sess, op: o, ref: ref}, cmd)
+	c.start(call{kind: cmd.Kind, leg: i, sess: g.sess, op: o, ref: ref, medium: cmd.Medium}, cmd)
 }
 
 // ask sends a question to the coordinators.
@@ -74,6 +76,9 @@ func (c *Core) onAnswer(ev *Event) {
 	if errors.Is(err, ErrSuperseded) && !errors.Is(err, block.ErrFenced) {
 		err = fmt.Errorf("%s: %w: %w", k.kind, err, block.ErrFenced)
 	}
+	if k.kind == CommandConfirm && c.phase > phaseServing {
+		return // the epoch may be given back by now, and nothing hangs on it
+	}
 	if errors.Is(err, block.ErrFenced) {
 		c.over(err)
 		return
@@ -89,6 +94,9 @@ func (c *Core) onAnswer(ev *Event) {
 		if err == nil {
 			c.confirm(k.leg, k.at)
 		}
+		if k.medium && (err == nil || errors.Is(err, block.ErrMedium)) {
+			g.medium.answered, g.medium.at = max(g.medium.answered, k.at), c.now
+		}
 	}
 	c.answered(k, err, &ev.Reply)
 }
@@ -100,15 +108,25 @@ func (c *Core) answered(k call, err error, r *Reply) {
 	case CommandMarks:
 		c.onMarks(k, err, r)
 	case CommandSums:
-		c.onSums(k, err, r.Sums)
+		if k.ref == sumsChallenge {
+			c.onChallenge(k, err)
+			return
+		}
+		c.onSums(k, err, r)
+	case CommandAdopt:
+		c.onAdopt(k, err)
+	case CommandVersions:
+		c.onVersions(k, err, r)
+	case CommandStamp:
+		c.onStamp(k, err)
 	case CommandRotate:
-		c.onRotate(k, err, r.Generation)
+		c.onRotate(k, err, r)
 	case CommandStable:
 		c.onStable(k, err)
 	case CommandDetachLeg:
 		c.onDetachLeg(k, err)
 	case CommandRecordFence:
-		c.onRecordFence(k, err)
+		c.onRecordFence(k, err, r)
 	case CommandActivate:
 		c.onActivate(k, err, r)
 	case CommandRemoveLeg:
@@ -117,6 +135,8 @@ func (c *Core) answered(k call, err error, r *Reply) {
 		c.onAddLeg(k, err, r)
 	case CommandDetach:
 		c.onDetached(err)
+	case CommandConfirm:
+		c.onConfirm(k, err)
 	}
 }
 

@@ -35,7 +35,8 @@ func (c *Core) pumpChange() {
 		if g.state == LegSuspect {
 			c.enter(i, LegRemoving, g.why)
 		}
-		c.ask(i, &Command{Kind: CommandRemoveLeg, CfgVer: c.kcfg.CfgVer, Reason: g.why}, 0)
+		c.ask(i, &Command{Kind: CommandRemoveLeg, CfgVer: c.kcfg.CfgVer, Reason: g.why,
+			SetBack: g.setBack}, 0)
 		return
 	}
 	if i := c.unsure(); i != noLeg {
@@ -78,7 +79,7 @@ func (c *Core) unsure() LegIndex {
 			return i
 		}
 	}
-	return noLeg
+	return c.perhapsAdded()
 }
 
 // onLook takes raft's answer to what the configuration is.
@@ -90,7 +91,13 @@ func (c *Core) onLook(i LegIndex, err error, r *Reply) {
 		return
 	}
 	c.adopt(r.Config)
-	if g := c.leg(i); c.stop == nil && g.state == LegRemoving && r.Config.Contains(g.info.ID) {
+	g := c.leg(i)
+	if c.stop == nil && c.perhapsAdded() == i {
+		g.lost = true // raft does not have it, and nothing that is left has what the guest was told
+		c.checkCacheLost()
+		return
+	}
+	if c.stop == nil && g.state == LegRemoving && r.Config.Contains(g.info.ID) {
 		g.unresolved = true // a late RemoveLeg may still come: it is kept, and not read
 		c.enter(i, LegSuspect, "it is still in sync")
 		c.rehabilitate(i)
@@ -107,7 +114,7 @@ func (c *Core) removable(i LegIndex) bool {
 	for s := (c.ack &^ c.removed).without(i); s != 0; s = s.rest() {
 		k := s.first()
 		g := c.leg(k)
-		if c.breaks(BreakRemoveGood) && g.up {
+		if g.up && (c.breaks(BreakRemoveGood) || c.breaks(BreakLagLast) && c.leg(i).slow.accused) {
 			return true
 		}
 		alive := g.lastConfirm != 0 && c.now-g.lastConfirm < c.timing().TRead || g.lastConfirm == 0 && g.up

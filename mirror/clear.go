@@ -40,7 +40,7 @@ func (c *Core) calm() bool {
 
 // clearDue reports whether marks are to be cleared now.
 func (c *Core) clearDue() bool {
-	if !c.uncleared || !c.serving() || c.reconcile.set.left > 0 || !c.calm() {
+	if !c.uncleared || !c.serving() || c.reconcile.set.left > 0 || !c.calm() || c.rotating() {
 		return false
 	}
 	idle := c.writes.head == nil && c.now-c.lastWrite >= c.timing().StableIdle
@@ -71,6 +71,18 @@ func (c *Core) settleClear() {
 	}
 }
 
+// rotating reports whether a leg has yet to answer a ROTATE of a clearing that was given up. It may reach
+// the leg behind the next one: that one's window would not be the last that ended, and its STABLE would
+// clear nothing, so that the marks stay until the next write.
+func (c *Core) rotating() bool {
+	for _, k := range c.calls {
+		if k.kind == CommandRotate && c.ack.has(k.leg) && k.sess == c.leg(k.leg).sess {
+			return true
+		}
+	}
+	return false
+}
+
 func (c *Core) beginClear() {
 	k := &c.clear
 	k.number++
@@ -85,20 +97,21 @@ func (c *Core) beginClear() {
 	}
 }
 
-func (c *Core) onRotate(n call, err error, gen uint64) {
+func (c *Core) onRotate(n call, err error, r *Reply) {
 	k := &c.clear
+	c.note(workClear) // that of a clearing which was given up may be what the next one waits for
 	if err != nil {
 		c.abortClear()
 		c.legCallFailed(n, err)
 		return
 	}
+	c.labelSeq(n.leg, r.Seq)
 	if k.step != clearRotating || n.ref != k.number {
 		return
 	}
-	k.gens[n.leg] = gen
+	k.gens[n.leg] = r.Generation
 	if k.pending = k.pending.without(n.leg); k.pending == 0 {
 		k.step, k.through = clearWaiting, c.seq
-		c.note(workClear)
 	}
 }
 
@@ -107,6 +120,7 @@ func (c *Core) sendStable() {
 	k.step, k.pending = clearStabling, k.legs
 	for s := k.legs; s != 0; s = s.rest() {
 		i := s.first()
+		c.leg(i).shown.cleared = k.through
 		c.callLeg(i, &Command{Kind: CommandStable, Generation: k.gens[i]}, nil, k.number)
 	}
 }

@@ -45,6 +45,7 @@ func (c *Core) place(i LegIndex, in bool) {
 	case in && g.state == LegAdding:
 		c.join.active = false
 		c.uncleared = true // its own marks were kept while it joined
+		g.setBack, g.full = false, false
 		c.enter(i, LegAnnounced, "AddLeg is committed")
 		return
 	case in || g.state <= LegAdding:
@@ -88,13 +89,19 @@ func (c *Core) onConfig(k call, err error) {
 		return
 	}
 	g.confirmed = max(g.confirmed, volume.CfgVer(k.ref))
+	g.shown.config = max(g.shown.config, volume.CfgVer(k.ref))
 	if volume.CfgVer(k.ref) != c.kcfg.CfgVer || g.lost || g.state == LegOutside {
 		return // a newer one is on its way, or it takes no part any more
 	}
 	c.conf = c.conf.with(k.leg)
-	if g.state == LegConfiguring {
-		c.settleIn(k.leg)
+	if g.state != LegConfiguring {
+		return
 	}
+	if c.stillSlow(k) {
+		c.dropJoin(k.leg, "it is slow still")
+		return
+	}
+	c.settleIn(k.leg)
 }
 
 // configured reports whether every leg that receives writes has the newest configuration.
@@ -119,7 +126,6 @@ func (c *Core) settleConfig() {
 		for s := c.removed; s != 0; s = s.rest() {
 			c.enter(s.first(), LegOutside, "CONFIG is on every leg that receives writes")
 		}
-		c.aloneIsAgreed()
 	}
 	if !everywhere {
 		return

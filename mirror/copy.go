@@ -2,26 +2,68 @@ package mirror
 
 import (
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/holdfast-storage/holdfast/block"
 )
 
-// copyJob is the work on one extent, for reconcile or for a join: under a range lock, the checksums
-// of the legs are compared, and each run of blocks that differ is read from one leg and written to
-// the others as an ordinary write.
+// copyKind says what an extent is compared for.
+type copyKind uint8
+
+const (
+	copyReconcile copyKind = iota // after an unclean end: the legs of S' must agree
+	copyJoin                      // a joining leg gets what it lacks
+	copyHeal                      // a leg in sync could not read something of it
+	copyScrub                     // a scrub looks at it
+)
+
+// copyPass is how often the legs of a heal or a scrub have been compared.
+type copyPass uint8
+
+const (
+	passMend   copyPass = iota // compare, and rewrite what a leg lacks
+	passLook                   // of a scrub, before passMend: compare, beside readers
+	passVerify                 // after passMend: read back what was rewritten
+)
+
+// copyJob is the work on one extent: under a range lock the checksums of legs are compared, and each
+// run of blocks that some leg lacks is read from one that has it, and written there as an ordinary
+// write. What a leg lacks, and who has it, is judged block by block, see judge.go.
 type copyJob struct {
-	of     uint64 // copyReconcile, or the number of the join
-	extent int64
-	part   block.Range // of the extent, which is compared now; the rest follows it
-	calls  int         // CHECKSUMS under way
-	failed bool        // the extent has to be done again
-	need   legSet      // legs that are compared
-	source LegIndex    // whose content the others get
-	sums   [][]uint32  // by leg; nil = unreadable there, so every block differs
-	next   int         // block of the part from which the comparison goes on
+	kind   copyKind
+	pass   copyPass
+	number uint64 // of the join or scrub
+	extent int64  // of the job's set of extents
+	// part of the extent is compared now; what follows it comes after it. It is the whole extent, unless
+	// a leg answered that it cannot read some of a range, without saying which.
+	part    block.Range
+	calls   int    // commands under way
+	failed  bool   // the extent has to be done again
+	vague   bool   // a leg cannot read something of the part, and the part is more than one block
+	need    legSet // legs that are compared
+	next    int    // block of the part from which the work goes on
+	adopted legSet // legs that were asked to ADOPT the part, or its next blocks
+	written legSet // legs that were written to
+	failing legSet // legs on which something is bad that was rewritten before
+	full    legSet // legs that had no room for what another one has
+	unread  bool   // some block cannot be read on any leg in sync
+	buf     *copyBuffers
 }
 
-const copyReconcile uint64 = 0
+// copyBuffers stay with the slot of an operation.
+type copyBuffers struct {
+	sums   [MaxLegs][]uint32 // of the part, by leg
+	blocks []blockState      // of the part
+	mended []legSet          // by block of the extent: legs on which it was rewritten
+}
+
+// blockState is what is known of a block of the part.
+type blockState struct {
+	bad   legSet // legs on which it is not what was written last
+	right legSet // legs that can give it; none if nobody can, or nobody knows who
+	lacks legSet // legs that are to be given it
+}
 
 // mergeBlocks is how many equal blocks a run may contain, because one longer request costs less
 // than two.
@@ -30,71 +72,107 @@ const mergeBlocks = 8
 // pumpCopies starts the copies that are due: what the guest waits for first, then the rest, with
 // fewer at once while the guest has requests of its own.
 func (c *Core) pumpCopies() {
-	if c.phase == phaseDraining {
+	switch c.phase {
+	case phaseDraining:
 		c.pumpReconcile(0)
-	}
-	if c.phase != phaseServing {
-		return
-	}
-	depth := c.timing().CopyDepth
-	if c.guestOps > 0 {
-		depth = max(1, depth/2)
-	}
-	c.pumpReconcile(depth)
-	for c.joinCopying() && c.copies < depth {
-		x := c.join.set.takeNext()
-		if x < 0 {
-			break
+		c.pumpHeals()
+	case phaseServing:
+		depth := c.timing().CopyDepth
+		if c.guestOps > 0 {
+			depth = max(1, depth/2)
 		}
-		c.startCopy(c.join.number, x, c.join.set.rangeOf(x), false)
+		c.pumpReconcile(depth)
+		c.pumpHeals()
+		c.pumpJoin(depth)
 	}
+	c.pumpScrub()
 }
 
-// startCopy begins the work on an extent. A reconcile locks readers out; a join only writers.
-func (c *Core) startCopy(of uint64, x int64, r block.Range, exclusive bool) {
+// mends reports whether the operation rewrites what a leg in sync cannot read.
+func (o *op) mends() bool { return o.kind == opCopy && o.copy.kind >= copyHeal }
+
+// startCopy begins the work on r. A lock that is not exclusive keeps out writers only.
+func (c *Core) startCopy(j copyJob, r block.Range, exclusive bool) *op {
 	o := c.newOp(opCopy)
-	sums := o.copy.sums
-	if sums == nil {
-		sums = make([][]uint32, MaxLegs)
+	j.buf = o.copy.buf
+	if j.buf == nil {
+		j.buf = &copyBuffers{}
 	}
-	clear(sums)
-	o.copy = copyJob{of: of, extent: x, part: r, source: noLeg, sums: sums}
-	o.rng, o.verb = r, block.OpWrite
+	n := int(r.Len / BlockBytes)
+	if cap(j.buf.mended) < n {
+		j.buf.mended, j.buf.blocks = make([]legSet, n), make([]blockState, n)
+	}
+	j.buf.mended = j.buf.mended[:n]
+	clear(j.buf.mended)
+	j.part = r
+	o.copy, o.rng, o.verb = j, r, block.OpWrite
 	c.copies++
-	c.lockRange(o, exclusive)
-}
-
-// current reports whether the job that the copy belongs to still goes on.
-func (o *op) current(c *Core) bool {
-	return o.copy.of == copyReconcile || c.join.active && o.copy.of == c.join.number
-}
-
-// copySums asks the legs for the checksums of a part of the extent.
-func (c *Core) copySums(o *op) {
-	k := &o.copy
-	if k.of == copyReconcile {
-		k.need = c.ack &^ c.removed
-	} else if o.current(c) {
-		if src := c.joinSource(); src != noLeg {
-			k.need = only(src).with(c.join.leg)
+	if j.kind == copyHeal {
+		c.heal.running = append(c.heal.running, o)
+		if c.breaks(BreakHealStale) { // [M:healStale]
+			c.copySums(o)
+			return o
 		}
 	}
-	if !o.current(c) || k.need == 0 || !k.need.within(c.usableOf(k.need)) {
+	c.lockRange(o, exclusive)
+	return o
+}
+
+// current reports whether the job that the copy belongs to still goes on, with the legs that it compares.
+func (o *op) current(c *Core) bool {
+	j := &o.copy
+	switch j.kind {
+	case copyReconcile:
+		return j.need.within(c.ack &^ c.removed)
+	case copyJoin:
+		return c.join.active && j.number == c.join.number && c.read != 0
+	case copyScrub:
+		if !c.scrub.active || j.number != c.scrub.number {
+			return false
+		}
+	}
+	// Whoever reconciles the range makes it whole as well, by rules of its own.
+	return j.need.within(c.read) && !c.needsReconcile(o.rng)
+}
+
+// compared returns the legs whose checksums are asked for.
+func (c *Core) compared(o *op) legSet {
+	j := &o.copy
+	switch {
+	case j.kind == copyReconcile:
+		return c.ack &^ c.removed // every leg of S' has a say
+	case j.kind == copyJoin:
+		if src := c.joinSource(); src != noLeg {
+			return only(src).with(c.join.leg)
+		}
+		return 0
+	case j.pass == passVerify:
+		return j.written & c.read
+	case j.kind == copyHeal:
+		return c.usableOf(c.read)
+	}
+	return c.read
+}
+
+// copySums asks the legs for the checksums of the part.
+func (c *Core) copySums(o *op) {
+	j := &o.copy
+	j.need, j.failed, j.vague, j.next = c.compared(o), false, false, 0
+	if j.need == 0 || !o.current(c) || !j.need.within(c.usableOf(j.need)) {
 		c.copyDone(o, false)
 		return
 	}
-	if k.need.count() == 1 { // a single leg agrees with itself
-		c.copyDone(o, true)
-		return
-	}
-	for s := k.need; s != 0; s = s.rest() {
-		k.calls++
-		c.callLeg(s.first(), &Command{Kind: CommandSums, Range: k.part}, o, 0)
+	j.buf.blocks = j.buf.blocks[:j.part.Len/BlockBytes]
+	clear(j.buf.blocks)
+	medium := j.kind == copyScrub || j.pass == passVerify
+	for s := j.need; s != 0; s = s.rest() {
+		j.calls++
+		c.callLeg(s.first(), &Command{Kind: CommandSums, Range: j.part, Medium: medium}, o, 0)
 	}
 }
 
-// onSums takes one leg's checksums of a part of an extent.
-func (c *Core) onSums(k call, err error, sums []uint32) {
+// onSums takes one leg's checksums of the part.
+func (c *Core) onSums(k call, err error, r *Reply) {
 	o := k.op
 	j := &o.copy
 	j.calls--
@@ -102,13 +180,16 @@ func (c *Core) onSums(k call, err error, sums []uint32) {
 		c.retire(o)
 		return
 	}
+	if err == nil {
+		err = j.takeSums(k.leg, r, c.breaks(BreakBadEqual))
+	}
 	switch {
-	case err == nil && int64(len(sums)) == j.part.Len/BlockBytes:
-		j.sums[k.leg] = sums
 	case err == nil:
-		j.failed = true
-		c.legFailed(k.leg, errors.New("CHECKSUMS: wrong number of checksums"))
-	case errors.Is(err, block.ErrMedium): // some block of it cannot be read there: all of it differs
+	case errors.Is(err, block.ErrMedium): // it did not say which block
+		j.vague = j.part.Len > BlockBytes
+		for b := range j.buf.blocks {
+			j.buf.blocks[b].bad = j.buf.blocks[b].bad.with(k.leg)
+		}
 	default:
 		j.failed = true
 		c.legCallFailed(k, err)
@@ -116,72 +197,110 @@ func (c *Core) onSums(k call, err error, sums []uint32) {
 	if j.calls > 0 {
 		return
 	}
-	if j.failed || !o.current(c) {
+	switch {
+	case j.failed || !o.current(c):
 		c.copyDone(o, false)
-		return
+	case j.vague:
+		c.narrow(o, j.part)
+	default:
+		c.compare(o)
 	}
-	c.chooseSource(o)
 }
 
-// chooseSource picks whose content the others get. Nothing of a marked extent was ever read, so any
-// leg that can be read is as good as another.
-func (c *Core) chooseSource(o *op) {
-	j := &o.copy
-	j.source = noLeg
-	for s := j.need; s != 0 && j.source == noLeg; s = s.rest() {
-		if i := s.first(); j.sums[i] != nil && (j.of == copyReconcile || i != c.join.leg) {
-			j.source = i
+// takeSums takes over what a leg answered.
+func (j *copyJob) takeSums(i LegIndex, r *Reply, badEqual bool) error {
+	blocks := j.buf.blocks
+	if len(r.Sums) != len(blocks) {
+		return fmt.Errorf("%d checksums of %d blocks: %w", len(r.Sums), len(blocks), block.ErrFailed)
+	}
+	j.buf.sums[i] = r.Sums
+	for _, b := range r.Bad {
+		if int(b) >= len(blocks) {
+			return fmt.Errorf("block %d of %d is bad: %w", b, len(blocks), block.ErrFailed)
+		}
+		if !badEqual { // [M:badEqual]
+			blocks[b].bad = blocks[b].bad.with(i)
 		}
 	}
-	if j.source == noLeg {
-		c.copyUnreadable(o)
+	return nil
+}
+
+// compare judges the blocks of the part, and begins to give legs what they lack.
+func (c *Core) compare(o *op) {
+	j := &o.copy
+	if j.pass == passVerify {
+		c.verify(o)
 		return
 	}
+	amiss := false
+	for b := range j.buf.blocks {
+		c.judge(o, b)
+		amiss = amiss || j.buf.blocks[b].right == 0 || j.buf.blocks[b].lacks != 0
+	}
+	if j.pass == passLook {
+		if amiss {
+			c.mendAlone(o)
+			return
+		}
+		c.nextPart(o)
+		return
+	}
+	c.found(o)
 	c.copyRun(o)
 }
 
-// copyRun copies the next run of blocks that differ; with none left the part is done.
+// mendAlone takes the extent of a scrub again, without readers: something is amiss there.
+func (c *Core) mendAlone(o *op) {
+	o.copy.pass, o.copy.part = passMend, o.rng
+	c.unlock(o)
+	c.lockRange(o, true)
+}
+
+// copyRun goes on with the next block of the part that some leg lacks; behind the last one the part is
+// done.
 func (c *Core) copyRun(o *op) {
-	part := o.copy.part
-	first, n := o.copy.run(int(part.Len / BlockBytes))
-	if n == 0 || c.breaks(BreakNoResync) && o.copy.of != copyReconcile {
-		c.copyPart(o, part.End())
-		return
+	j := &o.copy
+	blocks := j.buf.blocks
+	if j.kind == copyJoin && c.breaks(BreakNoResync) {
+		j.next = len(blocks)
 	}
-	o.copy.next = first + n
-	o.io = block.Range{Off: part.Off + int64(first)*BlockBytes, Len: int64(n) * BlockBytes}
-	from := legSet(0) // a join reads from whichever leg of read_set is free
-	if o.copy.of == copyReconcile {
-		from = only(o.copy.source)
-	}
-	c.startFetch(o, o.io, from)
-}
-
-// run returns the next run of blocks that differ between the source and some other leg.
-func (j *copyJob) run(blocks int) (first, n int) {
-	b := j.next
-	for ; b < blocks && !j.differs(b); b++ {
-	}
-	if b == blocks {
-		return 0, 0
-	}
-	last := b
-	for x := b + 1; x < blocks && x-last <= mergeBlocks; x++ {
-		if j.differs(x) {
-			last = x
+	for ; j.next < len(blocks); j.next++ {
+		b := &blocks[j.next]
+		if b.right == 0 {
+			if j.kind == copyReconcile {
+				c.adoptBlocks(o)
+				return
+			}
+			c.unreadBlock(o)
+		} else if b.lacks != 0 {
+			n, from := j.run()
+			o.io = j.rangeOf(j.next, n)
+			c.startFetch(o, o.io, from)
+			return
 		}
 	}
-	return b, last + 1 - b
+	c.nextPart(o)
 }
 
-func (j *copyJob) differs(b int) bool {
-	want := j.sums[j.source][b]
-	for s := j.need.without(j.source); s != 0; s = s.rest() {
-		if sums := j.sums[s.first()]; sums == nil || sums[b] != want {
-			return true
+// run returns how many blocks from next on can be copied with one request, and who can give all of them.
+func (j *copyJob) run() (n int, from legSet) {
+	blocks := j.buf.blocks[j.next:]
+	n, from = 1, blocks[0].right
+	all := from
+	for x := 1; x < len(blocks) && x-n < mergeBlocks; x++ {
+		if all &= blocks[x].right; all == 0 {
+			break
+		}
+		if blocks[x].lacks != 0 {
+			n, from = x+1, all
 		}
 	}
-	return false
+	return n, from
+}
+
+// rangeOf returns the bytes of n blocks of the part.
+func (j *copyJob) rangeOf(first, n int) block.Range {
+	return block.Range{Off: j.part.Off + int64(first)*BlockBytes, Len: int64(n) * BlockBytes}
 }
 
 // copyFetched writes a run to the legs that lack it.
@@ -191,36 +310,33 @@ func (c *Core) copyFetched(o *op, data Handle) {
 		c.copyDone(o, false)
 		return
 	}
-	if o.copy.of == copyReconcile {
-		c.dispatch(o, c.receivers().without(o.copy.source))
-	} else {
-		c.dispatch(o, only(c.join.leg))
+	j := &o.copy
+	var to legSet
+	for b := range o.io.Len / BlockBytes {
+		to |= j.buf.blocks[j.next+int(b)].lacks
 	}
+	if j.kind == copyReconcile {
+		to |= c.wo
+	}
+	c.dispatch(o, to)
 	c.advanceCopy(o)
 }
 
-// advanceCopy goes on when the run is on every leg that needs it.
+// advanceCopy goes on when the run is on every leg that needs it. Whatever happens, the range is not given
+// back while a leg that gets the next write of it still has this one: the two could overtake each other.
 func (c *Core) advanceCopy(o *op) {
-	if !o.current(c) {
-		c.copyDone(o, false)
+	// A leg that is not needed any more is not waited for; one that begins to join waits for this write to
+	// end, and not the write for it.
+	need := o.targets & c.receivers()
+	if !need.within(o.answered | o.noSpace) {
 		return
 	}
-	need := o.targets
-	if o.copy.of == copyReconcile {
-		// A leg that begins to join waits for this write to end; the write does not wait for it.
-		need &= c.receivers()
-	}
-	if o.noSpace&need != 0 {
-		for s := o.noSpace & need; s != 0; s = s.rest() {
-			c.legFailed(s.first(), block.ErrNoSpace)
-		}
-		c.copyDone(o, false)
+	// A leg that cannot rewrite a bad block keeps it; one on which legs would differ has failed.
+	if full := o.noSpace & need; full != 0 && !o.mends() {
+		c.noRoom(o, full)
 		return
 	}
-	if !need.within(o.answered) {
-		return
-	}
-	if o.inflight != 0 { // a removed leg still holds the payload: the extent is looked at again
+	if o.inflight != 0 || !o.current(c) { // a removed leg still holds the payload: looked at again
 		c.copyDone(o, false)
 		return
 	}
@@ -228,67 +344,85 @@ func (c *Core) advanceCopy(o *op) {
 	c.emit(Effect{Kind: EffectRelease, Data: o.data})
 	o.data = nil
 	c.note(workIdle)
+	c.mended(o)
+	o.copy.next += int(o.io.Len / BlockBytes)
 	c.copyRun(o)
 }
 
-// copyPart goes on with the block at off; behind the last one the extent is done.
-func (c *Core) copyPart(o *op, off int64) {
-	if off >= o.rng.End() {
-		c.copyDone(o, true)
-		return
-	}
-	j := &o.copy
-	j.part, j.next, j.source = block.Range{Off: off, Len: BlockBytes}, 0, noLeg
-	clear(j.sums)
+// narrow goes on with the first half of r, of which somebody cannot read something: what can be read is
+// copied all the same, block by block if need be.
+func (c *Core) narrow(o *op, r block.Range) {
+	blocks := r.Len / BlockBytes
+	o.copy.part = block.Range{Off: r.Off, Len: (blocks + 1) / 2 * BlockBytes}
 	c.copySums(o)
 }
 
-// copyUnreadable goes on when the source cannot read a run.
+// nextPart goes on behind the part; behind the last one the extent is done.
+func (c *Core) nextPart(o *op) {
+	j := &o.copy
+	j.adopted = 0
+	if off := j.part.End(); off < o.rng.End() {
+		j.part = block.Range{Off: off, Len: o.rng.End() - off}
+		c.copySums(o)
+		return
+	}
+	if j.pass == passMend && j.kind >= copyHeal && j.written != 0 {
+		j.pass, j.part = passVerify, o.rng
+		c.copySums(o)
+		return
+	}
+	c.copyDone(o, true)
+}
+
+// copyUnreadable goes on when nobody who was thought to have a run can read all of it.
 func (c *Core) copyUnreadable(o *op) {
 	j := &o.copy
-	if j.of != copyReconcile {
-		// No in-sync leg can read it: the leg is not promoted without it (protocol §1.7.6).
-		c.join.skip++
-		c.leg(c.join.leg).lastErr = "a block cannot be read on any in-sync leg"
+	switch {
+	case o.fetch.tried == 0 || !o.current(c): // nobody is left to ask: later
 		c.copyDone(o, false)
-		return
+	case o.io.Len > BlockBytes:
+		c.narrow(o, o.io)
+	default:
+		j.buf.blocks[j.next].bad |= o.fetch.tried
+		c.judge(o, j.next)
+		c.copyRun(o)
 	}
-	if j.source != noLeg {
-		j.sums[j.source] = nil
-		j.next = max(0, int((o.io.Off-j.part.Off)/BlockBytes))
-		c.chooseSource(o)
-		return
-	}
-	if j.part.Len > BlockBytes { // no leg can read all of it: block by block
-		c.copyPart(o, j.part.Off)
-		return
-	}
-	// No leg can read the block, so none will ever serve it: there is nothing to disagree on.
-	c.copyPart(o, j.part.End())
 }
 
 // copyDone ends the work on an extent.
 func (c *Core) copyDone(o *op, ok bool) {
-	set := &c.reconcile.set
-	if o.copy.of != copyReconcile {
-		set = &c.join.set
-	}
-	if o.current(c) {
-		set.done(o.copy.extent, ok)
-	}
+	j, rng := o.copy, o.rng
 	c.endFetch(o)
 	c.copies--
 	c.note(workCopy | workJoin)
-	if !ok {
-		retryAt := &c.reconcile.retryAt
-		if o.copy.of != copyReconcile {
-			retryAt = &c.join.retryAt
+	switch j.kind {
+	case copyReconcile:
+		c.reconcile.set.done(j.extent, ok)
+		if !ok {
+			c.reconcile.retryAt = c.retryLater()
 		}
-		*retryAt = c.now + c.timing().Retry
-		c.wake(*retryAt)
+	case copyJoin:
+		c.joinCopied(&j, ok)
+	case copyHeal:
+		c.heal.ended(o)
+	case copyScrub:
+		c.scrubbed(&j, rng, ok)
 	}
 	c.retire(o)
-	if ok && o.copy.of == copyReconcile {
+	switch {
+	case j.kind == copyReconcile && ok:
 		c.startCleaned()
+	case j.kind == copyHeal:
+		c.startMended()
 	}
+	for s := j.failing; s != 0; s = s.rest() {
+		c.relapsed(s.first())
+	}
+}
+
+// retryLater returns when what failed is tried again.
+func (c *Core) retryLater() time.Duration {
+	at := c.now + c.timing().Retry
+	c.wake(at)
+	return at
 }

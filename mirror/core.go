@@ -62,15 +62,23 @@ type Core struct {
 	tickAt    time.Duration // next regular look at deadlines
 	deadline  time.Duration // earliest thing to do; zero = none
 	firstRead bool
+	unread    int64 // requests of the guest that ended with a medium error
 	attach    attachJob
 	change    changeJob
 	reconcile reconcileJob
 	join      joinJob
+	heal      healJob
+	scrub     scrubJob
 	clear     clearJob
 	detach    detachJob
-	lastWrite time.Duration
-	lastClear time.Duration
-	uncleared bool // some leg may have marks that a STABLE could clear
+
+	confirming confirmJob
+	challenged challenge
+	lastLook   time.Duration // at legs and old requests
+	awake      time.Duration // since when the engine is not known to have been held up
+	lastWrite  time.Duration
+	lastClear  time.Duration
+	uncleared  bool // some leg may have marks that a STABLE could clear
 }
 
 // phase is how far the attachment is.
@@ -92,22 +100,23 @@ const (
 type workSet uint16
 
 const (
-	workConfig workSet = 1 << iota // CONFIG may be everywhere
-	workSweep                      // a set of legs changed: look at every write and flush again
-	workFetch                      // a leg may have become readable
-	workStale                      // a confirmation arrived
-	workAttach                     //
-	workChange                     // a question to the coordinators may be due
-	workCopy                       // a copy may be started
-	workJoin                       //
-	workClear                      //
-	workDetach                     //
-	workState                      // the engine's state may have changed
-	workIdle                       // an operation ended: somebody may wait for that
+	workConfig  workSet = 1 << iota // CONFIG may be everywhere
+	workSweep                       // a set of legs changed: look at every write and flush again
+	workFetch                       // a leg may have become readable
+	workStale                       // a confirmation arrived
+	workAttach                      //
+	workChange                      // a question to the coordinators may be due
+	workCopy                        // a copy may be started
+	workJoin                        //
+	workClear                       //
+	workDetach                      //
+	workState                       // the engine's state may have changed
+	workIdle                        // an operation ended: somebody may wait for that
+	workConfirm                     // the coordinators may be told how far labels have come
 )
 
 const workMembers = workConfig | workSweep | workFetch | workStale | workChange | workJoin | workClear |
-	workDetach | workState
+	workDetach | workState | workCopy
 
 // NewCore returns a Core that knows no legs and has not begun.
 func NewCore(o CoreOptions) (*Core, error) {
@@ -166,6 +175,8 @@ func (c *Core) handle(ev *Event) {
 		c.onForget(ev.Leg)
 	case EventAttach:
 		c.onAttach()
+	case EventScrub:
+		c.onScrub(ev.Scrub)
 	case EventDetach:
 		c.onDetach()
 	}
@@ -199,6 +210,7 @@ var settlers = []struct {
 	{workClear | workIdle, (*Core).settleClear},
 	{workDetach | workIdle, (*Core).settleDetach},
 	{workChange, (*Core).pumpChange},
+	{workConfirm | workConfig, (*Core).pumpConfirm},
 	{workState, (*Core).settleState},
 }
 
@@ -240,6 +252,7 @@ func (c *Core) over(cause error) {
 	if c.stop != nil {
 		return
 	}
+	c.endScrub(false)
 	c.setState(StateStopped, cause.Error())
 	for s := c.known; s != 0; s = s.rest() {
 		c.emit(Effect{Kind: EffectStop, Leg: s.first()})

@@ -55,7 +55,7 @@ func (c *Core) settleDetach() {
 // drain waits until nothing is under way, then flushes and clears, then closes the legs.
 func (c *Core) drain() {
 	if c.join.active && c.leg(c.join.leg).state.Joining() {
-		c.dropJoin(c.join.leg, "the volume is being detached")
+		c.letGo(c.join.leg, "the volume is being detached")
 		return
 	}
 	if c.guestOps > 0 || c.copies > 0 || c.writes.n > 0 || c.join.active || !c.calm() {

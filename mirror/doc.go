@@ -17,6 +17,12 @@
 //	Invariant: no ack skips a leg before its RemoveLeg is committed and CONFIG is durable on every
 //	leg that still receives writes (I11).
 //	Invariant: no byte of a marked region is served before all legs of the in-sync list agree (I15).
+//	Invariant: a block that a leg calls bad is never copied from there, and what one leg in sync has
+//	whole is never given up for what another one has (I27).
+//	Invariant: a leg that joins has the source's versions of all that it missed (I17).
+//
+// Blocks that cannot be read are rewritten from another leg when a read meets them, and looked for by
+// [Engine.Scrub]; which of several whole blocks that differ is right is never guessed.
 //
 // It does not decide who is in sync (raft does), does not fence (the legs do), knows no network and
 // imports no initiator: a leg is anything that implements [Leg]. The reasons stand in DESIGN.md.

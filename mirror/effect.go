@@ -44,6 +44,8 @@ const (
 	EffectStage
 	// EffectDetached says that the epoch was given back: Clean.
 	EffectDetached
+	// EffectScrubbed says that a scrub ended: Scrub.
+	EffectScrubbed
 	// EffectStopped says that the attachment is over: Err. No further effect follows, ever.
 	EffectStopped
 )
@@ -70,6 +72,7 @@ type Effect struct {
 	To      LegState
 	Clean   bool
 	Text    string
+	Scrub   *ScrubReport // belongs to whoever gets it
 }
 
 // CommandKind names a command to a leg or a question to the coordinators.
@@ -82,13 +85,17 @@ const (
 	CommandRotate                             //
 	CommandStable                             // Generation
 	CommandMarks                              // Since
-	CommandSums                               // Range
+	CommandSums                               // Range, Medium
+	CommandAdopt                              // Range
+	CommandVersions                           // Since
+	CommandStamp                              // Versions
 	CommandDetachLeg                          // Clean
-	CommandRecordFence                        // Report
+	CommandRecordFence                        // Report, SetBack
 	CommandActivate                           //
-	CommandRemoveLeg                          // LegID, CfgVer, Reason
+	CommandRemoveLeg                          // LegID, CfgVer, Reason, SetBack
 	CommandAddLeg                             // LegID, CfgVer, Store, Instance
 	CommandDetach                             // Clean
+	CommandConfirm                            // CfgVer, Seqs
 )
 
 // ToLeg reports whether the command goes to a leg.
@@ -96,9 +103,10 @@ func (k CommandKind) ToLeg() bool { return k <= CommandDetachLeg }
 
 var commandNames = [...]string{
 	CommandConfig: "CONFIG", CommandRotate: "ROTATE", CommandStable: "STABLE", CommandMarks: "MARKS",
-	CommandSums: "CHECKSUMS", CommandDetachLeg: "DETACH", CommandRecordFence: "RecordFence",
+	CommandSums: "CHECKSUMS", CommandAdopt: "ADOPT", CommandVersions: "VERSIONS", CommandStamp: "STAMP",
+	CommandDetachLeg: "DETACH", CommandRecordFence: "RecordFence",
 	CommandActivate: "Activate", CommandRemoveLeg: "RemoveLeg", CommandAddLeg: "AddLeg",
-	CommandDetach: "Detach",
+	CommandDetach: "Detach", CommandConfirm: "Confirm",
 }
 
 // String returns the command's name in the protocol.
@@ -116,8 +124,12 @@ type Command struct {
 	Generation uint64
 	Since      volume.CfgVer
 	Range      block.Range
+	Medium     bool // Sums are of what the medium holds, not of the leg's page cache
+	Versions   []volume.VersionRun
+	Seqs       []volume.LegSeq
 	Clean      bool
 	Report     volume.LegReport
+	SetBack    bool // the leg shows an older state than it had in this epoch
 	LegID      volume.LegID
 	CfgVer     volume.CfgVer
 	Reason     string

@@ -202,6 +202,20 @@ func (e *Engine) Knows(leg volume.LegID) bool {
 	return e.core.indexOf(leg) != noLeg
 }
 
+// Scrub starts, changes or stops a scrub; Observer.Scrubbed tells its end, and Status how far it is. It
+// does not wait. A scrub that an engine could not end is gone with it: the next one is given ScrubDone
+// of its last Status, or Next of its report, as From.
+func (e *Engine) Scrub(o ScrubOrder) error {
+	if o.From < 0 || o.From > e.opts.SizeBytes || o.From%BlockBytes != 0 || o.Rate < 0 {
+		return fmt.Errorf("scrub %d of %s: rate %d from %d: the rate is at least 0, the start a whole block of %d",
+			o.ID, e.opts.Name, o.Rate, o.From, e.opts.SizeBytes)
+	}
+	if !e.step(&Event{Kind: EventScrub, Scrub: &o}, nil) {
+		return fmt.Errorf("scrub %d of %s: %w", o.ID, e.opts.Name, block.ErrClosed)
+	}
+	return nil
+}
+
 // Status returns what the engine does now. It is cheap.
 func (e *Engine) Status() Status {
 	e.mu.Lock()

@@ -20,7 +20,7 @@ type Req struct {
 	Op   uint32 // slot of the operation
 	Sess uint32 // the leg's session for which it was decided
 	Leg  LegIndex
-	Step uint8 // which read of the operation
+	Step uint32 // which read of the operation
 	Read bool
 }
 
@@ -53,6 +53,8 @@ const (
 	EventPong
 	// EventAnswer is the answer to EffectCall: Call, Err, Reply.
 	EventAnswer
+	// EventScrub starts, changes or stops a scrub: Scrub.
+	EventScrub
 	// EventTick says that the time given by Deadline has come. A tick too early does no harm.
 	EventTick
 )
@@ -74,16 +76,21 @@ type Event struct {
 	Reply  Reply
 	Report *volume.LegReport // not kept
 	Info   *LegInfo          // not kept
+	Scrub  *ScrubOrder       // not kept
 }
 
 // Reply is what a command or question brought back.
 type Reply struct {
 	Config        volume.Config // Activate, RemoveLeg, AddLeg; with ErrRetry and ErrStaleRequest the current one
 	Lossy         []volume.LegID
+	SetBack       bool // RecordFence: the leg is copied in full
 	Clean         bool
 	Generation    uint64        // Rotate
+	Seq           uint64        // Rotate: Progress of the leg's durable label
 	Marked, Newer []block.Range // Marks
-	Sums          []uint32      // Checksums
+	Sums          []uint32      // Checksums: of what each block holds now
+	Bad           []uint32      // Checksums: blocks of the range that are not what was written, ascending
+	Versions      []volume.VersionRun
 }
 
 // LegInfo is what a Core needs to know of a leg: a LegSpec without its adapter.

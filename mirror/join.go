@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/block"
@@ -10,7 +11,7 @@ import (
 // joinJob brings one leg in sync (protocol §1.7.5, protocol-flush B.8, C.8):
 //
 //	RecordFence → CONFIG → every new write goes to it → writes sent without it have ended → copy set
-//	→ copy → acks need it → it answered its older writes → flush → AddLeg → CONFIG everywhere → read
+//	→ copy → versions → acks need it → it answered its older writes → flush → AddLeg → CONFIG everywhere → read
 //
 // Acks need the leg before its older writes are awaited, so no dispatch has to stop: a write that
 // was acknowledged without the leg was sent before, and is among those awaited. A failure before
@@ -23,10 +24,20 @@ type joinJob struct {
 	asked   legSet // legs that were asked for marks
 	marks   int    // answers that are still to come
 	set     extents
-	skip    int // sources that could not read something
 	flushed bool
 	retryAt time.Duration
+
+	// stuck are extents with blocks that no leg in sync can read, unread is one of such blocks. They are
+	// looked at again at stuckAt, and the leg is not promoted before they can be read (protocol §1.7.6):
+	// the guest may overwrite them.
+	stuck    []int64
+	unread   block.Range
+	stuckAt  time.Duration
+	stamping bool // the source is being asked for its versions
 }
+
+// joinStuck is how long a join waits before it looks again at what no leg in sync can read.
+const joinStuck = 5 * time.Second
 
 // settleJoin takes the next step of the join that has become possible.
 func (c *Core) settleJoin() {
@@ -47,9 +58,12 @@ func (c *Core) settleJoin() {
 	case LegMarking:
 		c.askJoinMarks()
 	case LegCopying:
-		if j.set.left == 0 {
-			c.promote()
+		if j.set.left == 0 && c.proven(j.leg) {
+			c.enter(j.leg, LegStamping, "its copy set is copied")
+			c.note(workJoin)
 		}
+	case LegStamping:
+		c.stampVersions()
 	case LegDraining:
 		if c.drained(j.leg, j.barrier) {
 			c.enter(j.leg, LegFlushing, "it answered every write it was sent")
@@ -74,7 +88,7 @@ func (c *Core) tryJoin() {
 			g.inflight > 0 || g.calls > 0 || g.resetAsked || g.recording {
 			continue
 		}
-		if wait := max(g.joinAt, g.recordAt); wait > c.now {
+		if wait := max(g.flap.joinAt, g.recordAt); wait > c.now {
 			c.wake(wait)
 			continue
 		}
@@ -97,15 +111,12 @@ func (c *Core) joinSource() LegIndex {
 	if from == 0 {
 		return noLeg
 	}
-	for n := c.join.skip % from.count(); n > 0; n-- {
-		from = from.rest()
-	}
 	return from.first()
 }
 
 // askJoinMarks asks for the copy set: what is newer on the source than the leg's last in-sync
 // configuration ∪ the leg's own marks [M:noOwnMarks] ∪ the source's marks. A leg that never was in
-// sync, or of which that is not known, is compared in full.
+// sync, of which that is not known, or that was set back is compared in full.
 func (c *Core) askJoinMarks() {
 	j := &c.join
 	src := c.joinSource()
@@ -115,14 +126,14 @@ func (c *Core) askJoinMarks() {
 	j.set = extents{}
 	j.set.init(c.opts.SizeBytes, c.timing().CopyBytes)
 	g := c.leg(j.leg)
-	if g.since == 0 {
+	if g.copySince() == 0 {
 		j.set.add(block.Range{Len: c.opts.SizeBytes})
 		c.enter(j.leg, LegCopying, "it is compared in full")
 		return
 	}
 	j.asked, j.marks = only(j.leg).with(src), 2
 	ref := markJoin + j.number
-	c.callLeg(src, &Command{Kind: CommandMarks, Since: g.since}, nil, ref)
+	c.callLeg(src, &Command{Kind: CommandMarks, Since: g.copySince()}, nil, ref)
 	c.callLeg(j.leg, &Command{Kind: CommandMarks, Since: c.kcfg.CfgVer}, nil, ref)
 }
 
@@ -160,10 +171,64 @@ func (c *Core) joinCopying() bool {
 	return c.join.active && c.leg(c.join.leg).state == LegCopying && c.join.retryAt <= c.now
 }
 
+// pumpJoin starts copies of the join.
+func (c *Core) pumpJoin(depth int) {
+	j := &c.join
+	if !c.joinCopying() {
+		return
+	}
+	if len(j.stuck) > 0 && j.stuckAt <= c.now {
+		for _, x := range j.stuck {
+			j.set.done(x, false)
+		}
+		j.stuck = j.stuck[:0]
+	}
+	for c.copies < depth && c.joinCopying() {
+		x := j.set.takeNext()
+		if x < 0 {
+			break
+		}
+		c.startCopy(copyJob{kind: copyJoin, number: j.number, extent: x}, j.set.rangeOf(x), false)
+	}
+}
+
+// joinBusy reports whether a join has something to do but to wait for blocks that cannot be read.
+func (c *Core) joinBusy() bool {
+	j := &c.join
+	return j.active && (c.leg(j.leg).state != LegCopying || j.set.left > int64(len(j.stuck)))
+}
+
+// joinCopied goes on after an extent.
+func (c *Core) joinCopied(k *copyJob, ok bool) {
+	j := &c.join
+	switch {
+	case !j.active || k.number != j.number:
+	case ok && k.unread && !c.breaks(BreakPromoteUnread): // [M:promoteUnread]
+		j.stuck, j.stuckAt = append(j.stuck, k.extent), c.now+joinStuck
+		c.wake(j.stuckAt)
+		c.leg(j.leg).lastErr = c.whyUnread()
+	case ok:
+		j.set.done(k.extent, true)
+	default:
+		j.set.done(k.extent, false)
+		j.retryAt = c.retryLater()
+	}
+}
+
+// whyUnread says why a leg that is copied cannot be promoted.
+func (c *Core) whyUnread() string {
+	var legs []string
+	for s := c.read; s != 0; s = s.rest() {
+		legs = append(legs, c.describe(s.first()))
+	}
+	return fmt.Sprintf("block %s cannot be read on any leg in sync (%s): it is copied once the guest has "+
+		"overwritten it", c.join.unread, strings.Join(legs, ", "))
+}
+
 // promote makes acks need a leg that is copied. From here on its flushes count too.
 func (c *Core) promote() {
 	j := &c.join
-	c.enter(j.leg, LegDraining, "its copy set is copied")
+	c.enter(j.leg, LegDraining, "the source's versions are durable on it")
 	j.barrier = c.seq
 	if c.stop == nil {
 		c.needFlushOf(j.leg)

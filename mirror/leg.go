@@ -44,15 +44,25 @@ type Leg interface {
 	Config(ctx context.Context, c volume.Config) error
 
 	// Rotate starts a new window of marks and returns the generation of the one that ended.
-	Rotate(ctx context.Context) (uint64, error)
+	Rotate(ctx context.Context) (Rotation, error)
 	// Stable clears the marks of generations up to gen.
 	Stable(ctx context.Context, gen uint64) error
 	// Marks returns the marked ranges, merged and ascending, and the ranges whose version is
 	// newer than since. Version 0 asks for everything that was ever written.
 	Marks(ctx context.Context, since volume.CfgVer) (marked, newer []block.Range, err error)
-	// Checksums returns one CRC32C per 4 KiB block of r, in order. Blocks that were never written
-	// have the checksum of zeroes.
-	Checksums(ctx context.Context, r block.Range) ([]uint32, error)
+	// Checksums returns one CRC32C per 4 KiB block of r, in order, of what the blocks hold now, and
+	// which of them are not what was written last. Blocks that were never written have the checksum
+	// of zeroes. With medium the bytes are read from the medium, not from the leg's page cache.
+	Checksums(ctx context.Context, r block.Range, medium bool) (Checksums, error)
+	// Adopt makes what the bad blocks of r hold now count as what was written: after a power cut a
+	// block of a marked region may be old or new, or a mix of its sectors, and when no leg has a whole
+	// one, one of them has to do. The leg refuses it where nothing is marked.
+	Adopt(ctx context.Context, r block.Range) error
+	// Versions returns the regions whose version is newer than since, ascending.
+	Versions(ctx context.Context, since volume.CfgVer) ([]volume.VersionRun, error)
+	// Stamp makes versions durable where they are newer than the leg's own: a joining leg that was
+	// compared with another takes over what the other knows of its regions (I17).
+	Stamp(ctx context.Context, runs []volume.VersionRun) error
 	// Detach makes {closed, clean} durable: the epoch is spent on this leg. The session may end.
 	Detach(ctx context.Context, clean bool) error
 
@@ -62,6 +72,18 @@ type Leg interface {
 	// Stop ends the session and the reconnecting. Pending requests complete with an error. No
 	// method of the sink is called after Stop has returned.
 	Stop()
+}
+
+// Rotation is the answer to ROTATE.
+type Rotation struct {
+	Generation uint64 // of the window that ended
+	Seq        uint64 // Progress of the label that is durable now; it never decreases
+}
+
+// Checksums is the answer to CHECKSUMS.
+type Checksums struct {
+	Sums []uint32 // one for each block
+	Bad  []uint32 // indices into Sums of blocks that are not what was written last, ascending
 }
 
 // LegSink hears of a leg's sessions.

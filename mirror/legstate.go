@@ -20,6 +20,8 @@ const (
 	LegMarking
 	// LegCopying gets every write; what it missed is being copied.
 	LegCopying
+	// LegStamping is copied; the source's versions of what it missed are made durable on it.
+	LegStamping
 	// LegDraining is copied; acks need it now, and its older writes are awaited.
 	LegDraining
 	// LegFlushing is being flushed, so that what was copied is durable.
@@ -54,6 +56,7 @@ var legStates = [legStateCount]struct {
 	LegSettling:    {name: "settling", wo: true},
 	LegMarking:     {name: "marking", wo: true},
 	LegCopying:     {name: "copying", wo: true},
+	LegStamping:    {name: "stamping", wo: true},
 	LegDraining:    {name: "draining", ack: true},
 	LegFlushing:    {name: "flushing", ack: true},
 	LegAdding:      {name: "adding", ack: true},
@@ -88,7 +91,8 @@ var legTransitions = []struct {
 	{LegConfiguring, LegSettling, "CONFIG is durable on it"},
 	{LegSettling, LegMarking, "every write that was sent without it has ended"},
 	{LegMarking, LegCopying, "its copy set is known"},
-	{LegCopying, LegDraining, "its copy set is copied"},
+	{LegCopying, LegStamping, "its copy set is copied"},
+	{LegStamping, LegDraining, "the source's versions are durable on it"},
 	{LegDraining, LegFlushing, "it answered every write it was sent"},
 	{LegFlushing, LegAdding, "what it holds is durable"},
 	{LegAdding, LegAnnounced, "AddLeg is committed"},
@@ -107,6 +111,7 @@ var legTransitions = []struct {
 	{LegSettling, LegOutside, "it failed"},
 	{LegMarking, LegOutside, "it failed"},
 	{LegCopying, LegOutside, "it failed"},
+	{LegStamping, LegOutside, "it failed"},
 	{LegDraining, LegOutside, "it failed before AddLeg was sent"},
 	{LegFlushing, LegOutside, "it failed before AddLeg was sent"},
 }

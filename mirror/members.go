@@ -20,6 +20,9 @@ type leg struct {
 	// joins anew (protocol-flush C.3).
 	lost      bool
 	lossySeen bool          // some login of this epoch showed a lost cache
+	setBack   bool          // it showed an older state than it had in this epoch
+	backWhy   string        // how
+	full      bool          // the coordinators know that it was set back: nothing that it holds counts
 	recorded  bool          // the coordinators know the latest login
 	recording bool          // RecordFence is under way
 	recordAt  time.Duration // not before this
@@ -47,9 +50,20 @@ type leg struct {
 	// has not seen.
 	joinedUnseen bool
 	forget       bool
-	fails        int
-	joinAt       time.Duration
-	inSyncAt     time.Duration
+
+	flap   flapping
+	slow   slowness
+	shown  shown
+	medium medium
+	mend   legMend
+}
+
+// copySince returns the configuration up to which the leg surely has everything; zero is none.
+func (g *leg) copySince() volume.CfgVer {
+	if g.setBack || g.full {
+		return 0
+	}
+	return g.since
 }
 
 // enter changes a leg's state; the sets of legs follow from it.
@@ -77,8 +91,13 @@ func (c *Core) enter(i LegIndex, to LegState, why string) {
 	c.ack, c.wo, c.read = c.ack.set(i, ack), c.wo.set(i, wo), c.read.set(i, read)
 	c.removed = c.removed.set(i, to == LegRemoved)
 	switch to {
+	case LegSettling:
+		g.flap.joiningAt, g.flap.excuses = c.now, 0
 	case LegInSync:
-		g.inSyncAt, g.lastErr = c.now, ""
+		g.lastErr = ""
+		if g.flap.inSyncAt == 0 {
+			g.flap.inSyncAt = max(c.now, 1)
+		}
 	case LegOutside:
 		c.leave(i)
 	}
@@ -95,24 +114,13 @@ func (c *Core) leave(i LegIndex) {
 		o.targets = o.targets.without(i)
 	}
 	c.conf = c.conf.without(i)
+	g.slow = slowness{bytes: g.slow.bytes}
 	g.unresolved, g.joinedUnseen, g.trouble, g.retryAt = false, false, 0, 0
 	if g.up {
 		// What it still holds must have ended before it joins again, in a session of its own.
 		c.reset(i, "it left the in-sync list")
 	}
 	c.backOff(i)
-}
-
-// backOff makes a leg wait before it joins, longer with each failure.
-func (c *Core) backOff(i LegIndex) {
-	g := c.leg(i)
-	if g.inSyncAt != 0 && c.now-g.inSyncAt > 5*time.Minute {
-		g.fails = 0
-	}
-	g.inSyncAt = 0
-	g.joinAt = c.now + c.timing().JoinBackOff<<min(g.fails, 6)
-	g.fails++
-	c.wake(g.joinAt)
 }
 
 func (c *Core) reset(i LegIndex, why string) {
@@ -159,7 +167,7 @@ func (c *Core) onForget(i LegIndex) {
 	}
 	c.leg(i).forget = true
 	if c.leg(i).state.Joining() {
-		c.dropJoin(i, "it is not wanted any more")
+		c.letGo(i, "it is not wanted any more")
 	}
 	c.note(workJoin)
 }

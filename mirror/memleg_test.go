@@ -27,11 +27,16 @@ type memLeg struct {
 	marked   uint64 // window of the latest write; zero = unmarked
 	gen      uint64
 	flushes  int
-	reach    bool // logins succeed
-	fenced   bool // everything answers ErrFenced
-	hold     bool // requests are not answered before the session ends
+	reach    bool                      // logins succeed
+	fenced   bool                      // everything answers ErrFenced
+	hold     bool                      // requests are not answered before the session ends
+	latency  time.Duration             // of everything
+	deaf     func(*block.Request) bool // which requests are not answered before the session ends
+	changes  uint64
+	seq      uint64 // of the label
 	session  *memSession
 	sink     LegSink
+	bad      map[int64]bool // blocks that cannot be read
 	stop     chan struct{}
 	stopOnce sync.Once
 	done     chan struct{}
@@ -47,7 +52,7 @@ func (s *memSession) end() { s.once.Do(func() { close(s.ended) }) }
 
 func newMemLeg(size int64) *memLeg {
 	return &memLeg{id: volume.NewLegID(), data: make([]byte, size), boot: volume.NewUUID(), instance: 1, gen: 1,
-		reach: true, stop: make(chan struct{}), done: make(chan struct{})}
+		reach: true, bad: map[int64]bool{}, stop: make(chan struct{}), done: make(chan struct{})}
 }
 
 func (l *memLeg) ID() volume.LegID { return l.id }
@@ -108,8 +113,10 @@ func (l *memLeg) login() (*memSession, volume.LegReport, error) {
 	}
 	l.session = &memSession{ended: make(chan struct{})}
 	return l.session, volume.LegReport{
-		Label:  volume.Label{LegID: l.id, FenceEpoch: l.fence, Config: l.cfg.Clone(), Marked: l.marked != 0},
+		Label: volume.Label{LegID: l.id, FenceEpoch: l.fence, Config: l.cfg.Clone(), Marked: l.marked != 0,
+			SlotSeq: l.seq},
 		BootID: l.boot, Instance: l.instance, Lossy: l.marked != 0 && l.boot != l.openBoot,
+		Changes: l.changes,
 	}, nil
 }
 
@@ -154,8 +161,15 @@ func (l *memLeg) Submit(r *block.Request) {
 
 func (l *memLeg) do(s *memSession, r *block.Request) error {
 	l.mu.Lock()
-	hold := l.hold
+	hold, latency := l.hold || l.deaf != nil && l.deaf(r), l.latency
 	l.mu.Unlock()
+	if latency > 0 {
+		select {
+		case <-time.After(latency):
+		case <-s.ended:
+			return l.cause()
+		}
+	}
 	if hold {
 		<-s.ended
 		return l.cause()
@@ -165,19 +179,40 @@ func (l *memLeg) do(s *memSession, r *block.Request) error {
 	if l.fenced {
 		return block.ErrFenced
 	}
+	for b := r.Range.Off / BlockBytes; b*BlockBytes < r.Range.End(); b++ {
+		if r.Op == block.OpRead && l.bad[b] {
+			return fmt.Errorf("block %d: %w", b, block.ErrMedium)
+		}
+		delete(l.bad, b)
+	}
 	switch r.Op {
 	case block.OpRead:
 		copy(r.Data, l.data[r.Range.Off:r.Range.End()])
 	case block.OpWrite:
 		copy(l.data[r.Range.Off:r.Range.End()], r.Data)
-		l.marked = l.gen
+		l.mark()
 	case block.OpZero:
 		clear(l.data[r.Range.Off:r.Range.End()])
-		l.marked = l.gen
+		l.mark()
 	case block.OpFlush:
 		l.flushes++
 	}
 	return nil
+}
+
+// mark notes a change; l.mu is held.
+func (l *memLeg) mark() {
+	if l.changes++; l.marked == 0 {
+		l.seq++
+	}
+	l.marked = l.gen
+}
+
+// be changes the leg and lets its session live.
+func (l *memLeg) be(change func(*memLeg)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(l)
 }
 
 func (l *memLeg) Reset(string) { l.set(func(*memLeg) {}) }
@@ -204,6 +239,9 @@ func (l *memLeg) command(ctx context.Context, f func()) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if err := l.do(s, &block.Request{}); err != nil { // as slow as anything else
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f()
@@ -211,15 +249,18 @@ func (l *memLeg) command(ctx context.Context, f func()) error {
 }
 
 func (l *memLeg) Config(ctx context.Context, c volume.Config) error {
-	return l.command(ctx, func() { l.cfg, l.openBoot = c.Clone(), l.boot })
+	return l.command(ctx, func() {
+		l.cfg, l.openBoot = c.Clone(), l.boot
+		l.seq++
+	})
 }
 
-func (l *memLeg) Rotate(ctx context.Context) (gen uint64, err error) {
+func (l *memLeg) Rotate(ctx context.Context) (rotation Rotation, err error) {
 	err = l.command(ctx, func() {
-		gen = l.gen
+		rotation.Generation = l.gen
 		l.gen++
 	})
-	return gen, err
+	return rotation, err
 }
 
 func (l *memLeg) Stable(ctx context.Context, gen uint64) error {
@@ -240,13 +281,27 @@ func (l *memLeg) Marks(ctx context.Context, _ volume.CfgVer) (marked, newer []bl
 	return marked, newer, err
 }
 
-func (l *memLeg) Checksums(ctx context.Context, r block.Range) (sums []uint32, err error) {
+func (l *memLeg) Checksums(ctx context.Context, r block.Range, _ bool) (sums Checksums, err error) {
 	err = l.command(ctx, func() {
 		for b := range slices.Chunk(l.data[r.Off:r.End()], BlockBytes) {
-			sums = append(sums, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+			if n := int64(len(sums.Sums)); l.bad[r.Off/BlockBytes+n] {
+				sums.Bad = append(sums.Bad, uint32(n))
+			}
+			sums.Sums = append(sums.Sums, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 		}
 	})
 	return sums, err
+}
+
+func (l *memLeg) Adopt(ctx context.Context, _ block.Range) error { return l.command(ctx, func() {}) }
+
+func (l *memLeg) Versions(ctx context.Context, _ volume.CfgVer) (runs []volume.VersionRun, err error) {
+	err = l.command(ctx, func() { runs = []volume.VersionRun{{Count: 1, Version: max(l.cfg.CfgVer, 1)}} })
+	return runs, err
+}
+
+func (l *memLeg) Stamp(ctx context.Context, _ []volume.VersionRun) error {
+	return l.command(ctx, func() {})
 }
 
 func (l *memLeg) Detach(ctx context.Context, _ bool) error { return l.command(ctx, func() {}) }
@@ -283,8 +338,8 @@ func (a *memAuthority) ask(f func() error) error {
 	return f()
 }
 
-func (a *memAuthority) RecordFence(_ context.Context, _ volume.Epoch, r volume.LegReport) error {
-	return a.ask(func() error {
+func (a *memAuthority) RecordFence(_ context.Context, _ volume.Epoch, r volume.LegReport, _ bool) (bool, error) {
+	return false, a.ask(func() error {
 		if r.Lossy {
 			a.lossy = append(a.lossy, r.Label.LegID)
 		}
@@ -305,7 +360,7 @@ func (a *memAuthority) Activate(context.Context, volume.Epoch) (act Activation, 
 }
 
 func (a *memAuthority) RemoveLeg(_ context.Context, _ volume.Epoch, leg volume.LegID, _ volume.CfgVer,
-	_ string) (c volume.Config, err error) {
+	_ string, _ bool) (c volume.Config, err error) {
 	err = a.ask(func() error {
 		a.cfg.CfgVer++
 		a.cfg.InSync = slices.DeleteFunc(a.cfg.Clone().InSync, func(id volume.LegID) bool { return id == leg })
@@ -327,6 +382,10 @@ func (a *memAuthority) AddLeg(_ context.Context, _ volume.Epoch, cfgver volume.C
 		return nil
 	})
 	return c, err
+}
+
+func (a *memAuthority) Confirm(context.Context, volume.Epoch, volume.CfgVer, []volume.LegSeq) error {
+	return a.ask(func() error { return nil })
 }
 
 func (a *memAuthority) Detach(_ context.Context, _ volume.Epoch, clean bool) error {

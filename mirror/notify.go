@@ -12,6 +12,7 @@ type notice struct {
 	from, to LegState
 	text     string
 	stopped  error
+	scrub    *ScrubReport
 }
 
 // tell queues a notice; e.mu is held, so that notices keep the order of the steps.
@@ -59,6 +60,11 @@ func (e *Engine) observe(n notice) {
 		if o.Stopped != nil {
 			o.Stopped(n.stopped)
 		}
+	case n.scrub != nil:
+		e.logScrub(n.scrub)
+		if o.Scrubbed != nil {
+			o.Scrubbed(*n.scrub)
+		}
 	case n.isLeg:
 		e.log.Info("leg state", "leg", n.leg.String(), "from", n.from.String(), "to", n.to.String(),
 			"cause", n.text)
@@ -69,6 +75,17 @@ func (e *Engine) observe(n notice) {
 		e.log.Info("engine state", "state", string(n.state), "reason", n.text)
 		if o.State != nil {
 			o.State(n.state, n.text)
+		}
+	}
+}
+
+func (e *Engine) logScrub(r *ScrubReport) {
+	e.log.Info("scrub ended", "scrub", r.ID, "complete", r.Complete, "from", r.From, "next", r.Next,
+		"diverged", r.DivergedN, "unreadable", r.Unreadable)
+	for _, l := range r.Legs {
+		if l.Bad > 0 {
+			e.log.Warn("scrub found bad blocks", "scrub", r.ID, "leg", l.ID.String(), "bad", l.Bad,
+				"healed", l.Healed)
 		}
 	}
 }

@@ -10,6 +10,8 @@ type Observer struct {
 	State func(state State, reason string)
 	// Leg says that a leg changed its state.
 	Leg func(leg volume.LegID, from, to LegState, reason string)
+	// Scrubbed says that a scrub ended, or that the engine ends before it.
+	Scrubbed func(report ScrubReport)
 	// Stopped says that the attachment is over and its guest must be killed: cause wraps
 	// block.ErrFenced (a newer epoch holds the volume), ErrCacheLost (every in-sync leg lost its
 	// cache) or ErrBug. Nothing that is under way is ever acknowledged; Close ends it with errors.

@@ -12,7 +12,7 @@ const (
 	opRead  opKind = iota + 1 // of the guest
 	opWrite                   // of the guest: a write or a zero
 	opFlush                   // of the guest, of a join or of clearing marks
-	opCopy                    // of one extent: reconcile or join
+	opCopy                    // of one extent: reconcile, join, heal or scrub
 )
 
 // op is one operation in flight, from the pool of its Core. It is on one list at a time, and its
@@ -40,11 +40,14 @@ type op struct {
 	targets  legSet        // legs it goes to
 	inflight legSet        // legs that have it and did not answer
 	answered legSet        // legs that have done it
-	noSpace  legSet        // legs that had no room for it
+	noSpace  legSet        // legs that had no room for it, or could not rewrite a bad block with it
 	acked    bool          // whoever asked was answered
 	strays   int           // answers to superseded reads that are still to come
 
-	fetch   fetch
+	fetch fetch
+	// mendedOnce: no leg could read all of what the guest reads; it was healed, as far as that was possible.
+	mendedOnce bool
+
 	edge    uint8 // which edge of an unaligned write is being read
 	purpose flushPurpose
 	copy    copyJob
@@ -120,9 +123,9 @@ func (c *Core) retire(o *op) {
 	if o.data != nil {
 		c.emit(Effect{Kind: EffectRelease, Data: o.data})
 	}
-	sums := o.copy.sums
+	buf := o.copy.buf
 	*o = op{slot: o.slot}
-	o.copy.sums = sums
+	o.copy.buf = buf
 	c.freeOps = append(c.freeOps, o)
 	c.note(workIdle)
 }

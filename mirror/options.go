@@ -54,13 +54,16 @@ type LegSpec struct {
 type Timing struct {
 	Ping        time.Duration // between signs of life of a quiet leg; zero = 0.5 s
 	TRead       time.Duration // a read completes only if every leg confirmed more recently; zero = 2 s
-	SlowLeg     time.Duration // a leg is slow when another answered a request this much earlier; zero = 2.5 s
+	SlowLeg     time.Duration // for how long requests may wait for a leg alone before it leaves; zero = 2.5 s
 	SlowFlush   time.Duration // the same for flush, FUA and zero, which wait for a medium; zero = 15 s
+	Challenge   time.Duration // between reads of the medium that no guest asked for; zero = 10 s
 	LegLost     time.Duration // T_leg: relogin and resend happen within this; zero = 3 s
 	FenceWait   time.Duration // how long Attach waits for the in-sync legs to log in; zero = 2 s
 	Retry       time.Duration // between repeated questions to the coordinators; zero = 0.2 s
 	Hedge       time.Duration // a read is also sent to a second leg after this; zero = 0.5 s
-	JoinBackOff time.Duration // before a leg joins again; doubles to 64 times; zero = 1 s
+	JoinBackOff time.Duration // before a leg joins again; doubles each time that it fails soon; zero = 1 s
+	JoinBan     time.Duration // the longest that this becomes; zero = 10 min
+	JoinWell    time.Duration // a leg that was in sync for this long did not fail soon; zero = 30 min
 	StableIdle  time.Duration // marks are cleared when no write came for this long; zero = 1 s
 	StableBusy  time.Duration // marks are cleared at least this often under load; zero = 5 s
 	CopyDepth   int           // extents being copied at once; zero = 8
@@ -81,7 +84,10 @@ func (t Timing) withDefaults() Timing {
 	def(&t.FenceWait, 2*time.Second)
 	def(&t.Retry, 200*time.Millisecond)
 	def(&t.Hedge, 500*time.Millisecond)
+	def(&t.Challenge, 10*time.Second)
 	def(&t.JoinBackOff, time.Second)
+	def(&t.JoinBan, max(10*time.Minute, t.JoinBackOff))
+	def(&t.JoinWell, 30*time.Minute)
 	def(&t.StableIdle, time.Second)
 	def(&t.StableBusy, 5*time.Second)
 	if t.CopyDepth == 0 {
@@ -101,7 +107,8 @@ func (t Timing) validate() error {
 	}{
 		{"Ping", t.Ping}, {"TRead", t.TRead}, {"SlowLeg", t.SlowLeg}, {"SlowFlush", t.SlowFlush},
 		{"LegLost", t.LegLost}, {"FenceWait", t.FenceWait}, {"Retry", t.Retry}, {"Hedge", t.Hedge},
-		{"JoinBackOff", t.JoinBackOff}, {"StableIdle", t.StableIdle}, {"StableBusy", t.StableBusy},
+		{"Challenge", t.Challenge}, {"JoinBackOff", t.JoinBackOff},
+		{"JoinBan", t.JoinBan}, {"JoinWell", t.JoinWell}, {"StableIdle", t.StableIdle}, {"StableBusy", t.StableBusy},
 	} {
 		if d.v <= 0 {
 			errs = append(errs, fmt.Errorf("timing %s is %v: it must be above zero", d.name, d.v))

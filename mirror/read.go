@@ -10,10 +10,11 @@ import (
 // fetch is a read of one range for an operation, from whichever leg can give it.
 type fetch struct {
 	rng     block.Range
-	from    legSet // legs it may come from; zero = read_set
-	tried   legSet // legs that cannot read these bytes
-	reading legSet // legs that have the request
-	step    uint8  // tells answers to this fetch from those to an earlier one
+	from    legSet   // legs it may come from; zero = read_set
+	tried   legSet   // legs that cannot read these bytes
+	reading legSet   // legs that have the request
+	first   LegIndex // the leg that was asked first
+	step    uint32   // tells answers to this fetch from those to an earlier one
 	sentAt  time.Duration
 }
 
@@ -34,19 +35,22 @@ func (c *Core) endFetch(o *op) {
 	}
 }
 
-// sources returns the legs that the fetch may use.
-func (c *Core) sources(f *fetch) legSet {
-	if f.from != 0 {
+// sources returns the legs that the operation's fetch may use.
+func (c *Core) sources(o *op) legSet {
+	switch f := &o.fetch; {
+	case o.kind == opCopy && o.copy.kind == copyReconcile: // before any of them is read
 		return f.from & c.ack &^ c.removed
+	case f.from != 0:
+		return f.from & c.read
 	}
 	return c.read // [M:readSuspect, readUncommit] only legs known to be committed and trusted
 }
 
 // holders returns the legs that have the bytes of the fetch, also those that may not be asked now: a
 // suspect leg may come back as long as its removal is not committed.
-func (c *Core) holders(f *fetch) legSet {
-	if f.from != 0 {
-		return c.sources(f)
+func (c *Core) holders(o *op) legSet {
+	if o.fetch.from != 0 {
+		return c.sources(o)
 	}
 	return c.kisr & c.ack &^ c.removed
 }
@@ -55,18 +59,16 @@ func (c *Core) holders(f *fetch) legSet {
 // that has these bytes has said that it cannot read them.
 func (c *Core) sendFetch(o *op) {
 	f := &o.fetch
-	all := c.sources(f)
+	all := c.sources(o)
 	best := noLeg
 	for s := c.usableOf(all &^ f.tried &^ f.reading); s != 0; s = s.rest() {
 		i := s.first()
-		// The least busy leg; among equals they take turns.
-		if best == noLeg || c.legs[i].reads < c.legs[best].reads ||
-			c.legs[i].reads == c.legs[best].reads && best <= c.lastRead && i > c.lastRead {
+		if best == noLeg || c.readsBetter(i, best) {
 			best = i
 		}
 	}
 	if best == noLeg {
-		if f.reading == 0 && (f.tried != 0 && c.holders(f).within(f.tried) || f.from != 0 && all == 0) {
+		if f.reading == 0 && (f.tried != 0 && c.holders(o).within(f.tried) || f.from != 0 && all == 0) {
 			c.fetchFailed(o)
 		}
 		return
@@ -75,7 +77,7 @@ func (c *Core) sendFetch(o *op) {
 	c.lastRead = best
 	f.reading = f.reading.with(best)
 	if f.sentAt == 0 {
-		f.sentAt = max(c.now, 1)
+		f.sentAt, f.first = max(c.now, 1), best
 	}
 	g.reads++
 	g.inflight++
@@ -85,7 +87,7 @@ func (c *Core) sendFetch(o *op) {
 }
 
 // onReadDone takes a leg's answer to a read.
-func (c *Core) onReadDone(o *op, i LegIndex, step uint8, err error, data Handle) {
+func (c *Core) onReadDone(o *op, i LegIndex, step uint32, err error, data Handle) {
 	f := &o.fetch
 	if err == nil && step == f.step {
 		c.confirm(i, f.sentAt)
@@ -97,13 +99,15 @@ func (c *Core) onReadDone(o *op, i LegIndex, step uint8, err error, data Handle)
 	}
 	f.reading = f.reading.without(i)
 	switch {
-	case err == nil && c.sources(f).has(i):
+	case err == nil && c.sources(o).has(i):
+		c.readWon(f, i)
 		c.endFetch(o)
 		c.fetched(o, data)
 		return
 	case err == nil: // the leg is not trusted any more
 	case errors.Is(err, block.ErrMedium):
 		f.tried = f.tried.with(i)
+		c.leg(i).mend.errors++
 	case unreachable(err):
 		if c.leg(i).up && c.ack.has(i) {
 			c.troubled(i)
@@ -135,8 +139,11 @@ func (c *Core) dropStray(o *op, data Handle) {
 	}
 }
 
-// fetched goes on with what was read.
+// fetched goes on with what was read. What some leg could not read is rewritten there.
 func (c *Core) fetched(o *op, data Handle) {
+	if o.fetch.tried != 0 && (o.kind != opCopy || o.copy.kind == copyJoin) {
+		c.needHeal(o.fetch.rng)
+	}
 	switch o.kind {
 	case opRead:
 		o.data = data
@@ -151,10 +158,12 @@ func (c *Core) fetched(o *op, data Handle) {
 // fetchFailed goes on when no leg can read the bytes.
 func (c *Core) fetchFailed(o *op) {
 	c.endFetch(o)
-	switch o.kind {
-	case opCopy:
+	switch {
+	case o.kind == opCopy:
 		c.copyUnreadable(o)
+	case c.mendFirst(o):
 	default: // the guest's own read, or the edge of its write
+		c.unread++
 		c.complete(o, block.ErrMedium)
 		c.retire(o)
 	}

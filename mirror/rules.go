@@ -28,6 +28,14 @@ const (
 	BreakReadSuspect                      // a leg is read while its removal is asked for
 	BreakReadUncommit                     // a leg is read before AddLeg is known to be committed
 	BreakNoConfirm                        // a read does not need fresh confirmations (T_read)
+	BreakNoSetBack                        // a leg that was set back in the epoch is used on
+	BreakLagLast                          // the last good leg is removed for being slow
+	BreakNoStampTake                      // a leg joins without the source's versions
+	BreakPromoteUnread                    // a leg joins without blocks that no leg in sync can read
+	BreakBadEqual                         // a bad block counts by the checksum of what it holds
+	BreakAdoptFirst                       // a bad block is adopted although another leg has a whole one
+	BreakHealStale                        // a heal does not keep writers away
+	BreakScrubGuess                       // a scrub picks one of several whole blocks that differ
 
 	breakEnd
 )
@@ -37,7 +45,8 @@ var ruleNames = [...]string{
 	"ackEarly", "releaseEarly", "serveEarly", "pushISROnly", "commitFirst", "noRecon", "noResync",
 	"noOwnMarks", "clearEarly", "clearUnflushed", "stableJoining", "noWODrain", "readDuringW",
 	"oldEvidence", "blindRelogin", "removeGood", "flushEarly", "noJoinFlush", "joinReboot",
-	"readSuspect", "readUncommit", "noConfirm",
+	"readSuspect", "readUncommit", "noConfirm", "noSetBack", "lagLast",
+	"noStampTake", "promoteUnread", "badEqual", "adoptFirst", "healStale", "scrubGuess",
 }
 
 // RuleByName returns the rule with the protocol's name, false if the engine has none of that name.

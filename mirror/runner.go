@@ -134,6 +134,8 @@ func (e *Engine) record(x *Effect, now time.Duration) {
 		e.tell(notice{state: x.State, text: x.Text})
 	case EffectLeg:
 		e.tell(notice{leg: e.core.leg(x.Leg).info.ID, isLeg: true, from: x.From, to: x.To, text: x.Text})
+	case EffectScrubbed:
+		e.tell(notice{scrub: x.Scrub})
 	case EffectDetached:
 		e.clean = x.Clean
 		close(e.detached)
@@ -270,13 +272,23 @@ func (e *Engine) callLeg(x *Effect) (reply Reply, err error) {
 	case CommandConfig:
 		err = l.leg.Config(ctx, c.Config)
 	case CommandRotate:
-		reply.Generation, err = l.leg.Rotate(ctx)
+		var r Rotation
+		r, err = l.leg.Rotate(ctx)
+		reply.Generation, reply.Seq = r.Generation, r.Seq
 	case CommandStable:
 		err = l.leg.Stable(ctx, c.Generation)
 	case CommandMarks:
 		reply.Marked, reply.Newer, err = l.leg.Marks(ctx, c.Since)
 	case CommandSums:
-		reply.Sums, err = l.leg.Checksums(ctx, c.Range)
+		var sums Checksums
+		sums, err = l.leg.Checksums(ctx, c.Range, c.Medium)
+		reply.Sums, reply.Bad = sums.Sums, sums.Bad
+	case CommandAdopt:
+		err = l.leg.Adopt(ctx, c.Range)
+	case CommandVersions:
+		reply.Versions, err = l.leg.Versions(ctx, c.Since)
+	case CommandStamp:
+		err = l.leg.Stamp(ctx, c.Versions)
 	case CommandDetachLeg:
 		err = l.leg.Detach(ctx, c.Clean)
 	}
@@ -291,17 +303,19 @@ func (e *Engine) ask(ctx context.Context, c *Command) (reply Reply, err error) {
 	a, epoch := e.opts.Authority, e.opts.Epoch
 	switch c.Kind {
 	case CommandRecordFence:
-		err = a.RecordFence(ctx, epoch, c.Report)
+		reply.SetBack, err = a.RecordFence(ctx, epoch, c.Report, c.SetBack)
 	case CommandActivate:
 		var act Activation
 		act, err = a.Activate(ctx, epoch)
 		reply.Config, reply.Lossy, reply.Clean = act.Config, act.Lossy, act.Clean
 	case CommandRemoveLeg:
-		reply.Config, err = a.RemoveLeg(ctx, epoch, c.LegID, c.CfgVer, c.Reason)
+		reply.Config, err = a.RemoveLeg(ctx, epoch, c.LegID, c.CfgVer, c.Reason, c.SetBack)
 	case CommandAddLeg:
 		reply.Config, err = a.AddLeg(ctx, epoch, c.CfgVer, c.LegID, c.Store, c.Instance)
 	case CommandDetach:
 		err = a.Detach(ctx, epoch, c.Clean)
+	case CommandConfirm:
+		err = a.Confirm(ctx, epoch, c.CfgVer, c.Seqs)
 	}
 	return reply, err
 }

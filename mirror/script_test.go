@@ -16,14 +16,18 @@ import (
 // TestScripts replays testdata/*.txt against a Core: the script plays the guest, the legs, the
 // coordinators and the clock, and sees every effect but pings, which unmuted legs answer.
 //
-//	serve legs=(a,b) [outside=(c)] [marks=(a)]   attach with these legs in sync, up to serving
+//	serve legs=(a,b) [outside=(c)] [marks=(a)]   attach with these legs in sync, up to serving; challenge
+//	                                             lets their media be asked, confirm shows Confirm
 //	new legs=(…) [outside=(…)]                   only make the legs known and begin to attach
 //	up LEG [lossy] [restarted]                   a login; down LEG [fenced]
+//	set LEG [seq=N] [cfg=N] [unmarked] [changes=N]   what its next login shows, other than what it should
 //	write|read|zero ID off=BLOCK n=BLOCKS [bytes=N at=N]; flush ID
 //	ok REQUEST…                                  legs answer: w1@a, or CONFIG@a, Activate …
 //	fail REQUEST… why=ERROR [cfg=N insync=(a,b)] the same with an error, and raft's configuration
 //	yes REQUEST cfg=N insync=(a,b)               raft answers with a configuration
-//	marks REQUEST [marked=BLOCK] [newer=BLOCK]; sums REQUEST equal|DIFFERENT-BLOCK
+//	marks REQUEST [marked=BLOCK] [newer=BLOCK]; versions REQUEST runs=(FIRST+COUNT:VERSION)
+//	sums REQUEST [differ=(BLOCK[:SUM])] [bad=(BLOCK)]
+//	scrub ID [rate=BYTES] [from=BYTES] [stop]
 //	mute LEG, unmute LEG                         whether pings are answered
 //	wait DURATION; status
 func TestScripts(t *testing.T) {
@@ -40,16 +44,19 @@ func TestScripts(t *testing.T) {
 }
 
 type script struct {
-	broken  Rules // besides those that the script names
-	out     strings.Builder
-	core    *Core
-	now     time.Duration
-	names   []string
-	reports []volume.LegReport
-	muted   map[string]bool
-	pending map[string]Effect
-	current string
-	quiet   bool
+	broken Rules // besides those that the script names
+	// challenge lets the media be asked; else they are not for an hour.
+	challenge bool
+	out       strings.Builder
+	core      *Core
+	now       time.Duration
+	names     []string
+	reports   []volume.LegReport
+	muted     map[string]bool
+	pending   map[string]Effect
+	current   string
+	quiet     bool
+	confirm   bool // Confirm is shown and answered by the script
 }
 
 // scriptError is a script that asks for what is not there.
@@ -104,12 +111,16 @@ func (s *script) command(cmd string, d *datadriven.TestData) {
 	_, restarted := opts["restarted"]
 	switch cmd {
 	case "new", "serve":
+		_, s.challenge = opts["challenge"]
 		s.begin(opts["legs"], opts["outside"], opts["broken"])
+		_, s.confirm = opts["confirm"]
 		if cmd == "serve" {
 			s.serve(opts["legs"], opts["marks"])
 		}
 	case "up":
 		s.up(args[0], lossy, restarted)
+	case "set":
+		s.set(args[0], opts, one)
 	case "down":
 		cause := block.ErrUnreachable
 		if _, ok := opts["fenced"]; ok {
@@ -129,7 +140,15 @@ func (s *script) command(cmd string, d *datadriven.TestData) {
 	case "marks":
 		s.reply(args[0], nil, Reply{Marked: blocks(opts["marked"]), Newer: blocks(opts["newer"])})
 	case "sums":
-		s.sums(args[0], opts["differ"])
+		s.sums(args[0], opts["differ"], opts["bad"])
+	case "versions":
+		s.reply(args[0], nil, Reply{Versions: s.runs(opts["runs"])})
+	case "scrub":
+		_, stop := opts["stop"]
+		o := ScrubOrder{Rate: one("rate"), From: one("from"), Stop: stop}
+		_, err := fmt.Sscan(args[0], &o.ID)
+		s.must(err == nil, "%s is no number", args[0])
+		s.step(&Event{Kind: EventScrub, Scrub: &o})
 	case "mute", "unmute":
 		s.muted[args[0]] = cmd == "mute"
 	case "wait":
@@ -152,8 +171,11 @@ func (s *script) begin(legs, outside, broken []string) {
 		s.must(ok, "no rule %s", name)
 		rules |= r
 	}
-	core, err := NewCore(CoreOptions{Epoch: 5, SizeBytes: 64 * BlockBytes, Broken: rules,
-		Timing: Timing{CopyBytes: 64 << 10}})
+	timing := Timing{CopyBytes: 64 << 10, Challenge: time.Hour}
+	if s.challenge {
+		timing.Challenge = 0
+	}
+	core, err := NewCore(CoreOptions{Epoch: 5, SizeBytes: 64 * BlockBytes, Broken: rules, Timing: timing})
 	s.must(err == nil, "%v", err)
 	*s = script{broken: s.broken, core: core, now: time.Second, muted: map[string]bool{},
 		pending: map[string]Effect{}}
@@ -216,8 +238,26 @@ func (s *script) up(name string, lossy, restarted bool) {
 	r.Lossy = lossy
 	if restarted || lossy {
 		r.Instance++
+		r.Changes = 0
 	}
 	s.step(&Event{Kind: EventUp, Leg: s.index(name), Report: r})
+}
+
+// set changes what a leg's next login shows.
+func (s *script) set(name string, opts map[string][]string, one func(string) int64) {
+	r := &s.reports[s.index(name)]
+	if opts["seq"] != nil {
+		r.Label.SlotSeq = uint64(one("seq"))
+	}
+	if opts["cfg"] != nil {
+		r.Label.Config.CfgVer = volume.CfgVer(one("cfg"))
+	}
+	if opts["changes"] != nil {
+		r.Changes = uint64(one("changes"))
+	}
+	if _, ok := opts["unmarked"]; ok {
+		r.Label.Marked = false
+	}
 }
 
 func (s *script) guest(cmd, id string, opts map[string][]string, one func(string) int64) {
@@ -249,14 +289,32 @@ func (s *script) answerAll(cmd string, names, why []string, r Reply) {
 	}
 }
 
-func (s *script) sums(name string, differ []string) {
+func (s *script) runs(list []string) (runs []volume.VersionRun) {
+	for _, v := range list {
+		var r volume.VersionRun
+		_, err := fmt.Sscanf(v, "%d+%d:%d", &r.First, &r.Count, &r.Version)
+		s.must(err == nil, "%s is no run", v)
+		runs = append(runs, r)
+	}
+	return runs
+}
+
+func (s *script) sums(name string, differ, bad []string) {
 	x := s.pending[name]
 	s.must(x.Command != nil, "%s is not pending: %v", name, s.list())
 	sums := make([]uint32, x.Command.Range.Len/BlockBytes)
-	for _, b := range blocks(differ) {
-		sums[(b.Off-x.Command.Range.Off)/BlockBytes] = 1
+	index := func(v string) uint32 { return uint32((blocks([]string{v})[0].Off - x.Command.Range.Off) / BlockBytes) }
+	for _, v := range differ {
+		where, what, _ := strings.Cut(v, ":")
+		sum := uint32(1)
+		_, _ = fmt.Sscan(what, &sum)
+		sums[index(where)] = sum
 	}
-	s.reply(name, nil, Reply{Sums: sums})
+	r := Reply{Sums: sums}
+	for _, v := range bad {
+		r.Bad = append(r.Bad, index(v))
+	}
+	s.reply(name, nil, r)
 }
 
 // reply answers a pending request, command or question.
@@ -267,9 +325,14 @@ func (s *script) reply(name string, err error, r Reply) {
 	if x.Kind == EffectCall {
 		if x.Command.Kind == CommandConfig && err == nil {
 			s.reports[x.Leg].Label.Config = x.Command.Config
+			s.reports[x.Leg].Label.SlotSeq++
 		}
 		s.step(&Event{Kind: EventAnswer, Call: x.Call, Err: err, Reply: r})
 		return
+	}
+	if x.Op.Changes() && err == nil {
+		r := &s.reports[x.Leg]
+		r.Changes, r.Label.Marked = r.Changes+1, true
 	}
 	ev := Event{Kind: EventDone, Req: x.Req, Op: x.Op, Err: err}
 	if x.Op == block.OpRead && err == nil {
@@ -303,14 +366,16 @@ func (s *script) step(ev *Event) {
 	effects := s.core.Step(s.now, ev, nil)
 	var pings []Effect
 	for _, x := range effects {
-		if x.Kind == EffectPing {
+		if x.Kind == EffectPing || x.Kind == EffectCall && x.Command.Kind == CommandConfirm && !s.confirm {
 			pings = append(pings, x)
 			continue
 		}
 		s.show(&x)
 	}
 	for _, x := range pings {
-		if !s.muted[s.names[x.Leg]] {
+		if x.Kind == EffectCall {
+			s.step(&Event{Kind: EventAnswer, Call: x.Call})
+		} else if !s.muted[s.names[x.Leg]] {
 			s.step(&Event{Kind: EventPong, Leg: x.Leg, Sess: x.Req.Sess})
 		}
 	}
@@ -350,6 +415,18 @@ func (s *script) show(x *Effect) {
 		s.printf("detached clean=%v", x.Clean)
 	case EffectStage:
 		s.printf("stage %s", x.Text)
+	case EffectScrubbed:
+		s.scrubbed(x.Scrub)
+	}
+}
+
+func (s *script) scrubbed(r *ScrubReport) {
+	s.printf("scrub %d [%d,%d) complete=%v diverged=%d%v unreadable=%d", r.ID, r.From, r.Next, r.Complete,
+		r.DivergedN, r.Diverged, r.Unreadable)
+	for _, l := range r.Legs {
+		if l.Bad > 0 || l.Healed > 0 {
+			s.printf("  %c bad=%d healed=%d", l.ID.UUID[0], l.Bad, l.Healed)
+		}
 	}
 }
 
@@ -365,9 +442,12 @@ func (s *script) submit(x *Effect, leg string) {
 	if o := s.core.ops[x.Req.Op]; o.guest != nil {
 		id = o.guest.(string)
 	} else if id == "" || o.kind == opCopy || o.purpose != flushGuest {
-		id = map[opKind]string{opCopy: "copy", opFlush: "own-flush"}[o.kind]
+		id = "own-flush"
 		if o.kind == opCopy {
-			id += fmt.Sprint(o.copy.extent)
+			id = [...]string{"copy", "copy", "heal", "scrub"}[o.copy.kind]
+			if o.copy.kind <= copyJoin {
+				id += fmt.Sprint(o.copy.extent)
+			}
 		}
 	}
 	name := id + "@" + leg
@@ -386,8 +466,15 @@ func (s *script) params(c *Command) string {
 		return fmt.Sprintf(" cfg=%s %s", c.CfgVer, c.Reason)
 	case CommandMarks:
 		return " since=" + c.Since.String()
-	case CommandSums:
+	case CommandSums, CommandAdopt:
+		if c.Medium {
+			return " " + c.Range.String() + " medium"
+		}
 		return " " + c.Range.String()
+	case CommandVersions:
+		return " since=" + c.Since.String()
+	case CommandStamp:
+		return fmt.Sprint(" ", c.Versions)
 	case CommandStable:
 		return fmt.Sprintf(" gen=%d", c.Generation)
 	case CommandDetach, CommandDetachLeg:
@@ -409,6 +496,12 @@ func (s *script) status() {
 		x := LegIndex(i)
 		s.printf("  %s %s ack=%v read=%v wo=%v", s.names[i], l.State, s.core.ack.has(x), s.core.read.has(x),
 			s.core.wo.has(x))
+		if l.MediumErrors+l.Healed > 0 || strings.Contains(l.Error, "cannot be read") {
+			s.printf("    medium errors %d, healed %d, %s", l.MediumErrors, l.Healed, l.Error)
+		}
+	}
+	if st.Unreadable > 0 || st.ScrubTotal > 0 {
+		s.printf("  unreadable %d, scrub %d: %d of %d", st.Unreadable, st.ScrubID, st.ScrubDone, st.ScrubTotal)
 	}
 	s.printf("  pending %v", s.list())
 }

@@ -31,9 +31,12 @@ func (c *Core) onUp(i LegIndex, r *volume.LegReport) {
 	g.sess++
 	g.report, g.recorded = *r, false
 	g.lossySeen = g.lossySeen || r.Lossy
-	g.bad = c.checkReport(i, r)
-	if g.bad != "" {
+	g.slow.late = 0
+	older := false
+	if g.bad = c.checkReport(i, r); g.bad != "" {
 		g.lastErr = g.bad
+	} else {
+		older = c.compareShown(i, r)
 	}
 	c.note(workMembers | workAttach | workCopy)
 	if c.phase < phaseConfiguring || c.phase > phaseDraining {
@@ -43,25 +46,26 @@ func (c *Core) onUp(i LegIndex, r *volume.LegReport) {
 		c.suspect(i, g.bad)
 		return
 	}
-	if c.breaks(BreakJoinReboot) && g.state.Joining() {
+	if c.breaks(BreakJoinReboot) && g.state.Joining() { // it is copying, or copied
+		c.join.stamping = false // that command went with the session
 		c.resend(i)
 		return
 	}
 	if c.ack.has(i) {
-		c.backInAck(i, restarted)
+		c.backInAck(i, restarted, older)
 	}
 }
 
 // backInAck decides what a leg is worth that logs in again while acks need it.
-func (c *Core) backInAck(i LegIndex, restarted bool) {
+func (c *Core) backInAck(i LegIndex, restarted, older bool) {
 	g := c.leg(i)
 	// A loss that Activate declared is no new one as long as the leg has not been opened.
 	declared := c.attach.declared.has(i) && g.confirmed == 0
-	lossy := g.report.Lossy && !declared || g.report.Label.Config.CfgVer < g.confirmed
-	// [M:blindRelogin] A leg that lost its cache is not touched before it joins anew.
-	if lossy && !c.breaks(BreakBlindRelogin) {
+	// [M:blindRelogin] A leg that lost its cache, or more, is not touched before it joins anew.
+	lossy := g.report.Lossy && !declared && !c.breaks(BreakBlindRelogin)
+	if lossy || older {
 		g.lost = true
-		c.suspect(i, "it lost its cache")
+		c.suspect(i, g.lostWhy())
 		c.checkCacheLost()
 		return
 	}
@@ -82,7 +86,7 @@ func (c *Core) rehabilitate(i LegIndex) {
 	if g.state != LegSuspect || removed || !c.usable(i) || c.retireDue(i) {
 		return
 	}
-	g.unresolved = false
+	g.unresolved, g.slow.accused = false, false
 	if c.conf.has(i) && c.configured() {
 		c.enter(i, LegInSync, "it came back")
 		return
@@ -109,7 +113,7 @@ func (c *Core) onDown(i LegIndex, cause error) {
 		return
 	}
 	// [M:joinReboot] What a joining leg got in a session that ended may be lost: it starts anew.
-	if g.state.Joining() && !c.breaks(BreakJoinReboot) {
+	if g.state.Joining() && (g.state < LegCopying || !c.breaks(BreakJoinReboot)) {
 		c.dropJoin(i, "its session ended")
 		return
 	}
@@ -159,18 +163,34 @@ func (c *Core) legFailed(i LegIndex, err error) {
 
 // checkCacheLost ends the attachment when no leg of the committed in-sync list kept its cache. A leg
 // that is being added has every acknowledged write and may be in that list by now: as long as it is
-// well, the answer to AddLeg is awaited.
+// well, the answer to AddLeg is awaited; when it failed meanwhile, raft is asked what it is.
 func (c *Core) checkCacheLost() {
-	for s := c.kisr; s != 0; s = s.rest() {
-		if !c.leg(s.first()).lost {
-			return
-		}
-	}
 	i := c.join.leg
 	adding := c.join.active && c.leg(i).state == LegAdding && !c.leg(i).lost && c.kisr.within(c.conf)
-	if c.kisr != 0 && !adding {
+	if c.cacheLost() && !adding && c.perhapsAdded() == noLeg {
 		c.over(fmt.Errorf("volume: %w: the guest must start anew in a new epoch", ErrCacheLost))
 	}
+}
+
+// cacheLost reports whether no leg of the in-sync list that the engine knows kept its cache.
+func (c *Core) cacheLost() bool {
+	for s := c.kisr; s != 0; s = s.rest() {
+		if !c.leg(s.first()).lost {
+			return false
+		}
+	}
+	return c.kisr != 0
+}
+
+// perhapsAdded returns a leg that kept its cache and failed while AddLeg was under way, when every
+// other one lost its own: if raft has it in sync, it is all there is. noLeg if there is none.
+func (c *Core) perhapsAdded() LegIndex {
+	for s := c.ack &^ c.kisr; s != 0 && c.cacheLost(); s = s.rest() {
+		if g := c.leg(s.first()); g.state == LegSuspect && g.unresolved && !g.lost {
+			return s.first()
+		}
+	}
+	return noLeg
 }
 
 // confirm notes that a leg answered, in its present session, a request sent at a time.
@@ -197,6 +217,10 @@ func (c *Core) send(o *op, i LegIndex) {
 	o.inflight = o.inflight.with(i)
 	o.noSpace = o.noSpace.without(i)
 	g.inflight++
+	if o.verb == block.OpWrite {
+		g.slow.bytes += o.io.Len
+		c.challenged.touch = o.io.Off
+	}
 	g.lastSent = c.now
 	c.emit(Effect{Kind: EffectSubmit, Leg: i, Op: o.verb, Flags: o.flags, Range: o.io, Data: o.data,
 		Req: Req{Op: o.slot, Sess: g.sess, Leg: i}})
@@ -234,7 +258,9 @@ func (c *Core) onDone(ev *Event) {
 		err = errOldSession
 	}
 	if ev.Req.Read {
-		g.reads--
+		if g.reads--; err == nil || g.reads == 0 {
+			g.slow.late = 0
+		}
 		c.onReadDone(o, i, ev.Req.Step, err, ev.Data)
 		return
 	}
@@ -243,8 +269,12 @@ func (c *Core) onDone(ev *Event) {
 		return
 	}
 	o.inflight = o.inflight.without(i)
+	if o.verb == block.OpWrite {
+		g.slow.bytes -= o.io.Len
+	}
 	if err == nil {
 		c.confirm(i, o.sentAt)
+		g.shown.answered(o)
 	}
 	if o.list == &c.zombies {
 		c.retire(o)
@@ -271,6 +301,8 @@ func (c *Core) onWriteDone(o *op, i LegIndex, err error, current bool) {
 		}
 	case errors.Is(err, block.ErrNoSpace) && c.ack.has(i) && o.kind != opFlush && !o.acked:
 		o.noSpace = o.noSpace.with(i)
+	case o.mends():
+		c.notMended(o, i, err)
 	default:
 		c.legFailed(i, err)
 	}

@@ -60,7 +60,7 @@ func (w *simWorld) act(h *simHost) *simHost {
 		}
 	}
 	l := w.legs[w.rng.IntN(len(w.legs))]
-	switch w.rng.IntN(18) {
+	switch w.rng.IntN(24) {
 	case 0:
 		l.end(block.ErrUnreachable, true)
 	case 1:
@@ -89,14 +89,22 @@ func (w *simWorld) act(h *simHost) *simHost {
 				w.cutOff(h, l)
 			}
 		}
-	case 7:
+	case 7, 17:
 		w.cutOff(h, l)
+	case 18:
+		l.late = true
+		w.after(time.Duration(w.rng.IntN(int(8*time.Second))), func() { l.late = false })
 	case 11:
 		w.fill(w.legs...)
 	case 12:
 		w.fill(l)
 	case 13:
 		w.spoil(w.legs[0]) // always the same, so that of each block some leg is well
+	case 14, 15:
+		w.rot(l)
+	case 16:
+		h.step(&Event{Kind: EventScrub, Scrub: &ScrubOrder{ID: w.rng.Uint64(), Rate: 1 << (16 + w.rng.IntN(8)),
+			From: w.rng.Int64N(simBlocks) * BlockBytes, Stop: w.rng.IntN(8) == 0}})
 	case 10:
 		h = w.split(h, l)
 	case 8, 9:
@@ -135,6 +143,38 @@ func (w *simWorld) fill(legs ...*simLeg) {
 func (w *simWorld) spoil(l *simLeg) {
 	l.flaky = w.media
 	w.after(time.Duration(w.rng.IntN(int(2*time.Second))), func() { l.flaky = false })
+}
+
+// rot lets blocks of a leg rot that another leg in sync has.
+func (w *simWorld) rot(l *simLeg) {
+	for n := w.rng.IntN(12); w.media && n > 0; n-- {
+		b, well := w.rng.Int64N(simBlocks), 0
+		for _, other := range w.legs {
+			if other != l && w.raft.isr[other] && other.cache[b]&simBad == 0 && !other.lossy() {
+				well++
+			}
+		}
+		if well > 0 {
+			l.rot(b)
+		}
+	}
+}
+
+// rescue makes blocks readable that rotted on every leg in sync, because legs left: no leg could join
+// before the guest overwrites them.
+func (w *simWorld) rescue() {
+	for b := range int64(simBlocks) {
+		well := false
+		for l := range w.raft.isr {
+			well = well || l.cache[b]&simBad == 0
+		}
+		for l := range w.raft.isr {
+			if !well {
+				l.cache[b] &^= simBad
+				l.disk[b] = []uint64{l.cache[b]}
+			}
+		}
+	}
 }
 
 // cutOff cuts the network between a host and a leg for a while.
@@ -183,7 +223,7 @@ func (w *simWorld) toggle(l *simLeg) {
 func (w *simWorld) heal(h *simHost) *simHost {
 	w.calm, w.raft.down = true, false
 	for _, l := range w.legs {
-		l.on, l.full, l.flaky = true, false, false
+		l.on, l.full, l.flaky, l.late = true, false, false, false
 		if l.hung {
 			l.restart()
 		}
@@ -196,6 +236,7 @@ func (w *simWorld) heal(h *simHost) *simHost {
 		if h.stopped != nil { // the guest starts anew, as it does when every in-sync leg lost its cache
 			h = w.newHost()
 		}
+		w.rescue()
 		w.runUntil(w.now + time.Second)
 		if w.failed != "" || h.pending == 0 && w.well(h) {
 			return h
@@ -231,6 +272,7 @@ func (w *simWorld) checkEnd(h *simHost) {
 	if h.pending > 0 {
 		w.violation("%d reads were not answered", h.pending)
 	}
+	w.scrubAll(h)
 	for b := range int64(simBlocks) {
 		for _, l := range w.legs[1:] {
 			if l.cache[b] != w.legs[0].cache[b] {
@@ -243,6 +285,27 @@ func (w *simWorld) checkEnd(h *simHost) {
 	w.runUntil(w.now + 10*time.Second)
 	if !h.detached || !w.raft.clean {
 		w.violation("detached %v, clean %v: %+v", h.detached, w.raft.clean, h.core.Status(nil))
+	}
+}
+
+// scrubAll has everything scrubbed, after which no leg has a bad block.
+func (w *simWorld) scrubAll(h *simHost) {
+	h.scrubbed = nil
+	h.step(&Event{Kind: EventScrub, Scrub: &ScrubOrder{ID: 1, Rate: 1 << 30}})
+	for range 30 {
+		if h.scrubbed == nil || h.scrubbed.ID != 1 {
+			w.runUntil(w.now + time.Second)
+		}
+	}
+	if r := h.scrubbed; r == nil || !r.Complete || r.Bytes != simBlocks*BlockBytes || r.Unreadable > 0 {
+		w.violation("the last scrub reports %+v: %+v", r, h.core.Status(nil))
+	}
+	for _, l := range w.legs {
+		for b := range int64(simBlocks) {
+			if l.cache[b]&simBad != 0 {
+				w.violation("block %d of leg %s is bad after a scrub: %+v", b, l.name, h.scrubbed)
+			}
+		}
 	}
 }
 

@@ -24,6 +24,8 @@ type simLeg struct {
 	openBoot volume.UUID
 	boot     volume.UUID
 	instance uint64
+	slotSeq  uint64 // of the durable label
+	changes  uint64 // carried out by this instance
 
 	cache map[int64]uint64   // block → value
 	disk  map[int64][]uint64 // block → values that a power cut may leave
@@ -35,6 +37,7 @@ type simLeg struct {
 	hung    bool // takes requests and does not answer
 	full    bool // stores a part of each write and says that it has no room
 	flaky   bool // fails some requests
+	late    bool // takes long for some writes, and does them in any order
 	session *simSession
 	busy    map[int64]int // block → writes between arrival and answer, for the range lock's oracle
 }
@@ -42,6 +45,14 @@ type simLeg struct {
 const (
 	simBlocks       = 64 // of the volume
 	simRegionBlocks = 16
+)
+
+// A block with one of these bits in its value is bad: it cannot be read, and CHECKSUMS says so. The rest
+// of the value is what it would hold if somebody called it whole.
+const (
+	simRot  uint64 = 1 << 63 // it rotted
+	simTorn uint64 = 1 << 62 // it was being written when the power was cut
+	simBad         = simRot | simTorn
 )
 
 // simSession is one session of a host at a leg.
@@ -65,8 +76,8 @@ func (l *simLeg) lossy() bool { return l.openBoot != l.boot && len(l.marks) > 0 
 func (l *simLeg) report() volume.LegReport {
 	return volume.LegReport{
 		Label: volume.Label{LegID: l.id, StoreID: l.store, FenceEpoch: l.fence, Admit: l.admit,
-			Config: l.cfg.Clone(), OpenBoot: l.openBoot, Marked: len(l.marks) > 0},
-		BootID: l.boot, Instance: l.instance, Lossy: l.lossy(),
+			Config: l.cfg.Clone(), OpenBoot: l.openBoot, Marked: len(l.marks) > 0, SlotSeq: l.slotSeq},
+		BootID: l.boot, Instance: l.instance, Lossy: l.lossy(), Changes: l.changes,
 	}
 }
 
@@ -87,6 +98,7 @@ func (l *simLeg) login(h *simHost) (*simSession, error) {
 	}
 	if h.epoch > l.fence {
 		l.fence, l.admit = h.epoch, false
+		l.slotSeq++
 	}
 	if len(l.marks) == 0 {
 		l.openBoot = l.boot
@@ -113,12 +125,15 @@ func (l *simLeg) end(cause error, tell bool) {
 	}
 }
 
-// powerCut loses whatever was not flushed, block by block, and starts a new boot.
+// powerCut loses whatever was not flushed, block by block, and starts a new boot. Some blocks are torn.
 func (l *simLeg) powerCut() {
 	l.end(block.ErrUnreachable, true) // what was under way took effect before, or never
 	for _, b := range slices.Sorted(maps.Keys(l.disk)) {
 		values := l.disk[b]
 		v := values[l.w.rng.IntN(len(values))]
+		if len(values) > 1 && l.w.rng.IntN(4) == 0 {
+			v |= simTorn
+		}
 		l.cache[b], l.disk[b] = v, []uint64{v}
 	}
 	l.boot = volume.NewUUID()
@@ -127,12 +142,15 @@ func (l *simLeg) powerCut() {
 
 // restart is a restart of the process: the cache stays.
 func (l *simLeg) restart() {
-	l.instance = l.w.rng.Uint64()
+	l.instance, l.changes = l.w.rng.Uint64(), 0
 	l.hung = false
 	l.end(block.ErrUnreachable, true)
 }
 
 func (l *simLeg) put(r block.Range, data []uint64) {
+	if l.changes++; len(l.marks) == 0 {
+		l.slotSeq++
+	}
 	for i := range r.Len / BlockBytes {
 		b := r.Off/BlockBytes + i
 		if _, ok := l.disk[b]; !ok {
@@ -184,7 +202,11 @@ func (l *simLeg) do(x *Effect, reply *Reply) (data []uint64, err error) {
 		switch x.Op {
 		case block.OpRead:
 			for i := range x.Range.Len / BlockBytes {
-				data = append(data, l.cache[x.Range.Off/BlockBytes+i])
+				v := l.cache[x.Range.Off/BlockBytes+i]
+				if v&simBad != 0 {
+					return nil, block.ErrMedium
+				}
+				data = append(data, v)
 			}
 		case block.OpWrite:
 			if l.full {
@@ -203,8 +225,30 @@ func (l *simLeg) do(x *Effect, reply *Reply) (data []uint64, err error) {
 		}
 		return data, nil
 	}
+	if x.Command.Kind == CommandAdopt {
+		return nil, l.adopt(x.Command.Range)
+	}
 	l.command(x.Command, reply)
 	return nil, nil
+}
+
+// adopt calls bad blocks whole, in marked regions only.
+func (l *simLeg) adopt(r block.Range) error {
+	for b := r.Off / BlockBytes; b < r.End()/BlockBytes; b++ {
+		if _, marked := l.marks[b/simRegionBlocks]; !marked {
+			return block.ErrFailed
+		}
+		if v := l.cache[b]; v&simBad != 0 {
+			l.cache[b], l.disk[b] = v&^simBad, []uint64{v &^ simBad}
+		}
+	}
+	return nil
+}
+
+// rot makes a block unreadable, in the page cache and on the medium.
+func (l *simLeg) rot(b int64) {
+	l.cache[b] |= simRot
+	l.disk[b] = []uint64{l.cache[b]}
 }
 
 func (l *simLeg) setConfig(c volume.Config) {
@@ -212,6 +256,7 @@ func (l *simLeg) setConfig(c volume.Config) {
 		return
 	}
 	l.cfg, l.admit, l.openBoot = c.Clone(), true, l.boot
+	l.slotSeq++
 	for r := range l.marks {
 		l.stamp[r] = c.CfgVer
 	}
@@ -220,13 +265,16 @@ func (l *simLeg) setConfig(c volume.Config) {
 func (l *simLeg) command(c *Command, reply *Reply) {
 	switch c.Kind {
 	case CommandRotate:
-		reply.Generation = l.gen
+		reply.Generation, reply.Seq = l.gen, l.slotSeq
 		l.gen++
 	case CommandStable:
 		for r, g := range l.marks {
 			if g <= c.Generation {
 				delete(l.marks, r)
 			}
+		}
+		if len(l.marks) == 0 {
+			l.slotSeq++
 		}
 	case CommandMarks:
 		for _, r := range slices.Sorted(maps.Keys(l.marks)) {
@@ -239,7 +287,22 @@ func (l *simLeg) command(c *Command, reply *Reply) {
 		}
 	case CommandSums:
 		for i := range c.Range.Len / BlockBytes {
-			reply.Sums = append(reply.Sums, uint32(l.cache[c.Range.Off/BlockBytes+i]))
+			v := l.cache[c.Range.Off/BlockBytes+i]
+			reply.Sums = append(reply.Sums, uint32(v))
+			if v&simBad != 0 {
+				reply.Bad = append(reply.Bad, uint32(i))
+			}
+		}
+	case CommandVersions:
+		for _, r := range slices.Sorted(maps.Keys(l.stamp)) {
+			if v := l.stamp[r]; v > c.Since {
+				reply.Versions = append(reply.Versions, volume.VersionRun{First: uint32(r), Count: 1, Version: v})
+			}
+		}
+	case CommandStamp:
+		for _, run := range c.Versions {
+			r := int64(run.First)
+			l.stamp[r] = max(l.stamp[r], run.Version)
 		}
 	case CommandDetachLeg:
 		l.admit = false
@@ -261,7 +324,11 @@ func (s *simSession) arrive(x *Effect, id uint64, answer func(error, []uint64, R
 	if l.hung {
 		return
 	}
-	l.w.after(l.w.latency(), func() {
+	delay := l.w.latency()
+	if l.late && x.Kind == EffectSubmit && x.Op.Changes() && l.w.rng.IntN(2) == 0 {
+		delay = time.Duration(l.w.rng.IntN(int(5 * time.Second)))
+	}
+	l.w.after(delay, func() {
 		if !s.alive || s.pending[id] == nil {
 			return
 		}
@@ -353,6 +420,16 @@ func (r *simRaft) apply(e volume.Epoch, c *Command) (Reply, error) {
 	case CommandDetach:
 		r.clean = c.Clean
 		return Reply{}, nil
+	case CommandConfirm:
+		if c.CfgVer > r.cfg {
+			r.w.violation("configuration %s is confirmed, raft is at %s", c.CfgVer, r.cfg)
+		}
+		for l := range r.isr {
+			if r.joined[l] <= c.CfgVer && l.cfg.CfgVer < c.CfgVer {
+				r.w.violation("configuration %s is confirmed, leg %s has %s", c.CfgVer, l.name, l.cfg.CfgVer)
+			}
+		}
+		return Reply{}, nil
 	}
 	return Reply{}, block.ErrUnsupported
 }
@@ -401,6 +478,17 @@ func (r *simRaft) activate() (Reply, error) {
 	return reply, nil
 }
 
+// joinedSince reports whether some leg joined after a configuration: a request that saw no more than that
+// is late, whichever leg it is about.
+func (r *simRaft) joinedSince(seen volume.CfgVer) bool {
+	for _, cfg := range r.joined {
+		if cfg > seen {
+			return true
+		}
+	}
+	return false
+}
+
 func (r *simRaft) removeLeg(l *simLeg, c *Command) (Reply, error) {
 	// A refusal need not carry the configuration.
 	reply := func() Reply {
@@ -412,7 +500,7 @@ func (r *simRaft) removeLeg(l *simLeg, c *Command) (Reply, error) {
 	switch {
 	case !r.active:
 		return reply(), ErrRetry
-	case r.joined[l] > c.CfgVer:
+	case r.joinedSince(c.CfgVer):
 		return reply(), ErrStaleRequest
 	case r.isr[l] && len(r.isr) == 1:
 		return reply(), ErrLast

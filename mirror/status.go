@@ -26,6 +26,11 @@ type Status struct {
 	CfgVer volume.CfgVer
 	Legs   []LegStatus
 	Stages []Stage // milestones of the attach
+
+	Unreadable int64 // requests of the guest that ended with a medium error: no leg in sync could read
+	ScrubID    uint64
+	ScrubDone  int64 // bytes below this were looked at
+	ScrubTotal int64 // zero when no scrub is under way
 }
 
 // LegStatus is one leg as the engine sees it.
@@ -35,8 +40,17 @@ type LegStatus struct {
 	Connected bool
 	Lossy     bool   // it lost its cache in this attachment and takes no I/O until it is copied
 	Error     string // of the last session or command that failed; empty while it is in sync
+	SetBack   bool   // it showed an older state in this attachment and is copied in full
 	CopyDone  int64  // bytes looked at by the copy that brings it in sync
 	CopyTotal int64  // zero when nothing is copied
+
+	// RejoinIn is for how long the leg may not join yet, because it failed before; zero if it may.
+	RejoinIn time.Duration
+	// Lag is how much of Timing.SlowLeg the leg has used up by keeping others waiting; it leaks away.
+	Lag time.Duration
+
+	MediumErrors int64 // reads that it answered with a medium error, and bad blocks that a scrub found
+	Healed       int64 // blocks that were rewritten from another leg and read back
 }
 
 // Stage is one timed step of an attach.

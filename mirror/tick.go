@@ -2,9 +2,6 @@ package mirror
 
 import (
 	"fmt"
-	"time"
-
-	"github.com/holdfast-storage/holdfast/block"
 )
 
 // onTick looks at everything that depends on time. Between ticks nothing does: there is no timer
@@ -14,13 +11,13 @@ func (c *Core) onTick() {
 	if c.phase == phaseNew || c.phase == phaseDetached {
 		return
 	}
+	c.note(workMembers | workAttach | workCopy)
+	c.work &^= workSweep | workConfig
 	if c.now >= c.tickAt {
 		c.tickAt = c.now + c.timing().Ping/2
 		c.regular()
 	}
 	c.wake(c.tickAt)
-	c.note(workMembers | workAttach | workCopy)
-	c.work &^= workSweep | workConfig
 }
 
 // regular is the look at legs and old requests, twice in a ping interval.
@@ -32,9 +29,9 @@ func (c *Core) regular() {
 	for s := c.ack | c.wo; s != 0; s = s.rest() {
 		c.look(s.first())
 	}
-	c.overdueWrites(&c.writes)
-	c.overdueWrites(&c.flushes)
-	c.overdueReads()
+	c.unsent()
+	c.overdue()
+	c.challenge()
 	c.note(workConfig) // a CONFIG that failed without a lost session is sent again
 }
 
@@ -50,15 +47,13 @@ func (c *Core) look(i LegIndex) {
 			c.reset(i, "it does not answer")
 		}
 	}
-	if g.pinging && c.now-g.pingAt >= t.SlowLeg && c.othersConfirmed(i, g.pingAt) {
-		c.accuse(i, "it does not answer signs of life")
-	}
 	if g.retryAt != 0 && c.now >= g.retryAt {
 		g.retryAt = 0
 		c.resend(i)
 		return
 	}
-	if g.state == LegSuspect && g.trouble == 0 && g.retryAt == 0 && !c.owes(i) && c.now-g.lastConfirm < t.TRead {
+	if g.state == LegSuspect && g.trouble == 0 && g.retryAt == 0 && !c.owes(i) && !c.tooSlow(i) &&
+		c.now-g.lastConfirm < t.TRead {
 		c.rehabilitate(i)
 	}
 }
@@ -75,92 +70,18 @@ func (c *Core) owes(i LegIndex) bool {
 	return false
 }
 
-// othersConfirmed reports whether some other leg answered a request that was sent after at. A leg is
-// slow only in comparison: if none answers, it is the network or the load, and removing one of them
-// would not help.
-func (c *Core) othersConfirmed(i LegIndex, at time.Duration) bool {
-	for s := c.ack.without(i); s != 0; s = s.rest() {
-		if c.leg(s.first()).lastConfirm > at {
-			return true
-		}
-	}
-	return false
-}
-
-// othersRead is the same for reads alone: a sign of life costs a leg nothing, so a leg that answers those
-// at once may read as slowly as the accused one.
-func (c *Core) othersRead(i LegIndex, at time.Duration) bool {
-	for s := c.read.without(i); s != 0; s = s.rest() {
-		if c.leg(s.first()).lastRead > at {
-			return true
-		}
-	}
-	return false
-}
-
-// accuse makes a slow leg suspect, and ends the session of one that is so already.
-func (c *Core) accuse(i LegIndex, why string) {
-	g := c.leg(i)
-	if g.state == LegSuspect || g.state == LegRemoving {
-		if c.now-g.upSince >= 2*c.timing().SlowLeg {
-			c.reset(i, why)
-		}
-		return
-	}
-	c.suspect(i, why)
-}
-
-// overdueWrites accuses the legs that keep others waiting.
-func (c *Core) overdueWrites(l *opList) {
-	for o := l.head; o != nil; o = o.next {
-		limit := c.timing().SlowLeg
-		if c.now-o.sentAt < limit {
-			return // the rest is younger
-		}
-		if o.verb != block.OpWrite || o.flags&block.FUA != 0 {
-			limit = c.timing().SlowFlush
-		}
-		if o.answered == 0 && o.kind != opCopy && o.purpose != flushJoin {
-			continue
-		}
-		for s := o.targets & (c.ack | c.wo) & o.inflight &^ o.answered; s != 0; s = s.rest() {
-			i := s.first()
-			if c.now-max(o.sentAt, o.firstAt, c.leg(i).upSince) >= limit {
-				c.accuse(i, fmt.Sprintf("a %s took longer than %v", o.verb, limit))
-			}
-		}
-	}
-}
-
-// overdueReads sends old reads to a second leg, and accuses legs that keep the guest waiting.
-func (c *Core) overdueReads() {
-	for o, n := c.fetching.head, c.fetching.n; o != nil && n > 0; n-- {
-		next := o.next
-		if f := &o.fetch; f.reading != 0 && c.now-f.sentAt >= c.timing().Hedge {
-			if c.now-f.sentAt >= c.timing().SlowLeg {
-				for s := f.reading; s != 0; s = s.rest() {
-					if c.othersRead(s.first(), f.sentAt) {
-						c.accuse(s.first(), "a read took too long")
-					}
-				}
-			}
-			if f.reading.count() == 1 {
-				c.sendFetch(o)
-			}
-		}
-		o = next
-	}
-}
-
 // overdueCalls ends sessions on which a command hangs.
 func (c *Core) overdueCalls() {
 	for _, k := range c.calls {
-		if !k.kind.ToLeg() {
+		if !k.kind.ToLeg() || k.ref == sumsChallenge {
 			continue
 		}
 		limit := c.timing().SlowFlush
 		if k.kind == CommandConfig {
 			limit = 2 * c.timing().LegLost
+			if c.removed != 0 && c.leg(k.leg).state.Joining() {
+				limit = c.timing().SlowLeg // held answers wait for it
+			}
 		}
 		if c.now-k.at >= limit && c.leg(k.leg).sess == k.sess {
 			c.leg(k.leg).lastErr = fmt.Sprintf("%s took longer than %v", k.kind, limit)
@@ -201,7 +122,10 @@ func (c *Core) Status(legs []LegStatus) Status {
 		if c.join.active && c.join.leg == i && g.state == LegCopying {
 			l.CopyDone, l.CopyTotal = c.join.set.bytesDone()
 		}
+		l.SetBack, l.RejoinIn, l.Lag = g.setBack, c.banned(i), g.slow.lag[lagQuick]
+		l.MediumErrors, l.Healed = g.mend.errors, g.mend.healed
 		s.Legs = append(s.Legs, l)
 	}
+	c.mendStatus(&s)
 	return s
 }

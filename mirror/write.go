@@ -76,7 +76,8 @@ func (c *Core) advanceWrite(o *op) {
 
 // outOfSpace ends a write for which some leg has no room. With no room anywhere the guest is told;
 // else the full legs failed, and the write waits for their removal (failure matrix 40, 41). A leg that
-// lost its cache counts for nothing: its removal is awaited, for the full ones are all there is.
+// lost its cache counts for nothing: its removal is awaited, for the full ones are all there is. Nor does
+// one that is away now: then it is that one which leaves.
 func (c *Core) outOfSpace(o *op) {
 	stored := c.ack & o.answered
 	if stored == 0 {
@@ -92,7 +93,26 @@ func (c *Core) outOfSpace(o *op) {
 		return
 	}
 	for s := o.noSpace & c.ack; s != 0; s = s.rest() {
-		c.legFailed(s.first(), block.ErrNoSpace)
+		if c.removable(s.first()) {
+			c.legFailed(s.first(), block.ErrNoSpace)
+		}
+	}
+}
+
+// unsent looks again at requests that legs have answered with neither yes nor no: those for which a leg had
+// no room, because another one may be back; and those that a leg could not do in a session that went on.
+func (c *Core) unsent() {
+	for _, l := range [...]*opList{&c.writes, &c.flushes} {
+		for o := l.head; o != nil; o = o.next {
+			if o.noSpace != 0 && !o.acked {
+				c.note(workSweep)
+			}
+			for s := o.targets &^ (o.answered | o.inflight | o.noSpace); s != 0; s = s.rest() {
+				if g := c.leg(s.first()); g.trouble == 0 && g.retryAt == 0 {
+					c.send(o, s.first())
+				}
+			}
+		}
 	}
 }
 

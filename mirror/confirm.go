@@ -1,0 +1,59 @@
+package mirror
+
+import (
+	"time"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// confirmJob tells the coordinators how far the labels of the legs have come, so that a leg that shows
+// less in a later epoch is known to have been set back. It is evidence and no more: nothing waits for it.
+type confirmJob struct {
+	under   bool          // a question is under way
+	asked   uint64        // sum of the sequence numbers in it
+	cfg     volume.CfgVer // the latest configuration that was confirmed
+	seqs    uint64        // sum of the sequence numbers that were confirmed with it
+	at      time.Duration // of the latest confirmation
+	retryAt time.Duration
+}
+
+// confirmEvery is how often labels are confirmed that moved on without a new configuration;
+// confirmRetry is the pause after a question that was not answered.
+const (
+	confirmEvery = time.Minute
+	confirmRetry = 2 * time.Second
+)
+
+// pumpConfirm confirms a configuration that is on every leg in sync, or labels that moved on since.
+func (c *Core) pumpConfirm() {
+	j := &c.confirming
+	if j.under || c.now < j.retryAt || c.phase < phaseConfiguring || c.phase > phaseServing ||
+		!c.kisr.within(c.conf) {
+		return
+	}
+	sum := uint64(0)
+	for s := c.kisr; s != 0; s = s.rest() {
+		sum += c.leg(s.first()).shown.progress
+	}
+	if j.cfg == c.kcfg.CfgVer && (sum == j.seqs || c.now-j.at < confirmEvery) {
+		return
+	}
+	seqs := make([]volume.LegSeq, 0, c.kisr.count())
+	for s := c.kisr; s != 0; s = s.rest() {
+		if g := c.leg(s.first()); !g.lost {
+			seqs = append(seqs, volume.LegSeq{Leg: g.info.ID, Seq: g.shown.progress})
+		}
+	}
+	j.under, j.asked = true, sum
+	c.ask(noLeg, &Command{Kind: CommandConfirm, CfgVer: c.kcfg.CfgVer, Seqs: seqs}, uint64(c.kcfg.CfgVer))
+}
+
+func (c *Core) onConfirm(k call, err error) {
+	j := &c.confirming
+	j.under = false
+	if err != nil {
+		j.retryAt = c.now + confirmRetry
+		return
+	}
+	j.cfg, j.seqs, j.at = volume.CfgVer(k.ref), j.asked, c.now
+}
