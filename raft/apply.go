@@ -90,6 +90,7 @@ func (t *txn) edit(v *Volume) *Volume {
 		a.Lossy = slices.Clone(a.Lossy)
 		c.Attach = &a
 	}
+	c.copyScrubs()
 	t.state.Volumes[v.ID] = &c
 	t.changed = true
 	return &c

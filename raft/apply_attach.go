@@ -23,6 +23,10 @@ func (t *txn) beginAttach(c *BeginAttach) *Refusal {
 	if r := t.mayAttach(v, c); r != nil {
 		return r
 	}
+	if v.Attach != nil && v.Attach.Host == c.Host && t.breaks(BreakEpochReuse) { // [M:epochReuse]
+		t.answer(v)
+		return nil
+	}
 	if d := t.state.DomainOf(v.Name); d != nil && d.Host != c.Host {
 		return refuse(CodeBusy, "volume %s belongs to domain %s, which runs on %s: fail the domain over or stop it",
 			v.Name, d.Name, t.state.NodeName(d.Host))

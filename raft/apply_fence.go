@@ -3,7 +3,6 @@ package raft
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -24,11 +23,13 @@ func (t *txn) recordFence(c *RecordFence) *Refusal {
 	case !l.usable():
 		return invalid("%s of volume %s is %s and is not used", t.legName(l), v.Name, l.State)
 	}
-	if why := t.foreign(v, l, c.Report.Label); why != "" {
-		return t.quarantine(v, l, why)
-	}
-	if why := ahead(v, c.Report.Label); why != "" {
-		return t.freeze(v, l, why)
+	if !t.breaks(BreakNoLabelCheck) { // [M:noLabelCheck]
+		if why := t.foreign(v, l, c.Report.Label); why != "" {
+			return t.quarantine(v, l, why)
+		}
+		if why := ahead(v, c.Report.Label); why != "" {
+			return t.freeze(v, l, why)
+		}
 	}
 	if label := c.Report.Label; label.FenceEpoch < c.Epoch {
 		return invalid("%s of volume %s was not fenced: its label has epoch %s",
@@ -37,6 +38,7 @@ func (t *txn) recordFence(c *RecordFence) *Refusal {
 	v = t.edit(v)
 	l = v.Leg(c.Leg)
 	l.FencedEpoch, l.Instance = c.Epoch, c.Report.Instance
+	t.judgeReport(v, l, c)
 	if c.Report.Lossy && v.Phase == volume.PhaseAttaching && !slices.Contains(v.Attach.Lossy, l.ID) {
 		v.Attach.Lossy = append(v.Attach.Lossy, l.ID)
 		sortLegs(v.Attach.Lossy)
@@ -48,6 +50,8 @@ func (t *txn) recordFence(c *RecordFence) *Refusal {
 		v.Clean = false // whatever was said at the detach, there are marks
 	}
 	t.answer(v)
+	// A host may have a ticket from before the volume lost what the leg still holds.
+	t.result.SetBack = l.SetBack || !v.inSync(l.ID) && l.LastISRCfg == 0
 	return nil
 }
 
@@ -115,98 +119,4 @@ func sameLegs(a, b []volume.LegID) bool {
 	sortLegs(a)
 	sortLegs(b)
 	return slices.Equal(a, b)
-}
-
-// activate makes the current epoch active and computes its in-sync list S' (protocol §1.5, §1.6;
-// protocol-flush B.4, C.4).
-func (t *txn) activate(c *Activate) *Refusal {
-	v, r := t.current(c.Volume, c.Epoch)
-	if r != nil {
-		return r
-	}
-	if v.Phase == volume.PhaseAttached {
-		t.answer(v)
-		return nil
-	}
-	next, declared, r := t.nextInSync(v)
-	if r != nil {
-		return r
-	}
-	if r := t.zombieWait(v, c.Waited); r != nil {
-		return r
-	}
-	v = t.edit(v)
-	why := "it was not fenced, or lost its cache, when epoch " + v.Epoch.String() + " began"
-	if r := t.setInSync(v, next, why); r != nil {
-		return r
-	}
-	v.Granted = slices.Clone(next)
-	if r := setPhase(v, volume.PhaseAttached); r != nil {
-		return r
-	}
-	host := t.state.NodeName(v.Attach.Host)
-	t.event(SeverityInfo, "volume/"+v.Name, "attached", "%s holds volume %s in epoch %s with legs on %s",
-		host, v.Name, v.Epoch, strings.Join(t.nodeNames(v, v.InSync), ", "))
-	if declared {
-		t.event(SeverityError, "volume/"+v.Name, "unflushed_loss", "volume %s goes on from what was flushed: "+
-			"every leg that could be reached lost its cache; the guest sees a power cut", v.Name)
-	}
-	t.answer(v)
-	return nil
-}
-
-// nextInSync returns S': the fenced in-sync legs that kept their cache; if there are too few, all of
-// the in-sync list when all of it is fenced; or, where loss is accepted, those that are fenced.
-// declared says that un-flushed writes are thereby declared lost.
-func (t *txn) nextInSync(v *Volume) (next []volume.LegID, declared bool, r *Refusal) {
-	fenced := without(v.InSync, func(id volume.LegID) bool { return !v.fenced(id) || !v.Leg(id).usable() })
-	kept := fenced
-	if v.Durability == volume.DurabilityFlush {
-		kept = without(fenced, func(id volume.LegID) bool { return slices.Contains(v.Attach.Lossy, id) })
-	}
-	accept := v.UnflushedLoss == volume.LossAccept || v.Attach.AcceptLoss
-	switch {
-	case len(kept) >= v.Layout.Quorum():
-		return kept, false, nil
-	case len(fenced) == len(v.InSync):
-		return fenced, true, nil
-	case accept && len(fenced) >= v.Layout.Quorum():
-		return fenced, true, nil
-	}
-	missing := without(v.InSync, func(id volume.LegID) bool { return slices.Contains(fenced, id) })
-	why := "none of its in-sync legs is fenced yet"
-	if len(fenced) > 0 {
-		why = "writes may be there that the legs within reach lost with their caches"
-	}
-	return nil, false, &Refusal{
-		Code: CodeWait, Legs: missing,
-		Message: fmt.Sprintf("volume %s waits for %s: %s", v.Name, t.describe(v, missing), why),
-	}
-}
-
-// zombieWait refuses until no older epoch can read: every leg that one may read is fenced, or
-// 1.25·T_read has passed (protocol §1.6).
-func (t *txn) zombieWait(v *Volume, waited bool) *Refusal {
-	open := without(slices.Concat(v.InSync, v.Granted), v.fenced)
-	sortLegs(open)
-	open = slices.Compact(open)
-	if len(open) == 0 || waited {
-		return nil
-	}
-	return &Refusal{
-		Code: CodeWait, Legs: open,
-		Message: fmt.Sprintf("volume %s waits for %s, or until an older host has surely stopped reading there",
-			v.Name, t.describe(v, open)),
-	}
-}
-
-// describe names legs by their nodes, with what is wrong with each if something is known.
-func (t *txn) describe(v *Volume, legs []volume.LegID) string {
-	names := t.nodeNames(v, legs)
-	for i, id := range legs {
-		if l := v.Leg(id); l != nil && !l.usable() {
-			names[i] += " (" + string(l.State) + ")"
-		}
-	}
-	return strings.Join(names, ", ")
 }

@@ -19,6 +19,10 @@ func (t *txn) setInSync(v *Volume, next []volume.LegID, why string) *Refusal {
 		}
 		l := v.Leg(id)
 		l.LastISRCfg = v.CfgVer
+		cause := why
+		if l.SetBack {
+			l.LastISRCfg, cause = 0, "it was set back to an older state" // nothing that it holds counts
+		}
 		if l.usable() {
 			if r := setLegState(l, volume.LegStale); r != nil {
 				return r
@@ -29,7 +33,7 @@ func (t *txn) setInSync(v *Volume, next []volume.LegID, why string) *Refusal {
 			severity = SeverityInfo // as intended
 		}
 		t.event(severity, "volume/"+v.Name, "leg_removed", "%s left the in-sync list of volume %s: %s",
-			t.legName(l), v.Name, why)
+			t.legName(l), v.Name, cause)
 	}
 	for _, id := range next {
 		// A lost leg may stay in the list for a while; it does not keep others from leaving or joining.
@@ -47,13 +51,16 @@ func (t *txn) setInSync(v *Volume, next []volume.LegID, why string) *Refusal {
 // dropReplaced lets go of legs whose replacement is in sync and which are not. A tombstone allows
 // their nodes to delete them.
 func (t *txn) dropReplaced(v *Volume) {
-	for _, l := range slices.Clone(v.Legs) {
+	for i := 0; i < len(v.Legs); i++ {
+		l := v.Legs[i]
 		heir := v.Replacement(l.ID)
 		if heir == nil || v.inSync(l.ID) || !v.inSync(heir.ID) {
 			continue
 		}
-		heir.Replaces = volume.LegID{}
+		// It may itself have been on its way to replace one that is still here: the heir does that now.
+		heir.Replaces = l.Replaces
 		t.drop(v, l)
+		i = -1 // which may be one that was passed over
 		t.event(SeverityInfo, "volume/"+v.Name, "leg_replaced", "%s of volume %s has taken the place of %s",
 			t.legName(heir), v.Name, t.legName(l))
 	}
@@ -82,20 +89,39 @@ func (t *txn) removeLeg(c *RemoveLeg) *Refusal {
 		return r
 	}
 	t.stands = v // a refused host learns the configuration that it missed
-	l := v.Leg(c.Leg)
-	if l != nil && l.JoinedCfg > c.SeenCfg {
-		return refuse(CodeStale, "%s joined volume %s at cfgver %s, after this request saw %s",
-			t.legName(l), v.Name, l.JoinedCfg, c.SeenCfg)
+	// A request that is older than any join is a late duplicate: the host knew of the join's outcome
+	// before it went on. Another leg's join counts as well, since a host takes a leg whose removal it
+	// asked for back for good when it is the last one.
+	for _, l := range v.Legs {
+		if l.JoinedCfg > c.SeenCfg {
+			return refuse(CodeStale, "%s joined volume %s at cfgver %s, after this request saw %s",
+				t.legName(l), v.Name, l.JoinedCfg, c.SeenCfg)
+		}
 	}
+	l := v.Leg(c.Leg)
 	rest := without(v.InSync, func(id volume.LegID) bool { return id == c.Leg })
 	if len(rest) < len(v.InSync) {
-		good := without(rest, func(id volume.LegID) bool { return !v.Leg(id).usable() })
+		good := without(rest, func(id volume.LegID) bool {
+			return !v.Leg(id).usable() || v.Leg(id).SetBack
+		})
 		if len(good) < v.Layout.Quorum() {
+			if c.SetBack && !l.SetBack {
+				// The leg stays, but what the host saw is kept: nobody is to trust it in the next epoch.
+				t.hostSawSetBack(v, l)
+				t.keep = true
+			}
 			return &Refusal{Code: CodeLast, Legs: []volume.LegID{c.Leg}, Message: "the leg on " +
 				t.state.NodeName(l.Node) + " is the last usable one of volume " + v.Name + " and is never removed"}
 		}
 	}
+	if t.breaks(BreakNoBump) && len(rest) == len(v.InSync) { // [M:noBump]
+		t.answer(v)
+		return nil
+	}
 	v = t.edit(v)
+	if l != nil && c.SetBack && !l.SetBack {
+		v = t.hostSawSetBack(v, l)
+	}
 	if r := t.setInSync(v, rest, c.Reason); r != nil {
 		return r
 	}
@@ -130,19 +156,22 @@ func (t *txn) addLeg(c *AddLeg) *Refusal {
 		return nil
 	case !l.usable() || !l.Provisioned:
 		return invalid("%s of volume %s is %s and cannot join", t.legName(l), v.Name, l.State)
-	case c.CfgVer != v.CfgVer:
+	case c.CfgVer != v.CfgVer && !t.breaks(BreakNoCAS): // [M:noCAS]
 		return refuse(CodeRetry, "volume %s is at cfgver %s, not %s", v.Name, v.CfgVer, c.CfgVer)
 	case v.inSync(l.ID):
 		return refuse(CodeRetry, "%s of volume %s is in sync already", t.legName(l), v.Name)
 	case l.FencedEpoch != c.Epoch:
 		return refuse(CodeRetry, "%s of volume %s was not fenced in epoch %s", t.legName(l), v.Name, c.Epoch)
-	case l.Store != c.Store || l.Instance != c.Instance:
+	case slices.ContainsFunc(v.InSync, func(id volume.LegID) bool { return v.Leg(id).SetBack }):
+		return refuse(CodeRetry, "volume %s: what %s was copied from was set back to an older state",
+			v.Name, t.legName(l))
+	case (l.Store != c.Store || l.Instance != c.Instance) && !t.breaks(BreakAnyInstance): // [M:joinReboot]
 		return refuse(CodeRetry, "%s of volume %s restarted or moved since its copy began", t.legName(l), v.Name)
 	}
 	v = t.edit(v)
 	l = v.Leg(c.Leg)
 	t.event(SeverityInfo, "volume/"+v.Name, "leg_added", "%s of volume %s is in sync", t.legName(l), v.Name)
-	l.JoinedCfg = t.nextCfgVer(v)
+	l.JoinedCfg, l.SetBack = t.nextCfgVer(v), false
 	if r := t.setInSync(v, append(slices.Clone(v.InSync), l.ID), ""); r != nil {
 		return r
 	}

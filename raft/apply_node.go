@@ -82,12 +82,26 @@ func (t *txn) checkNode(n *Node) *Refusal {
 		}
 		for _, other := range t.state.SortedNodes() {
 			if other.ID != n.ID && slices.ContainsFunc(other.Stores, func(o Store) bool { return o.ID == st.ID }) {
-				return invalid("node %s: store %s (%s) belongs to node %s: it is a copy of that node's disk, "+
-					"or was moved here; legs on it are not used", n.Name, st.Name, st.ID, other.Name)
+				return t.clonedStore(n, st, other)
 			}
 		}
 	}
 	return nil
+}
+
+// clonedStore refuses a store that another node has (protocol §5 row 48), and keeps that once as an
+// event: nobody sees the refusal but the daemon, which asks again and again.
+func (t *txn) clonedStore(n *Node, st Store, owner *Node) *Refusal {
+	r := invalid("node %s: store %s (%s) belongs to node %s: it is a copy of that node's disk, "+
+		"or was moved here; legs on it are not used", n.Name, st.Name, st.ID, owner.Name)
+	known := slices.ContainsFunc(t.state.Events, func(e Event) bool {
+		return e.Kind == "store_cloned" && e.Message == r.Message
+	})
+	if !known {
+		t.keep = true
+		t.event(SeverityError, "node/"+n.Name, "store_cloned", "%s", r.Message)
+	}
+	return r
 }
 
 // keepStores adds to the stores that a node reports those that it no longer reports but has legs on:

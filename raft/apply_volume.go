@@ -27,7 +27,7 @@ func (t *txn) createVolume(c *CreateVolume) *Refusal {
 		Durability: durability, UnflushedLoss: loss, DataGen: c.DataGen,
 		Phase:  volume.PhaseProvisioning,
 		Epoch:  volume.FirstEpoch(t.state.Cluster.RestoreGen),
-		CfgVer: volume.FirstCfgVer(t.state.Cluster.RestoreGen), CreatedAt: t.at,
+		CfgVer: volume.FirstCfgVer(t.state.Cluster.RestoreGen), CreatedAt: t.at, ScrubEvery: c.ScrubEvery,
 	}
 	for i, n := range c.Legs {
 		if n.Slot != i {
@@ -69,6 +69,9 @@ func (t *txn) checkVolume(c *CreateVolume, durability volume.Durability, loss vo
 	}
 	if loss != volume.LossWait && loss != volume.LossAccept {
 		return invalid("volume %s: unflushed_loss %q is unknown (wait or accept)", c.Name, loss)
+	}
+	if r := checkScrubEvery(c); r != nil {
+		return r
 	}
 	switch {
 	case c.Layout.Kind == volume.KindParity:

@@ -35,6 +35,10 @@ func (s *State) Authorise(node volume.NodeID, c Command) *Refusal {
 		return s.holds(node, c.RemoveLeg.Volume, c.RemoveLeg.Epoch)
 	case c.AddLeg != nil:
 		return s.holds(node, c.AddLeg.Volume, c.AddLeg.Epoch)
+	case c.ConfirmConfig != nil:
+		return s.holds(node, c.ConfirmConfig.Volume, c.ConfirmConfig.Epoch)
+	case c.ReportScrub != nil:
+		return s.holds(node, c.ReportScrub.Volume, c.ReportScrub.Epoch)
 	case c.Detach != nil:
 		return s.holds(node, c.Detach.Volume, c.Detach.Epoch)
 	}

@@ -26,8 +26,12 @@ type Command struct {
 	Activate       *Activate       `json:"activate,omitempty"`
 	RemoveLeg      *RemoveLeg      `json:"remove_leg,omitempty"`
 	AddLeg         *AddLeg         `json:"add_leg,omitempty"`
+	ConfirmConfig  *ConfirmConfig  `json:"confirm_config,omitempty"`
 	RequestDetach  *RequestDetach  `json:"request_detach,omitempty"`
 	Detach         *Detach         `json:"detach,omitempty"`
+	RequestScrub   *RequestScrub   `json:"request_scrub,omitempty"`
+	StopScrub      *StopScrub      `json:"stop_scrub,omitempty"`
+	ReportScrub    *ReportScrub    `json:"report_scrub,omitempty"`
 	DefineDomain   *DefineDomain   `json:"define_domain,omitempty"`
 	DeleteDomain   *DeleteDomain   `json:"delete_domain,omitempty"`
 	PlaceDomain    *PlaceDomain    `json:"place_domain,omitempty"`
@@ -78,6 +82,7 @@ type CreateVolume struct {
 	UnflushedLoss volume.UnflushedLoss `json:"unflushed_loss"`
 	DataGen       volume.UUID          `json:"data_gen"`
 	Legs          []NewLeg             `json:"legs"`
+	ScrubEvery    time.Duration        `json:"scrub_every,omitempty"` // zero = never by itself
 }
 
 // LegProvisioned says that a leg's label and empty data are durable on its node.
@@ -134,6 +139,8 @@ type RecordFence struct {
 	Epoch  volume.Epoch     `json:"epoch"`
 	Leg    volume.LegID     `json:"leg"`
 	Report volume.LegReport `json:"report"`
+	// SetBack is the host's word that the leg showed an older state in this epoch than before.
+	SetBack bool `json:"set_back,omitempty"`
 }
 
 // Activate makes a grant active; Apply computes the in-sync list itself (protocol-flush B.4, C.4).
@@ -152,6 +159,7 @@ type RemoveLeg struct {
 	Leg     volume.LegID  `json:"leg"`
 	SeenCfg volume.CfgVer `json:"seen_cfg"`
 	Reason  string        `json:"reason"`
+	SetBack bool          `json:"set_back,omitempty"` // as in RecordFence
 }
 
 // AddLeg puts a copied leg into the in-sync list, by compare-and-set on the configuration.
@@ -162,6 +170,15 @@ type AddLeg struct {
 	Leg      volume.LegID   `json:"leg"`
 	Store    volume.StoreID `json:"store"`
 	Instance uint64         `json:"instance"`
+}
+
+// ConfirmConfig is the host's word that a configuration is durable on every leg in sync, and how far
+// their labels have come. It decides nothing now: it is evidence against a leg that is set back later.
+type ConfirmConfig struct {
+	Volume volume.ID       `json:"volume"`
+	Epoch  volume.Epoch    `json:"epoch"`
+	CfgVer volume.CfgVer   `json:"cfgver"`
+	Seqs   []volume.LegSeq `json:"seqs"`
 }
 
 // RequestDetach wants a volume detached: the ticket of its attachment says so from now on, and the
@@ -221,7 +238,11 @@ type Result struct {
 	Config volume.Config `json:"config,omitempty"` // of the volume, after the command
 	// Lossy are the legs that this epoch's logins showed to have lost their cache.
 	Lossy []volume.LegID `json:"lossy,omitempty"`
-	Clean bool           `json:"clean,omitempty"` // the last detach was clean: no region needs reconciling
+	// SetBack answers RecordFence: nothing that the leg holds counts, since it or the volume was set back
+	// to an older state, or since it never was in sync. It is copied in full before it is in sync.
+	SetBack bool   `json:"set_back,omitempty"`
+	Scrub   uint64 `json:"scrub,omitempty"` // answers the commands of scrubs: which one
+	Clean   bool   `json:"clean,omitempty"` // the last detach was clean: no region needs reconciling
 }
 
 // Code says why a command was refused, for programs.

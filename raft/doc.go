@@ -16,8 +16,10 @@
 //   - Epoch and CfgVer of a volume only grow (I1); an attachment has one epoch (I7).
 //   - The in-sync list of a provisioned volume never is shorter than its layout's quorum (I12).
 //   - Only the last LegProvisioned, Activate, RemoveLeg and AddLeg change the in-sync list.
-//   - A refused command changes nothing, except that contradicting evidence freezes a volume or
-//     quarantines a leg.
+//   - A refused command changes nothing, except that contradicting evidence freezes a volume,
+//     quarantines a leg, or is kept as an event.
+//   - A leg that was set back is in no new in-sync list before it was copied in full, unless the
+//     operator accepts what is lost.
 //   - An accepted command, repeated at once, is accepted again and grants nothing new.
 //   - Two replicas that applied the same commands are equal, byte for byte.
 //

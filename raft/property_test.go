@@ -42,7 +42,7 @@ func TestRandomCommands(t *testing.T) {
 				}
 			}
 			require.Equal(t, string(mustJSON(t, g.state)), string(mustJSON(t, replica)))
-			require.Greater(t, accepted, 60, "the commands are too foolish to test anything")
+			require.Greater(t, accepted, 50, "the commands are too foolish to test anything")
 		})
 	}
 }
@@ -57,6 +57,10 @@ func requireInvariants(t *testing.T, before, after *State, line string) {
 			if !slices.Equal(v.InSync, old.InSync) {
 				require.Greater(t, v.CfgVer, old.CfgVer, "I1: a changed list has a new version: %s", line)
 			}
+			activated := v.Phase == volume.PhaseAttached && old.Phase == volume.PhaseAttaching
+			require.Empty(t, without(v.InSync, func(id volume.LegID) bool {
+				return v.Deleting || !v.Leg(id).SetBack || old.inSync(id) && !activated
+			}), "a leg that was set back is made part of the list: %s", line)
 			if v.Attach != nil && old.Attach != nil && v.Attach.ID != old.Attach.ID {
 				require.Greater(t, v.Epoch, old.Epoch, "I7: one attachment an epoch: %s", line)
 			}
@@ -100,6 +104,9 @@ func requireLegs(t *testing.T, v *Volume, line string) {
 		require.LessOrEqual(t, l.FencedEpoch, v.Epoch, line)
 		require.LessOrEqual(t, l.JoinedCfg, v.CfgVer, line)
 		require.LessOrEqual(t, l.LastISRCfg, v.CfgVer, line)
+		if l.SetBack && !v.inSync(l.ID) {
+			require.Zero(t, l.LastISRCfg, "what was known of a leg that was set back is void: %s", line)
+		}
 		if !l.Replaces.IsZero() {
 			require.NotNil(t, v.Leg(l.Replaces), line)
 			require.True(t, v.Leg(l.Replaces).Retiring, line)
@@ -209,14 +216,21 @@ func (g *generator) draw() string {
 		return fmt.Sprintf("begin %s %s %s", name, pick(g, "h1", "h2"), g.id()) + maybe(2, "takeover") +
 			maybe(8, "maintenance") + maybe(8, "accept")
 	case n < 42:
-		return fmt.Sprintf("fence %s %s e=%d instance=%d", name, leg, epoch, g.rand.IntN(2)) + maybe(6, "lossy") +
+		seq := l.LabelSeq + 1
+		if g.rand.IntN(40) == 0 {
+			seq = l.LabelSeq / 2
+		}
+		return fmt.Sprintf("fence %s %s e=%d instance=%d seq=%d cfgver=%d list=%s", name, leg, epoch, g.rand.IntN(2),
+			seq, l.LabelCfg, g.list(v)) + maybe(6, "lossy") + maybe(60, "set_back") +
 			maybe(60, "gen=other") + maybe(150, "epoch="+fmt.Sprint(epoch+1))
 	case n < 57:
 		return fmt.Sprintf("activate %s e=%d", name, epoch) + maybe(2, "waited")
 	case n < 65:
-		return fmt.Sprintf("remove %s %s e=%d seen=%d", name, leg, epoch, cfg)
+		return fmt.Sprintf("remove %s %s e=%d seen=%d", name, leg, epoch, cfg) + maybe(20, "set_back")
 	case n < 75:
 		return fmt.Sprintf("add %s %s e=%d c=%d instance=%d", name, leg, epoch, cfg, l.Instance)
+	case n < 77:
+		return fmt.Sprintf("confirm %s e=%d c=%d seqs=%s:%d", name, epoch, cfg, leg, l.LabelSeq+uint64(g.rand.IntN(4)))
 	case n < 79:
 		return fmt.Sprintf("detach %s e=%d", name, epoch) + maybe(2, "clean")
 	case n < 81:
@@ -227,8 +241,33 @@ func (g *generator) draw() string {
 		return fmt.Sprintf("provisioned %s %s", name, leg)
 	case n < 89:
 		return fmt.Sprintf("lost %s %s", name, leg)
+	case n < 92:
+		return g.drawScrub(name, v)
 	default:
 		return g.drawOther()
+	}
+}
+
+// list names a volume's in-sync legs, for labels that know them.
+func (g *generator) list(v *Volume) string {
+	names := make([]string, len(v.InSync))
+	for i, id := range v.InSync {
+		names[i] = g.names[id.String()]
+	}
+	return strings.Join(names, ",")
+}
+
+func (g *generator) drawScrub(name string, v *Volume) string {
+	switch s := v.Scrub; {
+	case s == nil:
+		return fmt.Sprintf("scrub %s %s rate=%d", name, g.id(), g.rand.IntN(2))
+	case g.rand.IntN(4) == 0:
+		return "stop_scrub " + name
+	default:
+		from := s.From >> 20
+		next := from + g.rand.Int64N(v.SizeBytes>>20-from+1)
+		return fmt.Sprintf("report %s e=%d id=%d from=%d next=%d legs=%s:%d:1", name, v.Epoch, s.ID, from, next,
+			g.names[v.Legs[0].ID.String()], g.rand.IntN(3))
 	}
 }
 

@@ -1,7 +1,10 @@
 package raft
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -24,7 +27,7 @@ func (s *script) parse(line string) Command {
 		c.RetireNode = &RetireNode{Node: s.node(w.next()), By: s.node(w.keys["by"])}
 	case "remove_node": // ID
 		c.RemoveNode = &RemoveNode{Node: s.node(w.next())}
-	case "create": // NAME LEG@NODE/STORE… layout:L [id=ID] [size=N] [durability=D] [loss=P]
+	case "create": // NAME LEG@NODE/STORE… layout:L [id=ID] [size=N] [durability=D] [loss=P] [every=H]
 		c.CreateVolume = s.parseCreate(w)
 	case "provisioned": // VOLUME LEG
 		c.LegProvisioned = &LegProvisioned{Volume: s.vol(w.next()), Leg: s.leg(w.next())}
@@ -40,7 +43,7 @@ func (s *script) parse(line string) Command {
 		e := Event{Severity: w.next(), Object: w.next(), Kind: w.next(), Message: "a word"}
 		c.RecordEvent = &RecordEvent{Event: e}
 	default:
-		if !s.parseAttach(&c, name, w) && !s.parseDomain(&c, name, w) {
+		if !s.parseAttach(&c, name, w) && !s.parseDomain(&c, name, w) && !s.parseScrub(&c, name, w) {
 			s.t.Fatalf("unknown command %q", line)
 		}
 	}
@@ -58,12 +61,13 @@ func (s *script) parseAttach(c *Command, name string, w *words) bool {
 			Volume: s.vol(w.next()), Host: s.node(w.next()), AttachID: s.attach(w.next()),
 			After: volume.Epoch(w.number("after")), Renews: s.attach(w.keys["renews"]),
 		}
-	case "fence": // VOLUME LEG e=E [lossy] [instance=N] and what the label says otherwise, see parseReport
+	case "fence": // VOLUME LEG e=E [lossy] [set_back] [instance=N] and what the label says otherwise, see parseReport
 		c.RecordFence = s.parseFence(w, epoch())
 	case "activate": // VOLUME e=E [waited]
 		c.Activate = &Activate{Waited: w.flag("waited"), Volume: s.vol(w.next()), Epoch: epoch()}
-	case "remove": // VOLUME LEG e=E seen=C
-		c.RemoveLeg = &RemoveLeg{Volume: s.vol(w.next()), Leg: s.leg(w.next()), Epoch: epoch(),
+	case "remove": // VOLUME LEG e=E seen=C [set_back]
+		c.RemoveLeg = &RemoveLeg{SetBack: w.flag("set_back"), Volume: s.vol(w.next()), Leg: s.leg(w.next()),
+			Epoch:   epoch(),
 			SeenCfg: volume.CfgVer(w.number("seen")), Reason: "no answer"}
 	case "add": // VOLUME LEG e=E c=C [instance=N] [store=S]
 		c.AddLeg = &AddLeg{Volume: s.vol(w.next()), Leg: s.leg(w.next()), Epoch: epoch(),
@@ -74,10 +78,53 @@ func (s *script) parseAttach(c *Command, name string, w *words) bool {
 		if store := w.keys["store"]; store != "" {
 			c.AddLeg.Store = s.store(store)
 		}
+	case "confirm": // VOLUME e=E c=C [seqs=LEG:N,…]
+		c.ConfirmConfig = &ConfirmConfig{Volume: s.vol(w.next()), Epoch: epoch(),
+			CfgVer: volume.CfgVer(w.number("c"))}
+		for _, word := range w.list("seqs") {
+			leg, seq, _ := strings.Cut(word, ":")
+			n, err := strconv.ParseUint(seq, 10, 64)
+			require.NoError(s.t, err, w.line)
+			c.ConfirmConfig.Seqs = append(c.ConfirmConfig.Seqs, volume.LegSeq{Leg: s.leg(leg), Seq: n})
+		}
 	case "request_detach": // VOLUME [e=E]
 		c.RequestDetach = &RequestDetach{Volume: s.vol(w.next()), Epoch: epoch()}
 	case "detach": // VOLUME e=E [clean]
 		c.Detach = &Detach{Clean: w.flag("clean"), Volume: s.vol(w.next()), Epoch: epoch()}
+	default:
+		return false
+	}
+	return true
+}
+
+// parseScrub reads the commands of scrubs.
+func (s *script) parseScrub(c *Command, name string, w *words) bool {
+	epoch := volume.Epoch(w.number("e"))
+	switch name {
+	case "scrub": // VOLUME REQUEST [schedule] [rate=N] [e=E]
+		by := ScrubByOperator
+		if w.flag("schedule") {
+			by = ScrubBySchedule
+		}
+		c.RequestScrub = &RequestScrub{Volume: s.vol(w.next()), Request: s.uuid(w.next()), By: by, Epoch: epoch,
+			Rate: int64(w.number("rate"))}
+	case "stop_scrub": // VOLUME
+		c.StopScrub = &StopScrub{Volume: s.vol(w.next())}
+	case "report": // VOLUME e=E id=N from=MIB next=MIB [complete] [legs=LEG:BAD:HEALED,…] [diverged=N] [unreadable=N]
+		r := &ReportScrub{Complete: w.flag("complete"), Volume: s.vol(w.next()), Epoch: epoch, ID: w.number("id"),
+			From: int64(w.number("from")) << 20, Next: int64(w.number("next")) << 20}
+		r.Found.Diverged, r.Found.Unreadable = int64(w.number("diverged")), int64(w.number("unreadable"))
+		for i := range r.Found.Diverged {
+			r.Found.Ranges = append(r.Found.Ranges, ScrubRange{Off: r.From + i<<12, Len: 4096})
+		}
+		for _, word := range w.list("legs") {
+			var bad, healed int64
+			leg, counts, _ := strings.Cut(word, ":")
+			_, err := fmt.Sscanf(counts, "%d:%d", &bad, &healed)
+			require.NoError(s.t, err, w.line)
+			r.Found.Legs = append(r.Found.Legs, ScrubbedLeg{Leg: s.leg(leg), Bad: bad, Healed: healed})
+		}
+		c.ReportScrub = r
 	default:
 		return false
 	}
@@ -135,7 +182,8 @@ func (s *script) parseNode(w *words) Node {
 
 func (s *script) parseCreate(w *words) *CreateVolume {
 	c := &CreateVolume{Name: w.next(), SizeBytes: 1 << 30, Durability: volume.Durability(w.keys["durability"]),
-		UnflushedLoss: volume.UnflushedLoss(w.keys["loss"]), DataGen: s.uuid("gen")}
+		UnflushedLoss: volume.UnflushedLoss(w.keys["loss"]), DataGen: s.uuid("gen"),
+		ScrubEvery: time.Duration(w.number("every")) * time.Hour}
 	c.ID = s.vol(or(w.keys["id"], c.Name))
 	if w.keys["size"] != "" {
 		c.SizeBytes = int64(w.number("size"))
@@ -162,9 +210,9 @@ func (s *script) parseLeg(word string, slot int) NewLeg {
 }
 
 // parseFence makes a report of what the leg's label would say, changed by the keys epoch=, cfgver=,
-// list=, attach=, volume=, leg=, store=, gen=, inc=.
+// list=, seq=, attach=, volume=, leg=, store=, gen=, inc=.
 func (s *script) parseFence(w *words, e volume.Epoch) *RecordFence {
-	c := &RecordFence{Epoch: e}
+	c := &RecordFence{Epoch: e, SetBack: w.flag("set_back")}
 	c.Report.Lossy = w.flag("lossy")
 	c.Volume, c.Leg = s.vol(w.next()), s.leg(w.next())
 	c.Report.Instance = w.number("instance")
@@ -172,6 +220,7 @@ func (s *script) parseFence(w *words, e volume.Epoch) *RecordFence {
 	*label = volume.Label{
 		Incarnation: s.state.Cluster.Incarnation, VolumeID: c.Volume, LegID: c.Leg, DataGen: s.uuid("gen"),
 		FenceEpoch: e, Layout: volume.Mirror(2), Config: volume.Config{CfgVer: volume.CfgVer(w.number("cfgver"))},
+		Progress: w.number("seq"),
 	}
 	if v, l := s.state.LegByID(c.Leg); l != nil {
 		label.StoreID = l.Store

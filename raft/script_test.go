@@ -3,6 +3,7 @@ package raft
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -121,6 +122,12 @@ func (s *script) answer(r Result) string {
 	if r.Epoch != 0 || r.Config.CfgVer != 0 {
 		text += fmt.Sprintf(" e%s c%s %s", r.Epoch, r.Config.CfgVer, legList(r.Config.InSync))
 	}
+	if r.Scrub != 0 {
+		text += fmt.Sprintf(" scrub=%d", r.Scrub)
+	}
+	if r.SetBack {
+		text += " set_back"
+	}
 	if len(r.Lossy) > 0 {
 		text += " lossy=" + legList(r.Lossy)
 	}
@@ -160,10 +167,20 @@ func (s *script) show(kinds []string) string {
 		}
 		out.WriteByte('\n')
 		for _, l := range v.Legs {
-			fmt.Fprintf(&out, "  %s on %s slot=%d %s joined=%s last=%s fenced=%s replaces=%s retiring=%t\n", l.ID,
+			fmt.Fprintf(&out, "  %s on %s slot=%d %s joined=%s last=%s fenced=%s replaces=%s retiring=%t", l.ID,
 				s.state.NodeName(l.Node), l.Slot, l.State, l.JoinedCfg, l.LastISRCfg, l.FencedEpoch, l.Replaces,
 				l.Retiring)
+			if l.LabelCfg != 0 || l.LabelSeq != 0 {
+				fmt.Fprintf(&out, " label=c%s:%d@e%s", l.LabelCfg, l.LabelSeq, l.LabelEpoch)
+			}
+			if l.SetBack {
+				out.WriteString(" set_back")
+			}
+			out.WriteByte('\n')
 		}
+	}
+	if wants("scrubs") {
+		s.showScrubs(&out)
 	}
 	for _, d := range s.state.SortedDomains() {
 		if wants("domains") {
@@ -175,6 +192,26 @@ func (s *script) show(kinds []string) string {
 		fmt.Fprintf(&out, "tombstones: %d\n", len(s.state.Tombs))
 	}
 	return strings.ReplaceAll(s.readable(out.String()), volume.UUID{}.String(), "-")
+}
+
+func (s *script) showScrubs(out io.Writer) {
+	for _, v := range s.state.SortedVolumes() {
+		if v.Scrub != nil {
+			fmt.Fprintf(out, "%s wanted %s\n", v.Name, scrubText(v.Scrub))
+		}
+		if r := v.LastScrub; r != nil {
+			fmt.Fprintf(out, "%s last %s bytes=%d complete=%t\n", v.Name, scrubText(&r.Scrub), r.Bytes, r.Complete)
+		}
+		if r := v.StoppedScrub; r != nil {
+			fmt.Fprintf(out, "%s stopped %s bytes=%d complete=%t\n", v.Name, scrubText(&r.Scrub), r.Bytes, r.Complete)
+		}
+	}
+}
+
+func scrubText(r *Scrub) string {
+	return fmt.Sprintf("%d request=%s by=%s rate=%d from=%d bad=%d healed=%d diverged=%d ranges=%d unreadable=%d",
+		r.ID, r.Request, r.By, r.Rate, r.From, r.Found.Bad(), r.Found.Healed(), r.Found.Diverged,
+		len(r.Found.Ranges), r.Found.Unreadable)
 }
 
 // words are the arguments of one line: positional ones, key=value, and flags.

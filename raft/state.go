@@ -20,6 +20,8 @@ type State struct {
 	Removed map[volume.NodeID]time.Time `json:"removed"`
 	Events  []Event                     `json:"events"` // newest last, at most EventsMax
 	LastSeq uint64                      `json:"last_seq"`
+
+	broken Rules // by Break, for tests
 }
 
 // StateVersion is the version of State's serialised form.
@@ -99,6 +101,13 @@ type Volume struct {
 	Legs       []*Leg          `json:"legs"`
 	Deleting   bool            `json:"deleting,omitempty"`
 	CreatedAt  time.Time       `json:"created_at"`
+
+	ScrubEvery time.Duration `json:"scrub_every,omitempty"` // its schedule; zero = never by itself
+	Scrubs     uint64        `json:"scrubs,omitempty"`      // how many were wanted so far
+	Scrub      *Scrub        `json:"scrub,omitempty"`       // the one that is wanted now
+	LastScrub  *ScrubResult  `json:"last_scrub,omitempty"`  // the last that was complete
+	// StoppedScrub is the last one that was stopped, if none was completed since.
+	StoppedScrub *ScrubResult `json:"stopped_scrub,omitempty"`
 }
 
 // Attach is the current grant of a volume.
@@ -131,6 +140,17 @@ type Leg struct {
 	Instance    uint64          `json:"instance"`           // of the node process at the last fence
 	Replaces    volume.LegID    `json:"replaces,omitzero"`  // it takes this leg's place once in sync
 	Retiring    bool            `json:"retiring,omitempty"` // leaves when its replacement is in sync
+
+	// LabelCfg and LabelSeq are what the leg's durable label has reached, as was known in LabelEpoch: its
+	// configuration and its Progress. A label that shows less in a later epoch was set back.
+	LabelCfg   volume.CfgVer `json:"label_cfg,omitempty"`
+	LabelSeq   uint64        `json:"label_seq,omitempty"`
+	LabelEpoch volume.Epoch  `json:"label_epoch,omitempty"`
+	// SetBack: the leg showed an older state than it must have. Nothing that it holds counts before it
+	// was copied in full.
+	//
+	// Invariant: SetBack implies that LastISRCfg is zero, or that the leg is in sync still.
+	SetBack bool `json:"set_back,omitempty"`
 }
 
 // Tombstone permits a node to delete a leg's data.

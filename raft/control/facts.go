@@ -136,6 +136,10 @@ type EngineFact struct {
 	Exports  []Export
 	Legs     []EngineLeg
 	Stages   []Stage
+
+	ScrubID    uint64 // the scrub that it is at, zero if none
+	ScrubDone  int64  // bytes that were looked at
+	Unreadable int64  // requests of the guest that no leg could answer
 }
 
 // Export is one way to reach a volume on its host.
@@ -154,6 +158,10 @@ type EngineLeg struct {
 	Error     string
 	DoneBytes int64
 	CopyBytes int64 // zero when nothing is copied
+
+	MediumErrors int64 // that this engine saw
+	Healed       int64 // blocks that it rewrote
+	BannedFor    time.Duration
 }
 
 // failures counts failures in a row, for back-off.

@@ -2,6 +2,7 @@ package control
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,7 +48,7 @@ func (v *View) judgeVolume(vol *raft.Volume) []Finding {
 	case vol.Phase == volume.PhaseProvisioning:
 		return v.judgeProvisioning(vol)
 	}
-	return append(v.judgeRedundancy(vol), v.judgeAttachment(vol)...)
+	return slices.Concat(v.judgeRedundancy(vol), v.judgeAttachment(vol), v.judgeScrub(vol), v.judgeUnreadable(vol))
 }
 
 func (v *View) judgeProvisioning(vol *raft.Volume) []Finding {
@@ -67,7 +68,7 @@ func (v *View) judgeProvisioning(vol *raft.Volume) []Finding {
 func (v *View) judgeRedundancy(vol *raft.Volume) []Finding {
 	reached := 0
 	for _, l := range vol.Legs {
-		if l.State == volume.LegInSync && v.reaches(vol, l) {
+		if l.State == volume.LegInSync && !l.SetBack && v.reaches(vol, l) {
 			reached++
 		}
 	}
@@ -81,8 +82,7 @@ func (v *View) judgeRedundancy(vol *raft.Volume) []Finding {
 		Message: sprintf("volume %s has %d of %d legs in sync and within reach", vol.Name, reached,
 			vol.Layout.Legs()),
 		Cause: v.legNames(vol, func(l *raft.Leg) bool {
-			return l.State != volume.LegInSync ||
-				!v.reaches(vol, l)
+			return l.State != volume.LegInSync || l.SetBack || !v.reaches(vol, l)
 		}),
 		Next: v.repair(vol),
 	}
@@ -93,11 +93,14 @@ func (v *View) judgeRedundancy(vol *raft.Volume) []Finding {
 	case Down:
 		f.Severity = raft.SeverityError
 		needs := v.legNames(vol, func(l *raft.Leg) bool {
-			return l.State == volume.LegInSync &&
-				!v.reaches(vol, l)
+			return l.State == volume.LegInSync && !v.reaches(vol, l)
 		})
 		f.Message = sprintf("volume %s cannot be read: it waits for %s", vol.Name, needs)
 		f.Next = "nothing else can take its place; start its node"
+		if needs == "" {
+			f.Message = sprintf("volume %s cannot be read: every leg in sync was set back to an older state", vol.Name)
+			f.Next = v.setBackNext(vol)
+		}
 	}
 	return []Finding{f}
 }
@@ -205,10 +208,16 @@ func (v *View) judgeLeg(vol *raft.Volume, l *raft.Leg) []Finding {
 		f.Severity, f.Kind, f.Message = raft.SeverityError, "leg_quarantined",
 			name+" contradicts the coordinators"
 		f.Next = "it is kept and never used; replace its node, or delete the volume"
+	case l.SetBack:
+		f.Severity, f.Kind, f.Message = raft.SeverityError, "leg_set_back", name+" was set back to an older state"
+		f.Cause = "its machine or disk was restored from an old copy, or its disk lost what it had said was durable"
+		f.Progress, _, _ = v.LegProgress(vol, l)
+		f.Next = v.setBackNext(vol)
 	case condition == ConditionBad:
 		f.Severity, f.Kind, f.Message = raft.SeverityError, "leg_bad", name+" cannot be read"
 		f.Next = sprintf("its engine leaves it out; replace the disk, then holdfast node replace %s NEW",
 			node)
+		v.whatEngineSees(vol, l, &f)
 	case l.State == volume.LegStale || l.State == volume.LegRebuilding:
 		f.Progress, _, _ = v.LegProgress(vol, l)
 		f.Kind, f.Message = "leg_"+string(l.State),
@@ -217,11 +226,27 @@ func (v *View) judgeLeg(vol *raft.Volume, l *raft.Leg) []Finding {
 		if vol.Replacement(l.ID) != nil {
 			return nil // it is on its way out; the leg that replaces it has its own finding
 		}
+		v.whatEngineSees(vol, l, &f)
 	default:
-		return nil
+		return v.judgeMedium(vol, l)
 	}
 	f.Since = fact.Since
-	return []Finding{f}
+	return append(v.judgeMedium(vol, l), f)
+}
+
+// setBackNext says what becomes of a volume with a leg that was set back.
+func (v *View) setBackNext(vol *raft.Volume) string {
+	for _, id := range vol.InSync {
+		if l := vol.Leg(id); l == nil || !l.SetBack {
+			return "it is copied in full from another leg before it is used; find out why, before it happens again"
+		}
+	}
+	takeover := ""
+	if vol.Attach != nil {
+		takeover = "--takeover " // from the attachment that waits
+	}
+	return sprintf("nothing is served by itself: bring the right disk back if there is one, then holdfast volume "+
+		"attach %s --host HOST %s--accept-loss goes on from the newest leg", vol.Name, takeover)
 }
 
 // legNames names the legs that match, for people.

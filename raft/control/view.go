@@ -52,7 +52,7 @@ func DefaultTiming() Timing {
 func Controllers(v *View) []raft.Command {
 	var out []raft.Command
 	for _, controller := range []func(*View) []raft.Command{
-		Failover, Domains, Detachments, Replace, Retire, Maintain,
+		Failover, Domains, Detachments, Replace, Retire, Maintain, Scrubs,
 	} {
 		out = append(out, controller(v)...)
 	}

@@ -33,6 +33,7 @@ type world struct {
 	stores   map[string]int64                  // free bytes, by node
 	unusable map[string]bool                   // nodes whose store cannot be used
 	hangs    map[string]bool                   // volumes whose engine is stopped where it is
+	every    time.Duration                     // the scrub schedule of volumes that are made
 	braked   string
 	members  []volume.NodeID
 	learners []volume.NodeID
@@ -469,7 +470,7 @@ func (w *world) addNode(name string, roles []string) {
 
 func (w *world) addVolume(name string, nodes []string) {
 	c := &raft.CreateVolume{ID: volume.ID{UUID: w.newID()}, Name: name, SizeBytes: 1 << 30,
-		Layout: volume.Mirror(len(nodes)), DataGen: w.newID()}
+		Layout: volume.Mirror(len(nodes)), DataGen: w.newID(), ScrubEvery: w.every}
 	for i, node := range nodes {
 		n := w.node(node)
 		c.Legs = append(c.Legs, raft.NewLeg{ID: volume.LegID{UUID: w.newID()}, Node: n.ID,
