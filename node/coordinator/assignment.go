@@ -110,6 +110,9 @@ func BuildTicket(s *raft.State, v *raft.Volume, tRead time.Duration) peer.Ticket
 		Detach: v.Attach.Detaching, Config: v.Config(), TRead: tRead, Legs: []peer.TicketLeg{},
 		Peers: coordinators(s),
 	}
+	if v.Scrub != nil && !v.Attach.Maintenance && !v.Attach.Detaching {
+		t.Scrub = &peer.ScrubOrder{ID: v.Scrub.ID, Rate: v.Scrub.Rate, From: v.Scrub.From}
+	}
 	for _, l := range v.Legs {
 		n := s.Nodes[l.Node]
 		if n == nil || !l.Provisioned {

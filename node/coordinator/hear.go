@@ -197,7 +197,10 @@ func engineFact(e peer.EngineStatus) control.EngineFact {
 	f := control.EngineFact{
 		Volume: e.Volume, Epoch: e.Epoch, AttachID: e.AttachID, PID: e.PID,
 		State:  control.EngineState(e.State),
-		Reason: e.Reason, CfgVer: e.CfgVer,
+		Reason: e.Reason, CfgVer: e.CfgVer, Unreadable: e.Unreadable,
+	}
+	if e.Scrub != nil {
+		f.ScrubID, f.ScrubDone = e.Scrub.ID, e.Scrub.Done
 	}
 	for _, x := range e.Exports {
 		f.Exports = append(f.Exports, control.Export{Type: x.Type, URL: x.URL})
@@ -205,6 +208,7 @@ func engineFact(e peer.EngineStatus) control.EngineFact {
 	for _, l := range e.Legs {
 		f.Legs = append(f.Legs, control.EngineLeg{
 			ID: l.ID, State: l.State, Error: l.Error, DoneBytes: l.CopyDone, CopyBytes: l.CopyTotal,
+			MediumErrors: l.MediumErrors, Healed: l.Healed, BannedFor: l.BannedFor,
 		})
 	}
 	for _, s := range e.Stages {

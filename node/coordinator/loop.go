@@ -295,6 +295,8 @@ func subject(c raft.Command) string {
 		return key + c.BeginAttach.Volume.String() + " " + c.BeginAttach.After.String()
 	case c.PlaceDomain != nil:
 		return fmt.Sprintf("%s%s %d %s", key, c.PlaceDomain.Name, c.PlaceDomain.Run, c.PlaceDomain.Host)
+	case c.RequestScrub != nil:
+		return key + c.RequestScrub.Volume.String() + " " + c.RequestScrub.Epoch.String()
 	case c.RequestDetach != nil:
 		return key + c.RequestDetach.Volume.String() + " " + c.RequestDetach.Epoch.String()
 	case c.Detach != nil:

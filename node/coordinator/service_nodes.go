@@ -230,7 +230,7 @@ func (t *tally) operation(v *control.View, verb string, n *raft.Node) api.Operat
 	return op
 }
 
-// Operations lists the nodes that are being emptied.
+// Operations lists the nodes that are being emptied, and the scrubs.
 func (s service) Operations(context.Context) ([]api.Operation, error) {
 	return reading(s, func(v *control.View) ([]api.Operation, error) {
 		out := []api.Operation{}
@@ -243,6 +243,14 @@ func (s service) Operations(context.Context) ([]api.Operation, error) {
 				verb = "remove"
 			}
 			out = append(out, newTally(v, n.ID).operation(v, verb, n))
+		}
+		for _, vol := range v.State.SortedVolumes() {
+			if vol.Scrub == nil {
+				continue
+			}
+			if op, err := scrubOperation(v, vol, vol.Scrub.ID); err == nil {
+				out = append(out, op)
+			}
 		}
 		return out, nil
 	})

@@ -109,6 +109,9 @@ func planVolume(v *control.View, id volume.ID, r api.CreateVolume) (*raft.Create
 		ID: id, Name: r.Name, SizeBytes: r.SizeBytes, Layout: layout, Durability: durability,
 		UnflushedLoss: volume.UnflushedLoss(r.UnflushedLoss), DataGen: v.NewID(),
 	}
+	if cmd.ScrubEvery, err = scrubEvery(r); err != nil {
+		return nil, err
+	}
 	if v.State.Volumes[id] != nil {
 		return cmd, nil // Apply compares it with the one that exists
 	}

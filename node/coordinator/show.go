@@ -100,6 +100,7 @@ func showVolume(v *control.View, vol *raft.Volume) api.Volume {
 	for _, l := range vol.Legs {
 		out.Legs = append(out.Legs, showLeg(v, vol, l))
 	}
+	showScrubs(v, vol, &out)
 	if vol.Attach == nil {
 		return out
 	}
@@ -123,12 +124,17 @@ func showLeg(v *control.View, vol *raft.Volume, l *raft.Leg) api.Leg {
 			cfgver = vol.CfgVer
 		}
 	}
-	return api.Leg{
+	out := api.Leg{
 		ID: l.ID.String(), Node: v.State.NodeName(l.Node), State: l.State, CfgVer: uint64(cfgver),
 		Progress:  progress,
 		Condition: string(condition), Error: fact.Error, Retiring: l.Retiring, DoneBytes: done,
-		CopyBytes: total,
+		CopyBytes: total, SetBack: l.SetBack,
 	}
+	if el := v.EngineLeg(vol, l); el != nil {
+		out.MediumErrors, out.Healed, out.BannedSeconds = el.MediumErrors, el.Healed, el.BannedFor.Seconds()
+		out.Error = cmp.Or(out.Error, el.Error)
+	}
+	return out
 }
 
 func exports(e *control.EngineFact) []api.Export {

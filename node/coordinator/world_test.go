@@ -212,6 +212,8 @@ type machine struct {
 	slow    atomic.Bool // its engines copy legs for ever
 	fails   atomic.Bool // its engines fail
 	crashes atomic.Bool // its guests exit at once
+	scrubs  atomic.Bool // its engines get to the end of a scrub
+	finds   raft.ScrubFound
 }
 
 func (w *world) add(name string, id volume.NodeID, roles ...raft.Role) *machine {
@@ -399,6 +401,21 @@ func (m *machine) engine(a peer.Assignment, t peer.Ticket) {
 		}
 	default:
 		m.repair(a, t, e)
+		m.scrub(t, e)
+	}
+}
+
+// scrub does half of what is ordered, and the rest when it may.
+func (m *machine) scrub(t peer.Ticket, e *peer.EngineStatus) {
+	o := t.Scrub
+	switch {
+	case o == nil:
+		e.Scrub = nil
+	case e.Scrub == nil || e.Scrub.ID != o.ID:
+		e.Scrub = &peer.ScrubStatus{ID: o.ID, Done: t.SizeBytes / 2, Total: t.SizeBytes}
+	case m.scrubs.Load():
+		m.command(raft.Command{ReportScrub: &raft.ReportScrub{Volume: t.Volume, Epoch: t.Epoch, ID: o.ID, From: o.From,
+			Next: t.SizeBytes, Complete: true, Found: m.finds}})
 	}
 }
 

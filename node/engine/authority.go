@@ -23,11 +23,13 @@ type authority struct {
 
 var _ mirror.Authority = (*authority)(nil)
 
-// RecordFence says that a leg was fenced in this epoch, and what it reported.
-func (a *authority) RecordFence(ctx context.Context, e volume.Epoch, r volume.LegReport) error {
-	_, err := a.ask(ctx, "record fence", raft.Command{RecordFence: &raft.RecordFence{
-		Volume: a.volume, Epoch: e, Leg: r.Label.LegID, Report: r}})
-	return err
+// RecordFence says that a leg was fenced in this epoch, and what it reported. It returns whether
+// nothing that the leg holds counts, because it or the volume was set back.
+func (a *authority) RecordFence(ctx context.Context, e volume.Epoch, r volume.LegReport,
+	setBack bool) (bool, error) {
+	answer, err := a.ask(ctx, "record fence", raft.Command{RecordFence: &raft.RecordFence{
+		Volume: a.volume, Epoch: e, Leg: r.Label.LegID, Report: r, SetBack: setBack}})
+	return answer.SetBack, err
 }
 
 // Activate asks to activate the epoch.
@@ -41,9 +43,9 @@ func (a *authority) Activate(ctx context.Context, e volume.Epoch) (mirror.Activa
 
 // RemoveLeg commits that a leg is not in sync.
 func (a *authority) RemoveLeg(ctx context.Context, e volume.Epoch, leg volume.LegID, seen volume.CfgVer,
-	reason string) (volume.Config, error) {
+	reason string, setBack bool) (volume.Config, error) {
 	r, err := a.ask(ctx, "remove leg", raft.Command{RemoveLeg: &raft.RemoveLeg{
-		Volume: a.volume, Epoch: e, Leg: leg, SeenCfg: seen, Reason: reason}})
+		Volume: a.volume, Epoch: e, Leg: leg, SeenCfg: seen, Reason: reason, SetBack: setBack}})
 	return r.Config, err
 }
 
@@ -57,6 +59,14 @@ func (a *authority) AddLeg(ctx context.Context, e volume.Epoch, cfgver volume.Cf
 		err = fmt.Errorf("%w: %w", err, mirror.ErrRetry)
 	}
 	return r.Config, err
+}
+
+// Confirm says that a configuration is durable on every leg in sync.
+func (a *authority) Confirm(ctx context.Context, e volume.Epoch, cfgver volume.CfgVer,
+	seqs []volume.LegSeq) error {
+	_, err := a.ask(ctx, "confirm", raft.Command{ConfirmConfig: &raft.ConfirmConfig{
+		Volume: a.volume, Epoch: e, CfgVer: cfgver, Seqs: seqs}})
+	return err
 }
 
 // Detach ends the attachment.

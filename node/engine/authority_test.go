@@ -28,15 +28,17 @@ func TestAuthority_refusalsTellWhatStands(t *testing.T) {
 		label := volume.Label{VolumeID: ticket.Volume, LegID: l.ID, StoreID: l.Store, Incarnation: ticket.Incarnation,
 			DataGen: c.volume("web").DataGen, FenceEpoch: ticket.Epoch, AttachID: ticket.AttachID}
 		report := volume.LegReport{Label: label, Instance: uint64(i)}
-		require.NoError(t, a.RecordFence(t.Context(), ticket.Epoch, report))
+		setBack, err := a.RecordFence(t.Context(), ticket.Epoch, report, false)
+		require.NoError(t, err)
+		require.False(t, setBack)
 	}
 	activation, err := a.Activate(t.Context(), ticket.Epoch)
 	require.NoError(t, err)
 	first := activation.Config.CfgVer
 
-	without, err := a.RemoveLeg(t.Context(), ticket.Epoch, legB.ID, first, "away")
+	without, err := a.RemoveLeg(t.Context(), ticket.Epoch, legB.ID, first, "away", false)
 	require.NoError(t, err)
-	got, err := a.RemoveLeg(t.Context(), ticket.Epoch, legA.ID, first, "the last one")
+	got, err := a.RemoveLeg(t.Context(), ticket.Epoch, legA.ID, first, "the last one", false)
 	require.ErrorIs(t, err, mirror.ErrLast)
 	require.Equal(t, without, got)
 	got, err = a.AddLeg(t.Context(), ticket.Epoch, first, legB.ID, legB.Store, 1)
@@ -45,7 +47,8 @@ func TestAuthority_refusalsTellWhatStands(t *testing.T) {
 
 	with, err := a.AddLeg(t.Context(), ticket.Epoch, without.CfgVer, legB.ID, legB.Store, 1)
 	require.NoError(t, err)
-	got, err = a.RemoveLeg(t.Context(), ticket.Epoch, legB.ID, without.CfgVer, "a duplicate from before it joined")
+	got, err = a.RemoveLeg(t.Context(), ticket.Epoch, legB.ID, without.CfgVer,
+		"a duplicate from before it joined", false)
 	require.ErrorIs(t, err, mirror.ErrStaleRequest)
 	require.Equal(t, with, got)
 
@@ -54,7 +57,7 @@ func TestAuthority_refusalsTellWhatStands(t *testing.T) {
 	require.ErrorIs(t, err, mirror.ErrRetry)
 	require.Equal(t, with, got)
 	c.apply(raft.Command{LegLost: &raft.LegLost{Volume: ticket.Volume, Leg: legB.ID, Reason: "its disk is empty"}})
-	without, err = a.RemoveLeg(t.Context(), ticket.Epoch, legB.ID, with.CfgVer, "lost")
+	without, err = a.RemoveLeg(t.Context(), ticket.Epoch, legB.ID, with.CfgVer, "lost", false)
 	require.NoError(t, err)
 	got, err = a.AddLeg(t.Context(), ticket.Epoch, without.CfgVer, legB.ID, legB.Store, 1)
 	require.ErrorIs(t, err, mirror.ErrRetry)

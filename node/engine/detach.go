@@ -62,6 +62,7 @@ func (p *process) leave(outer context.Context, x *export) error {
 		return p.overError()
 	}
 	if err == nil {
+		p.scrubs.settle(ctx)
 		p.log.Info("detached", "clean", clean)
 		p.finish(peer.EngineDetached, "")
 		p.heartbeat()

@@ -265,6 +265,35 @@ func TestTicket_bringsANewLeg(t *testing.T) {
 	require.True(t, bytes.Equal(want, got))
 }
 
+// A storage node that comes back at another address is found there, and nobody else is taken for it.
+func TestTicket_followsALegToItsNodesNewAddress(t *testing.T) {
+	c := newCluster(t, 2)
+	c.createVolume("root", 2)
+	e := c.startEngine(c.grant("root"))
+	e.waitState(peer.EngineServing)
+	d := guest(t, e, 0)
+	for _, n := range c.nodes {
+		n.stop()
+	}
+	first, second := c.nodes[0], c.nodes[1]
+	first.node.Portal, second.node.Portal = second.node.Portal, first.node.Portal
+	for _, n := range c.nodes {
+		n.restart()
+	}
+	written := make(chan error, 1)
+	want := bytes.Repeat([]byte{3}, 4096)
+	go func() { written <- d.Write(context.Background(), want, 0, 0) }()
+	for _, n := range c.nodes {
+		c.register(n.node)
+	}
+	require.NoError(t, <-written)
+	e.waitFor("both legs in sync", inSync(2))
+	second.stop()
+	got := make([]byte, 4096)
+	require.NoError(t, d.Read(t.Context(), got, 0))
+	require.Equal(t, want, got)
+}
+
 func TestLogHoldsNoSecret(t *testing.T) {
 	c := newCluster(t, 2)
 	c.createVolume("root", 2)

@@ -36,6 +36,7 @@ const legQueueDepth = 128
 type leg struct {
 	ticket *peer.Ticket // of the attachment; Legs is not used, since it changes
 	spec   peer.TicketLeg
+	portal atomic.Pointer[string] // where its node answers, by the newest ticket; it may move
 	log    *slog.Logger
 
 	sink    mirror.LegSink
@@ -66,9 +67,15 @@ var _ mirror.Leg = (*leg)(nil)
 
 func newLeg(t *peer.Ticket, spec peer.TicketLeg, log *slog.Logger) *leg {
 	life, stop := context.WithCancel(context.Background())
-	return &leg{ticket: t, spec: spec, life: life, stop: stop,
+	l := &leg{ticket: t, spec: spec, life: life, stop: stop,
 		log: log.With("leg", spec.ID.Short(), "node", spec.Node)}
+	l.moveTo(spec.Portal)
+	return l
 }
+
+// moveTo says where the leg's node answers from now on: the next login goes there. A session that
+// stands is left alone. Who answers there is settled by the leg's name and secret, not by the address.
+func (l *leg) moveTo(portal string) { l.portal.Store(&portal) }
 
 // ID names the leg.
 func (l *leg) ID() volume.LegID { return l.spec.ID }
@@ -177,7 +184,7 @@ func (l *leg) wait(d time.Duration) {
 func (l *leg) login() (*legSession, volume.LegReport, error) {
 	ctx, cancel := context.WithTimeout(l.life, legDialTimeout+legLoginTimeout)
 	defer cancel()
-	conn, err := dialPortal(ctx, l.spec.Portal)
+	conn, err := dialPortal(ctx, *l.portal.Load())
 	if err != nil {
 		return nil, volume.LegReport{}, fmt.Errorf("%w: %w", block.ErrUnreachable, err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/initiator"
+	"github.com/holdfast-storage/holdfast/mirror"
 	"github.com/holdfast-storage/holdfast/scsi"
 	"github.com/holdfast-storage/holdfast/volume"
 	"github.com/holdfast-storage/holdfast/volume/inband"
@@ -67,13 +68,13 @@ func (l *leg) Config(ctx context.Context, config volume.Config) error {
 }
 
 // Rotate starts a new window of marks and returns the generation of the one that ended.
-func (l *leg) Rotate(ctx context.Context) (uint64, error) {
+func (l *leg) Rotate(ctx context.Context) (mirror.Rotation, error) {
 	in, err := l.command(ctx, inband.Rotate{}, nil)
 	if err != nil {
-		return 0, err
+		return mirror.Rotation{}, err
 	}
-	generation, err := inband.ParseRotation(in)
-	return generation, malformed(inband.Rotate{}, err)
+	generation, seq, err := inband.ParseRotation(in)
+	return mirror.Rotation{Generation: generation, Seq: seq}, malformed(inband.Rotate{}, err)
 }
 
 // Stable clears the marks of generations up to gen.
@@ -136,27 +137,92 @@ func appendRange(list []block.Range, r block.Range) []block.Range {
 	return append(list, r)
 }
 
-// Checksums returns one CRC32C per block of r, which is made of whole blocks.
-func (l *leg) Checksums(ctx context.Context, r block.Range) ([]uint32, error) {
+// Checksums returns one CRC32C per block of r, which is made of whole blocks, and which are bad.
+func (l *leg) Checksums(ctx context.Context, r block.Range, medium bool) (mirror.Checksums, error) {
+	var all mirror.Checksums
+	err := l.byBlocks(r, func(first uint64, blocks uint32) error {
+		c := inband.Checksums{FirstBlock: first, Blocks: blocks, Medium: medium}
+		in, err := l.command(ctx, c, nil)
+		if err != nil {
+			return err
+		}
+		sums, bad, err := inband.ParseChecksums(in, int(blocks))
+		if err != nil {
+			return malformed(c, err)
+		}
+		for _, b := range bad {
+			all.Bad = append(all.Bad, uint32(len(all.Sums))+b)
+		}
+		all.Sums = append(all.Sums, sums...)
+		return nil
+	})
+	return all, err
+}
+
+// Adopt makes what the bad blocks of r hold count as what was written.
+func (l *leg) Adopt(ctx context.Context, r block.Range) error {
+	return l.byBlocks(r, func(first uint64, blocks uint32) error {
+		_, err := l.command(ctx, inband.Adopt{FirstBlock: first, Blocks: blocks}, nil)
+		return err
+	})
+}
+
+// byBlocks calls do for pieces of r that one command can name.
+func (l *leg) byBlocks(r block.Range, do func(first uint64, blocks uint32) error) error {
 	if !r.Aligned(volume.BlockBytes) || !r.Within(l.ticket.SizeBytes) {
-		return nil, fmt.Errorf("leg %s: checksums of %s: %w", l.spec.ID.Short(), r, block.ErrMisaligned)
+		return fmt.Errorf("leg %s: blocks of %s: %w", l.spec.ID.Short(), r, block.ErrMisaligned)
 	}
-	sums := make([]uint32, 0, r.Len/volume.BlockBytes)
 	for off := r.Off; off < r.End(); {
 		blocks := min((r.End()-off)/volume.BlockBytes, inband.MaxChecksumBlocks)
-		c := inband.Checksums{FirstBlock: uint64(off / volume.BlockBytes), Blocks: uint32(blocks)}
+		if err := do(uint64(off/volume.BlockBytes), uint32(blocks)); err != nil {
+			return err
+		}
+		off += blocks * volume.BlockBytes
+	}
+	return nil
+}
+
+// Versions asks page by page.
+func (l *leg) Versions(ctx context.Context, since volume.CfgVer) ([]volume.VersionRun, error) {
+	var runs []volume.VersionRun
+	for first := uint32(0); ; {
+		c := inband.Versions{Since: since, FirstRegion: first}
 		in, err := l.command(ctx, c, nil)
 		if err != nil {
 			return nil, err
 		}
-		part, err := inband.ParseChecksums(in, int(blocks))
+		page, err := inband.ParseVersions(in)
+		if err == nil && page.Regions != l.regions() {
+			err = fmt.Errorf("the leg has %d regions, the volume %d", page.Regions, l.regions())
+		}
+		if err == nil && page.Next <= first {
+			err = fmt.Errorf("the page from region %d does not get on", first)
+		}
 		if err != nil {
 			return nil, malformed(c, err)
 		}
-		sums = append(sums, part...)
-		off += blocks * volume.BlockBytes
+		runs = append(runs, page.Runs...)
+		if first = page.Next; first >= page.Regions {
+			return runs, nil
+		}
 	}
-	return sums, nil
+}
+
+// Stamp makes versions durable where they are newer than the leg's own, page by page.
+func (l *leg) Stamp(ctx context.Context, runs []volume.VersionRun) error {
+	for len(runs) > 0 {
+		n := min(len(runs), inband.MaxRuns)
+		out, err := inband.AppendVersions(nil, inband.VersionsPage{
+			Next: l.regions(), Regions: l.regions(), Runs: runs[:n]})
+		if err != nil {
+			return err
+		}
+		if _, err := l.command(ctx, inband.Stamp{ParamBytes: uint32(len(out))}, out); err != nil {
+			return err
+		}
+		runs = runs[n:]
+	}
+	return nil
 }
 
 // Detach makes {closed, clean} durable: the epoch is spent on this leg.

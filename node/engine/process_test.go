@@ -240,6 +240,8 @@ func TestStates(t *testing.T) {
 	} {
 		require.Equal(t, c.want, legStateOf(c.leg), "%+v", c.leg)
 	}
+	require.Zero(t, bannedFor(mirror.LegStatus{RejoinIn: time.Second}), "an ordinary wait")
+	require.Equal(t, 4*time.Minute, bannedFor(mirror.LegStatus{RejoinIn: 4 * time.Minute}))
 }
 
 func TestBootClock(t *testing.T) {

@@ -37,12 +37,15 @@ func loginFailure(err error) error {
 	return fmt.Errorf("%w: %w", block.ErrFailed, err)
 }
 
-// checkReport returns why the leg that answered is not the one of the ticket, nil if it is. A leg
-// that is another's, or was not fenced by this login, is never read or written.
+// checkReport returns why the leg that answered is not the one of the ticket, nil if it is: a portal whose
+// address or port another node has now, a disk in another's place. A leg that is another's, or was not
+// fenced by this login, is never read or written (protocol §1.7.9, I14).
 func checkReport(t *peer.Ticket, l *peer.TicketLeg, r volume.LegReport) error {
 	label := r.Label
 	var why string
 	switch {
+	case label.Incarnation != t.Incarnation:
+		why = fmt.Sprintf("its label belongs to cluster incarnation %s, not %s", label.Incarnation, t.Incarnation)
 	case label.VolumeID != t.Volume:
 		why = fmt.Sprintf("its label is of volume %s, not %s", label.VolumeID, t.Volume)
 	case label.LegID != l.ID:

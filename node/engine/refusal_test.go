@@ -61,12 +61,15 @@ func TestLoginFailure_isOneOfThree(t *testing.T) {
 }
 
 func TestCheckReport(t *testing.T) {
-	ticket := peer.Ticket{Volume: volume.NewID(), AttachID: volume.NewAttachID(), Epoch: 7, SizeBytes: 1 << 20}
+	ticket := peer.Ticket{Incarnation: volume.NewClusterID(), Volume: volume.NewID(), AttachID: volume.NewAttachID(),
+		Epoch: 7, SizeBytes: 1 << 20}
 	leg := peer.TicketLeg{ID: volume.NewLegID(), Store: volume.NewStoreID()}
-	good := volume.Label{VolumeID: ticket.Volume, LegID: leg.ID, StoreID: leg.Store, SizeBytes: 1 << 20,
+	good := volume.Label{Incarnation: ticket.Incarnation, VolumeID: ticket.Volume, LegID: leg.ID, StoreID: leg.Store,
+		SizeBytes:  1 << 20,
 		FenceEpoch: 7, AttachID: ticket.AttachID}
 	require.NoError(t, checkReport(&ticket, &leg, volume.LegReport{Label: good}))
 	for name, change := range map[string]func(*volume.Label){
+		"incarnation":      func(l *volume.Label) { l.Incarnation = volume.NewClusterID() },
 		"is of volume":     func(l *volume.Label) { l.VolumeID = volume.NewID() },
 		"is of leg":        func(l *volume.Label) { l.LegID = volume.NewLegID() },
 		"made on store":    func(l *volume.Label) { l.StoreID = volume.NewStoreID() },
@@ -99,7 +102,7 @@ func TestAuthority_codes(t *testing.T) {
 			// A refusal may come with the volume's present configuration, which is passed on.
 			return raft.Result{Config: volume.Config{CfgVer: 9}, Err: &raft.Refusal{Code: code, Message: "leg n2"}}, nil
 		})}
-		config, err := a.RemoveLeg(t.Context(), 7, volume.NewLegID(), 3, "")
+		config, err := a.RemoveLeg(t.Context(), 7, volume.NewLegID(), 3, "", false)
 		require.ErrorContains(t, err, "leg n2")
 		require.Equal(t, volume.Config{CfgVer: 9}, config)
 		for _, kind := range []error{mirror.ErrSuperseded, mirror.ErrLast, mirror.ErrRetry, mirror.ErrStaleRequest,
@@ -123,23 +126,26 @@ func TestAuthority_commands(t *testing.T) {
 	vol, leg, store := volume.NewID(), volume.NewLegID(), volume.NewStoreID()
 	report := volume.LegReport{Label: volume.Label{LegID: leg}, Instance: 5, Lossy: true}
 	answer := raft.Result{Config: volume.Config{CfgVer: 4, InSync: []volume.LegID{leg}},
-		Lossy: []volume.LegID{leg}, Clean: true}
+		Lossy: []volume.LegID{leg}, SetBack: true, Clean: true}
 	var got raft.Command
 	a := &authority{volume: vol, coordinators: answering(func(c raft.Command) (raft.Result, error) {
 		got = c
 		return answer, nil
 	})}
-	require.NoError(t, a.RecordFence(t.Context(), 7, report))
-	require.Equal(t, raft.Command{RecordFence: &raft.RecordFence{Volume: vol, Epoch: 7, Leg: leg, Report: report}}, got)
+	setBack, err := a.RecordFence(t.Context(), 7, report, true)
+	require.NoError(t, err)
+	require.True(t, setBack)
+	require.Equal(t, raft.Command{RecordFence: &raft.RecordFence{Volume: vol, Epoch: 7, Leg: leg, Report: report,
+		SetBack: true}}, got)
 	activation, err := a.Activate(t.Context(), 7)
 	require.NoError(t, err)
 	require.Equal(t, mirror.Activation{Config: answer.Config, Lossy: answer.Lossy, Clean: true}, activation)
 	require.Equal(t, raft.Command{Activate: &raft.Activate{Volume: vol, Epoch: 7}}, got)
-	config, err := a.RemoveLeg(t.Context(), 7, leg, 3, "slow")
+	config, err := a.RemoveLeg(t.Context(), 7, leg, 3, "slow", true)
 	require.NoError(t, err)
 	require.Equal(t, answer.Config, config)
 	require.Equal(t, raft.Command{RemoveLeg: &raft.RemoveLeg{Volume: vol, Epoch: 7, Leg: leg, SeenCfg: 3,
-		Reason: "slow"}}, got)
+		Reason: "slow", SetBack: true}}, got)
 	config, err = a.AddLeg(t.Context(), 7, 3, leg, store, 5)
 	require.NoError(t, err)
 	require.Equal(t, answer.Config, config)

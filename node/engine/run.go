@@ -76,6 +76,7 @@ type set interface {
 	Limits() block.Limits
 	SetLegs(legs []mirror.LegSpec) error
 	Knows(leg volume.LegID) bool
+	Scrub(o mirror.ScrubOrder) error
 	Status() mirror.Status
 	Close() error
 }
@@ -88,8 +89,10 @@ type process struct {
 	authority    *authority
 	set          set
 	guards       *guards
-	began        time.Time // of the process
-	connecting   time.Time // when Attach was called
+	scrubs       *scrubber
+	legs         map[volume.LegID]*leg // of the newest ticket; only of who takes tickets
+	began        time.Time             // of the process
+	connecting   time.Time             // when Attach was called
 
 	life    context.Context // ends with the process
 	stop    context.CancelFunc
@@ -112,15 +115,15 @@ type process struct {
 
 func newProcess(start Start, c coordinators, log *slog.Logger) *process {
 	life, stop := context.WithCancel(context.Background())
-	return &process{
+	p := &process{
 		start: start, log: log, coordinators: c, guards: newGuards(log), began: time.Now(),
 		authority: &authority{coordinators: c, volume: start.Ticket.Volume},
 		life:      life, stop: stop,
 		lost: make(chan struct{}), detach: make(chan struct{}, 1), detached: make(chan struct{}),
 	}
+	p.scrubs = newScrubber(p)
+	return p
 }
-
-func (p *process) newLeg(l peer.TicketLeg) mirror.Leg { return newLeg(&p.start.Ticket, l, p.log) }
 
 func (p *process) mirrorOptions(o Options) mirror.Options {
 	ticket, t := &p.start.Ticket, o.Timing
@@ -131,7 +134,8 @@ func (p *process) mirrorOptions(o Options) mirror.Options {
 		Name: ticket.Name, Epoch: ticket.Epoch, AttachID: ticket.AttachID,
 		SizeBytes: ticket.SizeBytes, Durability: ticket.Durability,
 		Legs: p.legSpecs(ticket.Legs), Authority: p.authority, Clock: bootClock{}, Timing: t,
-		Observer: mirror.Observer{Stopped: p.over}, Logger: o.Logger, // it names volume and epoch itself
+		Observer: mirror.Observer{Stopped: p.over, Scrubbed: p.scrubs.ended},
+		Logger:   o.Logger, // it names volume and epoch itself
 	}
 }
 
@@ -147,6 +151,7 @@ func (p *process) run(ctx context.Context) error {
 	p.running.Go(func() { attached <- p.set.Attach(p.life) })
 	p.running.Go(p.heartbeats)
 	p.running.Go(p.watchTicket)
+	p.running.Go(p.scrubs.run)
 	if p.start.Ticket.Detach {
 		p.askDetach("the ticket")
 	}
@@ -180,6 +185,8 @@ func (p *process) serve(ctx context.Context, attached <-chan error, x *export) e
 			}
 			if err != nil {
 				p.over(err)
+			} else {
+				p.scrubs.serve()
 			}
 			attached = nil
 		case err := <-x.failed:

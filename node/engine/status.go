@@ -24,13 +24,19 @@ func (p *process) status() peer.EngineStatus {
 		Exports:  p.exports,
 		Legs:     make([]peer.EngineLeg, 0, len(m.Legs)),
 		Stages:   make([]peer.Stage, 0, len(m.Stages)),
+
+		Unreadable: m.Unreadable,
+	}
+	if m.ScrubTotal > 0 {
+		s.Scrub = &peer.ScrubStatus{ID: m.ScrubID, Done: m.ScrubDone, Total: m.ScrubTotal}
 	}
 	if p.end != "" {
 		s.State, s.Reason, s.Exports = p.end, p.endReason, nil
 	}
 	for _, l := range m.Legs {
 		s.Legs = append(s.Legs, peer.EngineLeg{ID: l.ID, State: legStateOf(l), Error: l.Error,
-			CopyDone: l.CopyDone, CopyTotal: l.CopyTotal})
+			CopyDone: l.CopyDone, CopyTotal: l.CopyTotal, MediumErrors: l.MediumErrors, Healed: l.Healed,
+			BannedFor: bannedFor(l)})
 	}
 	for _, stage := range m.Stages {
 		s.Stages = append(s.Stages, peer.Stage{Name: stage.Name, At: p.connecting.Sub(p.began) + stage.At})
@@ -72,7 +78,7 @@ func legStateOf(l mirror.LegStatus) string {
 	case mirror.LegInSync, mirror.LegAnnounced:
 		return legInSync
 	case mirror.LegRecording, mirror.LegConfiguring, mirror.LegSettling, mirror.LegMarking, mirror.LegCopying,
-		mirror.LegDraining, mirror.LegFlushing, mirror.LegAdding:
+		mirror.LegStamping, mirror.LegDraining, mirror.LegFlushing, mirror.LegAdding:
 		return legJoining
 	}
 	switch {
@@ -82,6 +88,17 @@ func legStateOf(l mirror.LegStatus) string {
 		return legConnecting
 	}
 	return legDown
+}
+
+// bannedLeast is the shortest ban that is worth telling.
+const bannedLeast = 10 * time.Second
+
+// bannedFor returns for how long a leg that failed again and again is not tried.
+func bannedFor(l mirror.LegStatus) time.Duration {
+	if l.RejoinIn < bannedLeast {
+		return 0
+	}
+	return l.RejoinIn
 }
 
 // finish records how the engine ended; the first end counts.

@@ -74,22 +74,36 @@ func (p *process) takeTicket(t peer.Ticket) {
 	if err := p.set.SetLegs(p.legSpecs(t.Legs)); err != nil {
 		p.log.Error("legs of the ticket refused", "revision", t.Revision, "error", err)
 	}
+	p.scrubs.order(t.Scrub)
 	if t.Detach {
 		p.askDetach("the coordinators")
 	}
 }
 
-// legSpecs makes adapters for the legs that the mirror does not know yet.
+// legSpecs makes adapters for the legs that the mirror does not know yet, and tells the others where
+// their nodes are by now.
 func (p *process) legSpecs(legs []peer.TicketLeg) []mirror.LegSpec {
 	specs := make([]mirror.LegSpec, 0, len(legs))
+	adapters := make(map[volume.LegID]*leg, len(legs))
 	for _, l := range legs {
 		spec := mirror.LegSpec{ID: l.ID, InSync: l.State == volume.LegInSync, Since: l.Since, Join: l.Join,
 			Retiring: l.Retiring, Replaces: l.Replaces}
-		if p.set == nil || !p.set.Knows(l.ID) {
-			spec.Leg = p.newLeg(l)
+		adapter := p.legs[l.ID]
+		if adapter == nil || p.set == nil || !p.set.Knows(l.ID) {
+			adapter = newLeg(&p.start.Ticket, l, p.log)
+			spec.Leg = adapter
+		} else {
+			adapter.moveTo(l.Portal)
 		}
+		adapters[l.ID] = adapter
 		specs = append(specs, spec)
 	}
+	for id, adapter := range p.legs {
+		if adapters[id] == nil && p.set != nil && p.set.Knows(id) {
+			adapters[id] = adapter // the mirror is not done with it, and a later ticket may name it again
+		}
+	}
+	p.legs = adapters
 	return specs
 }
 

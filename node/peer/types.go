@@ -111,7 +111,17 @@ type EngineStatus struct {
 	Exports  []Export        `json:"exports,omitempty"`
 	Legs     []EngineLeg     `json:"legs"`
 	// Milestones of the attach, for the operation's table: nanoseconds from the engine's start.
-	Stages []Stage `json:"stages,omitempty"`
+	Stages []Stage      `json:"stages,omitempty"`
+	Scrub  *ScrubStatus `json:"scrub,omitempty"` // the one under way
+	// Unreadable counts requests of the guest that no leg could answer.
+	Unreadable int64 `json:"unreadable,omitempty"`
+}
+
+// ScrubStatus is how far a scrub is.
+type ScrubStatus struct {
+	ID    uint64 `json:"id"`
+	Done  int64  `json:"done_bytes"` // bytes below this were looked at
+	Total int64  `json:"total_bytes"`
 }
 
 // Stage is one timed step of an attach.
@@ -133,6 +143,13 @@ type EngineLeg struct {
 	Error     string       `json:"error,omitempty"`
 	CopyDone  int64        `json:"copy_done_bytes"`
 	CopyTotal int64        `json:"copy_total_bytes"` // zero when nothing is copied
+	// MediumErrors counts what this engine could not read of the leg, Healed the blocks of 4 KiB that it
+	// rewrote from another leg and read back.
+	MediumErrors int64 `json:"medium_errors,omitempty"`
+	Healed       int64 `json:"healed,omitempty"`
+	// BannedFor is how long the leg has to wait before it is brought in sync, since it failed again and
+	// again.
+	BannedFor time.Duration `json:"banned_for,omitempty"`
 }
 
 // DomainStatus is what a host knows of one domain.
@@ -206,6 +223,14 @@ type Ticket struct {
 	TRead  time.Duration `json:"t_read"`
 	Legs   []TicketLeg   `json:"legs"`
 	Peers  []Peer        `json:"peers,omitempty"` // coordinators to talk to; none = those known before
+	Scrub  *ScrubOrder   `json:"scrub,omitempty"` // nil = none is wanted
+}
+
+// ScrubOrder tells an engine to scrub its volume.
+type ScrubOrder struct {
+	ID   uint64 `json:"id"`             // names the scrub in its report
+	Rate int64  `json:"rate,omitempty"` // bytes of the volume a second; zero = the engine's default
+	From int64  `json:"from,omitempty"` // bytes below this were looked at before
 }
 
 // TicketLeg is one leg of a ticket.

@@ -202,12 +202,12 @@ func TestVendor_commandsAndTheirSense(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []inband.Run{{Count: 1, Marked: true}}, page.Runs)
 	data, _ = s.inband(inband.Checksums{FirstBlock: 1, Blocks: 2}, nil)
-	sums, err := inband.ParseChecksums(data, 2)
+	sums, _, err := inband.ParseChecksums(data, 2)
 	require.NoError(t, err)
 	require.Equal(t, []uint32{inband.Checksum(bytes.Repeat([]byte{9}, 4096)),
 		inband.Checksum(make([]byte, 4096))}, sums)
 	data, _ = s.inband(inband.Rotate{}, nil)
-	generation, err := inband.ParseRotation(data)
+	generation, _, err := inband.ParseRotation(data)
 	require.NoError(t, err)
 
 	sense := func(res scsi.Response) [2]byte {

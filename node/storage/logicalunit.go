@@ -65,8 +65,8 @@ func (v vendor) run(ctx context.Context, command inband.Command, dataOut []byte)
 		}
 		return nil, v.session.Config(ctx, epoch, config)
 	case inband.Rotate:
-		generation, err := v.session.Rotate()
-		return inband.AppendRotation(nil, generation), err
+		generation, seq, err := v.session.Rotate()
+		return inband.AppendRotation(nil, generation, seq), err
 	case inband.Stable:
 		return nil, v.session.Stable(ctx, c.Generation)
 	case inband.Marks:
@@ -77,6 +77,24 @@ func (v vendor) run(ctx context.Context, command inband.Command, dataOut []byte)
 		return inband.AppendMarks(nil, page)
 	case inband.Checksums:
 		return v.checksums(ctx, c)
+	case inband.Adopt:
+		r, err := blockRange(c.FirstBlock, c.Blocks)
+		if err != nil {
+			return nil, err
+		}
+		return nil, v.session.Adopt(ctx, r)
+	case inband.Versions:
+		page, err := v.session.Versions(c.Since, c.FirstRegion)
+		if err != nil {
+			return nil, err
+		}
+		return inband.AppendVersions(nil, page)
+	case inband.Stamp:
+		page, err := inband.ParseVersions(dataOut)
+		if err != nil {
+			return nil, err
+		}
+		return nil, v.session.Stamp(ctx, page.Runs)
 	case inband.Detach:
 		return nil, v.session.Detach(ctx, c.Clean)
 	}
@@ -84,16 +102,26 @@ func (v vendor) run(ctx context.Context, command inband.Command, dataOut []byte)
 }
 
 func (v vendor) checksums(ctx context.Context, c inband.Checksums) ([]byte, error) {
-	if c.FirstBlock > volume.MaxSizeBytes/volume.BlockBytes {
-		return nil, fmt.Errorf("checksums from block %d: %w", c.FirstBlock, block.ErrOutOfRange)
-	}
-	sums, err := v.session.Checksums(ctx, block.Range{
-		Off: int64(c.FirstBlock) * volume.BlockBytes, Len: int64(c.Blocks) * volume.BlockBytes,
-	})
+	r, err := blockRange(c.FirstBlock, c.Blocks)
 	if err != nil {
 		return nil, err
 	}
-	return inband.AppendChecksums(nil, sums), nil
+	sums, bad, err := v.session.Checksums(ctx, r, c.Medium)
+	if err != nil {
+		return nil, err
+	}
+	return inband.AppendChecksums(nil, sums, bad), nil
+}
+
+// blockRange returns the bytes of a run of blocks. Whether the leg has them, the leg knows; here nothing
+// overflows.
+func blockRange(first uint64, blocks uint32) (block.Range, error) {
+	if first > volume.MaxSizeBytes/volume.BlockBytes {
+		return block.Range{}, fmt.Errorf("in-band command on block %d: %w", first, block.ErrOutOfRange)
+	}
+	return block.Range{
+		Off: int64(first) * volume.BlockBytes, Len: int64(blocks) * volume.BlockBytes,
+	}, nil
 }
 
 // fail answers with the sense that says what was wrong. Only block.ErrFenced becomes RESERVATION
