@@ -98,6 +98,33 @@ func (c *Client) DetachVolume(ctx context.Context, name string, w Wait) error {
 		query: w.query()})
 }
 
+// ScrubVolume scrubs an attached volume, or joins the scrub that runs, and returns what it found, nil with
+// NoWait; progress as in ReplaceNode.
+func (c *Client) ScrubVolume(ctx context.Context, name string, r ScrubVolume,
+	progress func(Operation) error) (*ScrubResult, error) {
+	if r.Request == "" {
+		r.Request = volume.NewUUID().String() // a repeated request is the same scrub
+	}
+	var result *ScrubResult
+	err := c.operate(ctx, call{
+		method: http.MethodPost, path: objectPath("volumes", name, "scrub"), query: r.query(), body: r,
+	}, func(o Operation) error {
+		result = o.Scrub
+		if progress == nil {
+			return nil
+		}
+		return progress(o)
+	})
+	return result, err
+}
+
+// StopScrub gives up the scrub of a volume that runs and returns what it found, nil if none runs.
+func (c *Client) StopScrub(ctx context.Context, name string) (*ScrubResult, error) {
+	var out *ScrubResult
+	err := c.do(ctx, call{method: http.MethodDelete, path: objectPath("volumes", name, "scrub"), read: decodeTo(&out)})
+	return out, err
+}
+
 // Domains lists the domains.
 func (c *Client) Domains(ctx context.Context) ([]Domain, error) {
 	return get[[]Domain](ctx, c, "/v1/domains")

@@ -193,6 +193,42 @@ func TestClient_operationThatIsCutOffIsWatchedAgain(t *testing.T) {
 	require.Equal(t, []float64{0.5, 1}, seen)
 }
 
+func TestClient_scrub(t *testing.T) {
+	result := &ScrubResult{ID: 4, Complete: true, Bad: 2, Healed: 2, Legs: []ScrubbedLeg{}, Ranges: []ByteRange{}}
+	f := &fake{operation: []Operation{{State: OperationRunning, Progress: 0.5},
+		{State: OperationDone, Progress: 1, Scrub: result}}}
+	s := server(t, NewHandler(f))
+	c := trust(client(t, -1, s.URL), s)
+	var seen []float64
+	got, err := c.ScrubVolume(t.Context(), "v1", ScrubVolume{Request: "r1", RateBytes: 7},
+		func(o Operation) error { seen = append(seen, o.Progress); return nil })
+	require.NoError(t, err)
+	require.Equal(t, result, got)
+	require.Equal(t, []float64{0.5, 1}, seen)
+	require.Equal(t, "v1 r1 7", f.asked)
+	_, err = c.ScrubVolume(t.Context(), "v1", ScrubVolume{}, nil)
+	require.NoError(t, err)
+	require.Regexp(t, `^v1 [0-9a-f-]{36} 0$`, f.asked, "it chooses what names the request")
+
+	f.operation = f.operation[:1]
+	got, err = c.ScrubVolume(t.Context(), "v1", ScrubVolume{Wait: Wait{NoWait: true}}, nil)
+	require.NoError(t, err)
+	require.Nil(t, got, "nobody waits for it")
+	require.True(t, f.wait.NoWait)
+
+	got, err = c.StopScrub(t.Context(), "v1")
+	require.NoError(t, err)
+	require.Nil(t, got)
+	f.result = result
+	got, err = c.StopScrub(t.Context(), "v1")
+	require.NoError(t, err)
+	require.Equal(t, result, got)
+	f.err = Errorf(CodeBusy, "volume/v1", "", "it is not attached: attach it first")
+	f.operation = nil
+	_, err = c.ScrubVolume(t.Context(), "v1", ScrubVolume{}, nil)
+	require.ErrorContains(t, err, "attach it first")
+}
+
 func TestClient_followsEventsOverABrokenConnection(t *testing.T) {
 	f := &fake{events: []Event{{Seq: 1}, {Seq: 2}}}
 	s := server(t, NewHandler(f)) // each stream ends by itself, as if it broke

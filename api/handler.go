@@ -156,7 +156,7 @@ func (r routes) nodes() {
 		in.Body.Wait = Wait{in.NoWait}
 		return stream(func(emit func(Operation) error) error {
 			return r.service.ReplaceNode(ctx, in.Name, in.Body, emit)
-		}, failedOperation("replace", in.Name)), nil
+		}, failedOperation("replace", "node/"+in.Name)), nil
 	})
 	removing := r.op("remove-node", http.MethodDelete, "/v1/nodes/{name}",
 		"Move a node's legs away and forget it; progress, one JSON object a line", "nodes")
@@ -164,6 +164,6 @@ func (r routes) nodes() {
 	huma.Register(r.api, removing, func(ctx context.Context, in *namedWait) (*huma.StreamResponse, error) {
 		return stream(func(emit func(Operation) error) error {
 			return r.service.RemoveNode(ctx, in.Name, Wait{in.NoWait}, emit)
-		}, failedOperation("remove", in.Name)), nil
+		}, failedOperation("remove", "node/"+in.Name)), nil
 	})
 }

@@ -49,6 +49,33 @@ func (r routes) volumes() {
 		func(ctx context.Context, in *namedWait) (*nothing, error) {
 			return done(r.service.DetachVolume(ctx, in.Name, Wait{in.NoWait}))
 		})
+	r.scrubs()
+}
+
+func (r routes) scrubs() {
+	type scrub struct {
+		Name   string `path:"name" doc:"name or id"`
+		NoWait bool   `query:"no_wait" doc:"answer as soon as it is decided, not when it is done"`
+		Body   *ScrubVolume
+	}
+	scrubbing := r.op("scrub-volume", http.MethodPost, "/v1/volumes/{name}/scrub",
+		"Scrub an attached volume, or join the scrub that runs; progress, one JSON object a line", "volumes")
+	streamed[Operation](r.api, &scrubbing)
+	huma.Register(r.api, scrubbing, func(ctx context.Context, in *scrub) (*huma.StreamResponse, error) {
+		request := ScrubVolume{}
+		if in.Body != nil {
+			request = *in.Body
+		}
+		request.Wait = Wait{in.NoWait}
+		return stream(func(emit func(Operation) error) error {
+			return r.service.ScrubVolume(ctx, in.Name, request, emit)
+		}, failedOperation("scrub", "volume/"+in.Name)), nil
+	})
+	huma.Register(r.api, r.op("stop-scrub", http.MethodDelete, "/v1/volumes/{name}/scrub",
+		"Give up the scrub that runs; answers what it found, null if none runs", "volumes"),
+		func(ctx context.Context, in *named) (*body[*ScrubResult], error) {
+			return answer(r.service.StopScrub(ctx, in.Name))
+		})
 }
 
 func (r routes) domains() {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -28,6 +29,7 @@ type fake struct {
 	err       error
 	events    []Event
 	operation []Operation
+	result    *ScrubResult
 	block     chan struct{}
 }
 
@@ -86,6 +88,21 @@ func (f *fake) ReplaceNode(_ context.Context, old string, r ReplaceNode, emit fu
 		}
 	}
 	return f.err
+}
+
+func (f *fake) ScrubVolume(_ context.Context, name string, r ScrubVolume, emit func(Operation) error) error {
+	f.asked, f.wait = fmt.Sprintf("%s %s %d", name, r.Request, r.RateBytes), r.Wait
+	for _, o := range f.operation {
+		if err := emit(o); err != nil {
+			return err
+		}
+	}
+	return f.err
+}
+
+func (f *fake) StopScrub(_ context.Context, name string) (*ScrubResult, error) {
+	f.asked = name
+	return f.result, f.err
 }
 
 func serve(h http.Handler, method, path, body string) *httptest.ResponseRecorder {

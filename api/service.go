@@ -37,6 +37,11 @@ type Service interface {
 	AttachVolume(ctx context.Context, name string, r AttachVolume) (Attached, error)
 	// DetachVolume ends an attachment cleanly.
 	DetachVolume(ctx context.Context, name string, r Wait) error
+	// ScrubVolume scrubs an attached volume, or joins the scrub that runs, and reports progress to emit;
+	// the last report has the result.
+	ScrubVolume(ctx context.Context, name string, r ScrubVolume, emit func(Operation) error) error
+	// StopScrub gives the scrub up that runs and returns what it found, nil if none runs.
+	StopScrub(ctx context.Context, name string) (*ScrubResult, error)
 
 	// Domains lists the domains.
 	Domains(ctx context.Context) ([]Domain, error)
@@ -69,6 +74,16 @@ type CreateVolume struct {
 	Durability    string   `json:"durability,omitempty" doc:"flush (default) or sync"`
 	UnflushedLoss string   `json:"unflushed_loss,omitempty" doc:"wait (default) or accept"`
 	LegsOn        []string `json:"legs_on,omitempty" doc:"storage nodes to use, one for each leg"`
+	// ScrubEverySeconds is a pointer since never (0) is not the default.
+	ScrubEverySeconds *int64 `json:"scrub_every_seconds,omitempty" doc:"default 30 days; 0 is never"`
+	Wait
+}
+
+// ScrubVolume asks for a scrub.
+type ScrubVolume struct {
+	// Request is chosen by the caller, so that a request repeated after a lost answer is one scrub.
+	Request   string `json:"request,omitempty" doc:"a fresh UUID; chosen by the server if empty"`
+	RateBytes int64  `json:"rate_bytes,omitempty" minimum:"0" doc:"of the volume a second; 0 is the default"`
 	Wait
 }
 

@@ -54,9 +54,9 @@ func stream[T any](run func(emit func(T) error) error, failed func(*Error) T) *h
 }
 
 // failedOperation makes the last line of an operation that failed.
-func failedOperation(verb, node string) func(*Error) Operation {
+func failedOperation(verb, object string) func(*Error) Operation {
 	return func(e *Error) Operation {
-		return Operation{Verb: verb, Object: "node/" + node, State: OperationFailed, Message: e.Message,
+		return Operation{Verb: verb, Object: object, State: OperationFailed, Message: e.Message,
 			Error: e}
 	}
 }

@@ -88,6 +88,56 @@ type Volume struct {
 	Attachment *Attachment       `json:"attachment" doc:"null when nobody holds it"`
 	Legs       []Leg             `json:"legs"`
 	CreatedAt  time.Time         `json:"created_at"`
+
+	ScrubEverySeconds int64        `json:"scrub_every_seconds" doc:"how often it is scrubbed by itself, 0 is never"`
+	Scrub             *Scrub       `json:"scrub" doc:"the one that is wanted or under way, null if none is"`
+	LastScrub         *ScrubResult `json:"last_scrub" doc:"the last that looked at all of it, null if none ever did"`
+	StoppedScrub      *ScrubResult `json:"stopped_scrub,omitempty" doc:"one that was stopped since then"`
+}
+
+// Scrub is a scrub that is wanted: every block of every leg in sync is read from its medium and compared.
+type Scrub struct {
+	ID         uint64    `json:"id" doc:"counts the volume's scrubs"`
+	By         string    `json:"by" enum:"operator,schedule"`
+	At         time.Time `json:"at" doc:"when it was asked for"`
+	RateBytes  int64     `json:"rate_bytes,omitempty" doc:"of the volume a second; 0 is the default"`
+	Running    bool      `json:"running" doc:"an engine is at it; else it goes on when the volume is attached"`
+	DoneBytes  int64     `json:"done_bytes"`
+	TotalBytes int64     `json:"total_bytes"`
+	Progress   float64   `json:"progress" minimum:"0" maximum:"1"`
+}
+
+// ScrubResult is what a scrub found. Counts are of blocks of 4 KiB.
+type ScrubResult struct {
+	ID         uint64        `json:"id"`
+	By         string        `json:"by" enum:"operator,schedule"`
+	At         time.Time     `json:"at" doc:"when it was asked for"`
+	FinishedAt time.Time     `json:"finished_at"`
+	Complete   bool          `json:"complete" doc:"it looked at all of the volume"`
+	Bytes      int64         `json:"bytes" doc:"of the volume that it looked at"`
+	Bad        int64         `json:"bad" doc:"blocks that a leg could not read, or that were not what they had to be"`
+	Healed     int64         `json:"healed" doc:"of these, blocks that were rewritten from another leg"`
+	Diverged   int64         `json:"diverged" doc:"blocks that legs differ in, with nothing to tell which is right"`
+	Unreadable int64         `json:"unreadable" doc:"blocks that no leg in sync can read"`
+	Legs       []ScrubbedLeg `json:"legs" doc:"those with bad blocks"`
+	Ranges     []ByteRange   `json:"ranges" doc:"the first that diverged"`
+}
+
+// Clean reports whether nothing stays that a scrub could not heal.
+func (r ScrubResult) Clean() bool { return r.Diverged == 0 && r.Unreadable == 0 }
+
+// ScrubbedLeg is what a scrub found on one leg.
+type ScrubbedLeg struct {
+	ID     string `json:"id"`
+	Node   string `json:"node" doc:"empty when the leg is no longer part of the volume"`
+	Bad    int64  `json:"bad"`
+	Healed int64  `json:"healed"`
+}
+
+// ByteRange is a part of a volume.
+type ByteRange struct {
+	Offset int64 `json:"offset"`
+	Length int64 `json:"length"`
 }
 
 // Attachment is the current grant of a volume.
@@ -119,6 +169,11 @@ type Leg struct {
 	Retiring  bool            `json:"retiring,omitempty" doc:"leaves once its replacement is in sync"`
 	DoneBytes int64           `json:"done_bytes,omitempty" doc:"of the copy that runs"`
 	CopyBytes int64           `json:"copy_bytes,omitempty" doc:"that the copy has in all"`
+
+	SetBack       bool    `json:"set_back,omitempty" doc:"showed an older state than it had; it is copied in full"`
+	MediumErrors  int64   `json:"medium_errors,omitempty" doc:"that the engine of this attachment saw"`
+	Healed        int64   `json:"healed,omitempty" doc:"blocks that this engine rewrote from another leg"`
+	BannedSeconds float64 `json:"banned_seconds,omitempty" doc:"until it is tried again after it failed repeatedly"`
 }
 
 // Export is one way to reach an attached volume on its host.
@@ -217,8 +272,8 @@ const (
 // Operation is the progress of long work. It is computed from the state, so it goes on when nobody
 // watches, and asking for the same work again watches it again.
 type Operation struct {
-	Verb      string  `json:"verb" doc:"replace or remove"`
-	Object    string  `json:"object" doc:"node/n2"`
+	Verb      string  `json:"verb" doc:"replace, remove or scrub"`
+	Object    string  `json:"object" doc:"node/n2 or volume/web1"`
 	State     string  `json:"state" enum:"running,done,failed"`
 	LegsDone  int     `json:"legs_done"`
 	LegsTotal int     `json:"legs_total"`
@@ -227,4 +282,6 @@ type Operation struct {
 	Progress  float64 `json:"progress"`
 	Message   string  `json:"message"`
 	Error     *Error  `json:"error,omitempty"`
+
+	Scrub *ScrubResult `json:"scrub,omitempty" doc:"of a scrub that is over"`
 }

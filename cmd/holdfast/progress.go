@@ -30,17 +30,24 @@ func newProgress(w io.Writer) *progress {
 
 const barCells = 30
 
-// show draws the state of an operation.
+// show draws the state of an operation. One that is about no legs is drawn without them.
 func (p *progress) show(o api.Operation) error {
+	legs := ""
+	if o.LegsTotal > 0 {
+		legs = fmt.Sprintf("%d of %d legs, ", o.LegsDone, o.LegsTotal)
+	}
 	if p.terminal {
 		full := min(barCells, max(0, int(o.Progress*barCells)))
-		fmt.Fprintf(p.w, "\r\033[K[%s%s] %3.0f%%  %d of %d legs, %s of %s  %s",
-			strings.Repeat("#", full), strings.Repeat(".", barCells-full), 100*o.Progress, o.LegsDone, o.LegsTotal,
+		fmt.Fprintf(p.w, "\r\033[K[%s%s] %3.0f%%  %s%s of %s  %s",
+			strings.Repeat("#", full), strings.Repeat(".", barCells-full), 100*o.Progress, legs,
 			volume.FormatSize(o.DoneBytes), volume.FormatSize(o.CopyBytes), o.Message)
 		p.drawn = true
 		return nil
 	}
-	line := fmt.Sprintf("%s %s: %d of %d legs, %s", o.Verb, o.Object, o.LegsDone, o.LegsTotal, o.Message)
+	if legs == "" {
+		legs = fmt.Sprintf("%.0f %%, ", 10*float64(int(10*o.Progress))) // a line for each tenth is enough
+	}
+	line := fmt.Sprintf("%s %s: %s%s", o.Verb, o.Object, legs, o.Message)
 	if line != p.last {
 		fmt.Fprintln(p.w, line)
 		p.last = line

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,12 +13,14 @@ import (
 
 func newVolume(c *connection) *cobra.Command {
 	cmd := group("volume", "Provision, attach and look at volumes")
-	cmd.AddCommand(volumeCreate(c), volumeList(c), volumeShow(c), volumeAttach(c), volumeDetach(c), volumeDelete(c))
+	cmd.AddCommand(volumeCreate(c), volumeList(c), volumeShow(c), volumeAttach(c), volumeDetach(c),
+		volumeScrub(c), volumeDelete(c))
 	return cmd
 }
 
 func volumeCreate(c *connection) *cobra.Command {
 	var size string
+	var scrubEvery time.Duration
 	r := api.CreateVolume{ID: volume.NewID().String()}
 	cmd := &cobra.Command{
 		Use:   "create NAME --size SIZE --layout LAYOUT",
@@ -25,7 +28,8 @@ func volumeCreate(c *connection) *cobra.Command {
 		Long: "Make a volume: its legs are placed on different storage nodes and made there. Returns when all of\n" +
 			"them are, unless --no-wait. A new volume reads as zeroes.",
 		Example: "  holdfast volume create web1 --size 10G --layout mirror=2\n" +
-			"  holdfast volume create db1 --size 100G --layout mirror=3 --durability sync --legs-on n1,n2,n4",
+			"  holdfast volume create db1 --size 100G --layout mirror=3 --durability sync --legs-on n1,n2,n4\n" +
+			"  holdfast volume create log1 --size 20G --scrub-every 168h",
 		Args: args(cobra.ExactArgs(1)),
 	}
 	cmd.Flags().StringVar(&size, "size", "", "size, a multiple of 4K: 512M, 10G (required)")
@@ -35,6 +39,8 @@ func volumeCreate(c *connection) *cobra.Command {
 	cmd.Flags().StringVar(&r.UnflushedLoss, "unflushed-loss", "wait",
 		"when only legs that lost their cache are left: wait for the others, or accept")
 	cmd.Flags().StringSliceVar(&r.LegsOn, "legs-on", nil, "storage nodes to use, one for each leg")
+	cmd.Flags().DurationVar(&scrubEvery, "scrub-every", 30*24*time.Hour,
+		"how often the volume is scrubbed by itself while it is attached; 0 is never")
 	addNoWait(cmd, &r.NoWait)
 	out := addOutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, list []string) error {
@@ -49,6 +55,10 @@ func volumeCreate(c *connection) *cobra.Command {
 			return err
 		}
 		r.Name, r.SizeBytes = list[0], bytes
+		if cmd.Flags().Changed("scrub-every") {
+			seconds := int64(scrubEvery / time.Second)
+			r.ScrubEverySeconds = &seconds
+		}
 		client, err := c.client()
 		if err != nil {
 			return err
@@ -136,12 +146,31 @@ func showVolume(t *table, v api.Volume) {
 			t.row("export", e.URL)
 		}
 	}
+	showScrubs(t, v)
 	t.row()
 	t.row("LEG", "NODE", "STATE", "CFGVER", "PROGRESS", "CONDITION", "ERROR")
 	for _, l := range v.Legs {
 		t.row(l.ID[:min(8, len(l.ID))], l.Node, l.State, volume.CfgVer(l.CfgVer),
-			fmt.Sprintf("%.0f%%", 100*l.Progress), l.Condition, l.Error)
+			fmt.Sprintf("%.0f%%", 100*l.Progress), l.Condition, legNotes(l))
 	}
+}
+
+// legNotes says what else is to be known of a leg.
+func legNotes(l api.Leg) string {
+	var notes []string
+	if l.SetBack {
+		notes = append(notes, "set back to an older state")
+	}
+	if l.MediumErrors > 0 || l.Healed > 0 {
+		notes = append(notes, fmt.Sprintf("%d medium errors, %d blocks healed", l.MediumErrors, l.Healed))
+	}
+	if l.BannedSeconds > 0 {
+		notes = append(notes, fmt.Sprintf("tried again in %.0f s", l.BannedSeconds))
+	}
+	if l.Error != "" {
+		notes = append(notes, l.Error)
+	}
+	return strings.Join(notes, "; ")
 }
 
 func volumeAttach(c *connection) *cobra.Command {
@@ -159,7 +188,8 @@ func volumeAttach(c *connection) *cobra.Command {
 	cmd.Flags().StringVar(&r.Host, "host", "", "the host (required)")
 	cmd.Flags().BoolVar(&r.Takeover, "takeover", false, "fence the host that holds it and take it")
 	cmd.Flags().BoolVar(&r.AcceptLoss, "accept-loss", false,
-		"this once, go on although writes that were not flushed may be lost")
+		"this once, go on although writes that were not flushed may be lost, or, when every leg was set back to\n"+
+			"an older state, all that was written since")
 	addNoWait(cmd, &r.NoWait)
 	out := addOutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, list []string) error {
