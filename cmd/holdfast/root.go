@@ -26,7 +26,7 @@ func newRoot() *cobra.Command {
 		"nodes to talk to, comma-separated: unix:///path or https://host:port (default $HOLDFAST_API)")
 	root.AddCommand(
 		newVolume(c), newDomain(c), newNode(c), newHealth(c), newEvents(c), newCluster(c),
-		newDemo(), newDev(), newServe(), newEngine(), newTarget(), newVersion(),
+		newDemo(), newDev(), newServe(), newEngine(), newTarget(), newSelftest(), newRescue(), newVersion(),
 	)
 	return root
 }

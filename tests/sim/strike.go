@@ -1,0 +1,91 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/holdfast-storage/holdfast/mirror"
+)
+
+// A strike is a fault that comes when something is on its way: a leg has just changed its state, so a
+// command is out, a copy begins, or an answer is awaited. Faults at random times hit such moments seldom,
+// and it is there that a protocol has its seams. The profile says how often.
+
+// moved lets a strike follow a change of a leg's state now and then.
+func (w *world) moved(h *host, s *slot, to mirror.LegState) {
+	if w.profile.strikes == 0 || w.calm || to == mirror.LegOutside || !w.chance(w.profile.strikes) {
+		return
+	}
+	n := s.node
+	if w.chance(3) {
+		n = w.someNode()
+	}
+	soon := []time.Duration{2 * time.Millisecond, 40 * time.Millisecond, 800 * time.Millisecond}[w.rng.IntN(3)]
+	// A leg that is being added is rather hit itself: then it is suspect, and a rival finds it so.
+	rival := w.profile.rivals && w.chance(4) == (to == mirror.LegAdding)
+	w.later(w.pick(soon), func() {
+		if rival {
+			w.rival(h, n)
+			return
+		}
+		w.strike(h, n)
+	})
+}
+
+// strike is one fault at a node, or at the engine.
+func (w *world) strike(h *host, n *node) {
+	switch w.rng.IntN(10) {
+	case 0, 1, 2:
+		w.cut(h, n, true, !w.chance(3))
+		w.after(w.pick(6*time.Second), func() { w.heal(h, n) })
+	case 3, 4:
+		w.breakSessionTo(h, n)
+	case 5, 6:
+		w.blink(n)
+	case 7:
+		n.crash()
+		w.after(w.pick(200*time.Millisecond), n.start)
+	case 8:
+		h.pause(w.pick(5 * time.Second))
+	default:
+		w.newHost(false)
+		if w.chance(2) {
+			h.die()
+		}
+	}
+}
+
+// rival attaches the volume in a new epoch that reaches all nodes but one, while the older engine is left with
+// that one, and without coordinators: the two do not hear of each other.
+func (w *world) rival(old *host, n *node) {
+	old.noRaft = true
+	for _, other := range w.legNodes() {
+		if other != n {
+			w.cut(old, other, true, true)
+		}
+	}
+	h := w.newHost(false)
+	if h != nil {
+		w.cut(h, n, true, true)
+	}
+	w.after(w.pick(5*time.Second), func() {
+		old.noRaft = false
+		for _, other := range w.nodes {
+			w.heal(old, other)
+		}
+		if h != nil {
+			w.heal(h, n)
+		}
+	})
+}
+
+// breakSessionTo breaks the connection between an engine and one node.
+func (w *world) breakSessionTo(h *host, n *node) {
+	h.run(func() {
+		for _, s := range h.slots {
+			if s != nil && s.node == n && s.session != nil && s.session.seq != 0 {
+				s.session.closeAtHost(errLost)
+				return
+			}
+		}
+	})
+}
