@@ -1,3 +1,17 @@
-// Package system tests the built binary as its users run it: real processes on loopback, driven by
-// the command line alone, with foreign clients (qemu-img, qemu-io, e2fsprogs) at the export.
+// Package system tests whole clusters of real processes through the built binary, as an operator and
+// foreign programs (QEMU's tools, libnbd, fio, ext4) see them.
+//
+//	cluster   nodes as processes on loopback (`holdfast dev`), ended with the test however it ends
+//	site      a cluster whose nodes can lose power: an ext4 for each, on a loop device in a mount
+//	          namespace of the test's own; a cut stops it without its log, so that all that was not
+//	          written is gone, and a new boot id follows
+//	disk      what a guest sees: QEMU's NBD client behind a server, which reconnects to whatever host
+//	load      fio on that disk, which verifies all it wrote
+//	ledger    a guest that knows what each of its blocks may hold after everything lost its power
+//
+// HOLDFAST_ROUNDS says how often the tests that repeat themselves do so, HOLDFAST_SEED repeats a draw.
+//
+// Invariant: nothing is left of a test that was killed: no process, mount, loop device or file.
+//
+// What they do not do: hold exact times. Those are held in virtual time, by mirror and tests/sim.
 package system

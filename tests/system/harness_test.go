@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 )
 
 // rootEnv and binaryEnv tell the tests where clusters live and which binary is tested.
@@ -25,6 +26,16 @@ const (
 )
 
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+
+// reap waits until the tests are gone, takes down every cluster, and ends what else carries the
+// tests' mark in its environment: load generators, relays, keepers of mount namespaces. With the last
+// process of a namespace go its mounts, and with them their loop devices.
+const reap = `cat >/dev/null
+for d in "$0"/c*/; do [ -e "$d/cluster.json" ] && "$0/holdfast" dev down --remove --dir "$d"; done
+for e in $(grep -lsz "^` + rootEnv + `=$0\$" /proc/[0-9]*/environ); do
+	pid=${e#/proc/} && kill -9 "${pid%/environ}" 2>/dev/null
+done
+rm -rf "$0"`
 
 // buildAndRun builds the binary once for all tests. Clusters outlive a test that is killed or runs
 // into its time limit, so a reaper in a session of its own takes them down when this process is
@@ -42,8 +53,7 @@ func buildAndRun(m *testing.M) int {
 		_ = os.RemoveAll(root)
 		return 1
 	}
-	reaper := exec.Command("sh", "-c",
-		`cat >/dev/null; for d in "$0"/c*/; do "$0/holdfast" dev down --remove --dir "$d"; done; rm -rf "$0"`, root)
+	reaper := exec.Command("sh", "-c", reap, root)
 	reaper.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	reaper.Stderr = os.Stderr
 	lifeline, err := reaper.StdinPipe()
@@ -87,13 +97,22 @@ type result struct {
 
 // cluster is a local cluster of real processes.
 type cluster struct {
-	t   *testing.T
-	dir string
-	env []string
+	t     *testing.T
+	dir   string
+	env   []string
+	enter []string // what precedes every command: a program that runs it where the cluster's disks are
 }
 
 // up starts a cluster of n nodes with all roles and takes it down with the test.
 func up(t *testing.T, nodes int) *cluster {
+	t.Helper()
+	c := newCluster(t)
+	c.start(nodes)
+	return c
+}
+
+// newCluster names a cluster that runs nowhere yet, and takes down what the test made of it.
+func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	dir, err := os.MkdirTemp(os.Getenv(rootEnv), "c")
 	require.NoError(t, err)
@@ -102,12 +121,14 @@ func up(t *testing.T, nodes int) *cluster {
 		if t.Failed() {
 			c.dumpLogs()
 		}
-		r := c.run(time.Minute, "dev", "down", "--remove", "--dir", c.dir)
-		if r.code != 0 {
+		if _, err := os.Stat(filepath.Join(c.dir, "cluster.json")); err != nil {
+			return // the test ended before anything ran
+		}
+		c.enter = nil // who sees a mount point as one cannot remove it
+		if r := c.run(time.Minute, "dev", "down", "--remove", "--dir", c.dir); r.code != 0 {
 			t.Errorf("dev down: %s", r.stderr)
 		}
 	})
-	c.start(nodes)
 	return c
 }
 
@@ -123,7 +144,15 @@ func (c *cluster) start(nodes int) {
 // run runs one holdfast command.
 func (c *cluster) run(limit time.Duration, args ...string) result {
 	c.t.Helper()
-	return run(c.t, limit, c.env, os.Getenv(binaryEnv), args...)
+	return c.foreign(limit, os.Getenv(binaryEnv), args...)
+}
+
+// foreign runs any program where the cluster's disks are.
+func (c *cluster) foreign(limit time.Duration, program string, args ...string) result {
+	c.t.Helper()
+	line := append(append([]string{}, c.enter...), program)
+	line = append(line, args...)
+	return run(c.t, limit, c.env, line[0], line[1:]...)
 }
 
 // ok runs a command that must succeed and returns what it printed.
@@ -213,16 +242,29 @@ func (c *cluster) waitInSync(name string, n int) {
 	})
 }
 
-// dumpLogs prints the tail of every log of a cluster whose test failed.
+// dumpLogs prints the tail of every log of a cluster whose test failed: of daemons, engines and guests.
 func (c *cluster) dumpLogs() {
-	_ = filepath.WalkDir(c.dir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, ".log") {
-			if text, err := os.ReadFile(path); err == nil {
-				c.t.Logf("== %s\n%s", path, text[max(0, len(text)-6000):])
-			}
+	dirs := []string{c.dir}
+	configs, _ := filepath.Glob(filepath.Join(c.dir, "*", "node.yaml"))
+	for _, path := range configs {
+		var node struct {
+			RunDir string `yaml:"run_dir"`
 		}
-		return nil
-	})
+		text, err := os.ReadFile(path)
+		if err == nil && yaml.Unmarshal(text, &node) == nil && !strings.HasPrefix(node.RunDir, c.dir) {
+			dirs = append(dirs, node.RunDir)
+		}
+	}
+	for _, dir := range dirs {
+		_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, ".log") {
+				if text, err := os.ReadFile(path); err == nil {
+					c.t.Logf("== %s\n%s", path, text[max(0, len(text)-6000):])
+				}
+			}
+			return nil
+		})
+	}
 }
 
 // qemuIO runs qemu-io commands on an export; all of them must succeed.
