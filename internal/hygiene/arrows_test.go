@@ -45,9 +45,12 @@ func arrows() []arrow {
 		{"api", []string{"volume"}, []string{"github.com/danielgtaylor/huma/v2"},
 			"the public API is served by whoever implements its Service"},
 		{"node", []string{"*"}, []string{"*"}, "the only place where parts meet"},
-		{"cmd", []string{"node", "api", "volume"}, []string{"github.com/spf13/", "go.yaml.in/", sys},
+		{"cmd", []string{"node", "api", "volume", "tests/sim"}, []string{"github.com/spf13/", "go.yaml.in/", sys},
 			"flags and printing only"},
 		{"internal", nil, []string{"*"}, "tools for tests"},
+		{"tests/sim", []string{"block", "volume", "leg", "mirror", "raft"},
+			[]string{"github.com/anishathalye/porcupine", "github.com/stretchr/testify/"},
+			"the simulation is the pure cores and nothing else, so that one seed is one history"},
 		{"tests", []string{"*"}, []string{"*"}, "what needs more than one package"},
 	}
 }
