@@ -28,6 +28,7 @@ type profile struct {
 	raftLate            int           // one command in so many is committed after its engine gave it up; zero = none
 	strikes             int           // one change of a leg's state in so many brings a fault with it; zero = none
 	rivals              bool          // these faults are mostly a new epoch that does not reach the leg
+	partings            bool          // a leg whose place in the list is open is all that an older engine is left with
 	zeroes              int           // one write in so many is a zero
 	sparse              bool          // each block that the guest likes has a region of its own
 	acts                int           // how many faults
@@ -129,6 +130,12 @@ func narrowFlavours() []flavour {
 			change: func(w *world, p *profile) {
 				p.legs, p.strikes, p.rivals, p.raftLoss, p.spares, p.gap = 2, 8, true, 4, 3, time.Second
 				p.think, p.writes, p.timing.JoinBackOff = 10*time.Millisecond, 6, 50*time.Millisecond
+				p.timing.FenceWait = 200 * time.Millisecond
+			}},
+		{name: "partings", faults: func(f *faultWeights) { f.replace, f.breakSession, f.idle, f.slow = 16, 6, 14, 4 },
+			change: func(w *world, p *profile) {
+				p.legs, p.partings, p.raftLoss, p.spares, p.gap = 2, true, 4, 3, time.Second
+				p.think, p.writes, p.flushes, p.timing.JoinBackOff = 10*time.Millisecond, 6, 2, 50*time.Millisecond
 				p.timing.FenceWait = 200 * time.Millisecond
 			}},
 		{name: "attach", faults: func(f *faultWeights) { f.attachCut, f.idle, f.breakSession = 20, 8, 4 },

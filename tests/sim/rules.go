@@ -54,8 +54,6 @@ func harmless() map[string]string {
 		"isrOnly":     "shown with readSuspect: only an engine shrinks the list, and it stops reading a leg before",
 		"clearUnstamped": "a stamp becomes durable with its mark, before the data is let in, and those of CONFIG " +
 			"before it is answered, which acks wait for",
-		"readSuspect": "NOT harmless, but seldom shown: the exhaustive model needs a power cut at one moment of a " +
-			"removal (tests/model); no profile brings that about often enough yet",
 		"clearUnsynced": "found by crash states: the engine flushes every leg before it sends STABLE; without it, " +
 			"the crash states of a leg show it (leg, TestCrash_brokenRulesAreFound)",
 	}
@@ -84,12 +82,12 @@ func soonest() map[string]string {
 		"serveEarly": "media", "pushISROnly": "three", "noRecon": "takeover", "noOwnMarks": "sparse",
 		"clearEarly": "mixed", "stableJoining": "sparse", "noWODrain": "sluggish", "removeGood": "crossfire",
 		"joinReboot+anyInstance+admitLossy": "strikes", "noSetBack": "setback", "trustSetBack": "setback",
-		"readUncommit": "rivals",
-		"noStampTake":  "trio", "lagLast": "crossfire", "healStale": "rotting",
+		"readUncommit": "rivals", "readSuspect": "partings", "isrOnly+readSuspect": "partings",
+		"noStampTake": "trio", "lagLast": "crossfire", "healStale": "rotting",
 		"promoteUnread": "rotting", "noBump": "limbo", "noLabelCheck": "setback", "ignoreLossy": "attach",
 		"scrubGuess": "lying", "epochReuse": "takeover", "noLease": "readers", "noConfirm": "readers",
 		"blindRelogin": "attach", "oldEvidence": "attach", "lateMark": "attach", "noRestamp": "sparse",
-		"noCAS": "limbo", "anyLossy": "attach",
+		"noCAS": "limbo", "anyLossy": "attach", "noKillSess": "sparse", "noDrain": "partings",
 	}
 }
 

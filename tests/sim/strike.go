@@ -12,6 +12,9 @@ import (
 
 // moved lets a strike follow a change of a leg's state now and then.
 func (w *world) moved(h *host, s *slot, to mirror.LegState) {
+	if w.profile.partings && !w.calm {
+		w.parting(h, s, to)
+	}
 	if w.profile.strikes == 0 || w.calm || to == mirror.LegOutside || !w.chance(w.profile.strikes) {
 		return
 	}
@@ -29,6 +32,18 @@ func (w *world) moved(h *host, s *slot, to mirror.LegState) {
 		}
 		w.strike(h, n)
 	})
+}
+
+// parting catches a leg while the coordinators and the engine may disagree on whether it is in sync. One that is
+// being added fails for a moment; one that is suspect, or being removed, is soon all that the engine is left with.
+func (w *world) parting(h *host, s *slot, to mirror.LegState) {
+	n := s.node
+	switch {
+	case to == mirror.LegAdding && w.chance(2):
+		w.later(w.pick(40*time.Millisecond), func() { w.breakSessionTo(h, n) })
+	case (to == mirror.LegSuspect || to == mirror.LegRemoving) && w.chance(2):
+		w.later(w.pick(300*time.Millisecond), func() { w.rival(h, n) })
+	}
 }
 
 // strike is one fault at a node, or at the engine.
