@@ -47,12 +47,19 @@ func (c *Core) sources(o *op) legSet {
 }
 
 // holders returns the legs that have the bytes of the fetch, also those that may not be asked now: a
-// suspect leg may come back as long as its removal is not committed.
+// suspect leg may come back as long as its removal is not committed, and one that is being added may be
+// committed already.
 func (c *Core) holders(o *op) legSet {
 	if o.fetch.from != 0 {
 		return c.sources(o)
 	}
-	return c.kisr & c.ack &^ c.removed
+	held := c.ack &^ c.removed
+	for s := held; s != 0; s = s.rest() {
+		if state := c.leg(s.first()).state; state == LegDraining || state == LegFlushing {
+			held = held.without(s.first()) // the coordinators cannot have it in sync yet
+		}
+	}
+	return held
 }
 
 // sendFetch sends the read to one more leg, if there is one. With none it waits, unless every leg

@@ -161,7 +161,7 @@ func (d *disk) powerCut(w *world, excused bool) {
 		if d.lying {
 			honest = firstLeft(c.older, c.seq, d.claimed)
 		}
-		deceived := false
+		deceived, rotten := false, false
 		if n := len(c.older); n > 0 {
 			torn := w.chance(4)
 			pick := func() content {
@@ -171,6 +171,7 @@ func (d *disk) powerCut(w *world, excused bool) {
 				}
 				deceived = deceived || i < honest
 				if i < n {
+					rotten = rotten || c.older[i].rotten
 					return c.older[i].data
 				}
 				return c.data
@@ -191,6 +192,9 @@ func (d *disk) powerCut(w *world, excused bool) {
 			}
 		}
 		c.older, c.olderSum, c.dirty = c.older[:0], c.olderSum[:0], false
+		if rotten && d.bad(b) { // what had rotted is there again, and what would have mended it is lost
+			d.rotten[b] = true
+		}
 		switch {
 		case !deceived || excused || c.data == before:
 		case d.bad(b):

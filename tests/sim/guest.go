@@ -147,7 +147,7 @@ func (g *guest) completed(h *host, r *guestRequest, err error) {
 	g.end(h, r)
 	if err != nil {
 		g.failed(r)
-		if !errors.Is(err, block.ErrClosed) && !g.excused(r, err) {
+		if !errors.Is(err, block.ErrClosed) && !g.excused(h, r, err) {
 			g.w.fail("guest error", "%s: %s of %v was answered with %v", h.name, r.op, r.rng, err)
 		}
 		return
@@ -174,13 +174,14 @@ func (g *guest) failed(r *guestRequest) {
 }
 
 // excused reports whether disks gave a reason for an error: one failed or was full while the request was
-// under way, or no leg in sync has a whole copy of a block.
-func (g *guest) excused(r *guestRequest, err error) bool {
+// under way, or no leg in sync has a whole copy of a block. A superseded engine knows of other legs in sync
+// than there are now.
+func (g *guest) excused(h *host, r *guestRequest, err error) bool {
 	w := g.w
 	if !errors.Is(err, block.ErrNoSpace) && !errors.Is(err, block.ErrMedium) {
 		return false
 	}
-	return w.diskErrorAt >= r.call ||
+	return w.diskErrorAt >= r.call || !h.current() ||
 		slices.ContainsFunc(r.refs, func(ref opRef) bool { return w.noGood(ref.block) })
 }
 
