@@ -239,6 +239,7 @@ func (s *script) up(name string, lossy, restarted bool) {
 	if restarted || lossy {
 		r.Instance++
 		r.Changes = 0
+		r.Label.SlotSeq++ // each start writes the label
 	}
 	s.step(&Event{Kind: EventUp, Leg: s.index(name), Report: r})
 }

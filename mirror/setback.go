@@ -46,6 +46,9 @@ func (s *shown) older(r *volume.LegReport) string {
 	switch l := &r.Label; {
 	case l.SlotSeq < s.slotSeq:
 		return fmt.Sprintf("its label was written %d times, it had been %d times", l.SlotSeq, s.slotSeq)
+	case s.instance != 0 && r.Instance != s.instance && l.SlotSeq == s.slotSeq:
+		// Each start of a node writes the label, so an image of before the latest login's start shows it.
+		return "another process serves it, and its label was not written since"
 	case l.Progress < s.progress:
 		return fmt.Sprintf("its label has seen %d steps of hosts, it had seen %d", l.Progress, s.progress)
 	case l.Config.CfgVer < s.config:

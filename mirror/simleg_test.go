@@ -143,6 +143,7 @@ func (l *simLeg) powerCut() {
 // restart is a restart of the process: the cache stays.
 func (l *simLeg) restart() {
 	l.instance, l.changes = l.w.rng.Uint64(), 0
+	l.slotSeq++
 	l.hung = false
 	l.end(block.ErrUnreachable, true)
 }
