@@ -12,6 +12,7 @@ type flapping struct {
 	joinAt    time.Duration // it joins not before this
 	joiningAt time.Duration // since when it gets every write, in the present join
 	inSyncAt  time.Duration // since when it is in sync; zero = it is not
+	slow      bool          // it leaves because others waited for it
 	excused   bool          // it leaves for a reason that is not its own
 	excuses   int           // such in a row
 }
@@ -21,6 +22,9 @@ type flapping struct {
 const (
 	probationMost = time.Minute
 	excusesMost   = 6
+	// slowFails is how many failures it counts for that others waited for a leg: the guest pays for each trial
+	// of a leg that is slow still, so the first one comes late, and the leg has to show first that it is well.
+	slowFails = 4
 )
 
 // backOff makes a leg that left wait before it joins, longer with each failure.
@@ -29,6 +33,9 @@ func (c *Core) backOff(i LegIndex) {
 	if f.inSyncAt != 0 && c.now-f.inSyncAt >= t.JoinWell {
 		f.fails = 0
 	}
+	if f.slow {
+		f.fails = max(f.fails, slowFails)
+	}
 	if f.excused {
 		f.wait = min(t.JoinBackOff<<min(f.excuses, excusesMost), t.JoinBan)
 		f.excuses++
@@ -36,7 +43,7 @@ func (c *Core) backOff(i LegIndex) {
 		f.wait = min(t.JoinBackOff<<min(f.fails, 20), t.JoinBan)
 		f.fails++
 	}
-	f.inSyncAt, f.excused = 0, false
+	f.inSyncAt, f.excused, f.slow = 0, false, false
 	f.joinAt = c.now + f.wait
 	c.wake(f.joinAt)
 }

@@ -114,6 +114,7 @@ func (c *Core) leave(i LegIndex) {
 		o.targets = o.targets.without(i)
 	}
 	c.conf = c.conf.without(i)
+	g.flap.slow = g.slow.accused
 	g.slow = slowness{bytes: g.slow.bytes}
 	g.unresolved, g.joinedUnseen, g.trouble, g.retryAt = false, false, 0, 0
 	if g.up {

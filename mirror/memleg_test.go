@@ -400,3 +400,10 @@ func (a *memAuthority) setDown(down bool) {
 	defer a.mu.Unlock()
 	a.down = down
 }
+
+// config returns the configuration that is committed.
+func (a *memAuthority) config() volume.Config {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cfg.Clone()
+}
