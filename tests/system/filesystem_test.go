@@ -30,12 +30,12 @@ func TestFilesystem_survivesFailoverAndReplacement(t *testing.T) {
 	c := up(t, 4)
 	c.ok("volume", "create", "root", "--size", "768M", "--layout", "mirror=2", "--legs-on", "n2,n3")
 	first := c.attach("root", "n1")
-	convert := []string{"convert", "-n", "-f", "raw", "-O", "raw", "-m", "8", "-W", image}
-	r := run(t, 3*time.Minute, nil, "qemu-img", append(convert, first)...)
+	convert := []string{"convert", "-n", "-f", "raw", "-O", "raw", "-m", "8", "-W"}
+	r := run(t, 3*time.Minute, nil, "qemu-img", append(convert, image, first)...)
 	require.Zero(t, r.code, r.stderr)
 
 	t.Log("fail over in the middle of a second copy")
-	second := exec.Command("qemu-img", append(convert, first)...)
+	second := exec.Command("qemu-img", append(convert, "-r", "64M", image, first)...) // so slow that it is caught
 	require.NoError(t, second.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- second.Wait() }()
