@@ -47,6 +47,9 @@ type Sense struct {
 	// It counts only with Valid.
 	Information uint64
 	Valid       bool
+	// Progress says how far an operation is, in 65536ths. It counts only with HasProgress.
+	Progress    uint16
+	HasProgress bool
 }
 
 // senseCode is a sense without information: key, ASC and ASCQ, a byte each. Zero is "no objection".
@@ -55,6 +58,9 @@ type senseCode uint32
 // The sense that this device server reports.
 const (
 	senseNotReady            senseCode = 0x020400
+	senseSanitizing          senseCode = 0x02041b
+	senseNoMedium            senseCode = 0x023a00
+	senseSanitizeFailed      senseCode = 0x033103
 	senseReadError           senseCode = 0x031100
 	senseInternalFailure     senseCode = 0x044400
 	senseInvalidFieldInIU    senseCode = 0x050e03
@@ -64,10 +70,19 @@ const (
 	senseInvalidFieldInCDB   senseCode = 0x052400
 	senseLUNNotSupported     senseCode = 0x052500
 	senseInvalidFieldInList  senseCode = 0x052600
+	senseTooManyTargets      senseCode = 0x052606
+	senseUnknownTarget       senseCode = 0x052607
+	senseTooManySegments     senseCode = 0x052608
+	senseUnknownSegment      senseCode = 0x052609
+	senseRemovalPrevented    senseCode = 0x055302
 	senseSavingNotSupported  senseCode = 0x053900
 	sensePowerOn             senseCode = 0x062900
 	senseWriteProtected      senseCode = 0x072700
 	senseSpaceAllocation     senseCode = 0x072707
+	senseCopyTarget          senseCode = 0x0a0d02
+	senseCopyFailed          senseCode = 0x0a0d01
+	senseCopyRange           senseCode = 0x0a0000
+	senseCopyProtected       senseCode = 0x0a2700
 	senseAborted             senseCode = 0x0b0000
 	senseCommunicationFailed senseCode = 0x0b0800
 	senseMiscompare          senseCode = 0x0e1d00
@@ -102,6 +117,10 @@ func (s Sense) AppendFixed(b []byte) []byte {
 	out[2] = byte(s.Key) & 0xf
 	out[7] = FixedSenseLen - 8
 	out[12], out[13] = s.ASC, s.ASCQ
+	if s.HasProgress {
+		out[15] = 0x80 // SKSV
+		binary.BigEndian.PutUint16(out[16:], s.Progress)
+	}
 	return append(b, out[:]...)
 }
 
@@ -109,6 +128,11 @@ func (s Sense) AppendFixed(b []byte) []byte {
 // descriptor if Information is valid.
 func (s Sense) AppendDescriptor(b []byte) []byte {
 	head := [8]byte{senseDescriptor, byte(s.Key) & 0xf, s.ASC, s.ASCQ}
+	if s.HasProgress { // sense key specific descriptor
+		head[7] = 8
+		b = append(append(b, head[:]...), 0x02, 0x06, 0, 0, 0x80)
+		return append(binary.BigEndian.AppendUint16(b, s.Progress), 0)
+	}
 	if !s.Valid {
 		return append(b, head[:]...)
 	}
@@ -188,6 +212,26 @@ func (s Sense) codeText() string {
 		return "LOGICAL UNIT COMMUNICATION FAILURE"
 	case 0x0400:
 		return "LOGICAL UNIT NOT READY"
+	case 0x041b:
+		return "LOGICAL UNIT NOT READY, SANITIZE IN PROGRESS"
+	case 0x3a00:
+		return "MEDIUM NOT PRESENT"
+	case 0x3103:
+		return "SANITIZE COMMAND FAILED"
+	case 0x2606:
+		return "TOO MANY TARGET DESCRIPTORS"
+	case 0x2607:
+		return "UNSUPPORTED TARGET DESCRIPTOR TYPE CODE"
+	case 0x2608:
+		return "TOO MANY SEGMENT DESCRIPTORS"
+	case 0x2609:
+		return "UNSUPPORTED SEGMENT DESCRIPTOR TYPE CODE"
+	case 0x5302:
+		return "MEDIUM REMOVAL PREVENTED"
+	case 0x0d01:
+		return "THIRD PARTY DEVICE FAILURE"
+	case 0x0d02:
+		return "COPY TARGET DEVICE NOT REACHABLE"
 	case 0x0e03:
 		return "INVALID FIELD IN COMMAND INFORMATION UNIT"
 	case 0x1100:
