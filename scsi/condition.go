@@ -63,9 +63,7 @@ func (c *condition) pending() (Sense, bool) {
 	bits := c.bits.Load()
 	switch {
 	case bits&conditionSanitizing != 0:
-		sense := senseSanitizing.sense()
-		sense.HasProgress, sense.Progress = true, uint16(c.progress.Load())
-		return sense, true
+		return senseSanitizing.sense().withProgress(uint16(c.progress.Load())), true
 	case bits&conditionSanitizeFailed != 0:
 		return senseSanitizeFailed.sense(), true
 	case bits&conditionNoMedium != 0:

@@ -56,11 +56,12 @@ func (d *Disk) NexusLost(n Nexus) {
 	delete(d.removal.preventing, n)
 }
 
-// Reset implements Watcher: nobody prevents the removal of the medium any more, and the software
-// write protection ends.
+// Reset implements Watcher: every nexus is told with a unit attention, nobody prevents the removal of
+// the medium any more, and the software write protection ends.
 func (d *Disk) Reset() {
 	d.removal.mu.Lock()
 	defer d.removal.mu.Unlock()
 	clear(d.removal.preventing)
 	d.protect.Store(false)
+	d.attention.known.Store(nil)
 }

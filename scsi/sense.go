@@ -47,9 +47,9 @@ type Sense struct {
 	// It counts only with Valid.
 	Information uint64
 	Valid       bool
-	// Progress says how far an operation is, in 65536ths. It counts only with HasProgress.
-	Progress    uint16
-	HasProgress bool
+	// Specific are the sense key specific bytes: the field that is wrong, or how far an operation
+	// is. They count only with bit 7 of the first, SKSV (SPC-4 §4.5.2.4).
+	Specific [3]byte
 }
 
 // senseCode is a sense without information: key, ASC and ASCQ, a byte each. Zero is "no objection".
@@ -92,6 +92,18 @@ func (c senseCode) sense() Sense {
 	return Sense{Key: SenseKey(c >> 16), ASC: byte(c >> 8), ASCQ: byte(c)}
 }
 
+// atCDBByte points at the first byte of the CDB that is wrong.
+func (s Sense) atCDBByte(n byte) Sense {
+	s.Specific = [3]byte{0xc0, 0, n} // SKSV, C/D
+	return s
+}
+
+// withProgress says how far an operation is, in 65536ths.
+func (s Sense) withProgress(done uint16) Sense {
+	s.Specific = [3]byte{0x80, byte(done >> 8), byte(done)}
+	return s
+}
+
 func (s Sense) code() senseCode {
 	return senseCode(s.Key&0xf)<<16 | senseCode(s.ASC)<<8 | senseCode(s.ASCQ)
 }
@@ -117,10 +129,7 @@ func (s Sense) AppendFixed(b []byte) []byte {
 	out[2] = byte(s.Key) & 0xf
 	out[7] = FixedSenseLen - 8
 	out[12], out[13] = s.ASC, s.ASCQ
-	if s.HasProgress {
-		out[15] = 0x80 // SKSV
-		binary.BigEndian.PutUint16(out[16:], s.Progress)
-	}
+	copy(out[15:], s.Specific[:])
 	return append(b, out[:]...)
 }
 
@@ -128,18 +137,17 @@ func (s Sense) AppendFixed(b []byte) []byte {
 // descriptor if Information is valid.
 func (s Sense) AppendDescriptor(b []byte) []byte {
 	head := [8]byte{senseDescriptor, byte(s.Key) & 0xf, s.ASC, s.ASCQ}
-	if s.HasProgress { // sense key specific descriptor
-		head[7] = 8
-		b = append(append(b, head[:]...), 0x02, 0x06, 0, 0, 0x80)
-		return append(binary.BigEndian.AppendUint16(b, s.Progress), 0)
-	}
-	if !s.Valid {
-		return append(b, head[:]...)
-	}
-	head[7] = 12
+	at := len(b)
 	b = append(b, head[:]...)
-	b = append(b, 0x00, 0x0a, 0x80, 0x00)
-	return binary.BigEndian.AppendUint64(b, s.Information)
+	if s.Valid {
+		b = append(b, 0x00, 0x0a, 0x80, 0x00)
+		b = binary.BigEndian.AppendUint64(b, s.Information)
+	}
+	if s.Specific[0]&0x80 != 0 {
+		b = append(b, 0x02, 0x06, 0, 0, s.Specific[0], s.Specific[1], s.Specific[2], 0)
+	}
+	b[at+7] = byte(len(b) - at - 8)
+	return b
 }
 
 // errShortSense and errSenseFormat are what ParseSense refuses.

@@ -45,7 +45,10 @@ func ParseLUN(text string) (LUN, error) {
 		case isSerial && serial != "":
 			l.Serial = serial
 		case p == "physical=512", p == "physical=4096":
-			l.Physical = map[string]int64{"physical=512": 512, "physical=4096": 4096}[p]
+			l.Physical = 4096
+			if p == "physical=512" {
+				l.Physical = 512
+			}
 		case p == "removable":
 			l.Removable = true
 		case isSize:
@@ -57,7 +60,9 @@ func ParseLUN(text string) (LUN, error) {
 		case p == "readonly":
 			l.ReadOnly = true
 		default:
-			return LUN{}, fmt.Errorf("LUN %q: %q is unknown (size=SIZE, readonly, physical=512|4096, removable, serial=TEXT)", text, p)
+			return LUN{}, fmt.Errorf("LUN %q: %q is unknown "+
+				"(size=SIZE, readonly, physical=512|4096, removable, serial=TEXT)",
+				text, p)
 		}
 	}
 	return l, nil
