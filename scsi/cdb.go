@@ -21,17 +21,27 @@ const (
 	opWrite10            = 0x2a
 	opWriteAndVerify10   = 0x2e
 	opVerify10           = 0x2f
+	opPreventAllow       = 0x1e
+	opPreFetch10         = 0x34
 	opSynchronizeCache10 = 0x35
+	opReadDefectData10   = 0x37
 	opWriteSame10        = 0x41
 	opUnmap              = 0x42
+	opSanitize           = 0x48
 	opModeSelect10       = 0x55
 	opModeSense10        = 0x5a
+	opExtendedCopy       = 0x83
+	opReceiveCopyResults = 0x84
 	opRead16             = 0x88
+	opCompareAndWrite    = 0x89
 	opWrite16            = 0x8a
+	opORWrite16          = 0x8b
 	opWriteAndVerify16   = 0x8e
 	opVerify16           = 0x8f
+	opPreFetch16         = 0x90
 	opSynchronizeCache16 = 0x91
 	opWriteSame16        = 0x93
+	opWriteAtomic16      = 0x9c
 	opServiceActionIn16  = 0x9e
 	opReportLUNs         = 0xa0
 	opMaintenanceIn      = 0xa3
@@ -39,9 +49,16 @@ const (
 	opWrite12            = 0xaa
 	opWriteAndVerify12   = 0xae
 	opVerify12           = 0xaf
+	opReadDefectData12   = 0xb7
 
 	saReadCapacity16         = 0x10
+	saGetLBAStatus           = 0x12
 	saReportSupportedOpcodes = 0x0c
+	saReportTaskFunctions    = 0x0d
+	saBlockErase             = 0x02
+	saExitFailureMode        = 0x1f
+	saCopyStatus             = 0x00
+	saOperatingParameters    = 0x03
 )
 
 // The bits of byte 1 of the commands that name an LBA.

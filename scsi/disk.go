@@ -3,6 +3,7 @@ package scsi
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/holdfast-storage/holdfast/block"
 )
@@ -20,6 +21,15 @@ type Disk struct {
 	blocks     uint64 // capacity in logical blocks
 	scratch    scratchPool
 	attention  attentions
+
+	gate      gate
+	ungated   block.Device    // the device behind the gate, for atomic commands
+	allocator block.Allocator // noAllocator if the device does not tell
+	protect   atomic.Bool     // software write protect
+	state     condition
+	sanitizer sanitizer
+	removal   removal
+	copies    copyResults
 }
 
 // New makes a Disk of a device. It does not take the device over: the caller closes it once no
@@ -31,13 +41,21 @@ func New(device block.Device, options Options) (*Disk, error) {
 		return nil, fmt.Errorf("logical unit %q: %w", options.Serial, err)
 	}
 	d := &Disk{
-		device:     device,
+		ungated:    device,
+		allocator:  noAllocator{},
 		limits:     limits,
 		options:    options,
 		blockBytes: options.BlockBytes,
 		blocks:     uint64(limits.SizeBytes / options.BlockBytes),
-		table:      newOperationTable(limits.CanUnmap),
 		modes:      newModePages(limits),
+	}
+	d.device = &gated{Device: device, gate: &d.gate}
+	if a, ok := device.(block.Allocator); ok {
+		d.allocator = a
+	}
+	d.table = newOperationTable(d.has)
+	if options.CopyGroup != nil {
+		options.CopyGroup.add(d)
 	}
 	d.options.MaxTransferBytes -= d.options.MaxTransferBytes % d.blockBytes
 	return d, nil
@@ -74,8 +92,30 @@ func (d *Disk) Execute(ctx context.Context, cmd *Command, res *Response) {
 		res.refuse(senseInvalidFieldInCDB)
 		return
 	}
+	if sense := d.state.refuses(op); sense != 0 {
+		res.refuse(sense)
+		return
+	}
 	op.run(d, ctx, cmd, res)
 }
+
+// has reports whether this unit has an operation: some depend on what the device can do.
+func (d *Disk) has(op *operation) bool {
+	switch op.opcode() {
+	case opUnmap, opSanitize:
+		return d.limits.CanUnmap
+	case opServiceActionIn16:
+		_, unknown := d.allocator.(noAllocator)
+		return op.action() != saGetLBAStatus || !unknown
+	case opPreventAllow:
+		return d.options.Removable
+	}
+	return true
+}
+
+// writeProtected reports whether commands that change data are refused: the device is read-only, or
+// an initiator has set SWP in the control mode page.
+func (d *Disk) writeProtected() bool { return d.limits.ReadOnly || d.protect.Load() }
 
 // DataOutLen implements LogicalUnit.
 func (d *Disk) DataOutLen(cdb []byte) int64 {

@@ -67,7 +67,7 @@ type result struct {
 func (b *bench) do(cdb CDB, out []byte, expect int64) result {
 	b.t.Helper()
 	outLen, inLen := b.disk.DataOutLen(cdb[:]), b.disk.DataInLen(cdb[:])
-	cmd := Command{CDB: cdb[:], Nexus: b.nexus,
+	cmd := Command{CDB: cdb[:], Nexus: b.nexus, ExpectedOut: int64(len(out)),
 		DataOut: out[:min(outLen, int64(len(out)))], DataIn: make([]byte, min(inLen, expect))}
 	var res Response
 	b.disk.Execute(b.t.Context(), &cmd, &res)

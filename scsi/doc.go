@@ -18,9 +18,9 @@
 //
 // Unit attentions: an I_T nexus that is new to a logical unit gets POWER ON, RESET, OR BUS DEVICE
 // RESET OCCURRED (06/29/00) once, because it is how an initiator learns that a unit has started
-// anew. There are no others: mode parameters and capacity never change while a unit exists.
+// anew. A reset brings it again. There are no others.
 //
-// It does not do: persistent reservations, COMPARE AND WRITE, third party copy, protection
-// information, GET LBA STATUS, saved mode pages, stopping the unit. They answer as the standards
+// It does not do: persistent reservations, protection information, saved mode pages, stopping the
+// unit. They answer as the standards
 // ask for a command or field that is not there, and nothing advertises them.
 package scsi

@@ -37,9 +37,13 @@ func inquiry(d *Disk, _ context.Context, cmd *Command, res *Response) {
 // standardInquiry returns the standard INQUIRY data (SPC-4 §6.6.2).
 func (d *Disk) standardInquiry() []byte {
 	data := make([]byte, inquiryBytes)
+	if d.options.Removable {
+		data[1] = 0x80 // RMB
+	}
 	data[2] = versionSPC4
 	data[3] = 0x02 // RESPONSE DATA FORMAT
 	data[4] = inquiryBytes - 5
+	data[5] = 0x08 // 3PC: EXTENDED COPY
 	data[7] = 0x02 // CMDQUE
 	padded(data[8:16], d.options.VendorID)
 	padded(data[16:32], d.options.ProductID)

@@ -28,10 +28,19 @@ type Command struct {
 	// DataOut is what the initiator sent, min(DataOutLen, Expected Data Transfer Length) bytes of
 	// it. It is the caller's and not kept after Execute returns.
 	DataOut []byte
-	Nexus   Nexus // who asks
+	// ExpectedOut is the Expected Data Transfer Length of data-out, in bytes: more than DataOut holds
+	// if the initiator would send more than the CDB needs.
+	ExpectedOut int64
+	Nexus       Nexus // who asks
 	// DataIn is where data-in goes: min(DataInLen, Expected Data Transfer Length) bytes. It is the
 	// caller's and not kept after Execute returns.
 	DataIn []byte
+}
+
+// bringsExactly reports whether the initiator's data-out is this long, neither less nor more. It
+// is asked where the wrong length shows that initiator and unit do not mean the same blocks.
+func (c *Command) bringsExactly(bytes int64) bool {
+	return int64(len(c.DataOut)) == bytes && c.ExpectedOut <= bytes
 }
 
 // Nexus is an I_T nexus: an initiator port at a target port (SAM-5).

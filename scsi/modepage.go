@@ -22,10 +22,13 @@ const (
 const (
 	modeWriteProtect = 0x80
 	modeDPOFUA       = 0x10
+
+	swpByte, bitSWP = 4, 0x08 // SOFTWARE WRITE PROTECT in the control mode page
 )
 
-// modePages are a unit's mode pages, current values, in ascending order of their code. Nothing in
-// them can be changed or saved: the write cache is the block device's own affair.
+// modePages are a unit's mode pages, current values, in ascending order of their code. Of all
+// that is in them only SWP can be changed, and nothing can be saved: the write cache is the block
+// device's own affair.
 type modePages struct {
 	deviceSpecific byte
 	pages          [][]byte
@@ -63,7 +66,11 @@ func modeSense(d *Disk, _ context.Context, cmd *Command, res *Response) {
 		res.refuse(senseSavingNotSupported)
 		return
 	}
-	pages, ok := d.modes.appendPages(nil, page, subpage, control == valuesChangeable)
+	pages, ok := d.modes.appendPages(nil, page, subpage, control == valuesChangeable, d.protect.Load())
+	deviceSpecific := d.modes.deviceSpecific
+	if d.writeProtected() {
+		deviceSpecific |= modeWriteProtect
+	}
 	if !ok {
 		res.refuse(senseInvalidFieldInCDB)
 		return
@@ -72,7 +79,7 @@ func modeSense(d *Disk, _ context.Context, cmd *Command, res *Response) {
 	if cmd.CDB[0] == opModeSense6 {
 		descriptor := d.modeDescriptor(withDescriptor, false)
 		total := 4 + len(descriptor) + len(pages)
-		data := []byte{byte(total - 1), 0, d.modes.deviceSpecific, byte(len(descriptor))}
+		data := []byte{byte(total - 1), 0, deviceSpecific, byte(len(descriptor))}
 		data = append(append(data, descriptor...), pages...)
 		res.Reply(cmd, data, int64(cmd.CDB[4]))
 		return
@@ -81,7 +88,7 @@ func modeSense(d *Disk, _ context.Context, cmd *Command, res *Response) {
 	descriptor := d.modeDescriptor(withDescriptor, long)
 	data := make([]byte, 8)
 	binary.BigEndian.PutUint16(data, uint16(6+len(descriptor)+len(pages)))
-	data[3] = d.modes.deviceSpecific
+	data[3] = deviceSpecific
 	if long && withDescriptor {
 		data[4] = 1 // LONGLBA
 	}
@@ -91,8 +98,8 @@ func modeSense(d *Disk, _ context.Context, cmd *Command, res *Response) {
 }
 
 // appendPages appends the pages that a page and subpage code select, ok is false if there are
-// none. Of what can be changed, all is zero.
-func (m *modePages) appendPages(b []byte, page, subpage byte, changeable bool) (_ []byte, ok bool) {
+// none. Asked for what can be changed, all but SWP is zero.
+func (m *modePages) appendPages(b []byte, page, subpage byte, changeable, swp bool) (_ []byte, ok bool) {
 	if subpage != subpageNone && subpage != subpageEvery {
 		return nil, false
 	}
@@ -101,10 +108,14 @@ func (m *modePages) appendPages(b []byte, page, subpage byte, changeable bool) (
 			continue
 		}
 		ok = true
+		at := len(b)
 		if changeable {
 			b = append(append(b, p[:2]...), make([]byte, len(p)-2)...)
 		} else {
 			b = append(b, p...)
+		}
+		if p[0] == pageControl && (changeable || swp) {
+			b[at+swpByte] |= bitSWP
 		}
 	}
 	return b, ok
@@ -140,7 +151,7 @@ func modeSelectLen(d *Disk, cdb []byte) int64 {
 }
 
 // modeSelect is MODE SELECT (6/10). It accepts a parameter list that asks for what is so already,
-// and refuses every change.
+// but for SWP, and refuses every other change.
 func modeSelect(d *Disk, _ context.Context, cmd *Command, res *Response) {
 	const pageFormat, savePages = 0x10, 0x01
 	if cmd.CDB[1]&(pageFormat|savePages) != pageFormat {
@@ -158,13 +169,16 @@ func modeSelect(d *Disk, _ context.Context, cmd *Command, res *Response) {
 		res.refuse(senseListLength)
 		return
 	}
-	if sense := d.checkModeList(cmd.DataOut[:length], header); sense != 0 {
+	protect := d.protect.Load()
+	if sense := d.checkModeList(cmd.DataOut[:length], header, &protect); sense != 0 {
 		res.refuse(sense)
+		return
 	}
+	d.protect.Store(protect)
 }
 
-// checkModeList compares a mode parameter list with the current values.
-func (d *Disk) checkModeList(list []byte, header int) senseCode {
+// checkModeList compares a mode parameter list with the current values, and notes what SWP shall be.
+func (d *Disk) checkModeList(list []byte, header int, protect *bool) senseCode {
 	descriptorBytes, long := int(list[3]), false
 	if header == 8 {
 		descriptorBytes, long = int(binary.BigEndian.Uint16(list[6:])), list[4]&1 != 0
@@ -183,7 +197,13 @@ func (d *Disk) checkModeList(list []byte, header int) senseCode {
 			return senseInvalidFieldInList
 		case len(pages) < len(page):
 			return senseListLength
-		case !bytes.Equal(pages[1:len(page)], page[1:]):
+		}
+		asked := bytes.Clone(pages[:len(page)])
+		if page[0] == pageControl {
+			*protect = asked[swpByte]&bitSWP != 0
+			asked[swpByte] &^= bitSWP
+		}
+		if !bytes.Equal(asked[1:], page[1:]) {
 			return senseInvalidFieldInList
 		}
 		pages = pages[len(page):]

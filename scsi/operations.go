@@ -35,11 +35,11 @@ type operationTable struct {
 	first      [256]uint8 // by opcode: index of its first operation plus one; 0 = unknown
 }
 
-// newOperationTable returns the table of a unit. UNMAP exists only on a unit that can unmap.
-func newOperationTable(canUnmap bool) operationTable {
+// newOperationTable returns the table of a unit: all operations but those that exists says no to.
+func newOperationTable(exists func(*operation) bool) operationTable {
 	var t operationTable
 	for _, op := range allOperations() {
-		if op.opcode() == opUnmap && !canUnmap {
+		if !exists(&op) {
 			continue
 		}
 		t.operations = append(t.operations, op)
@@ -81,36 +81,59 @@ func allOperations() []operation {
 		{usage: []byte{opModeSense6, 8, 0xff, 0xff, 0xff, 4}, run: modeSense,
 			dataIn: allocation8}, // DBD
 		{usage: []byte{opStartStopUnit, 1, 0, 0x0f, 0xf7, 4}, run: startStopUnit},
+		{usage: []byte{opPreventAllow, 0, 0, 0, 3, 4}, run: preventAllow},
 		{usage: []byte{opReadCapacity10, 0, 0, 0, 0, 0, 0, 0, 0, 4}, run: readCapacity10,
 			dataIn: readCapacity10Len},
 		{usage: usage10(opRead10, 0xf8), run: read, dataIn: readLen},                        // DPO FUA
 		{usage: usage10(opWrite10, 0xf8), run: write, dataOut: writeLen},                    // DPO FUA
 		{usage: usage10(opWriteAndVerify10, 0xf6), run: writeAndVerify, dataOut: verifyLen}, // BYTCHK
 		{usage: usage10(opVerify10, 0xf6), run: verify, dataOut: verifyLen},                 // BYTCHK
+		{usage: usage10(opPreFetch10, 0x02), run: prefetch},                                 // IMMED
 		{usage: usage10(opSynchronizeCache10, 0x02), run: synchronizeCache},                 // IMMED
-		{usage: usage10(opWriteSame10, 0xfe), run: writeSame, dataOut: writeSameLen},        // ANCHOR UNMAP
+		{usage: []byte{opReadDefectData10, 0, 0x1f, 0, 0, 0, 0, 0xff, 0xff, 4}, run: readDefects,
+			dataIn: allocation16},
+		{usage: usage10(opWriteSame10, 0xfe), run: writeSame, dataOut: writeSameLen}, // ANCHOR UNMAP
 		{usage: []byte{opUnmap, 1, 0, 0, 0, 0, 0, 0xff, 0xff, 4}, run: unmap,
 			dataOut: unmapLen}, // ANCHOR
+		{usage: usageSanitize(saBlockErase), hasAction: true, run: blockErase},
+		{usage: usageSanitize(saExitFailureMode), hasAction: true, run: exitFailureMode},
 		{usage: []byte{opModeSelect10, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 4}, run: modeSelect,
 			dataOut: modeSelectLen}, // PF, SP
 		{usage: []byte{opModeSense10, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 4}, run: modeSense,
 			dataIn: allocation16}, // LLBAA, DBD
+		{usage: []byte{opExtendedCopy, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 4},
+			hasAction: true, run: extendedCopy, dataOut: extendedCopyLen},
+		{usage: usageCopyResults(saCopyStatus), hasAction: true, run: copyStatus,
+			dataIn: allocation32At10},
+		{usage: usageCopyResults(saOperatingParameters), hasAction: true, run: copyParameters,
+			dataIn: allocation32At10},
 		{usage: usage16(opRead16, 0xf8), run: read, dataIn: readLen},
+		{usage: []byte{opCompareAndWrite, 0xf8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+			0, 0, 0, 0xff, 0, 4}, run: compareAndWrite, dataOut: compareAndWriteLen},
 		{usage: usage16(opWrite16, 0xf8), run: write, dataOut: writeLen},
+		{usage: usage16(opORWrite16, 0xf8), run: orWrite, dataOut: writeLen},
 		{usage: usage16(opWriteAndVerify16, 0xf6), run: writeAndVerify, dataOut: verifyLen},
 		{usage: usage16(opVerify16, 0xf6), run: verify, dataOut: verifyLen},
+		{usage: usage16(opPreFetch16, 0x02), run: prefetch},
 		{usage: usage16(opSynchronizeCache16, 0x02), run: synchronizeCache},
 		{usage: usage16(opWriteSame16, 0xff), run: writeSame, dataOut: writeSameLen}, // … NDOB
+		{usage: usage16(opWriteAtomic16, 0xf8), run: writeAtomic, dataOut: writeAtomicLen},
 		{usage: []byte{opServiceActionIn16, saReadCapacity16, 0, 0, 0, 0, 0, 0, 0, 0,
 			0xff, 0xff, 0xff, 0xff, 0, 4}, hasAction: true, run: readCapacity16, dataIn: allocation32At10},
+		{usage: []byte{opServiceActionIn16, saGetLBAStatus, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+			0xff, 0xff, 0xff, 0xff, 0, 4}, hasAction: true, run: lbaStatus, dataIn: allocation32At10},
 		{usage: []byte{opReportLUNs, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 4},
 			run: reportLoneLUN, dataIn: allocation32At6, ignoresAttention: true},
 		{usage: []byte{opMaintenanceIn, saReportSupportedOpcodes, 0x87, 0xff, 0xff, 0xff,
 			0xff, 0xff, 0xff, 0xff, 0, 4}, hasAction: true, run: reportOpcodes, dataIn: allocation32At6},
+		{usage: []byte{opMaintenanceIn, saReportTaskFunctions, 0x80, 0, 0, 0,
+			0xff, 0xff, 0xff, 0xff, 0, 4}, hasAction: true, run: taskFunctions, dataIn: allocation32At6},
 		{usage: usage12(opRead12, 0xf8), run: read, dataIn: readLen},
 		{usage: usage12(opWrite12, 0xf8), run: write, dataOut: writeLen},
 		{usage: usage12(opWriteAndVerify12, 0xf6), run: writeAndVerify, dataOut: verifyLen},
 		{usage: usage12(opVerify12, 0xf6), run: verify, dataOut: verifyLen},
+		{usage: []byte{opReadDefectData12, 0x1f, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 4},
+			run: readDefects, dataIn: allocation32At6},
 	}
 }
 
@@ -130,4 +153,12 @@ func usage12(opcode, byte1 byte) []byte {
 func usage16(opcode, byte1 byte) []byte {
 	return []byte{opcode, byte1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 		0xff, 0xff, 0xff, 0xff, 0, 4}
+}
+
+func usageSanitize(action byte) []byte {
+	return []byte{opSanitize, 0xa0 | action, 0, 0, 0, 0, 0, 0xff, 0xff, 4} // IMMED, AUSE
+}
+
+func usageCopyResults(action byte) []byte {
+	return []byte{opReceiveCopyResults, action, 0xff, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 4}
 }

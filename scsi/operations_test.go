@@ -98,17 +98,18 @@ func TestReportOpcodes_forms(t *testing.T) {
 	require.Equal(t, []byte{0, 1, 0, 0}, b.good(ask(1, 0x5e, 0, 255), nil, 255), "persistent reservations")
 	require.Equal(t, byte(3), b.good(ask(2, opServiceActionIn16, saReadCapacity16, 255), nil, 255)[1])
 	require.Equal(t, byte(1), b.good(ask(2, opServiceActionIn16, 0x12, 255), nil, 255)[1])
-	b.refused(senseInvalidFieldInCDB, ask(1, opServiceActionIn16, 0, 255), nil)
-	b.refused(senseInvalidFieldInCDB, ask(2, opRead10, 0, 255), nil)
-	b.refused(senseInvalidFieldInCDB, ask(4, opRead10, 0, 255), nil)
+	pointed := senseInvalidFieldInCDB.sense().atCDBByte(2)
+	require.Equal(t, pointed, b.do(ask(1, opServiceActionIn16, 0, 255), nil, 255).Sense)
+	require.Equal(t, pointed, b.do(ask(2, opRead10, 0, 255), nil, 255).Sense)
+	require.Equal(t, pointed, b.do(ask(4, opRead10, 0, 255), nil, 255).Sense)
 }
 
 func TestExecute_unknown(t *testing.T) {
 	b := newBench(t, nil, nil)
-	for _, opcode := range []byte{0x5e, 0x5f, 0x89, 0x9d, 0xff} {
+	for _, opcode := range []byte{0x5e, 0x5f, 0x8d, 0x9d, 0xff} {
 		b.refused(senseInvalidOpcode, CDB{opcode}, nil)
 	}
-	b.refused(senseInvalidFieldInCDB, CDB{opServiceActionIn16, 0x12}, nil) // GET LBA STATUS
+	b.refused(senseInvalidFieldInCDB, CDB{opServiceActionIn16, 0x13}, nil)
 	nacaRead := extentOf(opRead10, 0, 0, 1)
 	nacaRead[9] = 4
 	b.refused(senseInvalidFieldInCDB, nacaRead, nil)

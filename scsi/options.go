@@ -21,9 +21,19 @@ type Options struct {
 	// BlockBytes is the logical block size to present: 512 or 4096, a multiple of the device's
 	// own; 0 = the device's own.
 	BlockBytes int64
+	// PhysicalBlockBytes is what the unit calls its physical blocks: 4096, or BlockBytes for guests
+	// that take no other; 0 = 4096. It changes nothing but what READ CAPACITY (16) says.
+	PhysicalBlockBytes int64
 	// MaxTransferBytes bounds one READ or WRITE, and with it the memory that one command needs;
 	// 0 = 4 MiB. The device's own limit counts if it is lower.
 	MaxTransferBytes int64
+
+	// Removable says that initiators may eject and load the medium. Ejecting only makes the unit say
+	// that there is none: the data stays.
+	Removable bool
+	// CopyGroup holds the units that EXTENDED COPY of this one may copy from and to, and gets this
+	// one too; nil = only within this one.
+	CopyGroup *CopyGroup
 
 	// Vendor executes the opcodes 0xC0 to 0xFF and reports whether it knew the command; nil knows
 	// none. It is called without regard to unit attentions.
@@ -71,6 +81,9 @@ func (o Options) withDefaults(l block.Limits) Options {
 	if o.BlockBytes == 0 {
 		o.BlockBytes = l.BlockBytes
 	}
+	if o.PhysicalBlockBytes == 0 {
+		o.PhysicalBlockBytes = physicalBlockBytes
+	}
 	if o.MaxTransferBytes == 0 {
 		o.MaxTransferBytes = defaultMaxTransferBytes
 	}
@@ -100,6 +113,9 @@ func (o Options) validate(l block.Limits) error {
 	}
 	if !validNAA(o.NAA) {
 		bad("naa %x: want 8 bytes of type 2, 3 or 5, or 16 bytes of type 6", o.NAA)
+	}
+	if o.PhysicalBlockBytes != physicalBlockBytes && o.PhysicalBlockBytes != o.BlockBytes {
+		bad("physical block size %d: want 4096 or the block size %d", o.PhysicalBlockBytes, o.BlockBytes)
 	}
 	switch {
 	case o.BlockBytes != 512 && o.BlockBytes != 4096:

@@ -14,7 +14,7 @@ func TestInquiry_standard(t *testing.T) {
 	b := newBench(t, nil, func(o *Options) { o.VendorID, o.ProductID, o.Revision = "ACME", "LEG", "2.1" })
 	data := b.good(InquiryCDB(255), nil, 255)
 	require.Len(t, data, inquiryBytes)
-	require.Equal(t, []byte{0, 0, 6, 2, 91, 0, 0, 2}, data[:8])
+	require.Equal(t, []byte{0, 0, 6, 2, 91, 8, 0, 2}, data[:8])
 	require.Equal(t, "ACME    LEG             2.1 ", string(data[8:36]))
 	for _, n := range []uint16{0, 4, 36, 96} {
 		require.Len(t, b.good(InquiryCDB(n), nil, 4096), int(n), "the allocation length is exact")

@@ -23,6 +23,7 @@ func readCapacity16(d *Disk, _ context.Context, cmd *Command, res *Response) {
 	c := Capacity{
 		Blocks:     d.blocks,
 		BlockBytes: d.blockBytes,
+		Physical:   d.options.PhysicalBlockBytes,
 		CanUnmap:   d.limits.CanUnmap,
 		ReadsZero:  d.limits.CanUnmap,
 	}
@@ -36,6 +37,7 @@ const physicalBlockBytes = 4096
 type Capacity struct {
 	Blocks     uint64 // how many there are
 	BlockBytes int64  // bytes of one
+	Physical   int64  // bytes of a physical block; 0 = not known, one block
 	CanUnmap   bool   // LBPME: thin provisioned
 	ReadsZero  bool   // LBPRZ: unmapped blocks read as zeroes
 }
@@ -50,7 +52,7 @@ func (c Capacity) append(b []byte) []byte {
 	var data [readCapacity16Bytes]byte
 	binary.BigEndian.PutUint64(data[0:], c.Blocks-1)
 	binary.BigEndian.PutUint32(data[8:], uint32(c.BlockBytes))
-	for size := c.BlockBytes; size < physicalBlockBytes; size *= 2 {
+	for size := c.BlockBytes; size < c.Physical; size *= 2 {
 		data[13]++ // LOGICAL BLOCKS PER PHYSICAL BLOCK EXPONENT
 	}
 	if c.CanUnmap {

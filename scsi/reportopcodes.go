@@ -32,7 +32,9 @@ func reportOpcodes(d *Disk, _ context.Context, cmd *Command, res *Response) {
 		options == reportOpcode && known && op.hasAction ||
 		options == reportOpcodeAction && known && !op.hasAction
 	if invalid {
-		res.refuse(senseInvalidFieldInCDB)
+		// Some initiators take a refusal that does not point at the options for a command that is not
+		// there.
+		res.CheckCondition(senseInvalidFieldInCDB.sense().atCDBByte(2))
 		return
 	}
 	if known && op.hasAction && uint16(op.action()) != action {

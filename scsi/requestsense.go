@@ -6,6 +6,9 @@ import "context"
 // pending is the nexus's unit attention, which this command reports and clears (SPC-4 §6.39).
 func requestSense(d *Disk, _ context.Context, cmd *Command, res *Response) {
 	var sense Sense
+	if pending, ok := d.state.pending(); ok {
+		sense = pending
+	}
 	if d.attention.take(cmd.Nexus) {
 		sense = sensePowerOn.sense()
 	}

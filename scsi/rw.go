@@ -59,7 +59,7 @@ func (d *Disk) readInto(ctx context.Context, p []byte, r block.Range) error {
 // writable is transfer for a command that changes data.
 func (d *Disk) writable(e extent) (block.Range, senseCode) {
 	r, sense := d.transfer(e)
-	if sense == 0 && d.limits.ReadOnly {
+	if sense == 0 && d.writeProtected() {
 		return block.Range{}, senseWriteProtected
 	}
 	return r, sense

@@ -47,6 +47,9 @@ type Sense struct {
 	// It counts only with Valid.
 	Information uint64
 	Valid       bool
+	// Specific are the sense key specific bytes: the field that is wrong, or how far an operation
+	// is. They count only with bit 7 of the first, SKSV (SPC-4 §4.5.2.4).
+	Specific [3]byte
 }
 
 // senseCode is a sense without information: key, ASC and ASCQ, a byte each. Zero is "no objection".
@@ -55,6 +58,9 @@ type senseCode uint32
 // The sense that this device server reports.
 const (
 	senseNotReady            senseCode = 0x020400
+	senseSanitizing          senseCode = 0x02041b
+	senseNoMedium            senseCode = 0x023a00
+	senseSanitizeFailed      senseCode = 0x033103
 	senseReadError           senseCode = 0x031100
 	senseInternalFailure     senseCode = 0x044400
 	senseInvalidFieldInIU    senseCode = 0x050e03
@@ -64,10 +70,19 @@ const (
 	senseInvalidFieldInCDB   senseCode = 0x052400
 	senseLUNNotSupported     senseCode = 0x052500
 	senseInvalidFieldInList  senseCode = 0x052600
+	senseTooManyTargets      senseCode = 0x052606
+	senseUnknownTarget       senseCode = 0x052607
+	senseTooManySegments     senseCode = 0x052608
+	senseUnknownSegment      senseCode = 0x052609
+	senseRemovalPrevented    senseCode = 0x055302
 	senseSavingNotSupported  senseCode = 0x053900
 	sensePowerOn             senseCode = 0x062900
 	senseWriteProtected      senseCode = 0x072700
 	senseSpaceAllocation     senseCode = 0x072707
+	senseCopyTarget          senseCode = 0x0a0d02
+	senseCopyFailed          senseCode = 0x0a0d01
+	senseCopyRange           senseCode = 0x0a0000
+	senseCopyProtected       senseCode = 0x0a2700
 	senseAborted             senseCode = 0x0b0000
 	senseCommunicationFailed senseCode = 0x0b0800
 	senseMiscompare          senseCode = 0x0e1d00
@@ -75,6 +90,18 @@ const (
 
 func (c senseCode) sense() Sense {
 	return Sense{Key: SenseKey(c >> 16), ASC: byte(c >> 8), ASCQ: byte(c)}
+}
+
+// atCDBByte points at the first byte of the CDB that is wrong.
+func (s Sense) atCDBByte(n byte) Sense {
+	s.Specific = [3]byte{0xc0, 0, n} // SKSV, C/D
+	return s
+}
+
+// withProgress says how far an operation is, in 65536ths.
+func (s Sense) withProgress(done uint16) Sense {
+	s.Specific = [3]byte{0x80, byte(done >> 8), byte(done)}
+	return s
 }
 
 func (s Sense) code() senseCode {
@@ -102,6 +129,7 @@ func (s Sense) AppendFixed(b []byte) []byte {
 	out[2] = byte(s.Key) & 0xf
 	out[7] = FixedSenseLen - 8
 	out[12], out[13] = s.ASC, s.ASCQ
+	copy(out[15:], s.Specific[:])
 	return append(b, out[:]...)
 }
 
@@ -109,13 +137,17 @@ func (s Sense) AppendFixed(b []byte) []byte {
 // descriptor if Information is valid.
 func (s Sense) AppendDescriptor(b []byte) []byte {
 	head := [8]byte{senseDescriptor, byte(s.Key) & 0xf, s.ASC, s.ASCQ}
-	if !s.Valid {
-		return append(b, head[:]...)
-	}
-	head[7] = 12
+	at := len(b)
 	b = append(b, head[:]...)
-	b = append(b, 0x00, 0x0a, 0x80, 0x00)
-	return binary.BigEndian.AppendUint64(b, s.Information)
+	if s.Valid {
+		b = append(b, 0x00, 0x0a, 0x80, 0x00)
+		b = binary.BigEndian.AppendUint64(b, s.Information)
+	}
+	if s.Specific[0]&0x80 != 0 {
+		b = append(b, 0x02, 0x06, 0, 0, s.Specific[0], s.Specific[1], s.Specific[2], 0)
+	}
+	b[at+7] = byte(len(b) - at - 8)
+	return b
 }
 
 // errShortSense and errSenseFormat are what ParseSense refuses.
@@ -188,6 +220,26 @@ func (s Sense) codeText() string {
 		return "LOGICAL UNIT COMMUNICATION FAILURE"
 	case 0x0400:
 		return "LOGICAL UNIT NOT READY"
+	case 0x041b:
+		return "LOGICAL UNIT NOT READY, SANITIZE IN PROGRESS"
+	case 0x3a00:
+		return "MEDIUM NOT PRESENT"
+	case 0x3103:
+		return "SANITIZE COMMAND FAILED"
+	case 0x2606:
+		return "TOO MANY TARGET DESCRIPTORS"
+	case 0x2607:
+		return "UNSUPPORTED TARGET DESCRIPTOR TYPE CODE"
+	case 0x2608:
+		return "TOO MANY SEGMENT DESCRIPTORS"
+	case 0x2609:
+		return "UNSUPPORTED SEGMENT DESCRIPTOR TYPE CODE"
+	case 0x5302:
+		return "MEDIUM REMOVAL PREVENTED"
+	case 0x0d01:
+		return "THIRD PARTY DEVICE FAILURE"
+	case 0x0d02:
+		return "COPY TARGET DEVICE NOT REACHABLE"
 	case 0x0e03:
 		return "INVALID FIELD IN COMMAND INFORMATION UNIT"
 	case 0x1100:

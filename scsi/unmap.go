@@ -15,7 +15,7 @@ const (
 
 // unmapLen is the data-out of UNMAP: its parameter list.
 func unmapLen(d *Disk, cdb []byte) int64 {
-	if d.limits.ReadOnly || cdb[1]&1 != 0 {
+	if d.writeProtected() || cdb[1]&1 != 0 {
 		return 0
 	}
 	return min(int64(binary.BigEndian.Uint16(cdb[7:])), d.options.MaxTransferBytes)
@@ -56,7 +56,7 @@ func (d *Disk) unmapDescriptors(cmd *Command) ([]byte, senseCode) {
 	switch {
 	case cmd.CDB[1]&1 != 0: // ANCHOR
 		return nil, senseInvalidFieldInCDB
-	case d.limits.ReadOnly:
+	case d.writeProtected():
 		return nil, senseWriteProtected
 	case length == 0:
 		return nil, 0

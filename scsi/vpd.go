@@ -7,6 +7,7 @@ const (
 	vpdSupportedPages       = 0x00
 	vpdUnitSerialNumber     = 0x80
 	vpdDeviceIdentification = 0x83
+	vpdThirdPartyCopy       = 0x8f
 	vpdBlockLimits          = 0xb0
 	vpdBlockCharacteristics = 0xb1
 	vpdBlockProvisioning    = 0xb2
@@ -18,16 +19,21 @@ func (d *Disk) vpdPage(page byte) (data []byte, ok bool) {
 	switch page {
 	case vpdSupportedPages:
 		body = []byte{vpdSupportedPages, vpdUnitSerialNumber, vpdDeviceIdentification,
-			vpdBlockLimits, vpdBlockCharacteristics, vpdBlockProvisioning}
+			vpdThirdPartyCopy, vpdBlockLimits, vpdBlockCharacteristics, vpdBlockProvisioning}
 	case vpdUnitSerialNumber:
 		body = []byte(d.options.Serial)
 	case vpdDeviceIdentification:
 		body = d.designators()
+	case vpdThirdPartyCopy:
+		body = thirdPartyCopyPage()
 	case vpdBlockLimits:
 		body = d.blockLimits()
 	case vpdBlockCharacteristics:
 		body = make([]byte, 60)
 		body[1] = 1 // MEDIUM ROTATION RATE: non-rotating
+		if d.limits.CanUnmap {
+			body[3] = 0x40 // WABEREQ 01b: after SANITIZE BLOCK ERASE blocks can be read
+		}
 	case vpdBlockProvisioning:
 		body = d.blockProvisioning()
 	default:
@@ -56,7 +62,8 @@ func (d *Disk) designators() []byte {
 // blockLimits is the body of the block limits page (SBC-3 §6.5.3), which starts at byte 4.
 func (d *Disk) blockLimits() []byte {
 	b := make([]byte, 60)
-	b[0] = 1 // WSNZ: WRITE SAME of zero blocks is refused
+	b[0] = 1                          // WSNZ: WRITE SAME of zero blocks is refused
+	b[1] = byte(d.maxCompareBlocks()) // MAXIMUM COMPARE AND WRITE LENGTH
 	maxTransfer := uint32(d.options.MaxTransferBytes / d.blockBytes)
 	granularity := uint32(max(1, physicalBlockBytes/d.blockBytes))
 	binary.BigEndian.PutUint16(b[2:], uint16(granularity)) // OPTIMAL TRANSFER LENGTH GRANULARITY
@@ -69,6 +76,10 @@ func (d *Disk) blockLimits() []byte {
 		binary.BigEndian.PutUint32(b[28:], 1<<31) // UGAVALID, alignment 0
 	}
 	binary.BigEndian.PutUint64(b[32:], uint64(maxWriteSameBytes/d.blockBytes)) // MAXIMUM WRITE SAME LENGTH
+	atomicUnit, maxAtomic := d.atomicBlocks()
+	binary.BigEndian.PutUint32(b[40:], uint32(maxAtomic))  // MAXIMUM ATOMIC TRANSFER LENGTH
+	binary.BigEndian.PutUint32(b[44:], uint32(atomicUnit)) // ATOMIC ALIGNMENT
+	binary.BigEndian.PutUint32(b[48:], uint32(atomicUnit)) // ATOMIC TRANSFER LENGTH GRANULARITY
 	return b
 }
 

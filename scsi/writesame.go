@@ -15,7 +15,7 @@ func (d *Disk) provision(e extent, most int64) (block.Range, senseCode) {
 		return block.Range{}, sense
 	case r.Len > most:
 		return block.Range{}, senseInvalidFieldInCDB
-	case d.limits.ReadOnly:
+	case d.writeProtected():
 		return block.Range{}, senseWriteProtected
 	}
 	return r, 0
@@ -54,7 +54,7 @@ func writeSameLen(d *Disk, cdb []byte) int64 {
 // writeSame is WRITE SAME (10/16).
 func writeSame(d *Disk, ctx context.Context, cmd *Command, res *Response) {
 	r, noData, flags, sense := d.checkWriteSame(cmd.CDB)
-	if sense == 0 && !noData && int64(len(cmd.DataOut)) < d.blockBytes {
+	if sense == 0 && !noData && !cmd.bringsExactly(d.blockBytes) {
 		sense = senseInvalidFieldInIU
 	}
 	if sense != 0 {

@@ -73,6 +73,7 @@ func (c *conn) wholeCDB(t *task) ([]byte, error) {
 func (c *conn) measure(t *task) {
 	t.unit = c.session.units.find(t.LUN)
 	t.outNeed = min(t.unit.DataOutLen(t.command.CDB), t.expected(t.Write))
+	t.command.ExpectedOut = t.expected(t.Write)
 	t.inNeed = min(c.dataInLen(t), t.expected(t.Read))
 }
 

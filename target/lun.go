@@ -47,6 +47,15 @@ func (u *units) find(field uint64) scsi.LogicalUnit {
 	return scsi.NoLUN{}
 }
 
+// eachWatcher calls f with every unit that wants to know of nexuses and resets, once.
+func (u *units) eachWatcher(f func(scsi.Watcher)) {
+	for _, field := range u.fields {
+		if w, ok := u.byField[field].(scsi.Watcher); ok {
+			f(w)
+		}
+	}
+}
+
 // has reports whether the LUN field names a unit of this target.
 func (u *units) has(field uint64) bool {
 	_, ok := u.byField[field]

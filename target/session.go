@@ -97,6 +97,7 @@ func (s *Server) hasTSIH(tsih uint16) bool {
 // leave ends the session. No command of it runs any more.
 func (s *session) leave() {
 	s.giveUp()
+	s.units.eachWatcher(func(w scsi.Watcher) { w.NexusLost(s.nexus) })
 	if s.grant.Closed != nil {
 		s.grant.Closed()
 	}

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/holdfast-storage/holdfast/iscsi"
+	"github.com/holdfast-storage/holdfast/scsi"
 )
 
 // management is one task management function that waits for the commands it affects: it is answered
@@ -52,8 +53,12 @@ func (c *conn) handleTaskRequest() error {
 			c.answerTaskRequest(req.ITT, iscsi.LUNDoesNotExist)
 			return nil
 		}
+		if w, ok := c.session.units.find(req.LUN).(scsi.Watcher); ok && req.Function == iscsi.LogicalUnitReset {
+			w.Reset()
+		}
 		c.abortOfAll(m, func(t *task) bool { return sameLUN(t.LUN, req.LUN) })
 	case iscsi.TargetWarmReset:
+		c.session.units.eachWatcher(scsi.Watcher.Reset)
 		c.abortOfAll(m, func(*task) bool { return true })
 	case iscsi.TaskReassign:
 		c.answerTaskRequest(req.ITT, iscsi.ReassignmentNotSupported)

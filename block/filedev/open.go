@@ -63,7 +63,7 @@ func open(path string, o Options) (*Device, error) {
 		BlockBytes: o.BlockBytes,
 		MaxBytes:   MaxBytes,
 		ReadOnly:   o.ReadOnly,
-		CanUnmap:   !o.ReadOnly,
+		CanUnmap:   true,
 		Volatile:   true,
 	}}, nil
 }

@@ -12,11 +12,15 @@ func newTarget() *cobra.Command {
 	var o standalone.Options
 	var luns []string
 	cmd := &cobra.Command{
-		Use:   "target --listen ADDR --iqn IQN --lun PATH[,size=SIZE][,readonly]",
+		Use:   "target --listen ADDR --iqn IQN --lun PATH[,OPTION]…",
 		Short: "Serve files as iSCSI LUNs, without a cluster",
 		Long: "A plain iSCSI target. Each --lun is a file, or a block device, that is served under the next LUN\n" +
-			"number from 0; a file that is missing or shorter is made that long without taking up space. Prints a\n" +
-			"line `ready iscsi://ADDR/IQN/0` for each --listen once it serves. SIGTERM stops it in order.",
+			"number from 0. Its options, after commas: size=SIZE makes a file that is missing or shorter that long,\n" +
+			"without taking up space; readonly; physical=512 is for guests that take no disk\n" +
+			"with physical blocks of 4096; removable lets initiators eject and load it; serial=TEXT is its\n" +
+			"serial number, for which otherwise one is kept with the file, so that another file under the same\n" +
+			"name is another disk. Prints a line `ready iscsi://ADDR/IQN/0` for each --listen once it serves.\n" +
+			"SIGTERM stops it in order.",
 		Example: "  holdfast target --listen 127.0.0.1:3260 --iqn iqn.2026-11.example:d --lun /var/disk.img,size=1G\n" +
 			"  holdfast target --listen '[::1]:3260' --iqn iqn.2026-11.example:d --lun a.img \\\n" +
 			"    --lun b.img,readonly --chap-user alice --chap-secret-file /etc/holdfast/alice",
@@ -25,7 +29,7 @@ func newTarget() *cobra.Command {
 	f := cmd.Flags()
 	f.StringArrayVar(&o.Listen, "listen", nil, "address to listen at, host:port; may be repeated (required)")
 	f.StringVar(&o.IQN, "iqn", "", "name of the target (required)")
-	f.StringArrayVar(&luns, "lun", nil, "file to serve: PATH[,size=SIZE][,readonly]; may be repeated (required)")
+	f.StringArrayVar(&luns, "lun", nil, "file to serve: PATH[,OPTION]…, see above; may be repeated (required)")
 	f.StringVar(&o.ChapUser, "chap-user", "", "name that initiators must prove")
 	f.StringVar(&o.ChapSecretFile, "chap-secret-file", "", "file with its secret")
 	f.StringVar(&o.MutualUser, "mutual-user", "", "name that the target proves to initiators that ask")

@@ -4,8 +4,6 @@ package standalone
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -29,9 +26,12 @@ type LUN struct {
 	Path      string
 	SizeBytes int64 // zero takes the size that the file has
 	ReadOnly  bool
+	Physical  int64  // bytes of a physical block that initiators are told; zero means 4096
+	Removable bool   // initiators may eject and load it
+	Serial    string // unit serial number; "" takes the identity that the file has, see docs/conformance.md
 }
 
-// ParseLUN reads PATH[,size=SIZE][,readonly].
+// ParseLUN reads PATH[,size=SIZE][,readonly][,physical=512|4096][,removable][,serial=TEXT].
 func ParseLUN(text string) (LUN, error) {
 	parts := strings.Split(text, ",")
 	l := LUN{Path: parts[0]}
@@ -40,7 +40,17 @@ func ParseLUN(text string) (LUN, error) {
 	}
 	for _, p := range parts[1:] {
 		size, isSize := strings.CutPrefix(p, "size=")
+		serial, isSerial := strings.CutPrefix(p, "serial=")
 		switch {
+		case isSerial && serial != "":
+			l.Serial = serial
+		case p == "physical=512", p == "physical=4096":
+			l.Physical = 4096
+			if p == "physical=512" {
+				l.Physical = 512
+			}
+		case p == "removable":
+			l.Removable = true
 		case isSize:
 			bytes, err := volume.ParseSize(size)
 			if err != nil {
@@ -50,7 +60,9 @@ func ParseLUN(text string) (LUN, error) {
 		case p == "readonly":
 			l.ReadOnly = true
 		default:
-			return LUN{}, fmt.Errorf("LUN %q: %q is unknown (size=SIZE, readonly)", text, p)
+			return LUN{}, fmt.Errorf("LUN %q: %q is unknown "+
+				"(size=SIZE, readonly, physical=512|4096, removable, serial=TEXT)",
+				text, p)
 		}
 	}
 	return l, nil
@@ -160,6 +172,8 @@ func openLUNs(luns []LUN) (units map[uint64]scsi.LogicalUnit, closeAll func() er
 		}
 		return errors.Join(errs...)
 	}
+	group := &scsi.CopyGroup{}
+	owners := make(map[string]string) // path by identity
 	for i, l := range luns {
 		d, err := filedev.Open(l.Path, filedev.Options{SizeBytes: l.SizeBytes, ReadOnly: l.ReadOnly, Exclusive: true})
 		if errors.Is(err, fs.ErrNotExist) && l.SizeBytes == 0 {
@@ -169,14 +183,18 @@ func openLUNs(luns []LUN) (units map[uint64]scsi.LogicalUnit, closeAll func() er
 			return nil, nil, errors.Join(err, closeAll())
 		}
 		devices = append(devices, d)
-		path, err := filepath.Abs(l.Path)
+		id, err := identify(l, d)
 		if err != nil {
 			return nil, nil, errors.Join(err, closeAll())
 		}
-		// The path is the only thing that stays with a plain file for its life.
-		id := sha256.Sum256([]byte(path))
-		if units[uint64(i)], err = scsi.New(d, scsi.Options{
-			Serial: hex.EncodeToString(id[:8]), NAA: scsi.LocalNAA(id[:])}); err != nil {
+		if owner, taken := owners[id]; taken {
+			err := fmt.Errorf("%s and %s have the same serial number %s, so initiators would take them for one disk: "+
+				"is one a copy of the other? give one another, as in %s,serial=TEXT", owner, l.Path, id, l.Path)
+			return nil, nil, errors.Join(err, closeAll())
+		}
+		owners[id] = l.Path
+		if units[uint64(i)], err = scsi.New(d, scsi.Options{Serial: id, NAA: scsi.LocalNAA([]byte(id)),
+			Removable: l.Removable, PhysicalBlockBytes: l.Physical, CopyGroup: group}); err != nil {
 			return nil, nil, errors.Join(err, closeAll())
 		}
 	}

@@ -1,0 +1,12 @@
+package scsi
+
+// Watcher is what a LogicalUnit implements that keeps state of nexuses. It is optional: the target
+// asserts the type. Its methods do not block and may be called while commands run.
+type Watcher interface {
+	// NexusLost says that the nexus has ended: its session was closed, dropped or replaced.
+	NexusLost(Nexus)
+	// Reset says that the unit was reset by LOGICAL UNIT RESET or TARGET WARM RESET (SAM-5 §6.3.3).
+	Reset()
+}
+
+var _ Watcher = (*Disk)(nil)
