@@ -20,7 +20,6 @@
 // RESET OCCURRED (06/29/00) once, because it is how an initiator learns that a unit has started
 // anew. A reset brings it again. There are no others.
 //
-// It does not do: persistent reservations, protection information, saved mode pages, stopping the
-// unit. They answer as the standards
-// ask for a command or field that is not there, and nothing advertises them.
+// It does not do: persistent reservations, protection information, saved mode pages, stopping the unit. They
+// answer as the standards ask for a command or field that is not there, and nothing advertises them.
 package scsi
