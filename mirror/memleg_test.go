@@ -31,6 +31,7 @@ type memLeg struct {
 	fenced   bool                      // everything answers ErrFenced
 	hold     bool                      // requests are not answered before the session ends
 	latency  time.Duration             // of everything
+	stopped  time.Duration             // its node runs for 50 ms, then stands still for so long, over and over
 	deaf     func(*block.Request) bool // which requests are not answered before the session ends
 	changes  uint64
 	seq      uint64 // of the label
@@ -162,6 +163,12 @@ func (l *memLeg) Submit(r *block.Request) {
 func (l *memLeg) do(s *memSession, r *block.Request) error {
 	l.mu.Lock()
 	hold, latency := l.hold || l.deaf != nil && l.deaf(r), l.latency
+	if l.stopped > 0 {
+		const runs = 50 * time.Millisecond
+		if at := time.Duration(time.Now().UnixNano()) % (runs + l.stopped); at >= runs {
+			latency = runs + l.stopped - at
+		}
+	}
 	l.mu.Unlock()
 	if latency > 0 {
 		select {

@@ -58,6 +58,25 @@ func TestLegOfTwoSecondsStallsTheGuestOnce(t *testing.T) {
 	}
 }
 
+// A node that stands still for 2 s and runs for a moment, over and over, gets every write of a busy guest that
+// writes the same blocks again while it comes back. What piles up there is no excuse.
+func TestLegThatIsSlowStillIsDroppedUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2, 2).attach()
+		r.legs[1].be(func(l *memLeg) { l.stopped = 2 * time.Second })
+		p := make([]byte, 4096)
+		stalled := time.Duration(0)
+		for end, i := time.Now().Add(5*time.Minute), int64(0); time.Now().Before(end); i++ {
+			start := time.Now()
+			require.NoError(t, r.device.Write(context.Background(), p, i%512*4096, 0))
+			stalled += max(0, time.Since(start)-10*time.Millisecond)
+			time.Sleep(time.Millisecond) // virtual
+		}
+		t.Logf("the guest waited %v", stalled)
+		require.Less(t, stalled, 12*time.Second) // once for itself, then for a trial after 16, 32, 64 and 128 s
+	})
+}
+
 // A ping that goes out half a second into the hiccup takes as long as the write, so it lasts 2.4 s in all.
 func TestOneHiccupRemovesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
