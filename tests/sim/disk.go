@@ -3,6 +3,7 @@ package sim
 import (
 	"hash/crc32"
 	"maps"
+	"time"
 )
 
 // sectors is how many sectors of 512 bytes, the unit that never tears, a block has.
@@ -69,14 +70,19 @@ type disk struct {
 	lying   bool           // says that it flushed, and did not
 	decayed bool           // some of its blocks rotted
 	claimed uint64         // what a lying disk said that it flushed
+
+	cured map[int64]time.Duration // blocks that were bad until a power cut lost what made them so, and when
 }
 
-func newDisk(blocks int64) *disk { return &disk{cells: make([]cell, blocks), rotten: map[int64]bool{}} }
+func newDisk(blocks int64) *disk {
+	return &disk{cells: make([]cell, blocks), rotten: map[int64]bool{},
+		cured: map[int64]time.Duration{}}
+}
 
 // clone copies the disk, for a leg that is set back later.
 func (d *disk) clone() *disk {
 	c := &disk{cells: make([]cell, len(d.cells)), dirty: append([]int64(nil), d.dirty...), seq: d.seq,
-		rotten: maps.Clone(d.rotten), decayed: d.decayed}
+		rotten: maps.Clone(d.rotten), decayed: d.decayed, cured: maps.Clone(d.cured)}
 	copy(c.cells, d.cells)
 	for _, b := range d.dirty {
 		c.cells[b].older = append([]version(nil), d.cells[b].older...)
@@ -115,6 +121,13 @@ func (d *disk) putSum(b int64, sum uint32) {
 
 // bad reports whether a block is not what was written last.
 func (d *disk) bad(b int64) bool { return d.cells[b].sum != sumOf(b, d.cells[b].data) }
+
+// badSince reports whether a block is bad, or was until a power cut after a time: an answer that is on its
+// way may tell of that.
+func (d *disk) badSince(b int64, since time.Duration) bool {
+	at, ok := d.cured[b]
+	return d.bad(b) || ok && at >= since
+}
 
 // flushed says that everything up to seq is on the medium.
 func (d *disk) flushed(seq uint64) {
@@ -157,7 +170,7 @@ func (d *disk) powerCut(w *world, excused bool) {
 	whole := d.lying && w.chance(2) // a disk that lies loses its cache as a whole, mostly
 	for _, b := range d.dirty {
 		c := &d.cells[b]
-		before, honest := c.data, 0
+		before, honest, bad := c.data, 0, d.bad(b)
 		if d.lying {
 			honest = firstLeft(c.older, c.seq, d.claimed)
 		}
@@ -194,6 +207,9 @@ func (d *disk) powerCut(w *world, excused bool) {
 		c.older, c.olderSum, c.dirty = c.older[:0], c.olderSum[:0], false
 		if rotten && d.bad(b) { // what had rotted is there again, and what would have mended it is lost
 			d.rotten[b] = true
+		}
+		if bad && !d.bad(b) {
+			d.cured[b] = w.now
 		}
 		switch {
 		case !deceived || excused || c.data == before:

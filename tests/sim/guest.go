@@ -182,7 +182,7 @@ func (g *guest) excused(h *host, r *guestRequest, err error) bool {
 		return false
 	}
 	return w.diskErrorAt >= r.call || !h.current() ||
-		slices.ContainsFunc(r.refs, func(ref opRef) bool { return w.noGood(ref.block) })
+		slices.ContainsFunc(r.refs, func(ref opRef) bool { return w.noGood(ref.block, r.call) })
 }
 
 func (g *guest) end(h *host, r *guestRequest) {

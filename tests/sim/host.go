@@ -348,6 +348,7 @@ func (h *host) login(i mirror.LegIndex, s *slot) {
 	delay := time.Duration(0)
 	if !w.calm && w.chance(w.profile.lateLogin) {
 		delay = w.pick(30 * time.Second)
+		w.lateUntil = max(w.lateUntil, w.now+delay+10*time.Second)
 	}
 	c.toAt = w.now + delay
 	c.toNode(func() {

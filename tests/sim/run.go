@@ -180,7 +180,7 @@ func (w *world) recover() {
 // overwriteRotten has the guest write blocks anew of which no good copy is left: nothing else mends them.
 func (w *world) overwriteRotten(h *host) {
 	for b := range w.raft.vol().SizeBytes / blockBytes {
-		if !h.over() && w.noGood(b) {
+		if !h.over() && w.noGood(b, w.now) {
 			h.guest.submit(h, &guestRequest{op: block.OpWrite, call: w.now,
 				rng: block.Range{Off: b * blockBytes, Len: blockBytes}})
 		}
@@ -267,6 +267,7 @@ func (w *world) finish(h *host) {
 	if w.violation != nil {
 		return
 	}
+	w.runFor(w.lateUntil - w.now) // a login that comes late takes the place of the session
 	h.step(detachEvent())
 	w.runFor(10 * time.Second)
 	if v := w.raft.vol(); w.violation == nil && (!h.detached || !v.Clean) {

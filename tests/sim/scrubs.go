@@ -55,7 +55,7 @@ func (w *world) scrubAll(h *host) bool {
 	}
 	w.judgeScrub(first, before)
 	for b := range w.raft.vol().SizeBytes / blockBytes {
-		if w.noGood(b) || w.differs(b) {
+		if w.noGood(b, w.now) || w.differs(b) {
 			h.guest.submit(h, &guestRequest{op: block.OpWrite, call: w.now,
 				rng: block.Range{Off: b * blockBytes, Len: blockBytes}})
 		}
@@ -151,9 +151,9 @@ func (w *world) healed(b int64, want content) {
 	}
 }
 
-// noGood reports whether no leg in sync has a whole copy of a block.
-func (w *world) noGood(b int64) bool {
-	return !slices.ContainsFunc(w.inSyncLegs(), func(l *storedLeg) bool { return !l.disk.bad(b) })
+// noGood reports whether no leg in sync has had a whole copy of a block all the time since then.
+func (w *world) noGood(b int64, since time.Duration) bool {
+	return !slices.ContainsFunc(w.inSyncLegs(), func(l *storedLeg) bool { return !l.disk.badSince(b, since) })
 }
 
 // differs reports whether a block is not the same, and whole, on all legs in sync.

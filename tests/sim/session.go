@@ -121,6 +121,7 @@ func (s *session) closeAtNode(cause error) {
 	if !s.atNode {
 		return
 	}
+	s.h.w.logf("%s: session %d of %s ends: %v", s.n.name, s.id, s.h.name, cause)
 	s.toHost(func() { s.closeAtHost(cause) })
 	s.atNode = false
 }
@@ -133,6 +134,7 @@ func (s *session) closeAtHost(cause error) {
 	}
 	s.atHost = false
 	w := s.h.w
+	w.logf("%s: session %d to %s ends: %v", s.h.name, s.id, s.n.name, cause)
 	if w.chance(2) { // a reset: what is still on its way is thrown away with the connection
 		w.after(w.latency(), func() {
 			if !s.link.cutTo {

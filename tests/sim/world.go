@@ -33,6 +33,7 @@ type world struct {
 	diskErrorAt time.Duration  // when a disk failed a request, or had no room, last
 	undecided   map[int64]bool // blocks that a change failed for
 	scrubs      uint64         // ordered so far
+	lateUntil   time.Duration  // when the last login that is late will have come, and been made good for
 	frozen      bool           // the volume is frozen, which ends a run
 	down        bool           // every leg in sync has failed for good
 	restored    bool           // the coordinators were restored from an old copy
