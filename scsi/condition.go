@@ -50,12 +50,11 @@ func worksAlways(opcode byte) bool {
 func worksWithoutMedium(opcode byte) bool {
 	switch opcode {
 	case opModeSelect6, opModeSense6, opModeSelect10, opModeSense10,
-		opStartStopUnit, opPreventAllow, opReceiveCopyResults:
+		opStartStopUnit, opPreventAllow, opReceiveCopyResults,
+		opReserve6, opRelease6, opPersistentReserveIn, opPersistentReserveOut:
 		return true
 	}
-	// RESERVE, RELEASE and persistent reservations are about the unit.
-	return opcode == 0x16 || opcode == 0x17 || opcode == 0x56 || opcode == 0x57 ||
-		opcode == 0x5e || opcode == 0x5f
+	return false
 }
 
 // pending is the sense that REQUEST SENSE reports of the condition, if there is one.

@@ -21,6 +21,7 @@ type Disk struct {
 	blocks     uint64 // capacity in logical blocks
 	scratch    scratchPool
 	attention  attentions
+	reserver   reserver
 
 	gate      gate
 	ungated   block.Device    // the device behind the gate, for atomic commands
@@ -54,6 +55,10 @@ func New(device block.Device, options Options) (*Disk, error) {
 		d.allocator = a
 	}
 	d.table = newOperationTable(d.has)
+	d.reserver.store = options.ReservationStore
+	if err := d.restoreReservations(); err != nil {
+		return nil, fmt.Errorf("logical unit %q: %w", options.Serial, err)
+	}
 	if options.CopyGroup != nil {
 		options.CopyGroup.add(d)
 	}
@@ -80,9 +85,11 @@ func (d *Disk) Execute(ctx context.Context, cmd *Command, res *Response) {
 		return
 	}
 	op, sense := d.table.find(cmd.CDB)
-	if (op == nil || !op.ignoresAttention) && d.attention.take(cmd.Nexus) {
-		res.refuse(sensePowerOn)
-		return
+	if op == nil || !op.ignoresAttention {
+		if attention := d.attention.take(cmd.Nexus); attention != 0 {
+			res.refuse(attention)
+			return
+		}
 	}
 	if op == nil {
 		res.refuse(sense)
@@ -90,6 +97,10 @@ func (d *Disk) Execute(ctx context.Context, cmd *Command, res *Response) {
 	}
 	if op.naca(cmd.CDB) {
 		res.refuse(senseInvalidFieldInCDB)
+		return
+	}
+	if d.conflicts(op, cmd) {
+		res.Status = ReservationConflict
 		return
 	}
 	if sense := d.state.refuses(op); sense != 0 {
@@ -109,6 +120,8 @@ func (d *Disk) has(op *operation) bool {
 		return op.action() != saGetLBAStatus || !unknown
 	case opPreventAllow:
 		return d.options.Removable
+	case opReserve6, opRelease6, opPersistentReserveIn, opPersistentReserveOut:
+		return d.options.Reservations
 	}
 	return true
 }

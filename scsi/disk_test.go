@@ -243,11 +243,13 @@ func FuzzCDB(f *testing.F) {
 	f.Fuzz(func(t *testing.T, cdb, out []byte) {
 		mem, err := memdev.New(memdev.Options{SizeBytes: testBlocks * 512})
 		require.NoError(t, err)
-		disk, err := New(mem, testOptions())
+		o := testOptions()
+		o.Reservations = true
+		disk, err := New(mem, o)
 		require.NoError(t, err)
 		for range 2 { // the second time without the unit attention
 			outLen, inLen := disk.DataOutLen(cdb), disk.DataInLen(cdb)
-			if outLen < 0 || inLen < 0 || outLen > 1<<16 || inLen > 64*512 {
+			if outLen < 0 || inLen < 0 || outLen > 1<<16 || inLen > int64(maxReserveIn) {
 				t.Fatalf("% x: data-out %d, data-in %d", cdb, outLen, inLen)
 			}
 			sent := out[:min(outLen, int64(len(out)))]

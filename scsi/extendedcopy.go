@@ -36,7 +36,7 @@ func extendedCopy(d *Disk, ctx context.Context, cmd *Command, res *Response) {
 	}
 	jobs := make([]copyJob, 0, len(list.segments))
 	for _, s := range list.segments {
-		job, sense := d.plan(list.targets, s)
+		job, sense := d.plan(cmd.Nexus, list.targets, s)
 		if sense != 0 {
 			res.refuse(sense)
 			return
@@ -69,7 +69,7 @@ type copyJob struct {
 }
 
 // plan finds the units of a segment and checks its ranges.
-func (d *Disk) plan(targets [][]byte, s copySegment) (copyJob, senseCode) {
+func (d *Disk) plan(n Nexus, targets [][]byte, s copySegment) (copyJob, senseCode) {
 	if int(s.source) >= len(targets) || int(s.destination) >= len(targets) {
 		return copyJob{}, senseCopyTarget
 	}
@@ -87,6 +87,8 @@ func (d *Disk) plan(targets [][]byte, s copySegment) (copyJob, senseCode) {
 	switch {
 	case !ok || !fits:
 		return copyJob{}, senseCopyRange
+	case job.source.keepsOut(n, accessRead), job.destination.keepsOut(n, accessWrite):
+		return copyJob{}, senseCopyTarget
 	case job.destination.writeProtected():
 		return copyJob{}, senseCopyProtected
 	case job.source.state.bits.Load()|job.destination.state.bits.Load() != 0:

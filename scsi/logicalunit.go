@@ -32,6 +32,8 @@ type Command struct {
 	// if the initiator would send more than the CDB needs.
 	ExpectedOut int64
 	Nexus       Nexus // who asks
+	// Tasks ends commands of others for PREEMPT AND ABORT; nil = there are no others.
+	Tasks TaskAborter
 	// DataIn is where data-in goes: min(DataInLen, Expected Data Transfer Length) bytes. It is the
 	// caller's and not kept after Execute returns.
 	DataIn []byte

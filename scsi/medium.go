@@ -51,10 +51,14 @@ func (d *Disk) moveMedium(ctx context.Context, load bool) (senseCode, error) {
 
 // NexusLost implements Watcher: what the nexus prevented is allowed again.
 func (d *Disk) NexusLost(n Nexus) {
+	d.endSimple(func(holder Nexus) bool { return holder == n })
 	d.removal.mu.Lock()
 	defer d.removal.mu.Unlock()
 	delete(d.removal.preventing, n)
 }
+
+// Unreported implements Watcher: the unit attention is pending again.
+func (d *Disk) Unreported(n Nexus, s Sense) { d.attention.giveBack(n, s.code()) }
 
 // Reset implements Watcher: every nexus is told with a unit attention, nobody prevents the removal of
 // the medium any more, and the software write protection ends.
@@ -63,5 +67,6 @@ func (d *Disk) Reset() {
 	defer d.removal.mu.Unlock()
 	clear(d.removal.preventing)
 	d.protect.Store(false)
-	d.attention.known.Store(nil)
+	d.attention.raiseAll()
+	d.endSimple(func(Nexus) bool { return true })
 }

@@ -42,6 +42,7 @@ func newModePages(l block.Limits) modePages {
 	}
 	control := make([]byte, 12)
 	control[0], control[1] = pageControl, 10
+	control[5] = 0x40 // TAS: a command that another nexus ended is answered with TASK ABORTED
 	control[3] = 0x10 // QUEUE ALGORITHM MODIFIER 1: unrestricted reordering
 	binary.BigEndian.PutUint16(control[8:], 0xffff)
 	m := modePages{deviceSpecific: modeDPOFUA, pages: [][]byte{caching, control}}

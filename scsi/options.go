@@ -31,6 +31,11 @@ type Options struct {
 	// Removable says that initiators may eject and load the medium. Ejecting only makes the unit say
 	// that there is none: the data stays.
 	Removable bool
+	// Reservations says that initiators may reserve the unit: RESERVE (6), and persistent reservations.
+	Reservations bool
+	// ReservationStore keeps persistent reservations of initiators that ask for it through a loss of
+	// power; nil = they may not ask.
+	ReservationStore ReservationStore
 	// CopyGroup holds the units that EXTENDED COPY of this one may copy from and to, and gets this
 	// one too; nil = only within this one.
 	CopyGroup *CopyGroup

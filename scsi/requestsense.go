@@ -9,8 +9,8 @@ func requestSense(d *Disk, _ context.Context, cmd *Command, res *Response) {
 	if pending, ok := d.state.pending(); ok {
 		sense = pending
 	}
-	if d.attention.take(cmd.Nexus) {
-		sense = sensePowerOn.sense()
+	if attention := d.attention.take(cmd.Nexus); attention != 0 {
+		sense = attention.sense()
 	}
 	replySense(cmd, res, sense)
 }

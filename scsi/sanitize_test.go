@@ -44,7 +44,7 @@ func TestSanitize_inProgressAndFailed(t *testing.T) {
 
 func TestSoftwareWriteProtect(t *testing.T) {
 	b := newBench(t, nil, nil)
-	page := []byte{0, 0, 0, 0, 0x0a, 10, 0, 0x10, 0x08, 0, 0, 0, 0xff, 0xff, 0, 0}
+	page := []byte{0, 0, 0, 0, 0x0a, 10, 0, 0x10, 0x08, 0x40, 0, 0, 0xff, 0xff, 0, 0}
 	b.good(CDB{opModeSelect6, 0x10, 0, 0, 16}, page, 0)
 	b.refused(senseWriteProtected, extentOf(opWrite10, 0, 0, 1), pattern(1))
 	data := b.good(CDB{opModeSense6, 8, 0x0a, 0, 255}, nil, 255)

@@ -57,35 +57,41 @@ type senseCode uint32
 
 // The sense that this device server reports.
 const (
-	senseNotReady            senseCode = 0x020400
-	senseSanitizing          senseCode = 0x02041b
-	senseNoMedium            senseCode = 0x023a00
-	senseSanitizeFailed      senseCode = 0x033103
-	senseReadError           senseCode = 0x031100
-	senseInternalFailure     senseCode = 0x044400
-	senseInvalidFieldInIU    senseCode = 0x050e03
-	senseListLength          senseCode = 0x051a00
-	senseInvalidOpcode       senseCode = 0x052000
-	senseLBAOutOfRange       senseCode = 0x052100
-	senseInvalidFieldInCDB   senseCode = 0x052400
-	senseLUNNotSupported     senseCode = 0x052500
-	senseInvalidFieldInList  senseCode = 0x052600
-	senseTooManyTargets      senseCode = 0x052606
-	senseUnknownTarget       senseCode = 0x052607
-	senseTooManySegments     senseCode = 0x052608
-	senseUnknownSegment      senseCode = 0x052609
-	senseRemovalPrevented    senseCode = 0x055302
-	senseSavingNotSupported  senseCode = 0x053900
-	sensePowerOn             senseCode = 0x062900
-	senseWriteProtected      senseCode = 0x072700
-	senseSpaceAllocation     senseCode = 0x072707
-	senseCopyTarget          senseCode = 0x0a0d02
-	senseCopyFailed          senseCode = 0x0a0d01
-	senseCopyRange           senseCode = 0x0a0000
-	senseCopyProtected       senseCode = 0x0a2700
-	senseAborted             senseCode = 0x0b0000
-	senseCommunicationFailed senseCode = 0x0b0800
-	senseMiscompare          senseCode = 0x0e1d00
+	senseNotReady               senseCode = 0x020400
+	senseSanitizing             senseCode = 0x02041b
+	senseNoMedium               senseCode = 0x023a00
+	senseSanitizeFailed         senseCode = 0x033103
+	senseReadError              senseCode = 0x031100
+	senseInternalFailure        senseCode = 0x044400
+	senseInvalidFieldInIU       senseCode = 0x050e03
+	senseListLength             senseCode = 0x051a00
+	senseInvalidOpcode          senseCode = 0x052000
+	senseLBAOutOfRange          senseCode = 0x052100
+	senseInvalidFieldInCDB      senseCode = 0x052400
+	senseLUNNotSupported        senseCode = 0x052500
+	senseInvalidFieldInList     senseCode = 0x052600
+	senseTooManyTargets         senseCode = 0x052606
+	senseUnknownTarget          senseCode = 0x052607
+	senseTooManySegments        senseCode = 0x052608
+	senseUnknownSegment         senseCode = 0x052609
+	senseRemovalPrevented       senseCode = 0x055302
+	senseSavingNotSupported     senseCode = 0x053900
+	senseInvalidRelease         senseCode = 0x052604
+	senseRegistrationResources  senseCode = 0x055504
+	sensePowerOn                senseCode = 0x062900
+	senseReservationsPreempted  senseCode = 0x062a03
+	senseReservationsReleased   senseCode = 0x062a04
+	senseRegistrationsPreempted senseCode = 0x062a05
+	senseWriteProtected         senseCode = 0x072700
+	senseSpaceAllocation        senseCode = 0x072707
+	senseCopyTarget             senseCode = 0x0a0d02
+	senseCopyFailed             senseCode = 0x0a0d01
+	senseCopyRange              senseCode = 0x0a0000
+	senseCopyProtected          senseCode = 0x0a2700
+	senseAborted                senseCode = 0x0b0000
+	senseCommunicationFailed    senseCode = 0x0b0800
+	senseLostData               senseCode = 0x0b4705
+	senseMiscompare             senseCode = 0x0e1d00
 )
 
 func (c senseCode) sense() Sense {
@@ -226,6 +232,16 @@ func (s Sense) codeText() string {
 		return "MEDIUM NOT PRESENT"
 	case 0x3103:
 		return "SANITIZE COMMAND FAILED"
+	case 0x2604:
+		return "INVALID RELEASE OF PERSISTENT RESERVATION"
+	case 0x2a03:
+		return "RESERVATIONS PREEMPTED"
+	case 0x2a04:
+		return "RESERVATIONS RELEASED"
+	case 0x2a05:
+		return "REGISTRATIONS PREEMPTED"
+	case 0x5504:
+		return "INSUFFICIENT REGISTRATION RESOURCES"
 	case 0x2606:
 		return "TOO MANY TARGET DESCRIPTORS"
 	case 0x2607:
@@ -266,6 +282,8 @@ func (s Sense) codeText() string {
 		return "POWER ON, RESET, OR BUS DEVICE RESET OCCURRED"
 	case 0x3900:
 		return "SAVING PARAMETERS NOT SUPPORTED"
+	case 0x4705:
+		return "PROTOCOL SERVICE CRC ERROR"
 	case 0x4400:
 		return "INTERNAL TARGET FAILURE"
 	}

@@ -51,6 +51,10 @@ func SenseFor(err error) (Status, Sense) {
 	return CheckCondition, senseInternalFailure.sense()
 }
 
+// LostData is the sense of a command whose data-out did not all arrive, PROTOCOL SERVICE CRC ERROR
+// (RFC 7143 §11.4.7.2): nothing was written, and another try may succeed.
+func LostData() Sense { return senseLostData.sense() }
+
 // StatusError is a command that did not end with GOOD, as the initiator sees it. It unwraps to the
 // error of package block that says what it means.
 type StatusError struct {

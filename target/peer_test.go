@@ -83,7 +83,7 @@ func (a *testAdmission) Targets(string) []string { return []string{testTarget, t
 
 // gate is a unit whose commands with some opcode wait until they are let go.
 type gate struct {
-	scsi.LogicalUnit
+	*scsi.Disk
 	opcode  byte
 	entered chan struct{} // one token for each command that waits
 	release chan struct{} // one token lets one go; closed lets all go
@@ -94,18 +94,18 @@ func (g *gate) Execute(ctx context.Context, cmd *scsi.Command, res *scsi.Respons
 		g.entered <- struct{}{}
 		<-g.release
 	}
-	g.LogicalUnit.Execute(ctx, cmd, res)
+	g.Disk.Execute(ctx, cmd, res)
 }
 
 func newGate(t testing.TB, opcode byte) *gate {
-	return &gate{LogicalUnit: newDisk(t), opcode: opcode, entered: make(chan struct{}, 64),
+	return &gate{Disk: newDisk(t), opcode: opcode, entered: make(chan struct{}, 64),
 		release: make(chan struct{}, 64)}
 }
 
 func newDisk(t testing.TB) *scsi.Disk {
 	dev, err := memdev.New(memdev.Options{SizeBytes: 64 << 20})
 	require.NoError(t, err)
-	d, err := scsi.New(dev, scsi.Options{Serial: "t", NAA: scsi.LocalNAA([]byte("t"))})
+	d, err := scsi.New(dev, scsi.Options{Serial: "t", NAA: scsi.LocalNAA([]byte("t")), Reservations: true})
 	require.NoError(t, err)
 	return d
 }

@@ -109,7 +109,7 @@ func (c *conn) execute(t *task) {
 		c.end(t, false)
 		return
 	}
-	t.command.Nexus = c.session.nexus
+	t.command.Nexus, t.command.Tasks = c.session.nexus, t
 	if t.out != nil {
 		t.command.DataOut = t.out.b
 	}
@@ -136,6 +136,11 @@ func (c *conn) end(t *task, answer bool) {
 		c.postTaskAborted(t)
 	case answer && !t.aborted:
 		c.postReply(t)
+	}
+	if t.aborted && t.response.Sense.Key == scsi.UnitAttention {
+		if w, ok := t.unit.(scsi.Watcher); ok {
+			w.Unreported(c.session.nexus, t.response.Sense)
+		}
 	}
 	waiters := t.waiters
 	c.drop(t)

@@ -7,22 +7,24 @@ import (
 	"github.com/holdfast-storage/holdfast/scsi"
 )
 
-// management is one task management function that waits for the commands it affects: it is answered
+// management is somebody who waits for the commands that it ended: a task management function is answered
 // when none of them runs any more, and no response of them follows the answer (RFC 7143 §11.6.1).
 type management struct {
-	conn    *conn
-	itt     uint32
+	ended   func()       // called once, when none runs any more; does not block
 	pending atomic.Int64 // affected commands that still run, and one for the request itself
 }
 
-// taskEnded counts one down and answers after the last.
+func newManagement(ended func()) *management {
+	m := &management{ended: ended}
+	m.pending.Store(1)
+	return m
+}
+
+// taskEnded counts one down and tells after the last.
 func (m *management) taskEnded() {
-	if m.pending.Add(-1) > 0 {
-		return
+	if m.pending.Add(-1) == 0 {
+		m.ended()
 	}
-	m.conn.answerTaskRequest(m.itt, iscsi.FunctionComplete)
-	// The caller may be of another connection, which must not wait for this one's initiator.
-	m.conn.watch.kick()
 }
 
 // handleTaskRequest takes a Task Management Function Request.
@@ -34,8 +36,11 @@ func (c *conn) handleTaskRequest() error {
 	if taken, err := c.accept(); !taken {
 		return err
 	}
-	m := &management{conn: c, itt: req.ITT}
-	m.pending.Store(1)
+	m := newManagement(func() {
+		c.answerTaskRequest(req.ITT, iscsi.FunctionComplete)
+		// The caller may be of another connection, which must not wait for this one's initiator.
+		c.watch.kick()
+	})
 	switch req.Function {
 	case iscsi.AbortTask:
 		if c.abort(m, false, func(t *task) bool { return t.ITT == req.RefTag }) == 0 {
@@ -69,6 +74,19 @@ func (c *conn) handleTaskRequest() error {
 	}
 	m.taskEnded() // the request itself
 	return nil
+}
+
+// AbortTasks implements scsi.TaskAborter: t is a PREEMPT AND ABORT that executes.
+func (t *task) AbortTasks(of func(scsi.Nexus) bool) (wait func()) {
+	done := make(chan struct{})
+	m := newManagement(func() { close(done) })
+	for _, s := range t.conn.session.peers() {
+		if s.conn != t.conn && of(s.nexus) {
+			s.conn.abort(m, true, func(other *task) bool { return other.unit == t.unit })
+		}
+	}
+	m.taskEnded()
+	return func() { <-done }
 }
 
 // abortOfAll aborts matching tasks of every session of the target.

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/holdfast-storage/holdfast/iscsi"
+	"github.com/holdfast-storage/holdfast/scsi"
 )
 
 // sequence is the run of Data-Out PDUs that is under way for a task: unsolicited data, or the answer
@@ -14,6 +15,7 @@ type sequence struct {
 	end    uint32 // bytes from here on were not asked for
 	dataSN iscsi.Serial
 	closed bool // its last PDU has come
+	lost   bool // a PDU of it is missing: the command fails once the last has come
 }
 
 // roomFor gives the task memory for its data-out: all of it if there is budget, else as much as may
@@ -107,8 +109,9 @@ func (c *conn) handleDataOut() error {
 	case pdu.TTT != seq.ttt:
 		return c.rejectAndEnd(iscsi.RejectInvalidPDUField, "Data-Out with Target Task Tag %x, want %x",
 			pdu.TTT, seq.ttt)
-	case pdu.DataSN != seq.dataSN:
-		return c.rejectAndEnd(iscsi.RejectProtocolError, "DataSN %d, want %d", pdu.DataSN, seq.dataSN)
+	case seq.lost, pdu.DataSN != seq.dataSN:
+		seq.lost = true
+		return c.afterLostData(t, pdu.Final)
 	case pdu.BufferOffset != seq.offset || n > int(seq.end-seq.offset):
 		return c.rejectAndEnd(iscsi.RejectProtocolError, "Data-Out of [%d,+%d) where [%d,%d) is next",
 			pdu.BufferOffset, n, seq.offset, seq.end)
@@ -121,6 +124,24 @@ func (c *conn) handleDataOut() error {
 		return c.rejectAndEnd(iscsi.RejectProtocolError, "data ends at %d of %d", seq.offset, seq.end)
 	}
 	return c.afterData(t, pdu.Final)
+}
+
+// afterLostData throws the current PDU away, since one before it never came, and fails the command when the
+// sequence has ended: before that, its initiator may not hear of it (RFC 7143 §7.8).
+func (c *conn) afterLostData(t *task, final bool) error {
+	if !final {
+		c.mu.Lock()
+		aborted := t.aborted
+		t.state = waiting
+		c.mu.Unlock()
+		if aborted {
+			c.end(t, false)
+		}
+		return nil
+	}
+	t.response.CheckCondition(scsi.LostData())
+	c.end(t, true)
+	return nil
 }
 
 // requestTransfer sends an R2T for the next burst, or queues the task until there is memory for its

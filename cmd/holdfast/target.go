@@ -19,7 +19,9 @@ func newTarget() *cobra.Command {
 			"without taking up space; readonly; physical=512 is for guests that take no disk\n" +
 			"with physical blocks of 4096; removable lets initiators eject and load it; serial=TEXT is its\n" +
 			"serial number, for which otherwise one is kept with the file, so that another file under the same\n" +
-			"name is another disk. Prints a line `ready iscsi://ADDR/IQN/0` for each --listen once it serves.\n" +
+			"name is another disk; reservations=FILE keeps the persistent reservations that are to outlive\n" +
+			"a restart, by default PATH.reservations for a file and nowhere for a block device.\n" +
+			"Prints a line `ready iscsi://ADDR/IQN/0` for each --listen once it serves.\n" +
 			"SIGTERM stops it in order.",
 		Example: "  holdfast target --listen 127.0.0.1:3260 --iqn iqn.2026-11.example:d --lun /var/disk.img,size=1G\n" +
 			"  holdfast target --listen '[::1]:3260' --iqn iqn.2026-11.example:d --lun a.img \\\n" +

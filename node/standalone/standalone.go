@@ -26,12 +26,15 @@ type LUN struct {
 	Path      string
 	SizeBytes int64 // zero takes the size that the file has
 	ReadOnly  bool
-	Physical  int64  // bytes of a physical block that initiators are told; zero means 4096
-	Removable bool   // initiators may eject and load it
-	Serial    string // unit serial number; "" takes the identity that the file has, see docs/conformance.md
+	Physical  int64 // bytes of a physical block that initiators are told; zero means 4096
+	Removable bool  // initiators may eject and load it
+	// Reservations is the file that keeps persistent reservations through a loss of power. "" is PATH.reservations
+	// for a regular file, and none for a block device: initiators may not ask for it then.
+	Reservations string
+	Serial       string // unit serial number; "" takes the identity that the file has, see docs/conformance.md
 }
 
-// ParseLUN reads PATH[,size=SIZE][,readonly][,physical=512|4096][,removable][,serial=TEXT].
+// ParseLUN reads PATH[,size=SIZE][,readonly][,physical=512|4096][,removable][,serial=TEXT][,reservations=FILE].
 func ParseLUN(text string) (LUN, error) {
 	parts := strings.Split(text, ",")
 	l := LUN{Path: parts[0]}
@@ -41,7 +44,10 @@ func ParseLUN(text string) (LUN, error) {
 	for _, p := range parts[1:] {
 		size, isSize := strings.CutPrefix(p, "size=")
 		serial, isSerial := strings.CutPrefix(p, "serial=")
+		reservations, isReservations := strings.CutPrefix(p, "reservations=")
 		switch {
+		case isReservations && reservations != "":
+			l.Reservations = reservations
 		case isSerial && serial != "":
 			l.Serial = serial
 		case p == "physical=512", p == "physical=4096":
@@ -61,7 +67,7 @@ func ParseLUN(text string) (LUN, error) {
 			l.ReadOnly = true
 		default:
 			return LUN{}, fmt.Errorf("LUN %q: %q is unknown "+
-				"(size=SIZE, readonly, physical=512|4096, removable, serial=TEXT)",
+				"(size=SIZE, readonly, physical=512|4096, removable, serial=TEXT, reservations=FILE)",
 				text, p)
 		}
 	}
@@ -193,10 +199,30 @@ func openLUNs(luns []LUN) (units map[uint64]scsi.LogicalUnit, closeAll func() er
 			return nil, nil, errors.Join(err, closeAll())
 		}
 		owners[id] = l.Path
-		if units[uint64(i)], err = scsi.New(d, scsi.Options{Serial: id, NAA: scsi.LocalNAA([]byte(id)),
-			Removable: l.Removable, PhysicalBlockBytes: l.Physical, CopyGroup: group}); err != nil {
+		if units[uint64(i)], err = newUnit(l, d, id, group); err != nil {
 			return nil, nil, errors.Join(err, closeAll())
 		}
 	}
 	return units, closeAll, nil
+}
+
+// newUnit makes the logical unit of a file.
+func newUnit(l LUN, d *filedev.Device, id string, group *scsi.CopyGroup) (scsi.LogicalUnit, error) {
+	o := scsi.Options{Serial: id, NAA: scsi.LocalNAA([]byte(id)), Removable: l.Removable,
+		PhysicalBlockBytes: l.Physical, CopyGroup: group, Reservations: true}
+	path, err := reservationsOf(l)
+	if err != nil {
+		return nil, fmt.Errorf("LUN %s: %w", l.Path, err)
+	}
+	if path != "" {
+		o.ReservationStore = reservationFile{path}
+	}
+	unit, err := scsi.New(d, o)
+	if errors.Is(err, scsi.ErrReservationsDamaged) {
+		err = reservationFile{path}.explain(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("LUN %s: %w", l.Path, err)
+	}
+	return unit, nil
 }

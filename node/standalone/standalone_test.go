@@ -17,10 +17,11 @@ func TestParseLUN(t *testing.T) {
 	l, err := ParseLUN("/a/b.img,size=256M,readonly")
 	require.NoError(t, err)
 	require.Equal(t, LUN{Path: "/a/b.img", SizeBytes: 256 << 20, ReadOnly: true}, l)
-	l, err = ParseLUN("b,physical=512,removable,serial=X1")
+	l, err = ParseLUN("b,physical=512,removable,serial=X1,reservations=/r")
 	require.NoError(t, err)
-	require.Equal(t, LUN{Path: "b", Physical: 512, Removable: true, Serial: "X1"}, l)
-	for _, bad := range []string{"", "a,serial=", "a,physical=1024", ",size=1M", "a,size=x", "a,writeonly"} {
+	require.Equal(t, LUN{Path: "b", Physical: 512, Removable: true, Serial: "X1", Reservations: "/r"}, l)
+	for _, bad := range []string{"", "a,serial=", "a,reservations=",
+		"a,physical=1024", ",size=1M", "a,size=x", "a,writeonly"} {
 		_, err := ParseLUN(bad)
 		require.Error(t, err, bad)
 	}

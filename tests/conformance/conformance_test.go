@@ -70,12 +70,19 @@ func (s setting) runAll(ctx context.Context, tests, urls []string) map[string]ou
 	return outcomes
 }
 
+// sendsNoWrite reports whether a test may be told that losing data is fine although the unit is protected: it
+// writes nothing, or means to be refused. Without that the tool sends no PERSISTENT RESERVE OUT and no SANITIZE.
+func sendsNoWrite(name string) bool {
+	return slices.ContainsFunc([]string{"ALL.ReadOnly.", "ALL.Prin", "ALL.Prout", "ALL.Reserve6.",
+		"ALL.Sanitize.InvalidServiceAction"}, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
 // run runs one test. What it leaves undone when it hangs ends with its connections.
 func (s setting) run(ctx context.Context, name string, urls []string) outcome {
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
 	args := []string{"--allow-sanitize", "-V", "-t", name}
-	if !s.readOnly || strings.HasPrefix(name, "ALL.ReadOnly.") {
+	if !s.readOnly || sendsNoWrite(name) {
 		args = append(args, "--dataloss")
 	}
 	out, err := exec.CommandContext(ctx, tool, append(args, urls...)...).CombinedOutput()

@@ -22,10 +22,6 @@ type outcome struct {
 	reason  string
 }
 
-// preamble is what the tool says of the reservations that it looks for before and after each test,
-// once for each path. It is no word of the test.
-const preamble = "[SKIPPED] PERSISTENT RESERVE IN is not implemented."
-
 var (
 	// summaryLine is CUnit's, of the tests: total, ran, passed, failed.
 	summaryLine = regexp.MustCompile(`(?m)^\s*tests\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\b`)
@@ -35,6 +31,17 @@ var (
 	assertLine    = regexp.MustCompile(`^\s*\d+\. \S+\.c:\d+`)
 )
 
+// noWordOfTheTest reports whether a line that says FAILED is not about what the test asserts. One test asks
+// the tool's own commands for success and asserts that there was none; another leaves RESERVE (6) in place,
+// which the tool then meets when it looks for registrations.
+func noWordOfTheTest(name, line string) bool {
+	prefix, ok := map[string]string{
+		"ALL.iSCSIdatasn.iSCSIDataSnInvalid": "[FAILED] WRITE10 command failed with",
+		"ALL.Sanitize.Reservations":          "[FAILED] PRIN command: failed with sense. RESERVATION CONFLICT",
+	}[name]
+	return ok && strings.HasPrefix(line, prefix)
+}
+
 // judge reads what the tool printed for one test. Nothing passes without CUnit's word for it. A test
 // that skips a part of itself counts as skipped.
 func judge(name, output string) outcome {
@@ -42,8 +49,8 @@ func judge(name, output string) outcome {
 	for line := range strings.Lines(output) {
 		line = strings.TrimSpace(line)
 		switch {
-		case strings.Contains(line, preamble) && !strings.Contains(name, ".Prin"):
 		case attentionLine.MatchString(line):
+		case noWordOfTheTest(name, line):
 		case strings.Contains(line, "[SKIPPED]"):
 			skips = append(skips, line)
 		case strings.Contains(line, "[FAILED]"), assertLine.MatchString(line):

@@ -19,17 +19,17 @@ func TestJudge(t *testing.T) {
 		name, output string
 		want         verdict
 	}{
-		{"ALL.Read10.Simple", cunitPassed, passed},
-		{"ALL.Read10.Simple", preamble + "\n" + cunitPassed + preamble + "\n", passed},
-		{"ALL.PrinReadKeys.Simple", preamble + "\n" + cunitPassed, skipped},
+		{"ALL.Unmap.Simple", cunitPassed, passed},
 		{"ALL.Unmap.Simple", "Test: Simple ...    [SKIPPED] fully provisioned\n" + cunitPassed, skipped},
 		{"ALL.Unmap.Simple", "[FAILED] UNMAP command failed\n" + cunitPassed, failed},
 		{"ALL.Unmap.Simple", "[FAILED] TESTUNITREADY / sense key UNIT_ATTENTION(0x06)\n" + cunitPassed, passed},
 		{"ALL.Unmap.Simple", "[SKIPPED] a part\n" + cunitFailed, failed},
-		{"ALL.Read10.Simple", cunitFailed, failed},
-		{"ALL.Read10.Simple", "               tests      1      0      0      0        1\n", failed},
-		{"ALL.Read10.Simple", "Failed to login\n", failed},
-		{"ALL.Read10.Simple", "", failed},
+		{"ALL.Unmap.Simple", cunitFailed, failed},
+		{"ALL.Unmap.Simple", "               tests      1      0      0      0        1\n", failed},
+		{"ALL.Unmap.Simple", "Failed to login\n", failed},
+		{"ALL.Unmap.Simple", "", failed},
+		{"ALL.iSCSIdatasn.iSCSIDataSnInvalid", "[FAILED] WRITE10 command failed with sense\n" + cunitPassed, passed},
+		{"ALL.iSCSIdatasn.iSCSIDataSnInvalid", "[FAILED] something else\n" + cunitPassed, failed},
 	} {
 		got := judge(c.name, c.output)
 		require.Equal(t, c.want, got.verdict, c.output)
