@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/holdfast-storage/holdfast/iscsi"
+	"github.com/holdfast-storage/holdfast/scsi"
 )
 
 // handleCommand takes a SCSI Command with its immediate data and starts the task, or lets it wait
@@ -93,8 +94,12 @@ func (c *conn) takeImmediateData(t *task) error {
 	case t.Write && !t.Final && p.InitialR2T:
 		return c.rejectAndEnd(iscsi.RejectProtocolError, "unsolicited data although InitialR2T=Yes")
 	}
-	c.roomFor(t, burst)
 	t.inbound = sequence{ttt: iscsi.ReservedTag, end: uint32(burst)}
+	if !c.roomFor(t, burst) {
+		t.inbound.lost = true
+		t.response.Status = scsi.Busy // others hold the memory: the initiator tries again
+		return c.afterLostData(t, t.Final)
+	}
 	if err := c.readData(t, int(n)); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/iscsi"
@@ -30,12 +31,13 @@ type conn struct {
 	text   textExchange
 	logout *iscsi.LogoutRequest // to be answered when all commands have ended
 
-	session *session // set before the full feature phase
-	wg      sync.WaitGroup
-	queue   chan *task // to the workers; never full
-	over    chan error // the last leader's farewell
-	quick   quickness
-	watch   watch
+	session   *session    // set before the full feature phase
+	inSession atomic.Bool // that phase has begun: others may look at session
+	wg        sync.WaitGroup
+	queue     chan *task // to the workers; never full
+	over      chan error // the last leader's farewell
+	quick     quickness
+	watch     watch
 
 	mu       sync.Mutex
 	gateShut bool // no command begins to execute any more
@@ -100,6 +102,7 @@ func (c *conn) begin(s *session) {
 	c.reader.SetMaxData(int(s.params.MaxRecvDataSegmentLength))
 	c.out.setDigests(s.params.Digests)
 	c.text.buf.Limit = loginTextBytesMax
+	c.inSession.Store(true)
 }
 
 // fullFeature runs the full feature phase and returns why it ended. When it returns no command runs.
@@ -121,6 +124,7 @@ func (c *conn) fullFeature() error {
 	if c.logout != nil {
 		c.answerLogout()
 	}
+	c.sayDropped()
 	// What executed to its end is still told, unless the connection was reset.
 	c.flush()
 	close(stopWatch)

@@ -3,6 +3,8 @@ package target
 import (
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 
 	"github.com/holdfast-storage/holdfast/iscsi"
 )
@@ -95,15 +97,62 @@ func (c *conn) sendTargets(which string) []iscsi.KeyValue {
 			names = append(names, name)
 		}
 	}
+	addresses := portalAddresses(c.raw.LocalAddr(), c.server.portals())
 	var pairs []iscsi.KeyValue
 	for _, name := range names {
-		pairs = append(pairs, iscsi.KeyValue{Key: iscsi.KeyTargetName, Value: name},
-			iscsi.KeyValue{Key: iscsi.KeyTargetAddress, Value: portalAddress(c.raw.LocalAddr())})
+		pairs = append(pairs, iscsi.KeyValue{Key: iscsi.KeyTargetName, Value: name})
+		for _, address := range addresses {
+			pairs = append(pairs, iscsi.KeyValue{Key: iscsi.KeyTargetAddress, Value: address})
+		}
 	}
 	return pairs
 }
 
-// portalAddress is the portal as the initiator reached it, which is one that it can reach.
-func portalAddress(local net.Addr) string {
-	return fmt.Sprintf("%s,%d", local, portalGroup)
+// portals returns the addresses of all listeners, in the order of their text.
+func (s *Server) portals() []net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []net.Addr
+	for l := range s.listeners {
+		all = append(all, l.Addr())
+	}
+	slices.SortFunc(all, func(a, b net.Addr) int { return strings.Compare(a.String(), b.String()) })
+	return all
+}
+
+// portalAddresses returns the values of TargetAddress: first the portal as the initiator reached it, which is
+// one that it can reach, then every other one. A listener for every address of the host stands for the
+// address that the initiator came by, if that is of its kind. A loopback portal is told to nobody who came by
+// another address: there it would be the initiator's own host.
+func portalAddresses(local net.Addr, portals []net.Addr) []string {
+	addresses := []string{portalAddress(local)}
+	here, ok := local.(*net.TCPAddr)
+	if !ok {
+		return addresses
+	}
+	for _, p := range portals {
+		portal, ok := p.(*net.TCPAddr)
+		if !ok || portal.IP.IsLoopback() && !here.IP.IsLoopback() {
+			continue
+		}
+		at := *portal
+		if len(at.IP) == 0 || at.IP.IsUnspecified() {
+			if at.IP.To4() != nil && here.IP.To4() == nil {
+				continue // IPv4 only
+			}
+			at.IP = here.IP
+		}
+		if text := portalAddress(&at); !slices.Contains(addresses, text) {
+			addresses = append(addresses, text)
+		}
+	}
+	return addresses
+}
+
+// portalAddress is host, port and portal group (RFC 7143 §13.8). A zone means something on one host only.
+func portalAddress(a net.Addr) string {
+	if tcp, ok := a.(*net.TCPAddr); ok && tcp.Zone != "" {
+		a = &net.TCPAddr{IP: tcp.IP, Port: tcp.Port}
+	}
+	return fmt.Sprintf("%s,%d", a, portalGroup)
 }

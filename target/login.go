@@ -224,6 +224,7 @@ const maxNameBytes = 223
 // admit makes the session. It blocks until older sessions of the same nexus have drained and until
 // the Admission lets the login pass. The pairs go with the final answer.
 func (l *login) admit(ctx context.Context) ([]iscsi.KeyValue, error) {
+	l.conn.server.noLogin(l.conn)
 	s := &session{
 		server: l.conn.server, conn: l.conn, discovery: l.discovery, ended: make(chan struct{}),
 		key: sessionKey{l.attempt.TargetName, l.attempt.InitiatorName, l.attempt.ISID},

@@ -14,15 +14,18 @@ import (
 
 // Options configure a Server. The zero value of each field but Admission is a sound default.
 //
-// One connection holds at most
-// QueueDepth·FirstBurstBytes + DataOutBytes + DataInBytes + 0.5 MiB.
+// One connection holds at most QueueDepth·FirstBurstBytes + DataOutBytes + DataInBytes + 0.5 MiB. All
+// together hold at most MemoryBytes, and for each connection MaxBurstBytes + 0.5 MiB and the data of one
+// command each way, so that none stands still because of others.
 type Options struct {
 	Admission Admission    // required
 	Logger    *slog.Logger // nil discards
 	Random    io.Reader    // of CHAP challenges; nil = crypto/rand
 
 	MaxConnections  int           // open at once, of all targets; 0 = 1024
+	MaxLogins       int           // connections that have not logged in; one more ends the oldest; 0 = 128
 	LoginTimeout    time.Duration // from accept to the final Login Response, with Admit; 0 = 30 s
+	Farewell        time.Duration // Shutdown asks initiators to log out and waits so long; 0 = it does neither
 	KeepAlive       time.Duration // of silence until a NOP-In, and again until a reset; 0 = 15 s
 	QueueDepth      int           // commands of one session, the CmdSN window; 1 to 1024, 0 = 128
 	Workers         int           // goroutines of one session that run slow commands; 0 = 16
@@ -31,6 +34,7 @@ type Options struct {
 	MaxSegmentBytes uint32        // of one PDU that is received; 512 to 2^24-1, 0 = 256 KiB
 	DataOutBytes    int64         // of data-out that one connection has asked for; 0 = 16 MiB
 	DataInBytes     int64         // of data-in that one connection holds; 0 = 16 MiB
+	MemoryBytes     int64         // of data of all connections, see above; 0 = 1 GiB
 }
 
 const (
@@ -45,6 +49,7 @@ const (
 func (o Options) withDefaults() Options {
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	o.MaxConnections = cmp.Or(o.MaxConnections, 1024)
+	o.MaxLogins = cmp.Or(o.MaxLogins, 128)
 	o.LoginTimeout = cmp.Or(o.LoginTimeout, 30*time.Second)
 	o.KeepAlive = cmp.Or(o.KeepAlive, 15*time.Second)
 	o.QueueDepth = cmp.Or(o.QueueDepth, 128)
@@ -54,6 +59,7 @@ func (o Options) withDefaults() Options {
 	o.MaxSegmentBytes = cmp.Or(o.MaxSegmentBytes, 256<<10)
 	o.DataOutBytes = cmp.Or(o.DataOutBytes, 16<<20)
 	o.DataInBytes = cmp.Or(o.DataInBytes, 16<<20)
+	o.MemoryBytes = cmp.Or(o.MemoryBytes, 1<<30)
 	if o.Random == nil {
 		o.Random = rand.Reader
 	}
@@ -73,7 +79,10 @@ func (o Options) validate() error {
 		faults = append(faults, errors.New("target options: Admission is missing"))
 	}
 	check("MaxConnections", int64(o.MaxConnections), 1, 65000) // each needs a TSIH of its own
+	check("MaxLogins", int64(o.MaxLogins), 1, 65000)
+	check("MemoryBytes", o.MemoryBytes, 1, 1<<50)
 	check("LoginTimeout", int64(o.LoginTimeout), 1, int64(time.Hour))
+	check("Farewell", int64(o.Farewell), 0, int64(time.Hour))
 	check("KeepAlive", int64(o.KeepAlive), int64(time.Millisecond), int64(time.Hour))
 	check("QueueDepth", int64(o.QueueDepth), 1, 1024)
 	check("Workers", int64(o.Workers), 1, 1024)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -36,7 +37,7 @@ func (s *Server) Serve(l net.Listener) error {
 			s.accept(raw)
 			continue
 		}
-		if s.base.Err() != nil {
+		if s.isClosing() {
 			return nil
 		}
 		// Accept also fails when the process is out of file descriptors; that passes.
@@ -55,26 +56,51 @@ func (s *Server) Serve(l net.Listener) error {
 
 // accept serves one connection in a goroutine of its own, unless there are too many.
 func (s *Server) accept(raw net.Conn) {
-	c := newConn(s, raw)
 	s.mu.Lock()
-	full := len(s.conns) >= s.opts.MaxConnections
-	if full || s.closing {
-		s.mu.Unlock()
+	defer s.mu.Unlock()
+	if s.closing {
 		_ = raw.Close()
-		if full {
-			s.log.Warn("connection refused: too many", "remote", raw.RemoteAddr().String(),
-				"most", s.opts.MaxConnections)
-		}
 		return
 	}
+	if len(s.logins) >= s.opts.MaxLogins {
+		// A login takes a moment; who has not finished while so many others came is hardly going to.
+		s.logins[0].reset()
+		s.sayTooMany(s.logins[0].raw, "it has not logged in", s.opts.MaxLogins)
+		s.logins = slices.Delete(s.logins, 0, 1)
+	}
+	if len(s.conns) >= s.opts.MaxConnections {
+		_ = raw.Close()
+		s.sayTooMany(raw, "it came last", s.opts.MaxConnections)
+		return
+	}
+	c := newConn(s, raw)
 	s.conns[c] = struct{}{}
+	s.logins = append(s.logins, c)
 	s.wg.Add(1)
-	s.mu.Unlock()
 	go func() {
 		defer s.wg.Done()
 		c.serve()
+		s.noLogin(c)
 		s.mu.Lock()
 		delete(s.conns, c)
 		s.mu.Unlock()
 	}()
+}
+
+// noLogin says that a connection has proved itself, or has ended.
+func (s *Server) noLogin(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.logins, c); i >= 0 {
+		s.logins = slices.Delete(s.logins, i, i+1)
+	}
+}
+
+// sayTooMany logs that a connection was ended because there are too many, once a second at most. The caller
+// holds mu.
+func (s *Server) sayTooMany(raw net.Conn, why string, most int) {
+	if now := time.Now(); now.Sub(s.refused) >= time.Second {
+		s.refused = now
+		s.log.Warn("connection refused: too many", "remote", raw.RemoteAddr().String(), "cause", why, "most", most)
+	}
 }

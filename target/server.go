@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/holdfast-storage/holdfast/iscsi"
 )
@@ -15,6 +16,7 @@ type Server struct {
 	opts    Options
 	log     *slog.Logger
 	buffers bufferPool
+	memory  memory
 
 	// base ends when Shutdown begins; logins in progress give up then.
 	base context.Context
@@ -25,6 +27,8 @@ type Server struct {
 	closing   bool
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
+	logins    []*conn                 // of them, those that have not logged in, oldest first
+	refused   time.Time               // when it was last said that there are too many
 	sessions  map[sessionKey]*session // also those whose login is in Admit
 	lastTSIH  uint16
 }
@@ -48,20 +52,24 @@ func New(opts Options) (*Server, error) {
 		conns:     map[*conn]struct{}{},
 		sessions:  map[sessionKey]*session{},
 	}
+	s.memory.init(opts)
 	s.base, s.stop = context.WithCancel(context.Background())
 	return s, nil
 }
 
-// Shutdown closes the portals, lets commands that are executing finish and sends their replies, ends
+// Shutdown closes the portals, asks initiators to log out if Options.Farewell says so, lets commands that are executing finish and sends their replies, ends
 // all sessions and waits until every goroutine is gone. If ctx ends first, connections are reset and
 // Shutdown returns ctx's error; commands stuck in a device may then still run.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing = true
-	s.stop()
 	for l := range s.listeners {
 		_ = l.Close()
 	}
+	s.mu.Unlock()
+	s.askToLogOut(ctx)
+	s.mu.Lock()
+	s.stop()
 	for c := range s.conns {
 		c.retire()
 	}
@@ -83,6 +91,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	return ctx.Err()
+}
+
+func (s *Server) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
 }
 
 func (s *Server) addListener(l net.Listener) bool {

@@ -181,6 +181,41 @@ func TestSession_shutdownFinishesWhatRuns(t *testing.T) {
 	})
 }
 
+// Shutdown asks initiators to log out and waits for those that do; who does not is told that its session is
+// dropped.
+func TestShutdown_saysFarewell(t *testing.T) {
+	for _, leaves := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHarness(t, &testAdmission{}, func(o *Options) { o.Farewell = 5 * time.Second })
+			p := h.dial().login().ready()
+			began := time.Now()
+			done := make(chan struct{})
+			go func() { h.stop(); close(done) }()
+			hear := func() iscsi.Async {
+				g := p.receive()
+				pdu, err := iscsi.ParseAsync(&g.h)
+				require.NoError(t, err)
+				return pdu
+			}
+			asked := hear()
+			require.Equal(t, iscsi.AsyncLogoutRequest, asked.Event)
+			require.EqualValues(t, 5, asked.Parameter3)
+			require.Equal(t, scsi.Good, p.status(p.testUnitReady()), "commands go on")
+			if leaves {
+				p.send(&iscsi.LogoutRequest{Immediate: true, ITT: 99, CmdSN: p.cmdSN}, nil)
+				pdu := p.receive()
+				_, err := iscsi.ParseLogoutResponse(&pdu.h)
+				require.NoError(t, err)
+			} else {
+				require.Equal(t, iscsi.AsyncSessionDropped, hear().Event)
+			}
+			p.closed()
+			<-done
+			require.Equal(t, leaves, time.Since(began) == 0)
+		})
+	}
+}
+
 func TestSession_shutdownGivesUpWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t, opWrite16)

@@ -32,6 +32,7 @@ type task struct {
 	out      *buffer // data-out, outNeed bytes when it is whole
 	outNeed  int64   // of it, what the unit takes
 	outTaken int64   // bytes of the data-out budget
+	first    int64   // bytes of the budget for data that comes unasked
 	in       *buffer
 	inNeed   int64 // the most data-in that the unit makes and the initiator expects
 	inTaken  int64 // bytes of the data-in budget
@@ -88,7 +89,8 @@ func (c *conn) drop(t *task) {
 	c.server.buffers.put(t.out)
 	c.server.buffers.put(t.in)
 	c.budget.releaseIn(t.inTaken)
-	c.budget.outUsed -= t.outTaken
+	c.budget.releaseOut(t.outTaken)
+	c.budget.releaseFirst(t.first)
 	c.budget.forget(t)
 	*t = task{conn: c}
 	c.free = append(c.free, t)

@@ -15,26 +15,28 @@ type sequence struct {
 	end    uint32 // bytes from here on were not asked for
 	dataSN iscsi.Serial
 	closed bool // its last PDU has come
-	lost   bool // a PDU of it is missing: the command fails once the last has come
+	lost   bool // it is of no use, a PDU of it is missing: the command fails once the last has come
 }
 
 // roomFor gives the task memory for its data-out: all of it if there is budget, else as much as may
-// come before an R2T.
-func (c *conn) roomFor(t *task, burst int64) {
+// come before an R2T. It reports whether there was room.
+func (c *conn) roomFor(t *task, burst int64) bool {
 	if t.outNeed == 0 {
-		return
+		return true
 	}
 	n := t.outNeed
-	if n > burst {
-		c.mu.Lock()
-		if c.budget.reserveOut(n) {
-			t.outTaken = n
-		} else {
-			n = burst
-		}
+	c.mu.Lock()
+	if n > burst && c.budget.reserveOut(n) {
+		t.outTaken = n
+	} else if n = min(n, burst); c.budget.reserveFirst(n) {
+		t.first = n
+	} else {
 		c.mu.Unlock()
+		return false
 	}
+	c.mu.Unlock()
 	t.out = c.server.buffers.get(int(n))
+	return true
 }
 
 // readData reads n bytes, the current data segment, to the sequence's offset. What lies behind what
@@ -110,7 +112,10 @@ func (c *conn) handleDataOut() error {
 		return c.rejectAndEnd(iscsi.RejectInvalidPDUField, "Data-Out with Target Task Tag %x, want %x",
 			pdu.TTT, seq.ttt)
 	case seq.lost, pdu.DataSN != seq.dataSN:
-		seq.lost = true
+		if !seq.lost {
+			seq.lost = true
+			t.response.CheckCondition(scsi.LostData())
+		}
 		return c.afterLostData(t, pdu.Final)
 	case pdu.BufferOffset != seq.offset || n > int(seq.end-seq.offset):
 		return c.rejectAndEnd(iscsi.RejectProtocolError, "Data-Out of [%d,+%d) where [%d,%d) is next",
@@ -126,8 +131,8 @@ func (c *conn) handleDataOut() error {
 	return c.afterData(t, pdu.Final)
 }
 
-// afterLostData throws the current PDU away, since one before it never came, and fails the command when the
-// sequence has ended: before that, its initiator may not hear of it (RFC 7143 §7.8).
+// afterLostData throws the data of the current PDU away and ends the command with the response that it has
+// when the sequence has ended: before that, its initiator may not hear of it (RFC 7143 §7.8).
 func (c *conn) afterLostData(t *task, final bool) error {
 	if !final {
 		c.mu.Lock()
@@ -139,7 +144,6 @@ func (c *conn) afterLostData(t *task, final bool) error {
 		}
 		return nil
 	}
-	t.response.CheckCondition(scsi.LostData())
 	c.end(t, true)
 	return nil
 }
@@ -176,6 +180,8 @@ func (c *conn) sendR2T(t *task) {
 		copy(whole.b, t.out.b[:t.inbound.offset])
 		c.server.buffers.put(t.out)
 		t.out = whole
+		c.budget.releaseFirst(t.first)
+		t.first = 0
 	}
 	c.lastTTT++
 	if c.lastTTT == iscsi.ReservedTag {

@@ -19,6 +19,9 @@ type Options struct {
 	ShutdownTimeout time.Duration
 }
 
+// farewell is for how long initiators that were asked to log out are waited for.
+const farewell = 2 * time.Second
+
 // Serve serves until ctx ends, then shuts down in order and returns nil; it returns the error if the
 // options are wrong, a portal fails, or commands do not end in time. The logical units' devices stay
 // the caller's to flush and close; no command uses them any more once Serve has returned nil.
@@ -29,7 +32,7 @@ func Serve(ctx context.Context, o Options) error {
 	}
 	var server *target.Server
 	if err == nil {
-		server, err = target.New(target.Options{Admission: admission, Logger: o.Logger})
+		server, err = target.New(target.Options{Admission: admission, Logger: o.Logger, Farewell: farewell})
 	}
 	if err != nil {
 		for _, l := range o.Listeners {
