@@ -39,6 +39,8 @@ type conn struct {
 	quick     quickness
 	watch     watch
 
+	tracer atomic.Pointer[tracer] // nil: nobody looks
+
 	mu       sync.Mutex
 	gateShut bool // no command begins to execute any more
 	window   window
@@ -98,6 +100,7 @@ func (c *conn) serve() {
 // begin applies what the login settled.
 func (c *conn) begin(s *session) {
 	c.session = s
+	s.since = time.Now()
 	c.reader.SetDigests(s.params.Digests)
 	c.reader.SetMaxData(int(s.params.MaxRecvDataSegmentLength))
 	c.out.setDigests(s.params.Digests)
@@ -186,6 +189,7 @@ func (c *conn) next() (err error) {
 		return fmt.Errorf("read: %w", err)
 	}
 	c.watch.heard.Add(1)
+	c.note(false, &c.header)
 	op := c.header.Opcode()
 	if c.session.discovery && op != iscsi.OpTextRequest && op != iscsi.OpLogoutRequest &&
 		op != iscsi.OpNOPOut {

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/holdfast-storage/holdfast/scsi"
@@ -21,36 +22,46 @@ func encodeLUN(number uint64) uint64 {
 // units are the logical units of a session by the LUN field of a PDU. A unit below 256 is found
 // under both addressing methods, since initiators choose either.
 type units struct {
-	byField map[uint64]scsi.LogicalUnit
-	fields  []uint64 // for REPORT LUNS, ascending
+	byField  map[uint64]unit
+	fields   []uint64    // for REPORT LUNS, ascending
+	counters []*counters // of each unit once, ascending by number
+}
+
+// unit is a logical unit as one session sees it.
+type unit struct {
+	scsi.LogicalUnit
+	counters *counters // nil: none are kept
 }
 
 func newUnits(luns map[uint64]scsi.LogicalUnit) units {
-	u := units{byField: make(map[uint64]scsi.LogicalUnit, 2*len(luns))}
-	for number, unit := range luns {
-		if number > maxLUN || unit == nil {
+	u := units{byField: make(map[uint64]unit, 2*len(luns))}
+	for number, lu := range luns {
+		if number > maxLUN || lu == nil {
 			continue
 		}
-		u.byField[encodeLUN(number)] = unit
-		u.byField[1<<62|number<<48] = unit
+		n := &counters{number: number}
+		u.byField[encodeLUN(number)] = unit{lu, n}
+		u.byField[1<<62|number<<48] = unit{lu, n}
 		u.fields = append(u.fields, encodeLUN(number))
+		u.counters = append(u.counters, n)
 	}
 	slices.Sort(u.fields)
+	slices.SortFunc(u.counters, func(a, b *counters) int { return cmp.Compare(a.number, b.number) })
 	return u
 }
 
 // find returns the unit that answers for a LUN field: one that says so if there is none.
-func (u *units) find(field uint64) scsi.LogicalUnit {
-	if unit, ok := u.byField[field]; ok {
-		return unit
+func (u *units) find(field uint64) unit {
+	if found, ok := u.byField[field]; ok {
+		return found
 	}
-	return scsi.NoLUN{}
+	return unit{LogicalUnit: scsi.NoLUN{}}
 }
 
 // eachWatcher calls f with every unit that wants to know of nexuses and resets, once.
 func (u *units) eachWatcher(f func(scsi.Watcher)) {
 	for _, field := range u.fields {
-		if w, ok := u.byField[field].(scsi.Watcher); ok {
+		if w, ok := u.byField[field].LogicalUnit.(scsi.Watcher); ok {
 			f(w)
 		}
 	}

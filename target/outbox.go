@@ -52,6 +52,7 @@ func (c *conn) postUncounted(h *iscsi.BHS, data []byte) {
 	h.SetWindow(c.window.expected(), c.window.last())
 	if c.out.err == nil {
 		c.out.pending.Append(h, data)
+		c.note(true, h)
 	}
 }
 

@@ -85,6 +85,7 @@ func (c *conn) postDataIn(
 		if pin {
 			h.SetWindow(c.window.expected(), c.window.last())
 			c.out.pending.AppendPinned(&h, data[off:off+n])
+			c.note(true, &h)
 		} else {
 			c.postUncounted(&h, data[off:off+n])
 		}

@@ -57,9 +57,10 @@ func New(opts Options) (*Server, error) {
 	return s, nil
 }
 
-// Shutdown closes the portals, asks initiators to log out if Options.Farewell says so, lets commands that are executing finish and sends their replies, ends
-// all sessions and waits until every goroutine is gone. If ctx ends first, connections are reset and
-// Shutdown returns ctx's error; commands stuck in a device may then still run.
+// Shutdown closes the portals, asks initiators to log out if Options.Farewell says so, lets commands that are
+// executing finish and sends their replies, ends all sessions and waits until every goroutine is gone. If ctx
+// ends first, connections are reset and Shutdown returns ctx's error; commands stuck in a device may then still
+// run.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing = true

@@ -3,6 +3,7 @@ package target
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/holdfast-storage/holdfast/iscsi"
 	"github.com/holdfast-storage/holdfast/scsi"
@@ -20,6 +21,7 @@ type session struct {
 	grant     Grant
 	units     units
 	nexus     scsi.Nexus
+	since     time.Time
 
 	// admitting ends when the session is killed, so that an Admit that waits for an older session
 	// gives way to the login that replaces it.

@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"time"
 
 	"github.com/holdfast-storage/holdfast/iscsi"
 	"github.com/holdfast-storage/holdfast/scsi"
@@ -20,7 +21,8 @@ const (
 type task struct {
 	iscsi.SCSICommand // as it came
 	conn              *conn
-	unit              scsi.LogicalUnit
+	unit              unit
+	arrived           time.Time // when its first PDU was read
 	state             taskState
 	command           scsi.Command
 	response          scsi.Response
@@ -62,6 +64,7 @@ func (c *conn) newTask() *task {
 func (c *conn) register(cmd *iscsi.SCSICommand) *task {
 	t := c.newTask()
 	t.SCSICommand = *cmd
+	t.arrived = time.Now()
 	t.state = filling
 	c.tasks[t.ITT] = t
 	if t.Immediate {
@@ -140,9 +143,12 @@ func (c *conn) end(t *task, answer bool) {
 		c.postReply(t)
 	}
 	if t.aborted && t.response.Sense.Key == scsi.UnitAttention {
-		if w, ok := t.unit.(scsi.Watcher); ok {
+		if w, ok := t.unit.LogicalUnit.(scsi.Watcher); ok {
 			w.Unreported(c.session.nexus, t.response.Sense)
 		}
+	}
+	if n := t.unit.counters; n != nil {
+		n.count(t, answer && !t.aborted)
 	}
 	waiters := t.waiters
 	c.drop(t)

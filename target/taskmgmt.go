@@ -58,7 +58,7 @@ func (c *conn) handleTaskRequest() error {
 			c.answerTaskRequest(req.ITT, iscsi.LUNDoesNotExist)
 			return nil
 		}
-		if w, ok := c.session.units.find(req.LUN).(scsi.Watcher); ok && req.Function == iscsi.LogicalUnitReset {
+		if w, ok := c.session.units.find(req.LUN).LogicalUnit.(scsi.Watcher); ok && req.Function == iscsi.LogicalUnitReset {
 			w.Reset()
 		}
 		c.abortOfAll(m, func(t *task) bool { return sameLUN(t.LUN, req.LUN) })
@@ -82,7 +82,7 @@ func (t *task) AbortTasks(of func(scsi.Nexus) bool) (wait func()) {
 	m := newManagement(func() { close(done) })
 	for _, s := range t.conn.session.peers() {
 		if s.conn != t.conn && of(s.nexus) {
-			s.conn.abort(m, true, func(other *task) bool { return other.unit == t.unit })
+			s.conn.abort(m, true, func(other *task) bool { return other.unit.LogicalUnit == t.unit.LogicalUnit })
 		}
 	}
 	m.taskEnded()
