@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-storage/holdfast/node/coordinator"
 	"github.com/holdfast-storage/holdfast/node/host"
 	"github.com/holdfast-storage/holdfast/node/identity"
+	"github.com/holdfast-storage/holdfast/node/metrics"
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/node/storage"
 	"github.com/holdfast-storage/holdfast/raft"
@@ -163,6 +164,16 @@ func (d *Daemon) handlers() (public, peers http.Handler) {
 		// Whoever asks has an old list of coordinators: it is to ask another one.
 		http.Error(w, "this node is no coordinator", http.StatusMisdirectedRequest)
 	})
+}
+
+// withTarget adds what package metrics shows of the node's own target.
+func withTarget(public http.Handler, t *target.Server) (http.Handler, error) {
+	mux := http.NewServeMux()
+	if err := metrics.Handle(mux, t); err != nil {
+		return nil, err
+	}
+	mux.Handle("/", public)
+	return mux, nil
 }
 
 // split serves the paths of package peer by one handler and all others by another.

@@ -21,6 +21,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 		})
 	}
 	public, peers := d.handlers()
+	if d.target != nil {
+		var err error
+		if public, err = withTarget(public, d.target); err != nil {
+			return errors.Join(err, d.close())
+		}
+	}
 	part(func(ctx context.Context) error { return serveHTTP(ctx, d.socket, public, nil, d.log) })
 	part(func(ctx context.Context) error {
 		return serveHTTP(ctx, d.api, split(public, peers), d.identity.ServerTLS(), d.log)

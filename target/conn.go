@@ -90,7 +90,7 @@ func (c *conn) serve() {
 	_ = c.raw.SetDeadline(time.Time{})
 	c.begin(s)
 	c.log.Info("session begins", "target", s.key.target, "initiator", s.key.initiator, "tsih", s.tsih,
-		"discovery", s.discovery)
+		"discovery", s.discovery, "header_digest", s.params.Digests.Header, "data_digest", s.params.Digests.Data)
 	err = c.fullFeature()
 	s.leave()
 	c.log.Info("session ended", "target", s.key.target, "initiator", s.key.initiator, "tsih", s.tsih,

@@ -72,6 +72,7 @@ type SessionStats struct {
 	ISID              iscsi.ISID
 	TSIH              uint16
 	Discovery         bool
+	Digests           iscsi.Digests // in use
 	Local, Remote     net.Addr
 	Since             time.Time
 	LUNs              []LUNStats // ascending
@@ -176,7 +177,8 @@ func (s *Server) Stats() ServerStats {
 func (c *conn) stats() SessionStats {
 	s := c.session
 	stats := SessionStats{Target: s.key.target, Initiator: s.key.initiator, ISID: s.key.isid, TSIH: s.tsih,
-		Discovery: s.discovery, Local: c.raw.LocalAddr(), Remote: c.raw.RemoteAddr(), Since: s.since}
+		Discovery: s.discovery, Digests: s.params.Digests, Local: c.raw.LocalAddr(), Remote: c.raw.RemoteAddr(),
+		Since: s.since}
 	for _, n := range s.units.counters {
 		stats.LUNs = append(stats.LUNs, n.stats())
 	}

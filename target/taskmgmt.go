@@ -58,7 +58,8 @@ func (c *conn) handleTaskRequest() error {
 			c.answerTaskRequest(req.ITT, iscsi.LUNDoesNotExist)
 			return nil
 		}
-		if w, ok := c.session.units.find(req.LUN).LogicalUnit.(scsi.Watcher); ok && req.Function == iscsi.LogicalUnitReset {
+		w, ok := c.session.units.find(req.LUN).LogicalUnit.(scsi.Watcher)
+		if ok && req.Function == iscsi.LogicalUnitReset {
 			w.Reset()
 		}
 		c.abortOfAll(m, func(t *task) bool { return sameLUN(t.LUN, req.LUN) })

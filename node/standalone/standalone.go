@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/holdfast-storage/holdfast/block/filedev"
+	"github.com/holdfast-storage/holdfast/node/metrics"
 	"github.com/holdfast-storage/holdfast/scsi"
 	"github.com/holdfast-storage/holdfast/target"
 	"github.com/holdfast-storage/holdfast/target/static"
@@ -82,6 +83,9 @@ type Options struct {
 	// ChapSecretFile and MutualSecretFile hold one secret each; an end of line behind it is left out.
 	ChapUser, ChapSecretFile     string
 	MutualUser, MutualSecretFile string
+	Metrics                      string    // host:port of the metrics, of HTTP without security; "" = none
+	MaxConnections               int       // open at once; zero = 1024
+	MemoryBytes                  int64     // of data of all connections; zero = 1 GiB
 	Ready                        io.Writer // gets one line `ready iscsi://ADDR/IQN/0` for each listener
 	Logger                       *slog.Logger
 }
@@ -105,31 +109,64 @@ func Serve(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	so := static.Options{Listeners: listeners, Logger: o.Logger, Targets: targets,
+		MaxConnections: o.MaxConnections, MemoryBytes: o.MemoryBytes}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	if o.Metrics != "" {
+		l, err := listenOne(ctx, "--metrics", o.Metrics)
+		if err != nil {
+			closeListeners(listeners)
+			return err
+		}
+		so.Started = func(s *target.Server) {
+			if err := showMetrics(ctx, l, s, func(err error) { fail(err) }); err != nil {
+				fail(err)
+			}
+		}
+		fmt.Fprintf(o.Ready, "metrics http://%s%s\n", l.Addr(), metrics.PathMetrics)
+	}
 	for _, l := range listeners {
 		fmt.Fprintf(o.Ready, "ready iscsi://%s/%s/0\n", l.Addr(), o.IQN)
 	}
-	return static.Serve(ctx, static.Options{Listeners: listeners, Logger: o.Logger, Targets: targets})
+	err = static.Serve(ctx, so)
+	if cause := context.Cause(ctx); ctx.Err() != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(cause, err)
+	}
+	return err
 }
 
 // listen opens every portal, or none.
 func listen(ctx context.Context, addresses []string) ([]net.Listener, error) {
 	var listeners []net.Listener
 	for _, address := range addresses {
-		l, err := target.Listen(ctx, address)
-		if err == nil {
-			listeners = append(listeners, l)
-			continue
+		l, err := listenOne(ctx, "--listen", address)
+		if err != nil {
+			closeListeners(listeners)
+			return nil, err
 		}
-		for _, open := range listeners {
-			_ = open.Close()
-		}
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, fmt.Errorf("--listen %s is in use by another process: stop that one, or choose another port",
-				address)
-		}
-		return nil, fmt.Errorf("--listen %s: %w", address, err)
+		listeners = append(listeners, l)
 	}
 	return listeners, nil
+}
+
+// listenOne opens the address of one flag.
+func listenOne(ctx context.Context, flag, address string) (net.Listener, error) {
+	l, err := target.Listen(ctx, address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s %s is in use by another process: stop that one, or choose another port",
+			flag, address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", flag, address, err)
+	}
+	return l, nil
+}
+
+func closeListeners(listeners []net.Listener) {
+	for _, l := range listeners {
+		_ = l.Close()
+	}
 }
 
 func (o Options) credentials() (c target.Credentials, err error) {

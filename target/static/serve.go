@@ -12,9 +12,13 @@ import (
 
 // Options say what Serve serves.
 type Options struct {
-	Listeners []net.Listener // at least one; closed by Serve
-	Targets   []Target
-	Logger    *slog.Logger // nil discards
+	Listeners      []net.Listener // at least one; closed by Serve
+	Targets        []Target
+	Logger         *slog.Logger // nil discards
+	MaxConnections int          // as target.Options has it
+	MemoryBytes    int64        // as target.Options has it
+	// Started is called with the server before it serves; nil = nobody wants to know.
+	Started func(*target.Server)
 	// ShutdownTimeout bounds the wait for commands that are executing when ctx ends; 0 = 10 s.
 	ShutdownTimeout time.Duration
 }
@@ -32,13 +36,17 @@ func Serve(ctx context.Context, o Options) error {
 	}
 	var server *target.Server
 	if err == nil {
-		server, err = target.New(target.Options{Admission: admission, Logger: o.Logger, Farewell: farewell})
+		server, err = target.New(target.Options{Admission: admission, Logger: o.Logger, Farewell: farewell,
+			MaxConnections: o.MaxConnections, MemoryBytes: o.MemoryBytes})
 	}
 	if err != nil {
 		for _, l := range o.Listeners {
 			_ = l.Close()
 		}
 		return err
+	}
+	if o.Started != nil {
+		o.Started(server)
 	}
 	failed := make(chan error, len(o.Listeners))
 	for _, l := range o.Listeners {
