@@ -87,6 +87,7 @@ func (d *Disk) Execute(ctx context.Context, cmd *Command, res *Response) {
 	op, sense := d.table.find(cmd.CDB)
 	if op == nil || !op.ignoresAttention {
 		if attention := d.attention.take(cmd.Nexus); attention != 0 {
+			res.attention = attention
 			res.refuse(attention)
 			return
 		}

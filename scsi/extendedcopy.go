@@ -3,6 +3,7 @@ package scsi
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 
 	"github.com/holdfast-storage/holdfast/block"
 )
@@ -45,7 +46,7 @@ func extendedCopy(d *Disk, ctx context.Context, cmd *Command, res *Response) {
 	}
 	result := copyResult{id: list.id, nexus: cmd.Nexus}
 	for _, job := range jobs {
-		if err := job.run(ctx); err != nil {
+		if err := job.run(ctx, cmd); err != nil {
 			result.failed = true
 			res.Fail(err)
 			if res.Status == CheckCondition {
@@ -60,6 +61,11 @@ func extendedCopy(d *Disk, ctx context.Context, cmd *Command, res *Response) {
 		d.copies.keep(result)
 	}
 }
+
+var errCopyEnded = errors.New("copy: aborted, or a reservation keeps it out")
+
+// ReachesOtherUnits reports whether a command may work on other units than the one that it is sent to.
+func ReachesOtherUnits(cdb []byte) bool { return cdb[0] == opExtendedCopy }
 
 // copyJob is one segment whose ranges have been checked.
 type copyJob struct {
@@ -109,7 +115,10 @@ func (d *Disk) bytesFrom(lba uint64, bytes int64) (r block.Range, ok bool) {
 
 // run copies. A destination that overlaps its own source from behind is copied from its end, so that
 // nothing is read that was written before.
-func (j copyJob) run(ctx context.Context) error {
+//
+// A reservation that comes meanwhile ends it, and so does whoever aborts the command: PREEMPT AND ABORT waits
+// for that.
+func (j copyJob) run(ctx context.Context, cmd *Command) error {
 	buffer := j.source.scratch.get()
 	defer j.source.scratch.put(buffer)
 	step := min(int64(len(*buffer)), j.source.options.MaxTransferBytes, j.destination.options.MaxTransferBytes)
@@ -119,6 +128,9 @@ func (j copyJob) run(ctx context.Context) error {
 	}
 	backwards := j.source == j.destination && j.to > j.from.Off
 	for done := int64(0); done < j.from.Len; {
+		if cmd.aborted() || j.source.keepsOut(cmd.Nexus, accessRead) || j.destination.keepsOut(cmd.Nexus, accessWrite) {
+			return errCopyEnded
+		}
 		n := min(step, j.from.Len-done)
 		at := done
 		if backwards {

@@ -39,6 +39,9 @@ type Command struct {
 	DataIn []byte
 }
 
+// aborted reports whether somebody has aborted the command.
+func (c *Command) aborted() bool { return c.Tasks != nil && c.Tasks.Aborted() }
+
 // bringsExactly reports whether the initiator's data-out is this long, neither less nor more. It
 // is asked where the wrong length shows that initiator and unit do not mean the same blocks.
 func (c *Command) bringsExactly(bytes int64) bool {
@@ -59,7 +62,13 @@ type Response struct {
 	// InLen is how many bytes the device server wanted to send; DataIn holds min(InLen, len(DataIn)).
 	// The caller computes residual underflow and overflow from it.
 	InLen int64
+
+	attention senseCode // that was taken from the nexus to be reported; zero: none
 }
+
+// Attention returns the unit attention that the command took from its nexus, to report it as its own sense or
+// in REQUEST SENSE data; ok is false if it took none.
+func (r *Response) Attention() (s Sense, ok bool) { return r.attention.sense(), r.attention != 0 }
 
 // Reply sends data as data-in, cut to the CDB's allocation length. It copies data.
 func (r *Response) Reply(cmd *Command, data []byte, allocationLength int64) {
@@ -70,7 +79,7 @@ func (r *Response) Reply(cmd *Command, data []byte, allocationLength int64) {
 
 // CheckCondition ends the command with CHECK CONDITION, this sense and no data-in.
 func (r *Response) CheckCondition(s Sense) {
-	*r = Response{Status: CheckCondition, Sense: s}
+	*r = Response{Status: CheckCondition, Sense: s, attention: r.attention}
 }
 
 // refuse is CheckCondition for a sense without information.
@@ -82,5 +91,5 @@ func (r *Response) Fail(err error) {
 		return
 	}
 	status, sense := SenseFor(err)
-	*r = Response{Status: status, Sense: sense}
+	*r = Response{Status: status, Sense: sense, attention: r.attention}
 }

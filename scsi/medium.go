@@ -49,6 +49,18 @@ func (d *Disk) moveMedium(ctx context.Context, load bool) (senseCode, error) {
 	return 0, nil
 }
 
+// allow ends what these nexuses prevented.
+func (r *removal) allow(nexuses []Nexus) {
+	if len(nexuses) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range nexuses {
+		delete(r.preventing, n)
+	}
+}
+
 // NexusLost implements Watcher: what the nexus prevented is allowed again.
 func (d *Disk) NexusLost(n Nexus) {
 	d.endSimple(func(holder Nexus) bool { return holder == n })

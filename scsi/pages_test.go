@@ -37,7 +37,8 @@ func TestVPD_pages(t *testing.T) {
 	require.Equal(t, LocalNAA([]byte("test")), id[4:12])
 	require.Equal(t, byte(3), id[4]>>4)
 	require.Equal(t, []byte{2, 1, 0, 15}, id[12:16])
-	require.Equal(t, "HOLDFASThf-0001", string(id[16:]))
+	require.Equal(t, "HOLDFASThf-0001", string(id[16:31]))
+	require.Equal(t, []byte{0x51, 0x94, 0, 4, 0, 0, 0, 1}, id[31:], "relative target port 1, of iSCSI")
 
 	limits := b.good(VPDCDB(vpdBlockLimits, 255), nil, 255)
 	want := BlockLimits{MaxTransfer: 64, MaxWriteSame: maxWriteSameBytes / 512}

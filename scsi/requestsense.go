@@ -10,7 +10,7 @@ func requestSense(d *Disk, _ context.Context, cmd *Command, res *Response) {
 		sense = pending
 	}
 	if attention := d.attention.take(cmd.Nexus); attention != 0 {
-		sense = attention.sense()
+		sense, res.attention = attention.sense(), attention
 	}
 	replySense(cmd, res, sense)
 }

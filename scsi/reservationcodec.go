@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strconv"
 )
 
@@ -34,7 +35,8 @@ type keptRegistration struct {
 }
 
 // encodeReservations returns a line with the format and the CRC-32C of the rest, then JSON.
-func encodeReservations(s *reservations, serial string) []byte {
+// It fails for what would not be read back as it is.
+func encodeReservations(s *reservations, serial string) ([]byte, error) {
 	k := keptReservations{Serial: serial, Type: s.kind}
 	for _, r := range s.registered {
 		k.Registrations = append(k.Registrations, keptRegistration{Initiator: r.nexus.InitiatorName,
@@ -43,9 +45,14 @@ func encodeReservations(s *reservations, serial string) []byte {
 	}
 	body, err := json.MarshalIndent(k, "", "  ")
 	if err != nil {
-		panic(err) // strings and numbers always encode
+		return nil, fmt.Errorf("encode reservations: %w", err)
 	}
-	return fmt.Appendf(nil, "%s %08x\n%s\n", reservationsFormat, reservationsSum(body), body)
+	data := fmt.Appendf(nil, "%s %08x\n%s\n", reservationsFormat, reservationsSum(body), body)
+	back, err := decodeReservations(data, serial)
+	if err != nil || !slices.Equal(back.registered, s.registered) || back.kind != s.kind || back.holder != s.holder {
+		return nil, errors.Join(errors.New("encode reservations: they are not read back as they are"), err)
+	}
+	return data, nil
 }
 
 func reservationsSum(body []byte) uint32 {

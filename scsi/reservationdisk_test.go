@@ -13,13 +13,21 @@ import (
 
 // memStore is a ReservationStore in memory that can fail.
 type memStore struct {
-	kept []byte
-	fail error
+	kept  []byte
+	fail  error
+	fails int  // so many times from now on
+	late  bool // after it has kept what it was given, the first time
 }
 
 func (s *memStore) Load() ([]byte, error) { return s.kept, s.fail }
 
 func (s *memStore) Save(p []byte) error {
+	if s.fails > 0 {
+		if s.fails--; s.late {
+			s.kept, s.late = p, false
+		}
+		return errors.New("it failed")
+	}
 	if s.fail == nil {
 		s.kept = p
 	}
@@ -129,6 +137,13 @@ func TestDisk_keepsReservationsThroughALossOfPower(t *testing.T) {
 	require.Equal(t, Good, holder.order(saClear, 0, 7, 0, 0).Status)
 	require.Nil(t, store.kept)
 
+	// A store that fails after all, having kept what it was given: it is put right with the next change.
+	store.fails, store.late = 2, true
+	require.Equal(t, senseInternalFailure.sense(), holder.order(saRegister, 0, 0, 1, aptpl).Sense)
+	require.Equal(t, Good, holder.order(saRegister, 0, 0, 1, 0).Status)
+	require.Nil(t, store.kept)
+	require.Equal(t, Good, holder.order(saClear, 0, 1, 0, 0).Status)
+
 	store.kept = []byte("what is this")
 	o := testOptions()
 	reservable(store)(&o)
@@ -194,6 +209,54 @@ func TestReserve6(t *testing.T) {
 	other.conflicts(release, nil)
 }
 
+// abortedTask is the handle of a command that somebody aborts after some looks at it.
+type abortedTask struct{ looks int }
+
+func (*abortedTask) AbortTasks(func(Nexus) bool) func() { return func() {} }
+
+func (a *abortedTask) Aborted() bool { a.looks--; return a.looks < 0 }
+
+// Who was aborted while it waited for its turn changes nothing any more: otherwise the preempted would register
+// again behind the back of whoever preempted it, and two that preempt each other would wait for each other.
+func TestReservations_anAbortedCommandChangesNothing(t *testing.T) {
+	b := newBench(t, nil, reservable(nil)).as("a")
+	for action := range byte(8) {
+		cdb, list := reserveOut(action, WriteExclusive, 0, 1, 0)
+		var res Response
+		b.disk.Execute(t.Context(), &Command{CDB: cdb[:], DataOut: list, Nexus: b.nexus, Tasks: &abortedTask{}}, &res)
+		require.NotEqual(t, Good, res.Status)
+	}
+	reserve := CDB{opReserve6}
+	var res Response
+	b.disk.Execute(t.Context(), &Command{CDB: reserve[:], Nexus: b.nexus, Tasks: &abortedTask{}}, &res)
+	require.NotEqual(t, Good, res.Status)
+	require.True(t, b.disk.reserver.state().empty())
+}
+
+func TestAttention_ofRequestSenseIsKnown(t *testing.T) {
+	b := newBench(t, nil, nil)
+	b.disk.Reset()
+	got := b.do(CDB{opRequestSense, 0, 0, 0, 18}, nil, 18)
+	sense, took := got.Attention()
+	require.True(t, took)
+	require.Equal(t, sensePowerOn.sense(), sense)
+	got = b.do(TestUnitReadyCDB(), nil, 0)
+	_, took = got.Attention()
+	require.False(t, took)
+}
+
+func TestRemoval_endsWithThePreempted(t *testing.T) {
+	b := newBench(t, nil, func(o *Options) { o.Reservations, o.Removable = true, true })
+	holder, other := b.as("a"), b.as("b")
+	require.Equal(t, Good, holder.order(saRegister, 0, 0, 1, 0).Status)
+	require.Equal(t, Good, other.order(saRegister, 0, 0, 2, 0).Status)
+	eject := CDB{opStartStopUnit, 0, 0, 0, 2}
+	holder.good(CDB{opPreventAllow, 0, 0, 0, 1}, nil, 0)
+	other.refused(senseRemovalPrevented, eject, nil)
+	require.Equal(t, Good, other.order(saPreemptAndAbort, 0, 2, 1, 0).Status)
+	other.good(eject, nil, 0)
+}
+
 // EXTENDED COPY reaches other units past their own Execute.
 func TestExtendedCopy_respectsReservationsOfTheOtherUnit(t *testing.T) {
 	group := &CopyGroup{}
@@ -208,8 +271,11 @@ func TestExtendedCopy_respectsReservationsOfTheOtherUnit(t *testing.T) {
 	targets := [][]byte{from.disk.options.NAA, to.disk.options.NAA}
 	_, sense := from.disk.plan(port("thief"), targets, segment)
 	require.Equal(t, senseCopyTarget, sense)
-	_, sense = from.disk.plan(port("owner"), targets, segment)
+	job, sense := from.disk.plan(port("owner"), targets, segment)
 	require.Zero(t, sense)
+	require.NoError(t, job.run(t.Context(), &Command{Nexus: port("owner")}))
+	require.ErrorIs(t, job.run(t.Context(), &Command{Nexus: port("thief")}), errCopyEnded, "it came meanwhile")
+	require.ErrorIs(t, job.run(t.Context(), &Command{Nexus: port("owner"), Tasks: &abortedTask{}}), errCopyEnded)
 }
 
 // Commands and changes at once: the race detector looks on, and a write of who is kept out never runs once

@@ -16,8 +16,8 @@ const (
 
 const (
 	reserveListBytes = 24 // of the parameter list without TransportIDs
-	// maxReserveList bounds the whole parameter list: a TransportID for every registration.
-	maxReserveList = reserveListBytes + 4 + maxRegistrations*maxTransportID
+	// maxReserveList bounds the whole parameter list: a TransportID for every registration, and one more.
+	maxReserveList = reserveListBytes + 4 + (maxRegistrations+1)*maxTransportID
 	// thePort is the relative target port identifier of the only target port of a unit.
 	thePort = 1
 )
@@ -35,6 +35,15 @@ type reserveOrder struct {
 	others     []Nexus  // SPEC_I_PT: nexuses to register as well; nil = none asked for
 	withOthers bool     // SPEC_I_PT
 	target     moveGoal // of REGISTER AND MOVE
+}
+
+// registers reports whether the order is one of those that set APTPL; all others ignore it (SPC-4 §6.16.3).
+func (o *reserveOrder) registers() bool {
+	switch o.action {
+	case saRegister, saRegisterAndIgnore, saRegisterAndMove:
+		return true
+	}
+	return false
 }
 
 // moveGoal is where REGISTER AND MOVE takes a reservation.
@@ -81,8 +90,11 @@ func (o *reserveOrder) parseOthers(b []byte, tpgt uint16) senseCode {
 	}
 	for b = b[4:]; len(b) > 0; {
 		n, size, ok := parseTransportID(b)
-		if !ok || len(o.others) == maxRegistrations {
+		switch {
+		case !ok:
 			return senseInvalidFieldInList
+		case len(o.others) == maxRegistrations:
+			return senseRegistrationResources
 		}
 		n.TPGT = tpgt
 		o.others = append(o.others, n)

@@ -1,6 +1,7 @@
 package scsi
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"sync"
@@ -21,6 +22,8 @@ type TaskAborter interface {
 	// AbortTasks sees to it that the unit's commands of the nexuses that of picks neither begin nor
 	// are answered, but with TASK ABORTED. It does not block. wait returns when none of them runs.
 	AbortTasks(of func(Nexus) bool) (wait func())
+	// Aborted reports whether the command itself was aborted: it must change nothing any more. Does not block.
+	Aborted() bool
 }
 
 // reserver holds the reservations of a unit. The data path loads one pointer, which is nil as long as
@@ -29,6 +32,8 @@ type reserver struct {
 	now   atomic.Pointer[reservations]
 	mu    sync.Mutex // one change at a time
 	store ReservationStore
+	// unsure says that store failed, and may hold what nobody was told. It is guarded by mu.
+	unsure bool
 }
 
 // state returns the reservations of now, never nil.
@@ -71,7 +76,7 @@ func reserveOutLen(_ *Disk, cdb []byte) int64 {
 // that it has ended.
 func persistentReserveOut(d *Disk, _ context.Context, cmd *Command, res *Response) {
 	order, sense := parseReserveOrder(cmd.CDB, cmd.DataOut, cmd.Nexus.TPGT)
-	if sense == 0 && order.persist && d.reserver.store == nil {
+	if sense == 0 && order.persist && order.registers() && d.reserver.store == nil {
 		sense = senseInvalidFieldInList // PTPL_C is zero
 	}
 	if sense != 0 {
@@ -91,24 +96,31 @@ func persistentReserveOut(d *Disk, _ context.Context, cmd *Command, res *Respons
 }
 
 // changeReservations carries an order out. What is kept is kept before any command sees it: after a loss
-// of power nobody has less than he was told. Aborting begins under mu, so that of two nexuses that
-// preempt each other the second finds itself preempted, and neither waits for the other.
+// of power nobody has less than he was told.
+//
+// Invariant: an order waits only for commands that came before its change, and of those none changes
+// anything afterwards. So no two orders wait for each other, and who was preempted stays out: aborting
+// begins under mu, and an order that was aborted finds that out under mu.
 func (d *Disk) changeReservations(cmd *Command, o *reserveOrder) (wait func(), no refusal) {
 	r := &d.reserver
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if cmd.aborted() {
+		return nil, refusedFor(senseAborted)
+	}
 	before := r.state()
 	change, no := before.carryOut(cmd.Nexus, o)
 	if no != (refusal{}) {
 		return nil, no
 	}
-	if err := d.keepReservations(before, change.next); err != nil {
+	if err := r.keep(before, change.next, d.options.Serial); err != nil {
 		return nil, refusedFor(senseInternalFailure)
 	}
 	r.publish(change.next)
 	for _, n := range change.tell {
 		d.attention.raise(n.nexus, n.what)
 	}
+	d.removal.allow(change.allow)
 	if len(change.ended) == 0 || cmd.Tasks == nil {
 		return func() {}, refusal{}
 	}
@@ -119,15 +131,34 @@ func (d *Disk) changeReservations(cmd *Command, o *reserveOrder) (wait func(), n
 	return cmd.Tasks.AbortTasks(func(n Nexus) bool { return ended[n] }), refusal{}
 }
 
-// keepReservations saves what outlives a loss of power, if that has changed.
-func (d *Disk) keepReservations(before, after *reservations) error {
-	switch {
-	case after.persist && len(after.registered) > 0:
-		return d.reserver.store.Save(encodeReservations(after, d.options.Serial))
-	case before.persist && len(before.registered) > 0:
-		return d.reserver.store.Save(nil)
+// keep saves what outlives a loss of power, if that has changed. When it fails the change does not take place:
+// what is kept is put back as it was, now or, if that fails too, with the next change. The caller holds mu.
+func (r *reserver) keep(before, after *reservations, serial string) error {
+	if r.store == nil {
+		return nil
 	}
-	return nil
+	was, err := keptOf(before, serial)
+	if err != nil {
+		return err
+	}
+	is, err := keptOf(after, serial)
+	if err != nil || !r.unsure && bytes.Equal(was, is) {
+		return err
+	}
+	if err = r.store.Save(is); err == nil {
+		r.unsure = false
+		return nil
+	}
+	r.unsure = r.store.Save(was) != nil
+	return err
+}
+
+// keptOf returns what outlives a loss of power, nil if nothing does.
+func keptOf(s *reservations, serial string) ([]byte, error) {
+	if !s.persist || len(s.registered) == 0 {
+		return nil, nil
+	}
+	return encodeReservations(s, serial)
 }
 
 // restoreReservations takes up what was kept through a loss of power.

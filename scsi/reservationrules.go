@@ -18,6 +18,8 @@ type reserveChange struct {
 	tell []reserveNotice
 	// ended are the nexuses that PREEMPT AND ABORT took the registration from: their commands end.
 	ended []Nexus
+	// allow are the nexuses that do not prevent the removal of the medium any more.
+	allow []Nexus
 }
 
 // reserveNotice is a unit attention for a nexus.
@@ -62,7 +64,9 @@ func (s *reservations) carryOut(by Nexus, o *reserveOrder) (*reserveChange, refu
 	if o.action != saReserve && o.action != saRelease {
 		c.next.generation++
 	}
-	if o.action != saPreemptAndAbort {
+	if o.action == saPreemptAndAbort {
+		c.allow = c.ended
+	} else {
 		c.ended = nil
 	}
 	return c, refusal{}
@@ -81,12 +85,13 @@ func (c *reserveChange) register(by Nexus, o *reserveOrder) refusal {
 			return reservationConflict
 		}
 	}
-	if o.withOthers && (at >= 0 || o.newKey == noKey) {
+	if at < 0 && o.newKey == noKey {
+		return refusal{} // it is not registered, as it asks for
+	}
+	if o.withOthers && at >= 0 {
 		return refusedFor(senseInvalidFieldInList)
 	}
 	switch {
-	case at < 0 && o.newKey == noKey:
-		return refusal{} // it is not registered, as it asks for
 	case o.newKey == noKey:
 		c.unregister(by)
 	case at >= 0:
@@ -203,6 +208,9 @@ func (c *reserveChange) release(by Nexus, o *reserveOrder) refusal {
 func (c *reserveChange) clear(by Nexus) {
 	s := c.next
 	c.tellRegistrants(by, attentionPreempted)
+	for _, r := range s.registered {
+		c.allow = append(c.allow, r.nexus)
+	}
 	s.registered, s.kind, s.holder = nil, 0, Nexus{}
 }
 

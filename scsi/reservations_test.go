@@ -174,7 +174,9 @@ func TestReservations_randomOrders(t *testing.T) {
 			}
 			require.NotContains(t, change.ended, by)
 
-			back, err := decodeReservations(encodeReservations(s, "x"), "x")
+			encoded, err := encodeReservations(s, "x")
+			require.NoError(t, err)
+			back, err := decodeReservations(encoded, "x")
 			require.NoError(t, err)
 			want := s.clone()
 			want.generation, want.persist = 0, true
@@ -205,7 +207,8 @@ func TestReservations_bounded(t *testing.T) {
 
 func TestDecodeReservations_refusesWhatItCannotRead(t *testing.T) {
 	s := &reservations{kind: WriteExclusive, holder: port("a"), registered: []registration{{port("a"), 1, false}}}
-	whole := encodeReservations(s, "x")
+	whole, err := encodeReservations(s, "x")
+	require.NoError(t, err)
 	for n := range len(whole) - 1 {
 		_, err := decodeReservations(whole[:n], "x")
 		require.ErrorIs(t, err, ErrReservationsDamaged, "cut to %d", n)
@@ -219,6 +222,9 @@ func TestDecodeReservations_refusesWhatItCannotRead(t *testing.T) {
 	other, err := decodeReservations(whole, "y")
 	require.NoError(t, err)
 	require.True(t, other.empty(), "of another disk")
+	s.registered[0].nexus.InitiatorName, s.holder.InitiatorName = "\xff", "\xff"
+	_, err = encodeReservations(s, "x")
+	require.Error(t, err, "what would not be read back as it is")
 }
 
 func TestTransportID(t *testing.T) {
@@ -235,6 +241,10 @@ func TestTransportID(t *testing.T) {
 			_, _, ok := parseTransportID(b[:i])
 			require.False(t, ok, "cut to %d", i)
 		}
+	}
+	for _, name := range []string{"iqn.x:\xff", "a b", "a\nb", strings.Repeat("n", maxISCSIName+1), ""} {
+		_, _, ok := parseTransportID(appendTransportID(nil, Nexus{InitiatorName: name}))
+		require.False(t, ok, "%q", name)
 	}
 	deviceOnly := append([]byte{0x05, 0, 0, 20}, make([]byte, 20)...)
 	copy(deviceOnly[4:], "iqn.x:a")

@@ -15,6 +15,10 @@ func reserve6(d *Disk, _ context.Context, cmd *Command, res *Response) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.state()
+	if cmd.aborted() {
+		res.refuse(senseAborted)
+		return
+	}
 	if len(s.registered) > 0 || s.restricts(cmd.Nexus) != unrestricted {
 		res.Status = ReservationConflict
 		return

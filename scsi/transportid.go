@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"strings"
+	"unicode/utf8"
 )
 
 const (
@@ -15,6 +16,13 @@ const (
 	// maxTransportID is the longest TransportID of an iSCSI initiator port, header and padding included.
 	maxTransportID = 4 + (maxISCSIName+len(isidSeparator)+12+1+3)/4*4
 )
+
+// ValidInitiatorName reports whether a name can be that of an iSCSI node as far as it matters here: UTF-8 without
+// blanks and control characters, 1 to 223 bytes (RFC 7143 §4.2.7.1). It is kept and shown in many places.
+func ValidInitiatorName(name string) bool {
+	bad := func(r rune) bool { return r <= ' ' || r == 0x7f || r == utf8.RuneError }
+	return name != "" && len(name) <= maxISCSIName && !strings.ContainsFunc(name, bad)
+}
 
 // appendTransportID appends the TransportID of an initiator port (SPC-4 §7.6.4.6): its iSCSI name, the
 // separator and its ISID, ended by a zero and padded.
@@ -33,7 +41,8 @@ func appendTransportID(b []byte, n Nexus) []byte {
 }
 
 // parseTransportID decodes the TransportID at the start of b and returns its size. ok is false for what
-// names no iSCSI initiator port: another protocol, or an initiator whose port is left open.
+// names no iSCSI initiator port: another protocol, or an initiator whose port is left open (TPID FORMAT 00b, which
+// would stand for every port that it is known by).
 func parseTransportID(b []byte) (n Nexus, size int, ok bool) {
 	if len(b) < 4 || b[0] != formatPort|transportISCSI {
 		return Nexus{}, 0, false
@@ -45,7 +54,7 @@ func parseTransportID(b []byte) (n Nexus, size int, ok bool) {
 	}
 	text, _, ended := strings.Cut(string(b[4:size]), "\x00")
 	name, isid, separated := strings.Cut(text, isidSeparator)
-	if !ended || !separated || name == "" || len(name) > maxISCSIName || len(isid) != 2*len(n.ISID) {
+	if !ended || !separated || !ValidInitiatorName(name) || len(isid) != 2*len(n.ISID) {
 		return Nexus{}, 0, false
 	}
 	if _, err := hex.Decode(n.ISID[:], []byte(isid)); err != nil {

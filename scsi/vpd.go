@@ -43,8 +43,8 @@ func (d *Disk) vpdPage(page byte) (data []byte, ok bool) {
 	return append(head, body...), true
 }
 
-// designators are the NAA designator and, for people, T10 vendor identification with the serial.
-// Both name the logical unit (ASSOCIATION 00b).
+// designators are the NAA designator and, for people, T10 vendor identification with the serial, which both
+// name the logical unit (ASSOCIATION 00b), and the relative identifier of the only target port.
 func (d *Disk) designators() []byte {
 	const binaryCodes, asciiCodes, typeT10, typeNAA = 1, 2, 1, 3
 	b := []byte{binaryCodes, typeNAA, 0, byte(len(d.options.NAA))}
@@ -56,7 +56,9 @@ func (d *Disk) designators() []byte {
 	padded(name, d.options.VendorID)
 	name = append(name, serial...)
 	b = append(b, asciiCodes, typeT10, 0, byte(len(name)))
-	return append(b, name...)
+	b = append(b, name...)
+	const iscsiPort, typeRelativePort = transportISCSI << 4, 0x80 | 0x10 | 4 // PIV, ASSOCIATION 01b
+	return append(b, iscsiPort|binaryCodes, typeRelativePort, 0, 4, 0, 0, 0, thePort)
 }
 
 // blockLimits is the body of the block limits page (SBC-3 §6.5.3), which starts at byte 4.

@@ -70,9 +70,8 @@ func (c *conn) wholeCDB(t *task) ([]byte, error) {
 	return append(t.CDB[:len(t.CDB):len(t.CDB)], rest...), nil
 }
 
-// measure finds the unit and how much data the command moves each way.
+// measure finds how much data the command moves each way.
 func (c *conn) measure(t *task) {
-	t.unit = c.session.units.find(t.LUN)
 	t.outNeed = min(t.unit.DataOutLen(t.command.CDB), t.expected(t.Write))
 	t.command.ExpectedOut = t.expected(t.Write)
 	t.inNeed = min(c.dataInLen(t), t.expected(t.Read))

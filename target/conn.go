@@ -48,6 +48,7 @@ type conn struct {
 	tasks    map[uint32]*task // by Initiator Task Tag, until their reply is posted
 	free     []*task
 	extra    int // immediate commands among the tasks
+	managing int // task management functions that are not answered
 	workers  pool
 	budget   budget
 	lastTTT  uint32
@@ -66,7 +67,7 @@ func newConn(s *Server, raw net.Conn) *conn {
 	}
 	c.window.depth = s.opts.QueueDepth
 	c.budget.init(c, s.opts)
-	c.out.init()
+	c.out.init(&c.mu)
 	c.watch.init()
 	return c
 }
@@ -160,6 +161,7 @@ func (c *conn) lead() {
 	for {
 		if !c.reader.Ready() || c.mustFlush() {
 			c.flush()
+			c.awaitRoom()
 		}
 		err := c.next()
 		if err == errTakenOver {

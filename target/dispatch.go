@@ -107,7 +107,7 @@ func (c *conn) enqueue(t *task) {
 func (c *conn) work() {
 	for t := range c.queue {
 		c.mu.Lock()
-		for t.inTaken < t.inNeed && !c.gateShut {
+		for t.inTaken < t.inNeed && !c.gateShut && !t.aborted {
 			if c.budget.reserveIn(t.inNeed) {
 				t.inTaken = t.inNeed
 			} else {

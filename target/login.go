@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/holdfast-storage/holdfast/iscsi"
+	"github.com/holdfast-storage/holdfast/scsi"
 )
 
 const (
@@ -189,8 +190,8 @@ func (l *login) identify(ctx context.Context) error {
 	if !ok || initiator == "" {
 		return refuse(iscsi.LoginMissingParameter, "InitiatorName is missing")
 	}
-	if len(initiator) > maxNameBytes {
-		return refuse(iscsi.LoginInitiatorError, "InitiatorName is too long")
+	if !scsi.ValidInitiatorName(initiator) {
+		return refuse(iscsi.LoginInitiatorError, "InitiatorName is no name: UTF-8 without blanks, at most 223 bytes")
 	}
 	l.attempt.InitiatorName = initiator
 	kind, ok := l.keys.Declared(iscsi.KeySessionType)
@@ -227,7 +228,8 @@ func (l *login) admit(ctx context.Context) ([]iscsi.KeyValue, error) {
 	l.conn.server.noLogin(l.conn)
 	s := &session{
 		server: l.conn.server, conn: l.conn, discovery: l.discovery, ended: make(chan struct{}),
-		key: sessionKey{l.attempt.TargetName, l.attempt.InitiatorName, l.attempt.ISID},
+		key:   sessionKey{l.attempt.TargetName, l.attempt.InitiatorName, l.attempt.ISID},
+		nexus: scsi.Nexus{InitiatorName: l.attempt.InitiatorName, ISID: l.attempt.ISID, TPGT: portalGroup},
 	}
 	s.admitting, s.giveUp = context.WithCancel(ctx)
 	s.params = l.keys.Params()
@@ -249,8 +251,6 @@ func (l *login) admit(ctx context.Context) ([]iscsi.KeyValue, error) {
 		return nil, err
 	}
 	s.grant, s.units = grant, newUnits(grant.LUNs)
-	s.nexus.InitiatorName, s.nexus.ISID = l.attempt.InitiatorName, l.attempt.ISID
-	s.nexus.TPGT = portalGroup
 	return textKeys(grant.TextKeys), nil
 }
 

@@ -1,12 +1,18 @@
 package target
 
-import "github.com/holdfast-storage/holdfast/iscsi"
+import (
+	"sync"
+
+	"github.com/holdfast-storage/holdfast/iscsi"
+)
 
 const (
 	// pinBytes is the length from which data-in is written from where it lies instead of copied.
 	pinBytes = 16 << 10
 	// flushBytes bounds what waits for a flush while further requests are buffered.
 	flushBytes = 256 << 10
+	// unreadBytes bounds it while a write does not end.
+	unreadBytes = 4 << 20
 )
 
 // outbox holds the PDUs that wait to be written. conn.mu guards it; the batch that is being written
@@ -15,8 +21,9 @@ type outbox struct {
 	pending *outBatch
 	spare   *outBatch // nil while it is being written
 	writing bool
-	writes  uint64 // begun so far: the watch sees one that does not end
-	err     error  // the connection cannot be written to any more
+	writes  uint64    // begun so far: the watch sees one that does not end
+	err     error     // the connection cannot be written to any more
+	written sync.Cond // a write has ended
 }
 
 // outBatch is a batch with the buffers whose data it refers to.
@@ -26,7 +33,10 @@ type outBatch struct {
 	inBytes int64 // of the data-in budget that the pinned buffers occupy
 }
 
-func (o *outbox) init() { o.pending, o.spare = &outBatch{}, &outBatch{} }
+func (o *outbox) init(mu *sync.Mutex) {
+	o.written.L = mu
+	o.pending, o.spare = &outBatch{}, &outBatch{}
+}
 
 func (o *outbox) setDigests(d iscsi.Digests) {
 	o.pending.SetDigests(d)
@@ -78,8 +88,20 @@ func (c *conn) flush() {
 		c.out.err = err
 		c.recycle(b)
 		c.out.spare = b
+		c.out.written.Broadcast()
 	}
 	c.out.writing = false
+	c.out.written.Broadcast()
+	c.mu.Unlock()
+}
+
+// awaitRoom keeps the leader from reading while more than enough waits for somebody else's write to end: an
+// initiator that asks and does not read would fill the memory with answers.
+func (c *conn) awaitRoom() {
+	c.mu.Lock()
+	for c.out.writing && c.out.pending.Len() >= unreadBytes && c.out.err == nil {
+		c.out.written.Wait()
+	}
 	c.mu.Unlock()
 }
 

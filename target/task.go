@@ -64,6 +64,7 @@ func (c *conn) newTask() *task {
 func (c *conn) register(cmd *iscsi.SCSICommand) *task {
 	t := c.newTask()
 	t.SCSICommand = *cmd
+	t.unit = c.session.units.find(t.LUN)
 	t.arrived = time.Now()
 	t.state = filling
 	c.tasks[t.ITT] = t
@@ -142,9 +143,9 @@ func (c *conn) end(t *task, answer bool) {
 	case answer && !t.aborted:
 		c.postReply(t)
 	}
-	if t.aborted && t.response.Sense.Key == scsi.UnitAttention {
+	if sense, ok := t.response.Attention(); ok && t.aborted {
 		if w, ok := t.unit.LogicalUnit.(scsi.Watcher); ok {
-			w.Unreported(c.session.nexus, t.response.Sense)
+			w.Unreported(c.session.nexus, sense)
 		}
 	}
 	if n := t.unit.counters; n != nil {

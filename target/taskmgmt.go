@@ -36,7 +36,12 @@ func (c *conn) handleTaskRequest() error {
 	if taken, err := c.accept(); !taken {
 		return err
 	}
+	if !c.beginManagement() {
+		c.reject(iscsi.RejectTooManyImmediate)
+		return nil
+	}
 	m := newManagement(func() {
+		c.endManagement()
 		c.answerTaskRequest(req.ITT, iscsi.FunctionComplete)
 		// The caller may be of another connection, which must not wait for this one's initiator.
 		c.watch.kick()
@@ -44,18 +49,18 @@ func (c *conn) handleTaskRequest() error {
 	switch req.Function {
 	case iscsi.AbortTask:
 		if c.abort(m, false, func(t *task) bool { return t.ITT == req.RefTag }) == 0 {
-			c.answerTaskRequest(req.ITT, iscsi.TaskDoesNotExist)
+			c.refuseTaskRequest(req.ITT, iscsi.TaskDoesNotExist)
 			return nil
 		}
 	case iscsi.AbortTaskSet:
 		if !c.session.units.has(req.LUN) {
-			c.answerTaskRequest(req.ITT, iscsi.LUNDoesNotExist)
+			c.refuseTaskRequest(req.ITT, iscsi.LUNDoesNotExist)
 			return nil
 		}
 		c.abort(m, false, func(t *task) bool { return sameLUN(t.LUN, req.LUN) })
 	case iscsi.ClearTaskSet, iscsi.LogicalUnitReset:
 		if !c.session.units.has(req.LUN) {
-			c.answerTaskRequest(req.ITT, iscsi.LUNDoesNotExist)
+			c.refuseTaskRequest(req.ITT, iscsi.LUNDoesNotExist)
 			return nil
 		}
 		w, ok := c.session.units.find(req.LUN).LogicalUnit.(scsi.Watcher)
@@ -67,14 +72,31 @@ func (c *conn) handleTaskRequest() error {
 		c.session.units.eachWatcher(scsi.Watcher.Reset)
 		c.abortOfAll(m, func(*task) bool { return true })
 	case iscsi.TaskReassign:
-		c.answerTaskRequest(req.ITT, iscsi.ReassignmentNotSupported)
+		c.refuseTaskRequest(req.ITT, iscsi.ReassignmentNotSupported)
 		return nil
 	default:
-		c.answerTaskRequest(req.ITT, iscsi.FunctionNotSupported)
+		c.refuseTaskRequest(req.ITT, iscsi.FunctionNotSupported)
 		return nil
 	}
 	m.taskEnded() // the request itself
 	return nil
+}
+
+// beginManagement counts in a task management function; there may be so many unanswered ones at a time.
+func (c *conn) beginManagement() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.managing >= immediateMax {
+		return false
+	}
+	c.managing++
+	return true
+}
+
+func (c *conn) endManagement() {
+	c.mu.Lock()
+	c.managing--
+	c.mu.Unlock()
 }
 
 // AbortTasks implements scsi.TaskAborter: t is a PREEMPT AND ABORT that executes.
@@ -83,11 +105,20 @@ func (t *task) AbortTasks(of func(scsi.Nexus) bool) (wait func()) {
 	m := newManagement(func() { close(done) })
 	for _, s := range t.conn.session.peers() {
 		if s.conn != t.conn && of(s.nexus) {
-			s.conn.abort(m, true, func(other *task) bool { return other.unit.LogicalUnit == t.unit.LogicalUnit })
+			s.conn.abort(m, true, func(other *task) bool {
+				return other.unit.LogicalUnit == t.unit.LogicalUnit || scsi.ReachesOtherUnits(other.CDB[:])
+			})
 		}
 	}
 	m.taskEnded()
 	return func() { <-done }
+}
+
+// Aborted implements scsi.TaskAborter.
+func (t *task) Aborted() bool {
+	t.conn.mu.Lock()
+	defer t.conn.mu.Unlock()
+	return t.aborted
 }
 
 // abortOfAll aborts matching tasks of every session of the target.
@@ -110,6 +141,9 @@ func (c *conn) abort(m *management, foreign bool, match func(*task) bool) int {
 		first := !t.aborted
 		t.aborted = true
 		t.terminated = t.terminated || first && foreign
+		if t.state == filling && foreign {
+			continue // it does not begin any more, and its initiator may never finish what it sends
+		}
 		if t.state != waiting {
 			m.pending.Add(1)
 			t.waiters = append(t.waiters, m)
@@ -121,11 +155,18 @@ func (c *conn) abort(m *management, foreign bool, match func(*task) bool) int {
 		}
 		c.drop(t)
 	}
+	c.budget.released.Broadcast() // whoever waits for memory need not any more
 	c.mu.Unlock()
 	if found > 0 {
 		c.watch.kick()
 	}
 	return found
+}
+
+// refuseTaskRequest answers a function that waits for nothing.
+func (c *conn) refuseTaskRequest(itt uint32, code iscsi.TaskResponseCode) {
+	c.endManagement()
+	c.answerTaskRequest(itt, code)
 }
 
 func (c *conn) answerTaskRequest(itt uint32, code iscsi.TaskResponseCode) {

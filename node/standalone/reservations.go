@@ -24,13 +24,57 @@ func reservationsOf(l LUN) (string, error) {
 		return l.Reservations, nil
 	}
 	info, err := os.Stat(l.Path)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // one that is missing will be made, as a regular file
 		return "", err
 	}
-	if !info.Mode().IsRegular() {
+	if err == nil && !info.Mode().IsRegular() {
 		return "", nil
 	}
 	return l.Path + reservationsSuffix, nil
+}
+
+// checkReservationFiles refuses LUNs of which one's reservations would take the place of another's, or of its data.
+func checkReservationFiles(luns []LUN) error {
+	taken := map[string]string{} // what a file is, by its path
+	claim := func(path, what string) error {
+		real, err := realPath(path)
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		if other, ok := taken[real]; ok {
+			return fmt.Errorf("%s and %s are one file, %s: give the reservations another, with reservations=FILE",
+				other, what, path)
+		}
+		taken[real] = what
+		return nil
+	}
+	for _, l := range luns {
+		if real, err := realPath(l.Path); err == nil {
+			taken[real] = "the data of LUN " + l.Path
+		}
+	}
+	for _, l := range luns {
+		path, err := reservationsOf(l)
+		if err == nil && path != "" {
+			err = claim(path, "the reservations of LUN "+l.Path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// realPath is the absolute path of a file that need not exist, without symbolic links in its directory.
+func realPath(path string) (string, error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return filepath.Abs(real)
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(filepath.Join(dir, filepath.Base(path)))
 }
 
 // Load implements scsi.ReservationStore.

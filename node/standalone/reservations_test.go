@@ -51,3 +51,16 @@ func TestServe_refusesDamagedReservations(t *testing.T) {
 		LUNs: []LUN{{Path: path, SizeBytes: 1 << 20}}})
 	require.ErrorContains(t, err, "then remove "+path+reservationsSuffix)
 }
+
+func TestCheckReservationFiles(t *testing.T) {
+	dir := t.TempDir()
+	a, b := LUN{Path: filepath.Join(dir, "a")}, LUN{Path: filepath.Join(dir, "b")}
+	require.NoError(t, checkReservationFiles([]LUN{a, b}))
+	a.Reservations, b.Reservations = filepath.Join(dir, "r"), filepath.Join(dir, ".", "r")
+	require.ErrorContains(t, checkReservationFiles([]LUN{a, b}), "are one file")
+	require.NoError(t, os.Symlink(dir, filepath.Join(dir, "link")))
+	b.Reservations = filepath.Join(dir, "link", "r")
+	require.ErrorContains(t, checkReservationFiles([]LUN{a, b}), "are one file")
+	b.Reservations = a.Path
+	require.ErrorContains(t, checkReservationFiles([]LUN{a, b}), "the data of LUN "+a.Path)
+}

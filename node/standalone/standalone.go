@@ -203,6 +203,9 @@ func readSecret(path string) (string, error) {
 
 // openLUNs opens every file, or none. closeAll flushes and closes them.
 func openLUNs(luns []LUN) (units map[uint64]scsi.LogicalUnit, closeAll func() error, err error) {
+	if err := checkReservationFiles(luns); err != nil {
+		return nil, nil, err
+	}
 	units = make(map[uint64]scsi.LogicalUnit)
 	var devices []*filedev.Device
 	closeAll = func() error {
