@@ -72,6 +72,9 @@ func (c *Core) onAnswer(ev *Event) {
 		c.bug("answer to call %d that is not under way", ev.Call)
 		return
 	}
+	if c.phase == phaseDetached {
+		return // to a question of before: the legs have been let go, and no state is theirs any more
+	}
 	err := ev.Err
 	if errors.Is(err, ErrSuperseded) && !errors.Is(err, block.ErrFenced) {
 		err = fmt.Errorf("%s: %w: %w", k.kind, err, block.ErrFenced)
