@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -102,7 +103,13 @@ func (s *selftest) sweep(ctx context.Context, broken sim.Broken, out, progress i
 		defer cancel()
 	}
 	began, told := time.Now(), time.Now()
+	shown := 0
+	var failed error
 	sweep.Done = func(t sim.Totals) {
+		for ; shown < min(len(t.Violations), violationsShown); shown++ {
+			_, err := fmt.Fprintf(out, "%v\n\n", t.Violations[shown])
+			failed = errors.Join(failed, err)
+		}
 		if time.Since(told) < 5*time.Second {
 			return
 		}
@@ -110,10 +117,8 @@ func (s *selftest) sweep(ctx context.Context, broken sim.Broken, out, progress i
 		_, _ = fmt.Fprintf(progress, "%s: %s\n", time.Since(began).Round(time.Second), t) // only progress
 	}
 	total := sweep.Run(ctx)
-	for _, v := range total.Violations[:min(len(total.Violations), 5)] {
-		if _, err := fmt.Fprintf(out, "%v\n\n", v); err != nil {
-			return err
-		}
+	if failed != nil {
+		return failed
 	}
 	took := time.Since(began)
 	_, err := fmt.Fprintf(out, "%s, in %s (%.0f seeds/s)\n", total, took.Round(100*time.Millisecond),
@@ -123,6 +128,9 @@ func (s *selftest) sweep(ctx context.Context, broken sim.Broken, out, progress i
 	}
 	return err
 }
+
+// violationsShown is how many are printed whole, each as it is found.
+const violationsShown = 5
 
 // traced runs the seeds one after the other with every step.
 func (s *selftest) traced(ctx context.Context, broken sim.Broken, out io.Writer) error {

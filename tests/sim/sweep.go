@@ -3,7 +3,8 @@ package sim
 import (
 	"context"
 	"fmt"
-	"slices"
+	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -22,7 +23,7 @@ type Sweep struct {
 type Totals struct {
 	Seeds, Down             int
 	Steps, Checks, Requests int
-	Violations              []*Violation // with the last lines of their traces, by seed
+	Violations              []*Violation // with the last lines of their traces, as they were found
 }
 
 // String is the line that sums a sweep up.
@@ -58,13 +59,19 @@ func (s Sweep) Run(ctx context.Context) Totals {
 		})
 	}
 	wg.Wait()
-	slices.SortFunc(total.Violations, func(a, b *Violation) int { return int(int64(a.Seed) - int64(b.Seed)) })
 	return total
 }
 
-func (s Sweep) one(seed uint64) Result {
+// one runs a seed. A panic of what is simulated is a finding of that seed, not the end of all others.
+func (s Sweep) one(seed uint64) (r Result) {
+	defer func() {
+		if p := recover(); p != nil {
+			r = Result{Seed: seed, Violation: &Violation{Seed: seed, Profile: s.Profile, Rule: "panic",
+				Message: fmt.Sprint(p), Trace: strings.Split(strings.TrimSpace(string(debug.Stack())), "\n")}}
+		}
+	}()
 	o := Options{Seed: seed, Profile: s.Profile, Broken: s.Broken}
-	r := Run(o)
+	r = Run(o)
 	if r.Violation != nil {
 		o.Lines = true
 		r = Run(o)
