@@ -8,7 +8,6 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -86,9 +85,9 @@ func run(ctx context.Context, l load, rounds int, args []string) error {
 			return err
 		}
 	}
-	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(out, "%d rounds of %d s; median, and first ÷ other: median (least–most)\n", rounds, l.seconds)
-	fmt.Fprintln(out, "load\tserver\tIOPS\tp99 µs\tCPU s/M\tMiB\tIOPS ratio\tp99 ratio\tCPU ratio")
+	fmt.Printf("%d rounds of %d s: medians, and %s ÷ other, round by round: median (least–most)\n", rounds, l.seconds,
+		servers[0].name)
+	fmt.Printf(rowFormat, "load", "server", "IOPS", "p99 µs", "CPU s/M", "MiB", "IOPS ratio", "p99 ratio", "CPU ratio")
 	for _, j := range jobs() {
 		got := make([][]measured, len(servers))
 		for range rounds {
@@ -100,10 +99,7 @@ func run(ctx context.Context, l load, rounds int, args []string) error {
 				got[i] = append(got[i], m)
 			}
 		}
-		report(out, j, servers, got)
-		if err := out.Flush(); err != nil {
-			return err
-		}
+		report(os.Stdout, j, servers, got)
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 )
 
+const rowFormat = "%-26s %-7s %8s %8s %8s %5s  %-17s %-17s %s\n"
+
 // report prints one job: a line for each server, the first is what the others are compared with.
 func report(out io.Writer, j job, servers []server, got [][]measured) {
 	for i, s := range servers {
@@ -16,15 +18,14 @@ func report(out io.Writer, j job, servers []server, got [][]measured) {
 			}
 			return median(all)
 		}
-		line := fmt.Sprintf("%s\t%s\t%.0f\t%.0f\t%.1f\t%.0f", j.name, s.name, of(iops), of(p99), of(cpu), of(memory))
-		if i == 0 {
-			line += "\t\t\t"
-		} else {
-			for _, pick := range []func(measured) float64{iops, p99, cpu} {
-				line += "\t" + ratio(got[0], got[i], pick)
+		ratios := [3]string{}
+		for n, pick := range []func(measured) float64{iops, p99, cpu} {
+			if i > 0 {
+				ratios[n] = ratio(got[0], got[i], pick)
 			}
 		}
-		fmt.Fprintln(out, line)
+		fmt.Fprintf(out, rowFormat, j.name, s.name, fmt.Sprintf("%.0f", of(iops)), fmt.Sprintf("%.0f", of(p99)),
+			fmt.Sprintf("%.1f", of(cpu)), fmt.Sprintf("%.0f", of(memory)), ratios[0], ratios[1], ratios[2])
 	}
 }
 
