@@ -3,6 +3,7 @@ package sim
 import (
 	"hash/crc32"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -171,10 +172,12 @@ func (d *disk) powerCut(w *world, excused bool) {
 	for _, b := range d.dirty {
 		c := &d.cells[b]
 		before, honest, bad := c.data, 0, d.bad(b)
+		honestSum := 0
 		if d.lying {
 			honest = firstLeft(c.older, c.seq, d.claimed)
+			honestSum = len(c.olderSum) - len(dropOlderSum(slices.Clone(c.olderSum), c.sumSeq, d.claimed))
 		}
-		deceived, rotten := false, false
+		deceived, deceivedSum, rotten := false, false, false
 		if n := len(c.older); n > 0 {
 			torn := w.chance(4)
 			pick := func() content {
@@ -198,10 +201,13 @@ func (d *disk) powerCut(w *world, excused bool) {
 			c.data = left
 		}
 		if n := len(c.olderSum); n > 0 {
-			if i := w.rng.IntN(n + 1); i < n && !whole {
+			i := w.rng.IntN(n + 1)
+			if whole {
+				i = 0
+			}
+			if i < n {
+				deceivedSum = i < honestSum && c.olderSum[i].sum != c.sum
 				c.sum = c.olderSum[i].sum
-			} else if whole {
-				c.sum = c.olderSum[0].sum
 			}
 		}
 		c.older, c.olderSum, c.dirty = c.older[:0], c.olderSum[:0], false
@@ -211,11 +217,12 @@ func (d *disk) powerCut(w *world, excused bool) {
 		if bad && !d.bad(b) {
 			d.cured[b] = w.now
 		}
+		deceived = deceived && c.data != before
 		switch {
-		case !deceived || excused || c.data == before:
-		case d.bad(b):
+		case excused:
+		case (deceived || deceivedSum) && d.bad(b):
 			d.rotten[b], d.decayed = true, true // that shows, as if it had rotted
-		default:
+		case deceived:
 			w.lied[b], w.rotten[b] = true, true
 		}
 	}
