@@ -80,10 +80,15 @@ func (s *Session) Flush(ctx context.Context) error {
 	return s.finish(ticket, s.leg.syncs.do())
 }
 
-// durable makes a change durable where its flags or the leg's durability class ask for it.
+// durable makes a change durable where its flags or the leg's durability class ask for it. In class sync that
+// holds for a change that failed too: what its blocks hold is settled before it is answered, since nobody may
+// send it again, and without a sync a power cut could leave "under way" of blocks that were acknowledged long ago.
 func (s *Session) durable(f block.Flags, err error) error {
-	if err == nil && (f&block.FUA != 0 || !s.leg.limits.Volatile) {
-		err = s.leg.syncs.do()
+	switch {
+	case errors.Is(err, block.ErrFailed), errors.Is(err, block.ErrClosed):
+		return err
+	case !s.leg.limits.Volatile, err == nil && f&block.FUA != 0:
+		return errors.Join(err, s.leg.syncs.do())
 	}
 	return err
 }

@@ -201,10 +201,10 @@ func (t *task) write() {
 		}
 		if stored < t.blocks {
 			w.diskErrorAt = w.now
-			t.leave(answer{err: block.ErrNoSpace})
+			t.settle(block.ErrNoSpace)
 			return
 		}
-		t.settle()
+		t.settle(nil)
 	}
 	if half < stored {
 		t.l.n.disk(w.pick(time.Millisecond), rest)
@@ -224,12 +224,13 @@ func (t *task) store(from, to int64) {
 }
 
 // settle makes a change durable where its flags or the durability class ask for it.
-func (t *task) settle() {
-	if t.r.x.Flags&block.FUA == 0 && t.l.durable.label.Durability == volume.DurabilityFlush {
-		t.leave(answer{})
+func (t *task) settle(outcome error) {
+	sync := t.l.durable.label.Durability == volume.DurabilitySync
+	if !sync && (outcome != nil || t.r.x.Flags&block.FUA == 0) {
+		t.leave(answer{err: outcome})
 		return
 	}
-	t.l.flush(func(err error) { t.leave(answer{err: err}) })
+	t.l.flush(func(err error) { t.leave(answer{err: errors.Join(outcome, err)}) })
 }
 
 // leave ends the request inside the gate. A failure that loses writes fails the leg for good first.
