@@ -32,6 +32,13 @@ func (s *Session) Detach(ctx context.Context, clean bool) error {
 	return s.command(ctx, func(op OpID) { s.leg.core.Detach(op, s.id, clean) })
 }
 
+// Progress returns how far the durable label has come; it never decreases (docs/protocol.md).
+func (s *Session) Progress() uint64 {
+	s.leg.mu.Lock()
+	defer s.leg.mu.Unlock()
+	return s.leg.core.Durable().Progress
+}
+
 func (s *Session) command(ctx context.Context, event func(OpID)) error {
 	reply, err := s.leg.wait(ctx, event)
 	return errors.Join(err, reply.Err)

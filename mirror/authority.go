@@ -23,9 +23,9 @@ type Authority interface {
 	Activate(ctx context.Context, e volume.Epoch) (Activation, error)
 	// RemoveLeg commits that a leg is not in sync, and returns the new configuration. With
 	// ErrStaleRequest and ErrLast it returns the current one; if it does not, the engine finds it out.
-	// setBack as in RecordFence.
+	// setBack as in RecordFence; seqs as in Confirm, of the leg too.
 	RemoveLeg(ctx context.Context, e volume.Epoch, leg volume.LegID, seen volume.CfgVer,
-		reason string, setBack bool) (volume.Config, error)
+		reason string, setBack bool, seqs []volume.LegSeq) (volume.Config, error)
 	// AddLeg commits that a leg is in sync, by compare-and-set on cfgver, and returns the new
 	// configuration. With ErrRetry it returns the current one; if it does not, RemoveLeg settles it.
 	AddLeg(ctx context.Context, e volume.Epoch, cfgver volume.CfgVer, leg volume.LegID,
@@ -33,8 +33,8 @@ type Authority interface {
 	// Confirm says that the configuration is durable on every leg in sync, and how far their labels
 	// have come. A leg that later shows less has been set back. Losing it costs only that evidence.
 	Confirm(ctx context.Context, e volume.Epoch, cfgver volume.CfgVer, seqs []volume.LegSeq) error
-	// Detach ends the attachment.
-	Detach(ctx context.Context, e volume.Epoch, clean bool) error
+	// Detach ends the attachment. seqs as in Confirm.
+	Detach(ctx context.Context, e volume.Epoch, clean bool, seqs []volume.LegSeq) error
 }
 
 // Activation is the answer to Activate.

@@ -125,9 +125,9 @@ func (c *Core) answered(k call, err error, r *Reply) {
 	case CommandRotate:
 		c.onRotate(k, err, r)
 	case CommandStable:
-		c.onStable(k, err)
+		c.onStable(k, err, r)
 	case CommandDetachLeg:
-		c.onDetachLeg(k, err)
+		c.onDetachLeg(k, err, r)
 	case CommandRecordFence:
 		c.onRecordFence(k, err, r)
 	case CommandActivate:

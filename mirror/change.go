@@ -36,7 +36,7 @@ func (c *Core) pumpChange() {
 			c.enter(i, LegRemoving, g.why)
 		}
 		c.ask(i, &Command{Kind: CommandRemoveLeg, CfgVer: c.kcfg.CfgVer, Reason: g.why,
-			SetBack: g.setBack}, 0)
+			SetBack: g.setBack, Seqs: c.labelSeqs(c.kisr | only(i))}, 0)
 		return
 	}
 	if i := c.unsure(); i != noLeg {

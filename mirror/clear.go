@@ -125,13 +125,14 @@ func (c *Core) sendStable() {
 	}
 }
 
-func (c *Core) onStable(n call, err error) {
+func (c *Core) onStable(n call, err error, r *Reply) {
 	k := &c.clear
 	if err != nil {
 		c.abortClear()
 		c.legCallFailed(n, err)
 		return
 	}
+	c.labelSeq(n.leg, r.Seq)
 	if k.step != clearStabling || n.ref != k.number {
 		return
 	}

@@ -17,10 +17,13 @@ type confirmJob struct {
 	retryAt time.Duration
 }
 
-// confirmEvery is how often labels are confirmed that moved on without a new configuration;
+// confirmEvery is how often labels are confirmed that moved on without a new configuration, under load;
 // confirmRetry is the pause after a question that was not answered.
 const (
 	confirmEvery = time.Minute
+	// confirmIdle is how often the labels of an idle volume are: their marks have been cleared, so what they
+	// have come to is all that a leg which is set back now would lack.
+	confirmIdle  = 10 * time.Second
 	confirmRetry = 2 * time.Second
 )
 
@@ -35,17 +38,31 @@ func (c *Core) pumpConfirm() {
 	for s := c.kisr; s != 0; s = s.rest() {
 		sum += c.leg(s.first()).shown.progress
 	}
-	if j.cfg == c.kcfg.CfgVer && (sum == j.seqs || c.now-j.at < confirmEvery) {
-		return
+	if j.cfg == c.kcfg.CfgVer && (sum == j.seqs || c.now-j.at < c.confirmPause()) {
+		return // the regular look comes by again
 	}
-	seqs := make([]volume.LegSeq, 0, c.kisr.count())
-	for s := c.kisr; s != 0; s = s.rest() {
+	j.under, j.asked = true, sum
+	c.ask(noLeg, &Command{Kind: CommandConfirm, CfgVer: c.kcfg.CfgVer, Seqs: c.labelSeqs(c.kisr)},
+		uint64(c.kcfg.CfgVer))
+}
+
+// confirmPause is how long ago the latest confirmation has to be.
+func (c *Core) confirmPause() time.Duration {
+	if !c.uncleared && c.clear.step == clearIdle {
+		return confirmIdle
+	}
+	return confirmEvery
+}
+
+// labelSeqs returns how far the durable labels of these legs have come, by what they answered.
+func (c *Core) labelSeqs(legs legSet) []volume.LegSeq {
+	seqs := make([]volume.LegSeq, 0, legs.count())
+	for s := legs; s != 0; s = s.rest() {
 		if g := c.leg(s.first()); !g.lost {
 			seqs = append(seqs, volume.LegSeq{Leg: g.info.ID, Seq: g.shown.progress})
 		}
 	}
-	j.under, j.asked = true, sum
-	c.ask(noLeg, &Command{Kind: CommandConfirm, CfgVer: c.kcfg.CfgVer, Seqs: seqs}, uint64(c.kcfg.CfgVer))
+	return seqs
 }
 
 func (c *Core) onConfirm(k call, err error) {

@@ -48,7 +48,7 @@ func (c *Core) settleDetach() {
 			c.wake(c.detach.retryAt)
 			return
 		}
-		c.ask(noLeg, &Command{Kind: CommandDetach, Clean: c.detach.clean}, 0)
+		c.ask(noLeg, &Command{Kind: CommandDetach, Clean: c.detach.clean, Seqs: c.labelSeqs(c.kisr)}, 0)
 	}
 }
 
@@ -83,10 +83,12 @@ func (c *Core) drain() {
 	}
 }
 
-func (c *Core) onDetachLeg(k call, err error) {
+func (c *Core) onDetachLeg(k call, err error, r *Reply) {
 	d := &c.detach
 	if err != nil {
 		d.clean = false
+	} else {
+		c.labelSeq(k.leg, r.Seq)
 	}
 	if d.pending = d.pending.without(k.leg); d.pending == 0 {
 		c.phase = phaseReturning

@@ -92,9 +92,9 @@ const (
 	CommandDetachLeg                          // Clean
 	CommandRecordFence                        // Report, SetBack
 	CommandActivate                           //
-	CommandRemoveLeg                          // LegID, CfgVer, Reason, SetBack
+	CommandRemoveLeg                          // LegID, CfgVer, Reason, SetBack, Seqs
 	CommandAddLeg                             // LegID, CfgVer, Store, Instance
-	CommandDetach                             // Clean
+	CommandDetach                             // Clean, Seqs
 	CommandConfirm                            // CfgVer, Seqs
 )
 

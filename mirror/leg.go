@@ -45,8 +45,8 @@ type Leg interface {
 
 	// Rotate starts a new window of marks and returns the generation of the one that ended.
 	Rotate(ctx context.Context) (Rotation, error)
-	// Stable clears the marks of generations up to gen.
-	Stable(ctx context.Context, gen uint64) error
+	// Stable clears the marks of generations up to gen, and returns Progress of the label that is durable then.
+	Stable(ctx context.Context, gen uint64) (seq uint64, err error)
 	// Marks returns the marked ranges, merged and ascending, and the ranges whose version is
 	// newer than since. Version 0 asks for everything that was ever written.
 	Marks(ctx context.Context, since volume.CfgVer) (marked, newer []block.Range, err error)
@@ -63,8 +63,9 @@ type Leg interface {
 	// Stamp makes versions durable where they are newer than the leg's own: a joining leg that was
 	// compared with another takes over what the other knows of its regions (I17).
 	Stamp(ctx context.Context, runs []volume.VersionRun) error
-	// Detach makes {closed, clean} durable: the epoch is spent on this leg. The session may end.
-	Detach(ctx context.Context, clean bool) error
+	// Detach makes {closed, clean} durable: the epoch is spent on this leg. The session may end. It returns
+	// Progress of the label that is durable then.
+	Detach(ctx context.Context, clean bool) (seq uint64, err error)
 
 	// Ping asks for a sign of life; done is called exactly once, from any goroutine.
 	Ping(done func(error))

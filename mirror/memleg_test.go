@@ -270,8 +270,8 @@ func (l *memLeg) Rotate(ctx context.Context) (rotation Rotation, err error) {
 	return rotation, err
 }
 
-func (l *memLeg) Stable(ctx context.Context, gen uint64) error {
-	return l.command(ctx, func() {
+func (l *memLeg) Stable(ctx context.Context, gen uint64) (uint64, error) {
+	return 0, l.command(ctx, func() {
 		if l.marked <= gen {
 			l.marked = 0
 		}
@@ -311,7 +311,9 @@ func (l *memLeg) Stamp(ctx context.Context, _ []volume.VersionRun) error {
 	return l.command(ctx, func() {})
 }
 
-func (l *memLeg) Detach(ctx context.Context, _ bool) error { return l.command(ctx, func() {}) }
+func (l *memLeg) Detach(ctx context.Context, _ bool) (uint64, error) {
+	return 0, l.command(ctx, func() {})
+}
 
 func (l *memLeg) Stop() {
 	l.stopOnce.Do(func() { close(l.stop) })
@@ -367,7 +369,7 @@ func (a *memAuthority) Activate(context.Context, volume.Epoch) (act Activation, 
 }
 
 func (a *memAuthority) RemoveLeg(_ context.Context, _ volume.Epoch, leg volume.LegID, _ volume.CfgVer,
-	_ string, _ bool) (c volume.Config, err error) {
+	_ string, _ bool, _ []volume.LegSeq) (c volume.Config, err error) {
 	err = a.ask(func() error {
 		a.cfg.CfgVer++
 		a.cfg.InSync = slices.DeleteFunc(a.cfg.Clone().InSync, func(id volume.LegID) bool { return id == leg })
@@ -395,7 +397,7 @@ func (a *memAuthority) Confirm(context.Context, volume.Epoch, volume.CfgVer, []v
 	return a.ask(func() error { return nil })
 }
 
-func (a *memAuthority) Detach(_ context.Context, _ volume.Epoch, clean bool) error {
+func (a *memAuthority) Detach(_ context.Context, _ volume.Epoch, clean bool, _ []volume.LegSeq) error {
 	return a.ask(func() error {
 		a.clean = &clean
 		return nil

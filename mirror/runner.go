@@ -276,7 +276,7 @@ func (e *Engine) callLeg(x *Effect) (reply Reply, err error) {
 		r, err = l.leg.Rotate(ctx)
 		reply.Generation, reply.Seq = r.Generation, r.Seq
 	case CommandStable:
-		err = l.leg.Stable(ctx, c.Generation)
+		reply.Seq, err = l.leg.Stable(ctx, c.Generation)
 	case CommandMarks:
 		reply.Marked, reply.Newer, err = l.leg.Marks(ctx, c.Since)
 	case CommandSums:
@@ -290,7 +290,7 @@ func (e *Engine) callLeg(x *Effect) (reply Reply, err error) {
 	case CommandStamp:
 		err = l.leg.Stamp(ctx, c.Versions)
 	case CommandDetachLeg:
-		err = l.leg.Detach(ctx, c.Clean)
+		reply.Seq, err = l.leg.Detach(ctx, c.Clean)
 	}
 	if err != nil && ctx.Err() != nil && !errors.Is(err, block.ErrFenced) {
 		err = fmt.Errorf("%s: the session ended: %w: %w", x.Command.Kind, err, block.ErrUnreachable)
@@ -309,11 +309,11 @@ func (e *Engine) ask(ctx context.Context, c *Command) (reply Reply, err error) {
 		act, err = a.Activate(ctx, epoch)
 		reply.Config, reply.Lossy, reply.Clean = act.Config, act.Lossy, act.Clean
 	case CommandRemoveLeg:
-		reply.Config, err = a.RemoveLeg(ctx, epoch, c.LegID, c.CfgVer, c.Reason, c.SetBack)
+		reply.Config, err = a.RemoveLeg(ctx, epoch, c.LegID, c.CfgVer, c.Reason, c.SetBack, c.Seqs)
 	case CommandAddLeg:
 		reply.Config, err = a.AddLeg(ctx, epoch, c.CfgVer, c.LegID, c.Store, c.Instance)
 	case CommandDetach:
-		err = a.Detach(ctx, epoch, c.Clean)
+		err = a.Detach(ctx, epoch, c.Clean, c.Seqs)
 	case CommandConfirm:
 		err = a.Confirm(ctx, epoch, c.CfgVer, c.Seqs)
 	}

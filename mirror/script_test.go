@@ -130,7 +130,7 @@ func (s *script) command(cmd string, d *datadriven.TestData) {
 	case "write", "read", "zero", "flush":
 		s.guest(cmd, args[0], opts, one)
 	case "ok", "fail":
-		reply := Reply{}
+		reply := Reply{Seq: uint64(one("progress"))}
 		if opts["cfg"] != nil {
 			reply.Config = s.config(one("cfg"), opts["insync"])
 		}
@@ -464,7 +464,7 @@ func (s *script) params(c *Command) string {
 	case CommandConfig:
 		return " cfg=" + c.Config.CfgVer.String()
 	case CommandRemoveLeg, CommandAddLeg:
-		return fmt.Sprintf(" cfg=%s %s", c.CfgVer, c.Reason)
+		return fmt.Sprintf(" cfg=%s %s%s", c.CfgVer, c.Reason, progressText(c.Seqs))
 	case CommandMarks:
 		return " since=" + c.Since.String()
 	case CommandSums, CommandAdopt:
@@ -479,9 +479,21 @@ func (s *script) params(c *Command) string {
 	case CommandStable:
 		return fmt.Sprintf(" gen=%d", c.Generation)
 	case CommandDetach, CommandDetachLeg:
-		return fmt.Sprintf(" clean=%v", c.Clean)
+		return fmt.Sprintf(" clean=%v%s", c.Clean, progressText(c.Seqs))
+	case CommandConfirm:
+		return progressText(c.Seqs)
 	}
 	return ""
+}
+
+// progressText shows what is told of labels, nothing if that is nothing.
+func progressText(seqs []volume.LegSeq) (text string) {
+	for _, s := range seqs {
+		if s.Seq > 0 {
+			text += fmt.Sprintf(" %s:%d", s.Leg.Short(), s.Seq)
+		}
+	}
+	return text
 }
 
 func (s *script) printf(format string, args ...any) {

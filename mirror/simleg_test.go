@@ -277,6 +277,7 @@ func (l *simLeg) command(c *Command, reply *Reply) {
 		if len(l.marks) == 0 {
 			l.slotSeq++
 		}
+		reply.Seq = l.slotSeq
 	case CommandMarks:
 		for _, r := range slices.Sorted(maps.Keys(l.marks)) {
 			reply.Marked = append(reply.Marked, l.regionRange(r))
@@ -306,7 +307,7 @@ func (l *simLeg) command(c *Command, reply *Reply) {
 			l.stamp[r] = max(l.stamp[r], run.Version)
 		}
 	case CommandDetachLeg:
-		l.admit = false
+		l.admit, reply.Seq = false, l.slotSeq
 	}
 }
 

@@ -182,6 +182,7 @@ func (t *txn) detach(c *Detach) *Refusal {
 	if r != nil {
 		return r
 	}
+	v = t.labelsCame(v, c.Epoch, v.CfgVer, c.Seqs)
 	return t.endAttach(v, c.Clean)
 }
 

@@ -118,8 +118,8 @@ func (t *txn) removeLeg(c *RemoveLeg) *Refusal {
 		t.answer(v)
 		return nil
 	}
-	v = t.edit(v)
-	if l != nil && c.SetBack && !l.SetBack {
+	v = t.labelsCame(t.edit(v), c.Epoch, c.SeenCfg, c.Seqs)
+	if l = v.Leg(c.Leg); l != nil && c.SetBack && !l.SetBack {
 		v = t.hostSawSetBack(v, l)
 	}
 	if r := t.setInSync(v, rest, c.Reason); r != nil {

@@ -160,6 +160,8 @@ type RemoveLeg struct {
 	SeenCfg volume.CfgVer `json:"seen_cfg"`
 	Reason  string        `json:"reason"`
 	SetBack bool          `json:"set_back,omitempty"` // as in RecordFence
+	// Seqs are how far the labels of the legs in sync, and of this one, have come, as in ConfirmConfig.
+	Seqs []volume.LegSeq `json:"seqs,omitempty"`
 }
 
 // AddLeg puts a copied leg into the in-sync list, by compare-and-set on the configuration.
@@ -194,6 +196,8 @@ type Detach struct {
 	Volume volume.ID    `json:"volume"`
 	Epoch  volume.Epoch `json:"epoch"`
 	Clean  bool         `json:"clean"`
+	// Seqs are how far the labels of the legs in sync have come, as in ConfirmConfig.
+	Seqs []volume.LegSeq `json:"seqs,omitempty"`
 }
 
 // DefineDomain adds a domain or, while it is stopped, changes its definition.

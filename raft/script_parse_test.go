@@ -65,10 +65,10 @@ func (s *script) parseAttach(c *Command, name string, w *words) bool {
 		c.RecordFence = s.parseFence(w, epoch())
 	case "activate": // VOLUME e=E [waited]
 		c.Activate = &Activate{Waited: w.flag("waited"), Volume: s.vol(w.next()), Epoch: epoch()}
-	case "remove": // VOLUME LEG e=E seen=C [set_back]
+	case "remove": // VOLUME LEG e=E seen=C [set_back] [seqs=LEG:N,…]
 		c.RemoveLeg = &RemoveLeg{SetBack: w.flag("set_back"), Volume: s.vol(w.next()), Leg: s.leg(w.next()),
 			Epoch:   epoch(),
-			SeenCfg: volume.CfgVer(w.number("seen")), Reason: "no answer"}
+			SeenCfg: volume.CfgVer(w.number("seen")), Reason: "no answer", Seqs: s.parseSeqs(w)}
 	case "add": // VOLUME LEG e=E c=C [instance=N] [store=S]
 		c.AddLeg = &AddLeg{Volume: s.vol(w.next()), Leg: s.leg(w.next()), Epoch: epoch(),
 			CfgVer: volume.CfgVer(w.number("c")), Instance: w.number("instance")}
@@ -80,21 +80,26 @@ func (s *script) parseAttach(c *Command, name string, w *words) bool {
 		}
 	case "confirm": // VOLUME e=E c=C [seqs=LEG:N,…]
 		c.ConfirmConfig = &ConfirmConfig{Volume: s.vol(w.next()), Epoch: epoch(),
-			CfgVer: volume.CfgVer(w.number("c"))}
-		for _, word := range w.list("seqs") {
-			leg, seq, _ := strings.Cut(word, ":")
-			n, err := strconv.ParseUint(seq, 10, 64)
-			require.NoError(s.t, err, w.line)
-			c.ConfirmConfig.Seqs = append(c.ConfirmConfig.Seqs, volume.LegSeq{Leg: s.leg(leg), Seq: n})
-		}
+			CfgVer: volume.CfgVer(w.number("c")), Seqs: s.parseSeqs(w)}
 	case "request_detach": // VOLUME [e=E]
 		c.RequestDetach = &RequestDetach{Volume: s.vol(w.next()), Epoch: epoch()}
-	case "detach": // VOLUME e=E [clean]
-		c.Detach = &Detach{Clean: w.flag("clean"), Volume: s.vol(w.next()), Epoch: epoch()}
+	case "detach": // VOLUME e=E [clean] [seqs=LEG:N,…]
+		c.Detach = &Detach{Clean: w.flag("clean"), Volume: s.vol(w.next()), Epoch: epoch(), Seqs: s.parseSeqs(w)}
 	default:
 		return false
 	}
 	return true
+}
+
+// parseSeqs reads how far labels have come.
+func (s *script) parseSeqs(w *words) (seqs []volume.LegSeq) {
+	for _, word := range w.list("seqs") {
+		leg, seq, _ := strings.Cut(word, ":")
+		n, err := strconv.ParseUint(seq, 10, 64)
+		require.NoError(s.t, err, w.line)
+		seqs = append(seqs, volume.LegSeq{Leg: s.leg(leg), Seq: n})
+	}
+	return seqs
 }
 
 // parseScrub reads the commands of scrubs.

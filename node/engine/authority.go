@@ -43,9 +43,9 @@ func (a *authority) Activate(ctx context.Context, e volume.Epoch) (mirror.Activa
 
 // RemoveLeg commits that a leg is not in sync.
 func (a *authority) RemoveLeg(ctx context.Context, e volume.Epoch, leg volume.LegID, seen volume.CfgVer,
-	reason string, setBack bool) (volume.Config, error) {
+	reason string, setBack bool, seqs []volume.LegSeq) (volume.Config, error) {
 	r, err := a.ask(ctx, "remove leg", raft.Command{RemoveLeg: &raft.RemoveLeg{
-		Volume: a.volume, Epoch: e, Leg: leg, SeenCfg: seen, Reason: reason, SetBack: setBack}})
+		Volume: a.volume, Epoch: e, Leg: leg, SeenCfg: seen, Reason: reason, SetBack: setBack, Seqs: seqs}})
 	return r.Config, err
 }
 
@@ -70,9 +70,9 @@ func (a *authority) Confirm(ctx context.Context, e volume.Epoch, cfgver volume.C
 }
 
 // Detach ends the attachment.
-func (a *authority) Detach(ctx context.Context, e volume.Epoch, clean bool) error {
+func (a *authority) Detach(ctx context.Context, e volume.Epoch, clean bool, seqs []volume.LegSeq) error {
 	_, err := a.ask(ctx, "detach", raft.Command{Detach: &raft.Detach{
-		Volume: a.volume, Epoch: e, Clean: clean}})
+		Volume: a.volume, Epoch: e, Clean: clean, Seqs: seqs}})
 	return err
 }
 

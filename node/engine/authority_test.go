@@ -36,9 +36,9 @@ func TestAuthority_refusalsTellWhatStands(t *testing.T) {
 	require.NoError(t, err)
 	first := activation.Config.CfgVer
 
-	without, err := a.RemoveLeg(t.Context(), ticket.Epoch, legB.ID, first, "away", false)
+	without, err := a.RemoveLeg(t.Context(), ticket.Epoch, legB.ID, first, "away", false, nil)
 	require.NoError(t, err)
-	got, err := a.RemoveLeg(t.Context(), ticket.Epoch, legA.ID, first, "the last one", false)
+	got, err := a.RemoveLeg(t.Context(), ticket.Epoch, legA.ID, first, "the last one", false, nil)
 	require.ErrorIs(t, err, mirror.ErrLast)
 	require.Equal(t, without, got)
 	got, err = a.AddLeg(t.Context(), ticket.Epoch, first, legB.ID, legB.Store, 1)
@@ -48,7 +48,7 @@ func TestAuthority_refusalsTellWhatStands(t *testing.T) {
 	with, err := a.AddLeg(t.Context(), ticket.Epoch, without.CfgVer, legB.ID, legB.Store, 1)
 	require.NoError(t, err)
 	got, err = a.RemoveLeg(t.Context(), ticket.Epoch, legB.ID, without.CfgVer,
-		"a duplicate from before it joined", false)
+		"a duplicate from before it joined", false, nil)
 	require.ErrorIs(t, err, mirror.ErrStaleRequest)
 	require.Equal(t, with, got)
 
@@ -57,7 +57,7 @@ func TestAuthority_refusalsTellWhatStands(t *testing.T) {
 	require.ErrorIs(t, err, mirror.ErrRetry)
 	require.Equal(t, with, got)
 	c.apply(raft.Command{LegLost: &raft.LegLost{Volume: ticket.Volume, Leg: legB.ID, Reason: "its disk is empty"}})
-	without, err = a.RemoveLeg(t.Context(), ticket.Epoch, legB.ID, with.CfgVer, "lost", false)
+	without, err = a.RemoveLeg(t.Context(), ticket.Epoch, legB.ID, with.CfgVer, "lost", false, nil)
 	require.NoError(t, err)
 	got, err = a.AddLeg(t.Context(), ticket.Epoch, without.CfgVer, legB.ID, legB.Store, 1)
 	require.ErrorIs(t, err, mirror.ErrRetry)

@@ -77,10 +77,18 @@ func (l *leg) Rotate(ctx context.Context) (mirror.Rotation, error) {
 	return mirror.Rotation{Generation: generation, Seq: seq}, malformed(inband.Rotate{}, err)
 }
 
-// Stable clears the marks of generations up to gen.
-func (l *leg) Stable(ctx context.Context, gen uint64) error {
-	_, err := l.command(ctx, inband.Stable{Generation: gen}, nil)
-	return err
+// Stable clears the marks of generations up to gen, and returns the label's progress.
+func (l *leg) Stable(ctx context.Context, gen uint64) (uint64, error) {
+	return l.progress(ctx, inband.Stable{Generation: gen})
+}
+
+func (l *leg) progress(ctx context.Context, c inband.Command) (uint64, error) {
+	in, err := l.command(ctx, c, nil)
+	if err != nil {
+		return 0, err
+	}
+	progress, err := inband.ParseProgress(in)
+	return progress, malformed(c, err)
 }
 
 // Marks asks page by page and merges what touches. A leg that does not get on is refused: its
@@ -225,8 +233,7 @@ func (l *leg) Stamp(ctx context.Context, runs []volume.VersionRun) error {
 	return nil
 }
 
-// Detach makes {closed, clean} durable: the epoch is spent on this leg.
-func (l *leg) Detach(ctx context.Context, clean bool) error {
-	_, err := l.command(ctx, inband.Detach{Clean: clean}, nil)
-	return err
+// Detach makes {closed, clean} durable: the epoch is spent on this leg. It returns the label's progress.
+func (l *leg) Detach(ctx context.Context, clean bool) (uint64, error) {
+	return l.progress(ctx, inband.Detach{Clean: clean})
 }

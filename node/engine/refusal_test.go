@@ -102,7 +102,7 @@ func TestAuthority_codes(t *testing.T) {
 			// A refusal may come with the volume's present configuration, which is passed on.
 			return raft.Result{Config: volume.Config{CfgVer: 9}, Err: &raft.Refusal{Code: code, Message: "leg n2"}}, nil
 		})}
-		config, err := a.RemoveLeg(t.Context(), 7, volume.NewLegID(), 3, "", false)
+		config, err := a.RemoveLeg(t.Context(), 7, volume.NewLegID(), 3, "", false, nil)
 		require.ErrorContains(t, err, "leg n2")
 		require.Equal(t, volume.Config{CfgVer: 9}, config)
 		for _, kind := range []error{mirror.ErrSuperseded, mirror.ErrLast, mirror.ErrRetry, mirror.ErrStaleRequest,
@@ -132,6 +132,7 @@ func TestAuthority_commands(t *testing.T) {
 		got = c
 		return answer, nil
 	})}
+	seqs := []volume.LegSeq{{Leg: leg, Seq: 9}}
 	setBack, err := a.RecordFence(t.Context(), 7, report, true)
 	require.NoError(t, err)
 	require.True(t, setBack)
@@ -141,18 +142,18 @@ func TestAuthority_commands(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, mirror.Activation{Config: answer.Config, Lossy: answer.Lossy, Clean: true}, activation)
 	require.Equal(t, raft.Command{Activate: &raft.Activate{Volume: vol, Epoch: 7}}, got)
-	config, err := a.RemoveLeg(t.Context(), 7, leg, 3, "slow", true)
+	config, err := a.RemoveLeg(t.Context(), 7, leg, 3, "slow", true, seqs)
 	require.NoError(t, err)
 	require.Equal(t, answer.Config, config)
 	require.Equal(t, raft.Command{RemoveLeg: &raft.RemoveLeg{Volume: vol, Epoch: 7, Leg: leg, SeenCfg: 3,
-		Reason: "slow", SetBack: true}}, got)
+		Reason: "slow", SetBack: true, Seqs: seqs}}, got)
 	config, err = a.AddLeg(t.Context(), 7, 3, leg, store, 5)
 	require.NoError(t, err)
 	require.Equal(t, answer.Config, config)
 	require.Equal(t, raft.Command{AddLeg: &raft.AddLeg{Volume: vol, Epoch: 7, CfgVer: 3, Leg: leg, Store: store,
 		Instance: 5}}, got)
-	require.NoError(t, a.Detach(t.Context(), 7, true))
-	require.Equal(t, raft.Command{Detach: &raft.Detach{Volume: vol, Epoch: 7, Clean: true}}, got)
+	require.NoError(t, a.Detach(t.Context(), 7, true, seqs))
+	require.Equal(t, raft.Command{Detach: &raft.Detach{Volume: vol, Epoch: 7, Clean: true, Seqs: seqs}}, got)
 }
 
 func TestRangesMerge(t *testing.T) {

@@ -68,7 +68,7 @@ func (v vendor) run(ctx context.Context, command inband.Command, dataOut []byte)
 		generation, seq, err := v.session.Rotate()
 		return inband.AppendRotation(nil, generation, seq), err
 	case inband.Stable:
-		return nil, v.session.Stable(ctx, c.Generation)
+		return v.progressed(v.session.Stable(ctx, c.Generation))
 	case inband.Marks:
 		page, err := v.session.Marks(c.Since, c.FirstRegion)
 		if err != nil {
@@ -96,9 +96,18 @@ func (v vendor) run(ctx context.Context, command inband.Command, dataOut []byte)
 		}
 		return nil, v.session.Stamp(ctx, page.Runs)
 	case inband.Detach:
-		return nil, v.session.Detach(ctx, c.Clean)
+		return v.progressed(v.session.Detach(ctx, c.Clean))
 	}
 	return nil, fmt.Errorf("in-band command %s: %w", command.Action(), block.ErrUnsupported)
+}
+
+// progressed answers a command that may have moved the label on: the host is to know how far, so that a leg
+// that shows less later is known to have been set back.
+func (v vendor) progressed(err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	return inband.AppendProgress(nil, v.session.Progress()), nil
 }
 
 func (v vendor) checksums(ctx context.Context, c inband.Checksums) ([]byte, error) {

@@ -200,7 +200,7 @@ func (c *coordinators) command(h *host, x *mirror.Command) raft.Command {
 		return raft.Command{Activate: &raft.Activate{Volume: c.volume, Epoch: h.epoch}}
 	case mirror.CommandRemoveLeg:
 		return raft.Command{RemoveLeg: &raft.RemoveLeg{Volume: c.volume, Epoch: h.epoch, Leg: x.LegID,
-			SeenCfg: x.CfgVer, Reason: x.Reason, SetBack: x.SetBack}}
+			SeenCfg: x.CfgVer, Reason: x.Reason, SetBack: x.SetBack, Seqs: x.Seqs}}
 	case mirror.CommandAddLeg:
 		return raft.Command{AddLeg: &raft.AddLeg{Volume: c.volume, Epoch: h.epoch, CfgVer: x.CfgVer,
 			Leg: x.LegID, Store: x.Store, Instance: x.Instance}}
@@ -209,7 +209,7 @@ func (c *coordinators) command(h *host, x *mirror.Command) raft.Command {
 			CfgVer: x.CfgVer,
 			Seqs:   x.Seqs}}
 	}
-	return raft.Command{Detach: &raft.Detach{Volume: c.volume, Epoch: h.epoch, Clean: x.Clean}}
+	return raft.Command{Detach: &raft.Detach{Volume: c.volume, Epoch: h.epoch, Clean: x.Clean, Seqs: x.Seqs}}
 }
 
 // reply makes the engine's answer of raft's result.

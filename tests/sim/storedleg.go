@@ -259,6 +259,13 @@ func (t *task) reply(a answer) {
 func (l *storedLeg) command(s *session, r *request) {
 	c := r.x.Command
 	reply := func(e leg.Effect) { l.answerCommand(s, r, mirror.Reply{}, e.Err) }
+	progressed := func(e leg.Effect) {
+		seq := uint64(0)
+		if l.core != nil {
+			seq = l.core.Durable().Progress
+		}
+		l.answerCommand(s, r, mirror.Reply{Seq: seq}, e.Err)
+	}
 	switch c.Kind {
 	case mirror.CommandConfig:
 		l.wait(func(op leg.OpID) { l.core.Config(op, s.id, s.h.epoch, c.Config) }, reply)
@@ -267,14 +274,14 @@ func (l *storedLeg) command(s *session, r *request) {
 		l.do()
 		l.answerCommand(s, r, mirror.Reply{Generation: gen, Seq: l.core.Durable().Progress}, err)
 	case mirror.CommandStable:
-		l.wait(func(op leg.OpID) { l.core.Stable(op, s.id, c.Generation) }, reply)
+		l.wait(func(op leg.OpID) { l.core.Stable(op, s.id, c.Generation) }, progressed)
 	case mirror.CommandMarks:
 		page, err := l.core.Marks(s.id, c.Since, 0)
 		l.answerCommand(s, r, l.marks(page), err)
 	case mirror.CommandSums:
 		l.newRangeTask(s, r).checksums()
 	case mirror.CommandDetachLeg:
-		l.wait(func(op leg.OpID) { l.core.Detach(op, s.id, c.Clean) }, reply)
+		l.wait(func(op leg.OpID) { l.core.Detach(op, s.id, c.Clean) }, progressed)
 	default:
 		l.extraCommand(s, r)
 	}

@@ -169,8 +169,8 @@ func (Config) DataInBytes() int { return 0 }
 // DataInBytes is the size of a rotation.
 func (Rotate) DataInBytes() int { return RotationBytes }
 
-// DataInBytes is zero.
-func (Stable) DataInBytes() int { return 0 }
+// DataInBytes is the size of a progress.
+func (Stable) DataInBytes() int { return ProgressBytes }
 
 // DataInBytes is the size of the longest page of marks.
 func (Marks) DataInBytes() int { return MarksMaxBytes }
@@ -187,8 +187,8 @@ func (Stamp) DataInBytes() int { return 0 }
 // DataInBytes is zero.
 func (Adopt) DataInBytes() int { return 0 }
 
-// DataInBytes is zero.
-func (Detach) DataInBytes() int { return 0 }
+// DataInBytes is the size of a progress.
+func (Detach) DataInBytes() int { return ProgressBytes }
 
 // CDB returns the command's bytes.
 func (c ReadLabel) CDB() [CDBBytes]byte { return cdb(c.Action(), 0, ReportBytes) }
@@ -200,7 +200,7 @@ func (c Config) CDB() [CDBBytes]byte { return cdb(c.Action(), 0, c.ParamBytes) }
 func (c Rotate) CDB() [CDBBytes]byte { return cdb(c.Action(), 0, RotationBytes) }
 
 // CDB returns the command's bytes.
-func (c Stable) CDB() [CDBBytes]byte { return cdb(c.Action(), c.Generation, 0) }
+func (c Stable) CDB() [CDBBytes]byte { return cdb(c.Action(), c.Generation, ProgressBytes) }
 
 // CDB returns the command's bytes.
 func (c Marks) CDB() [CDBBytes]byte { return cdb(c.Action(), uint64(c.Since), c.FirstRegion) }
@@ -225,9 +225,9 @@ func (c Adopt) CDB() [CDBBytes]byte { return cdb(c.Action(), c.FirstBlock, c.Blo
 // CDB returns the command's bytes.
 func (c Detach) CDB() [CDBBytes]byte {
 	if c.Clean {
-		return cdb(c.Action(), detachClean, 0)
+		return cdb(c.Action(), detachClean, ProgressBytes)
 	}
-	return cdb(c.Action(), 0, 0)
+	return cdb(c.Action(), 0, ProgressBytes)
 }
 
 const (

@@ -78,7 +78,7 @@ func parseAction(a ServiceAction, argument uint64, length uint32) (Command, erro
 		}
 		return Config{ParamBytes: length}, nil
 	case ActionStable:
-		if length != 0 {
+		if length != ProgressBytes {
 			return nil, badLength
 		}
 		return Stable{Generation: argument}, nil
@@ -109,7 +109,7 @@ func parseAction(a ServiceAction, argument uint64, length uint32) (Command, erro
 		if argument&^detachClean != 0 {
 			return nil, badArgument
 		}
-		if length != 0 {
+		if length != ProgressBytes {
 			return nil, badLength
 		}
 		return Detach{Clean: argument&detachClean != 0}, nil
