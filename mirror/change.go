@@ -75,11 +75,25 @@ func (c *Core) nextRemoval() LegIndex {
 // changes nothing.
 func (c *Core) unsure() LegIndex {
 	for s := c.ack; s != 0; s = s.rest() {
-		if i := s.first(); c.leg(i).state == LegRemoving && c.usable(i) {
+		i := s.first()
+		g := c.leg(i)
+		open := g.state == LegRemoving || g.state == LegSuspect && g.unresolved
+		if g.state == LegRemoving && c.usable(i) || open && c.kisr != only(i) && c.allLost(c.kisr.without(i)) {
 			return i
 		}
 	}
 	return c.perhapsAdded()
+}
+
+// allLost reports whether every leg of s lost its cache: then one whose removal may be committed is all that is
+// left, or nothing is, and only raft can tell.
+func (c *Core) allLost(s legSet) bool {
+	for ; s != 0; s = s.rest() {
+		if !c.leg(s.first()).lost {
+			return false
+		}
+	}
+	return true
 }
 
 // onLook takes raft's answer to what the configuration is.
@@ -96,6 +110,10 @@ func (c *Core) onLook(i LegIndex, err error, r *Reply) {
 		g.lost = true // raft does not have it, and nothing that is left has what the guest was told
 		c.checkCacheLost()
 		return
+	}
+	if c.stop == nil && !c.usable(i) { // it is away, and a late RemoveLeg may still commit: look again
+		c.change.retryAt = c.now + c.timing().TRead
+		c.wake(c.change.retryAt)
 	}
 	if c.stop == nil && g.state == LegRemoving && r.Config.Contains(g.info.ID) {
 		g.unresolved = true // a late RemoveLeg may still come: it is kept, and not read

@@ -256,7 +256,7 @@ func (o *observer) lag() {
 	v := w.raft.vol()
 	for _, x := range v.Legs {
 		absent := w.legOf(x.ID)
-		if absent == nil || slices.Contains(v.InSync, x.ID) || absent.excused {
+		if absent == nil || slices.Contains(v.InSync, x.ID) || absent.excused || x.LastISRCfg == 0 {
 			continue
 		}
 		for _, id := range v.InSync {
