@@ -56,10 +56,14 @@ func legOrder(v *raft.Volume, l *raft.Leg) peer.LegOrder {
 	if !l.Provisioned {
 		action = peer.LegProvision
 	}
+	floor := l.FencedEpoch
+	if v.Attach != nil && v.Attach.AcceptLoss {
+		floor = 0 // the operator goes on from what the legs have; whether one is older is judged by what it reports
+	}
 	return peer.LegOrder{
 		Leg: l.ID, Store: l.Store, Action: action, Volume: v.ID, VolumeName: v.Name, SizeBytes: v.SizeBytes,
 		Layout: v.Layout, Slot: l.Slot, Durability: v.Durability, DataGen: v.DataGen,
-		FloorEpoch: l.FencedEpoch,
+		FloorEpoch: floor,
 	}
 }
 

@@ -2,6 +2,7 @@ package system
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -50,4 +51,62 @@ func TestSetBack_byLittle(t *testing.T) {
 	third.verify()
 	c.waitInSync("disk", 2)
 	c.alone(third, "n1", "n2")
+}
+
+// TestSetBack_everyStoreFromAnOldImage starts every storage node of a volume from an image of before its latest
+// attachment. Nothing is served from it until the right disks are back, or the operator accepts the loss (protocol
+// §5 rows 32 and 47).
+func TestSetBack_everyStoreFromAnOldImage(t *testing.T) {
+	c, d := startGuarded(t)
+	nodes := []string{"n1", "n2"}
+	d.powerOff()
+	c.ok("volume", "detach", "disk")
+	at := func(node, what string) string { return filepath.Join(c.dir, what+"-"+node) }
+	for _, n := range nodes {
+		c.node("kill", n)
+		c.copyStore(c.store(n), at(n, "old"))
+		c.node("start", n)
+	}
+	d.plug(c.attach("disk", "n4"))
+	d.powerOn()
+	second := load{d, 2}
+	second.start().wait()
+	d.powerOff()
+	c.ok("volume", "detach", "disk")
+	for _, n := range nodes {
+		c.node("kill", n)
+		c.copyStore(c.store(n), at(n, "right"))
+		c.copyStore(at(n, "old"), c.store(n))
+		c.node("start", n)
+	}
+	for _, n := range nodes {
+		c.eventually(time.Minute, "the leg on "+n+" is named as rolled back", func() bool {
+			return strings.Contains(c.leg(n).Error, "rolled back")
+		})
+	}
+
+	t.Log("the right disks come back")
+	for _, n := range nodes {
+		c.node("kill", n)
+		c.copyStore(at(n, "right"), c.store(n))
+		c.node("start", n)
+	}
+	d.plug(c.attach("disk", "n4"))
+	d.powerOn()
+	second.verify()
+	c.waitInSync("disk", 2)
+	c.alone(second, nodes...)
+
+	t.Log("they are gone for good: the operator goes on from the images")
+	d.powerOff()
+	c.ok("volume", "detach", "disk")
+	for _, n := range nodes {
+		c.node("kill", n)
+		c.copyStore(at(n, "old"), c.store(n))
+		c.node("start", n)
+	}
+	d.plug(c.attach("disk", "n4", "--accept-loss"))
+	d.powerOn()
+	load{d, 1}.verify()
+	c.waitInSync("disk", 2)
 }
