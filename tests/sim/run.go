@@ -162,8 +162,8 @@ func (w *world) recover() {
 		if second%20 == 19 {
 			w.overwriteRotten(h)
 		}
-		if w.violation != nil {
-			return
+		if w.violation != nil || w.frozen && w.restored {
+			return // a leg that came late knows more than the coordinators which were restored
 		}
 		if h.guest.pending == 0 && w.well(h) {
 			w.finish(h)
