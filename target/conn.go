@@ -34,8 +34,9 @@ type conn struct {
 	session   *session    // set before the full feature phase
 	inSession atomic.Bool // that phase has begun: others may look at session
 	wg        sync.WaitGroup
-	queue     chan *task // to the workers; never full
-	over      chan error // the last leader's farewell
+	queue     chan *task    // to the workers; never full
+	flusher   chan struct{} // wakes the goroutine of flushApart; nil until there is one. The leader's.
+	over      chan error    // the last leader's farewell
 	quick     quickness
 	watch     watch
 
@@ -124,6 +125,9 @@ func (c *conn) fullFeature() error {
 	err := <-c.over
 	c.shutGate()
 	close(c.queue)
+	if c.flusher != nil {
+		close(c.flusher)
+	}
 	c.wg.Wait()
 	if c.logout != nil {
 		c.answerLogout()

@@ -13,6 +13,8 @@ const (
 	inlineMax = 100 * time.Microsecond
 	// inlineBytes is the longest transfer that runs on the reader.
 	inlineBytes = 1 << 20
+	// flushApartBytes is the length of data-in from which writing it takes longer than to wake somebody who does.
+	flushApartBytes = 64 << 10
 )
 
 // quickness is how long commands of each opcode have taken lately, as a moving average. An opcode
@@ -59,11 +61,31 @@ func (c *conn) dispatch(t *task) error {
 		return nil
 	}
 	turn := c.watch.enter()
+	long := t.inNeed >= flushApartBytes
 	c.timed(t, opcode)
 	if !c.watch.leave(turn) {
 		return errTakenOver
 	}
+	if long && c.reader.Ready() {
+		c.flushApart()
+	}
 	return nil
+}
+
+// flushApart has another goroutine flush, so that long data-in is written while the next request is executed.
+func (c *conn) flushApart() {
+	if c.flusher == nil {
+		c.flusher = make(chan struct{}, 1)
+		c.wg.Go(func() {
+			for range c.flusher {
+				c.flush()
+			}
+		})
+	}
+	select {
+	case c.flusher <- struct{}{}:
+	default:
+	}
 }
 
 // timed executes a task and learns how long that took.

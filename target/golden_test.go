@@ -45,7 +45,7 @@ func goldenPortal() net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 0, 2, 2), Po
 func goldenServer(t *testing.T, l net.Listener) func() {
 	h := newHarness(t, &testAdmission{}, func(o *Options) {
 		o.Random = bytes.NewReader(make([]byte, 1<<16))
-		o.Workers = 1
+		o.Workers, o.FirstBurstBytes = 1, 64<<10
 	})
 	served := make(chan error, 1)
 	go func() { served <- h.server.Serve(l) }()

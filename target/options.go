@@ -54,7 +54,7 @@ func (o Options) withDefaults() Options {
 	o.KeepAlive = cmp.Or(o.KeepAlive, 15*time.Second)
 	o.QueueDepth = cmp.Or(o.QueueDepth, 128)
 	o.Workers = cmp.Or(o.Workers, 16)
-	o.FirstBurstBytes = cmp.Or(o.FirstBurstBytes, 64<<10)
+	o.FirstBurstBytes = cmp.Or(o.FirstBurstBytes, 256<<10)
 	o.MaxBurstBytes = cmp.Or(o.MaxBurstBytes, 1<<20)
 	o.MaxSegmentBytes = cmp.Or(o.MaxSegmentBytes, 256<<10)
 	o.DataOutBytes = cmp.Or(o.DataOutBytes, 16<<20)
