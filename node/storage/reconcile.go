@@ -83,8 +83,9 @@ func (m *Manager) keep(s *store, order peer.LegOrder) (lost string) {
 	case err == nil && label.FenceEpoch < order.FloorEpoch:
 		// Raft has seen a newer label of this leg: what is here is an older state of the disk. The newer one is not
 		// lost by that: whoever put the wrong disk in can put the right one back.
-		err = fmt.Errorf("leg %s was rolled back: its label has epoch %s, raft recorded %s: bring the right disk back, "+
-			"replace the leg, or attach the volume with --accept-loss to go on from what is there",
+		err = fmt.Errorf("leg %s was rolled back: its label has epoch %s, raft recorded %s: "+
+			"bring the right disk back, replace the leg, or attach the volume "+
+			"with --accept-loss to go on from what is there",
 			order.Leg, label.FenceEpoch, order.FloorEpoch)
 	case err == nil:
 		served.leg, err = s.opened.OpenLeg(order.Leg)
