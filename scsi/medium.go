@@ -75,10 +75,10 @@ func (d *Disk) Unreported(n Nexus, s Sense) { d.attention.giveBack(n, s.code()) 
 // Reset implements Watcher: every nexus is told with a unit attention, nobody prevents the removal of
 // the medium any more, and the software write protection ends.
 func (d *Disk) Reset() {
+	d.endSimple(func(Nexus) bool { return true }) // before removal.mu: reservations take the two in that order
 	d.removal.mu.Lock()
 	defer d.removal.mu.Unlock()
 	clear(d.removal.preventing)
 	d.protect.Store(false)
 	d.attention.raiseAll()
-	d.endSimple(func(Nexus) bool { return true })
 }
