@@ -116,8 +116,11 @@ func (c *Core) Status(legs []LegStatus) Status {
 		i := k.first()
 		g := c.leg(i)
 		l := LegStatus{ID: g.info.ID, State: g.state, Connected: g.up, Lossy: g.lost, Error: g.lastErr}
-		if g.state >= LegSuspect {
+		switch {
+		case g.state >= LegSuspect:
 			l.Error = g.why
+		case g.state == LegInSync && g.up && g.trouble == 0:
+			l.Error = "" // whatever it was, it is over
 		}
 		if c.join.active && c.join.leg == i && g.state == LegCopying {
 			l.CopyDone, l.CopyTotal = c.join.set.bytesDone()

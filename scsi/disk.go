@@ -113,6 +113,9 @@ func (d *Disk) Execute(ctx context.Context, cmd *Command, res *Response) {
 
 // has reports whether this unit has an operation: some depend on what the device can do.
 func (d *Disk) has(op *operation) bool {
+	if d.options.Leg && !servesLegs(op.opcode()) {
+		return false
+	}
 	switch op.opcode() {
 	case opUnmap, opSanitize:
 		return d.limits.CanUnmap
@@ -125,6 +128,19 @@ func (d *Disk) has(op *operation) bool {
 		return d.options.Reservations
 	}
 	return true
+}
+
+// servesLegs reports whether legs have a command: those that ask, and those by which an engine reads and writes.
+func servesLegs(opcode byte) bool {
+	switch opcode {
+	case opTestUnitReady, opRequestSense, opInquiry, opModeSense6, opModeSense10, opReadCapacity10, opReportLUNs,
+		opMaintenanceIn, opServiceActionIn16, opStartStopUnit,
+		opRead6, opRead10, opRead12, opRead16, opWrite6, opWrite10, opWrite12, opWrite16,
+		opVerify10, opVerify12, opVerify16, opSynchronizeCache10, opSynchronizeCache16,
+		opWriteSame10, opWriteSame16, opUnmap:
+		return true
+	}
+	return false
 }
 
 // writeProtected reports whether commands that change data are refused: the device is read-only, or

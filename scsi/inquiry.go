@@ -43,7 +43,9 @@ func (d *Disk) standardInquiry() []byte {
 	data[2] = versionSPC4
 	data[3] = 0x02 // RESPONSE DATA FORMAT
 	data[4] = inquiryBytes - 5
-	data[5] = 0x08 // 3PC: EXTENDED COPY
+	if !d.options.Leg {
+		data[5] = 0x08 // 3PC: EXTENDED COPY
+	}
 	data[7] = 0x02 // CMDQUE
 	padded(data[8:16], d.options.VendorID)
 	padded(data[16:32], d.options.ProductID)

@@ -120,3 +120,18 @@ func TestExecute_unknown(t *testing.T) {
 		require.Zero(t, b.disk.DataInLen(make([]byte, n))+b.disk.DataOutLen(make([]byte, n)))
 	}
 }
+
+// A leg has what an engine sends and what tools ask, and nothing that changes data or settings otherwise.
+func TestLeg_hasFewCommands(t *testing.T) {
+	b := newBench(t, nil, func(o *Options) { o.Leg, o.Removable, o.Reservations = true, true, true })
+	var have []byte
+	for _, op := range b.disk.table.operations {
+		if len(have) == 0 || have[len(have)-1] != op.opcode() {
+			have = append(have, op.opcode())
+		}
+	}
+	require.Equal(t, []byte{opTestUnitReady, opRequestSense, opRead6, opWrite6, opInquiry, opModeSense6,
+		opStartStopUnit, opReadCapacity10, opRead10, opWrite10, opVerify10, opSynchronizeCache10, opWriteSame10,
+		opUnmap, opModeSense10, opRead16, opWrite16, opVerify16, opSynchronizeCache16, opWriteSame16,
+		opServiceActionIn16, opReportLUNs, opMaintenanceIn, opRead12, opWrite12, opVerify12}, have)
+}

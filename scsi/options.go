@@ -28,6 +28,9 @@ type Options struct {
 	// 0 = 4 MiB. The device's own limit counts if it is lower.
 	MaxTransferBytes int64
 
+	// Leg says that the unit is a leg of a volume: it has the commands that an engine and its tools send, and none
+	// that would work on data behind the engine's back.
+	Leg bool
 	// Removable says that initiators may eject and load the medium. Ejecting only makes the unit say
 	// that there is none: the data stays.
 	Removable bool

@@ -1,6 +1,7 @@
 package scsi
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -272,5 +273,21 @@ func FuzzReserveOrder(f *testing.F) {
 			t.Fatal("more nexuses than can register")
 		}
 		(&reservations{registered: []registration{{port("a"), 1, false}}}).carryOut(port("a"), &o)
+	})
+}
+
+func FuzzDecodeReservations(f *testing.F) {
+	whole, err := encodeReservations(&reservations{kind: WriteExclusive, holder: port("a"),
+		registered: []registration{{port("a"), 1, false}}}, "x")
+	require.NoError(f, err)
+	f.Add(whole)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		// What a checksum fits is as good as what was written, whoever made it.
+		_, body, _ := bytes.Cut(data, []byte("\n"))
+		kept := fmt.Appendf(nil, "%s %08x\n%s", reservationsFormat, reservationsSum(body), body)
+		s, err := decodeReservations(kept, "x")
+		if err == nil && s.check() != "" {
+			t.Fatalf("%s: %+v", s.check(), s)
+		}
 	})
 }

@@ -18,20 +18,26 @@ func (d *Disk) vpdPage(page byte) (data []byte, ok bool) {
 	var body []byte
 	switch page {
 	case vpdSupportedPages:
-		body = []byte{vpdSupportedPages, vpdUnitSerialNumber, vpdDeviceIdentification,
-			vpdThirdPartyCopy, vpdBlockLimits, vpdBlockCharacteristics, vpdBlockProvisioning}
+		body = []byte{vpdSupportedPages, vpdUnitSerialNumber, vpdDeviceIdentification}
+		if !d.options.Leg {
+			body = append(body, vpdThirdPartyCopy)
+		}
+		body = append(body, vpdBlockLimits, vpdBlockCharacteristics, vpdBlockProvisioning)
 	case vpdUnitSerialNumber:
 		body = []byte(d.options.Serial)
 	case vpdDeviceIdentification:
 		body = d.designators()
 	case vpdThirdPartyCopy:
+		if d.options.Leg {
+			return nil, false
+		}
 		body = thirdPartyCopyPage()
 	case vpdBlockLimits:
 		body = d.blockLimits()
 	case vpdBlockCharacteristics:
 		body = make([]byte, 60)
 		body[1] = 1 // MEDIUM ROTATION RATE: non-rotating
-		if d.limits.CanUnmap {
+		if d.limits.CanUnmap && !d.options.Leg {
 			body[3] = 0x40 // WABEREQ 01b: after SANITIZE BLOCK ERASE blocks can be read
 		}
 	case vpdBlockProvisioning:
@@ -64,8 +70,10 @@ func (d *Disk) designators() []byte {
 // blockLimits is the body of the block limits page (SBC-3 §6.5.3), which starts at byte 4.
 func (d *Disk) blockLimits() []byte {
 	b := make([]byte, 60)
-	b[0] = 1                          // WSNZ: WRITE SAME of zero blocks is refused
-	b[1] = byte(d.maxCompareBlocks()) // MAXIMUM COMPARE AND WRITE LENGTH
+	b[0] = 1 // WSNZ: WRITE SAME of zero blocks is refused
+	if !d.options.Leg {
+		b[1] = byte(d.maxCompareBlocks()) // MAXIMUM COMPARE AND WRITE LENGTH
+	}
 	maxTransfer := uint32(d.options.MaxTransferBytes / d.blockBytes)
 	granularity := uint32(max(1, physicalBlockBytes/d.blockBytes))
 	binary.BigEndian.PutUint16(b[2:], uint16(granularity)) // OPTIMAL TRANSFER LENGTH GRANULARITY
@@ -78,6 +86,9 @@ func (d *Disk) blockLimits() []byte {
 		binary.BigEndian.PutUint32(b[28:], 1<<31) // UGAVALID, alignment 0
 	}
 	binary.BigEndian.PutUint64(b[32:], uint64(maxWriteSameBytes/d.blockBytes)) // MAXIMUM WRITE SAME LENGTH
+	if d.options.Leg {
+		return b
+	}
 	atomicUnit, maxAtomic := d.atomicBlocks()
 	binary.BigEndian.PutUint32(b[40:], uint32(maxAtomic))  // MAXIMUM ATOMIC TRANSFER LENGTH
 	binary.BigEndian.PutUint32(b[44:], uint32(atomicUnit)) // ATOMIC ALIGNMENT

@@ -14,9 +14,9 @@ import (
 
 // Options configure a Server. The zero value of each field but Admission is a sound default.
 //
-// One connection holds at most QueueDepth·FirstBurstBytes + DataOutBytes + DataInBytes + 0.5 MiB. All
-// together hold at most MemoryBytes, and for each connection MaxBurstBytes + 0.5 MiB and the data of one
-// command each way, so that none stands still because of others.
+// One connection holds at most QueueDepth·FirstBurstBytes + DataOutBytes + DataInBytes, and 4.5 MiB
+// of answers and buffers. All together hold at most MemoryBytes, and for each connection MaxBurstBytes, those
+// 4.5 MiB and the data of one command each way, so that none stands still because of others.
 type Options struct {
 	Admission Admission    // required
 	Logger    *slog.Logger // nil discards
@@ -29,7 +29,7 @@ type Options struct {
 	KeepAlive       time.Duration // of silence until a NOP-In, and again until a reset; 0 = 15 s
 	QueueDepth      int           // commands of one session, the CmdSN window; 1 to 1024, 0 = 128
 	Workers         int           // goroutines of one session that run slow commands; 0 = 16
-	FirstBurstBytes uint32        // of unsolicited data of one command; 512 to 2^24-1, 0 = 64 KiB
+	FirstBurstBytes uint32        // of unsolicited data of one command; 512 to 2^24-1, 0 = 256 KiB
 	MaxBurstBytes   uint32        // of one R2T or Data-In sequence; 512 to 2^24-1, 0 = 1 MiB
 	MaxSegmentBytes uint32        // of one PDU that is received; 512 to 2^24-1, 0 = 256 KiB
 	DataOutBytes    int64         // of data-out that one connection has asked for; 0 = 16 MiB

@@ -16,6 +16,7 @@ import (
 func logicalUnit(id volume.LegID, session *leg.Session) (scsi.LogicalUnit, error) {
 	epoch := session.Login().Epoch
 	unit, err := scsi.New(session, scsi.Options{
+		Leg:              true,
 		ProductID:        "LEG",
 		Serial:           fmt.Sprintf("%s.e%d", id, uint64(epoch)),
 		NAA:              scsi.LocalNAA(unitIdentity(id, epoch)),
