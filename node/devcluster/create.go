@@ -155,7 +155,7 @@ func (c *Cluster) plan(spec NodeSpec) (Node, error) {
 	if base != "" {
 		c.state.RunBase = base
 	}
-	ports, err := freePorts(3)
+	ports, err := freePorts(3, c.uses)
 	if err != nil {
 		return Node{}, err
 	}
@@ -167,6 +167,13 @@ func (c *Cluster) plan(spec NodeSpec) (Node, error) {
 		listen.ISCSI = ports[2]
 	}
 	return Node{Name: spec.Name, ID: volume.NewNodeID(), Roles: spec.Roles, Listen: listen, RunDir: run}, nil
+}
+
+// uses reports whether a node of the cluster, which may not run now, has an address.
+func (c *Cluster) uses(address string) bool {
+	return slices.ContainsFunc(c.state.Nodes, func(n Node) bool {
+		return n.Listen.API == address || n.Listen.Raft == address || n.Listen.ISCSI == address
+	})
 }
 
 // install writes a node's files. What an attempt that failed left behind is replaced: the node is
