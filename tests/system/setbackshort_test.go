@@ -1,6 +1,7 @@
 package system
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +15,15 @@ func settleMarks(t *testing.T) {
 	case <-time.After(3 * time.Second):
 	case <-t.Context().Done():
 	}
+}
+
+// waitSetBacks waits until so many set-backs were noticed. Until one is, the coordinators still count the leg as in
+// sync, and to take the other one away then leaves nothing to read from.
+func (c *cluster) waitSetBacks(n int) {
+	c.t.Helper()
+	c.eventually(time.Minute, fmt.Sprintf("set-back %d is noticed", n), func() bool {
+		return strings.Count(c.ok("events"), "was set back to an older state:") >= n
+	})
 }
 
 // TestSetBack_byLittle sets a store back to a state whose label was written since by nothing but the engine that
@@ -33,6 +43,7 @@ func TestSetBack_byLittle(t *testing.T) {
 	c.node("kill", "n1")
 	c.copyStore(image, c.store("n1"))
 	c.node("start", "n1")
+	c.waitSetBacks(1)
 	c.waitInSync("disk", 2)
 	c.alone(second, "n1", "n2")
 
@@ -49,6 +60,7 @@ func TestSetBack_byLittle(t *testing.T) {
 	d.plug(c.attach("disk", "n4"))
 	d.powerOn()
 	third.verify()
+	c.waitSetBacks(2)
 	c.waitInSync("disk", 2)
 	c.alone(third, "n1", "n2")
 }
