@@ -15,6 +15,10 @@ type removal struct {
 func preventAllow(d *Disk, _ context.Context, cmd *Command, res *Response) {
 	d.removal.mu.Lock()
 	defer d.removal.mu.Unlock()
+	if cmd.aborted() {
+		res.refuse(senseAborted)
+		return
+	}
 	switch cmd.CDB[4] & 3 {
 	case 0:
 		delete(d.removal.preventing, cmd.Nexus)

@@ -120,7 +120,8 @@ func (d *Disk) changeReservations(cmd *Command, o *reserveOrder) (wait func(), n
 	for _, n := range change.tell {
 		d.attention.raise(n.nexus, n.what)
 	}
-	d.removal.allow(change.allow)
+	// After the abort: a PREVENT of theirs that was aborted too late to see it counts for nothing.
+	defer d.removal.allow(change.allow)
 	if len(change.ended) == 0 || cmd.Tasks == nil {
 		return func() {}, refusal{}
 	}

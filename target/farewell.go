@@ -9,26 +9,25 @@ import (
 )
 
 // askToLogOut asks every initiator to log out and waits until all have, or Options.Farewell or ctx has
-// ended. Nobody can log in any more.
+// ended. Nobody can connect any more; who is in the middle of a login is not asked.
 func (s *Server) askToLogOut(ctx context.Context) {
 	if s.opts.Farewell == 0 {
 		return
 	}
 	s.mu.Lock()
-	sessions := 0
+	var sessions []*conn
 	for c := range s.conns {
-		if !c.inSession.Load() {
-			continue
+		if c.serves() {
+			sessions = append(sessions, c)
 		}
-		sessions++
-		go func() {
-			c.postAsync(iscsi.Async{Event: iscsi.AsyncLogoutRequest, Parameter3: seconds(s.opts.Farewell)})
-			c.flushWithin(s.opts.Farewell)
-		}()
 	}
 	s.mu.Unlock()
-	if sessions == 0 {
+	if len(sessions) == 0 {
 		return
+	}
+	for _, c := range sessions {
+		c.postAsync(iscsi.Async{Event: iscsi.AsyncLogoutRequest, Parameter3: seconds(s.opts.Farewell)})
+		c.watch.kick() // which flushes, and notices an initiator that does not read
 	}
 	gone := make(chan struct{})
 	go func() {
@@ -44,16 +43,14 @@ func (s *Server) askToLogOut(ctx context.Context) {
 	}
 }
 
-// sayDropped tells an initiator that did not log out that the target ends its session.
+// sayDropped tells an initiator that did not log out that the target ends its session. The caller flushes.
 func (c *conn) sayDropped() {
-	wait := c.server.opts.Farewell
-	if wait == 0 || c.logout != nil || c.server.base.Err() == nil {
+	if c.server.opts.Farewell == 0 || c.logout != nil || c.server.base.Err() == nil {
 		return
 	}
 	p := &c.session.params
 	c.postAsync(iscsi.Async{Event: iscsi.AsyncSessionDropped,
 		Parameter2: uint16(p.DefaultTime2Wait), Parameter3: uint16(p.DefaultTime2Retain)})
-	c.flushWithin(wait)
 }
 
 func (c *conn) postAsync(pdu iscsi.Async) {

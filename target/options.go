@@ -14,9 +14,10 @@ import (
 
 // Options configure a Server. The zero value of each field but Admission is a sound default.
 //
-// One connection holds at most QueueDepth·FirstBurstBytes + DataOutBytes + DataInBytes, and 4.5 MiB
-// of answers and buffers. All together hold at most MemoryBytes, and for each connection MaxBurstBytes, those
-// 4.5 MiB and the data of one command each way, so that none stands still because of others.
+// One connection holds at most QueueDepth·FirstBurstBytes + DataOutBytes + DataInBytes, and 2 MiB of
+// answers and buffers. All together hold at most MemoryBytes, and for each connection MaxBurstBytes, those 2 MiB and
+// the data of one command each way, so that none stands still because of others. Data counts as it was asked for;
+// the memory for it is rounded up to a power of two.
 type Options struct {
 	Admission Admission    // required
 	Logger    *slog.Logger // nil discards

@@ -11,8 +11,8 @@ const (
 	pinBytes = 16 << 10
 	// flushBytes bounds what waits for a flush while further requests are buffered.
 	flushBytes = 256 << 10
-	// unreadBytes bounds it while a write does not end.
-	unreadBytes = 4 << 20
+	// unreadBytes bounds what of it was copied while a write does not end. The rest is in the data-in budget.
+	unreadBytes = 512 << 10
 )
 
 // outbox holds the PDUs that wait to be written. conn.mu guards it; the batch that is being written
@@ -99,7 +99,7 @@ func (c *conn) flush() {
 // initiator that asks and does not read would fill the memory with answers.
 func (c *conn) awaitRoom() {
 	c.mu.Lock()
-	for c.out.writing && c.out.pending.Len() >= unreadBytes && c.out.err == nil {
+	for c.out.writing && c.out.pending.Len()-int(c.out.pending.inBytes) >= unreadBytes && c.out.err == nil {
 		c.out.written.Wait()
 	}
 	c.mu.Unlock()

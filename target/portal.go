@@ -62,16 +62,16 @@ func (s *Server) accept(raw net.Conn) {
 		_ = raw.Close()
 		return
 	}
+	if len(s.conns) >= s.opts.MaxConnections {
+		_ = raw.Close()
+		s.sayTooMany(raw, "it came last", s.opts.MaxConnections)
+		return
+	}
 	if len(s.logins) >= s.opts.MaxLogins {
 		// A login takes a moment; who has not finished while so many others came is hardly going to.
 		s.logins[0].reset()
 		s.sayTooMany(s.logins[0].raw, "it has not logged in", s.opts.MaxLogins)
 		s.logins = slices.Delete(s.logins, 0, 1)
-	}
-	if len(s.conns) >= s.opts.MaxConnections {
-		_ = raw.Close()
-		s.sayTooMany(raw, "it came last", s.opts.MaxConnections)
-		return
 	}
 	c := newConn(s, raw)
 	s.conns[c] = struct{}{}

@@ -112,7 +112,9 @@ func (n *counters) count(t *task, answered bool) {
 		}
 	}
 	if !answered {
-		n.aborted.Add(1)
+		if t.aborted {
+			n.aborted.Add(1)
+		}
 		return
 	}
 	d := &n.directions[direction]
@@ -157,7 +159,7 @@ func (s *Server) Stats() ServerStats {
 	stats := ServerStats{Connections: len(s.conns), Logins: len(s.logins), MemoryFree: s.memory.free.Load()}
 	var open []*conn
 	for c := range s.conns {
-		if c.inSession.Load() {
+		if c.serves() {
 			open = append(open, c)
 		}
 	}
@@ -172,6 +174,20 @@ func (s *Server) Stats() ServerStats {
 		return int(a.TSIH) - int(b.TSIH)
 	})
 	return stats
+}
+
+// serves reports whether the connection has a session that has not ended: one that has may still be among the
+// server's connections when that of the same nexus which replaced it is too.
+func (c *conn) serves() bool {
+	if !c.inSession.Load() {
+		return false
+	}
+	select {
+	case <-c.session.ended:
+		return false
+	default:
+		return true
+	}
 }
 
 func (c *conn) stats() SessionStats {

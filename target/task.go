@@ -12,9 +12,10 @@ import (
 type taskState byte
 
 const (
-	waiting taskState = iota // for data-out; whoever holds mu may drop it
-	filling                  // the leader reads data into it
-	ready                    // in the workers' queue, or executing
+	waiting   taskState = iota // for data-out; whoever holds mu may drop it
+	filling                    // the leader reads data into it
+	ready                      // has all its data, and begins as soon as somebody executes it
+	executing                  // in the unit
 )
 
 // task is one SCSI command from its PDU to its reply. Tasks are pooled by their connection.
@@ -105,7 +106,11 @@ func (c *conn) drop(t *task) {
 func (c *conn) open(t *task) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.gateShut && !t.aborted
+	if c.gateShut || t.aborted {
+		return false
+	}
+	t.state = executing
+	return true
 }
 
 // execute runs a task that has all of its data-out and its data-in memory, and posts the reply. The

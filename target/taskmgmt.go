@@ -63,14 +63,15 @@ func (c *conn) handleTaskRequest() error {
 			c.refuseTaskRequest(req.ITT, iscsi.LUNDoesNotExist)
 			return nil
 		}
+		// Aborting comes first: what a command leaves behind that nobody is told of, the reset takes away.
+		c.abortOfAll(m, func(t *task) bool { return sameLUN(t.LUN, req.LUN) })
 		w, ok := c.session.units.find(req.LUN).LogicalUnit.(scsi.Watcher)
 		if ok && req.Function == iscsi.LogicalUnitReset {
 			w.Reset()
 		}
-		c.abortOfAll(m, func(t *task) bool { return sameLUN(t.LUN, req.LUN) })
 	case iscsi.TargetWarmReset:
-		c.session.units.eachWatcher(scsi.Watcher.Reset)
 		c.abortOfAll(m, func(*task) bool { return true })
+		c.session.units.eachWatcher(scsi.Watcher.Reset)
 	case iscsi.TaskReassign:
 		c.refuseTaskRequest(req.ITT, iscsi.ReassignmentNotSupported)
 		return nil
@@ -141,8 +142,10 @@ func (c *conn) abort(m *management, foreign bool, match func(*task) bool) int {
 		first := !t.aborted
 		t.aborted = true
 		t.terminated = t.terminated || first && foreign
-		if t.state == filling && foreign {
-			continue // it does not begin any more, and its initiator may never finish what it sends
+		if foreign && t.state != waiting && t.state != executing {
+			// It does not begin any more, but when it would have is not in our hands: its initiator may never finish
+			// what it sends, and those who execute on its connection may wait for something themselves.
+			continue
 		}
 		if t.state != waiting {
 			m.pending.Add(1)
@@ -152,6 +155,9 @@ func (c *conn) abort(m *management, foreign bool, match func(*task) bool) int {
 		c.leaveWindow(t)
 		if t.terminated {
 			c.postTaskAborted(t)
+		}
+		if n := t.unit.counters; n != nil {
+			n.count(t, false)
 		}
 		c.drop(t)
 	}

@@ -71,7 +71,7 @@ func (s *Server) withTSIH(tsih uint16) *conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
-		if c.inSession.Load() && !c.session.discovery && c.session.tsih == tsih {
+		if c.serves() && !c.session.discovery && c.session.tsih == tsih {
 			return c
 		}
 	}

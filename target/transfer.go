@@ -137,7 +137,9 @@ func (c *conn) afterLostData(t *task, final bool) error {
 	if !final {
 		c.mu.Lock()
 		aborted := t.aborted
-		t.state = waiting
+		if !aborted { // else it is ours to end, and nobody else's
+			t.state = waiting
+		}
 		c.mu.Unlock()
 		if aborted {
 			c.end(t, false)

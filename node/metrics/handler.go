@@ -31,6 +31,9 @@ const (
 // traceMost bounds one trace.
 const traceMost = time.Hour
 
+// traceGrace is what the last lines of a trace may take.
+const traceGrace = 5 * time.Second
+
 // Handle adds the paths of this package to a mux.
 //
 //	GET /metrics                              Prometheus metrics of the process and its target
@@ -83,6 +86,12 @@ func trace(w http.ResponseWriter, r *http.Request, t Target) {
 	ctx, cancel := context.WithTimeout(r.Context(), length)
 	defer cancel()
 	out := http.NewResponseController(w)
+	// A client that does not read ends its trace, too.
+	if err := out.SetWriteDeadline(time.Now().Add(length + traceGrace)); err != nil &&
+		!errors.Is(err, http.ErrNotSupported) {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	err = t.Trace(ctx, uint16(tsih), func(pdu target.TracedPDU) error {
 		arrow := "<-"
