@@ -43,16 +43,12 @@ func (o *outcomes) next() bool {
 // states; else the states in which nothing unsynced, all of it, and all but one sector or name got
 // through, and others by lot, limit in all. It returns how many there were.
 func crashStates(fsys *memFS, limit int, rng *rand.Rand, check func(*memFS)) int {
-	var all []*memFS
-	o := &outcomes{}
-	for len(all) <= limit {
-		all = append(all, fsys.afterCut(o.choose))
-		if !o.next() {
-			for _, state := range all {
-				check(state)
-			}
-			return len(all)
+	if n := countStates(fsys, limit); n <= limit {
+		o := &outcomes{}
+		for more := true; more; more = o.next() {
+			check(fsys.afterCut(o.choose))
 		}
+		return n
 	}
 	count := 0
 	try := func(choose func(n int) int) {
@@ -75,6 +71,18 @@ func crashStates(fsys *memFS, limit int, rng *rand.Rand, check func(*memFS)) int
 		try(rng.IntN)
 	}
 	return count
+}
+
+// countStates returns how many states a power cut now can leave, limit+1 for more than limit. It keeps
+// none of them: a few thousand are more than a machine's memory.
+func countStates(fsys *memFS, limit int) int {
+	o := &outcomes{}
+	n := 0
+	for more := true; more && n <= limit; more = o.next() {
+		fsys.afterCut(o.choose)
+		n++
+	}
+	return n
 }
 
 // promised is what has been promised of a leg: what a machine that starts again must find.
