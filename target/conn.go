@@ -94,7 +94,6 @@ func (c *conn) serve() {
 	c.log.Info("session begins", "target", s.key.target, "initiator", s.key.initiator, "tsih", s.tsih,
 		"discovery", s.discovery, "header_digest", s.params.Digests.Header, "data_digest", s.params.Digests.Data)
 	err = c.fullFeature()
-	s.leave()
 	c.log.Info("session ended", "target", s.key.target, "initiator", s.key.initiator, "tsih", s.tsih,
 		"cause", err.Error())
 }
@@ -110,7 +109,8 @@ func (c *conn) begin(s *session) {
 	c.inSession.Store(true)
 }
 
-// fullFeature runs the full feature phase and returns why it ended. When it returns no command runs.
+// fullFeature runs the full feature phase and returns why it ended. When it returns no command runs and the
+// session is over.
 func (c *conn) fullFeature() error {
 	c.wg.Go(c.lead)
 	stopWatch := make(chan struct{})
@@ -129,6 +129,8 @@ func (c *conn) fullFeature() error {
 		close(c.flusher)
 	}
 	c.wg.Wait()
+	// Before the initiator hears of it: what the session held is free then, as a RESERVE(6).
+	c.session.leave()
 	if c.logout != nil {
 		c.answerLogout()
 	}

@@ -253,6 +253,35 @@ func TestSession_logoutDrainsFirst(t *testing.T) {
 	})
 }
 
+// TestSession_isOverBeforeItsPeerKnows: what a session held, as a reservation of its nexus, is free when its
+// initiator hears of its end: the next command, over another session, counts on that.
+func TestSession_isOverBeforeItsPeerKnows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newDisk(t)
+		adm := &testAdmission{units: map[uint64]scsi.LogicalUnit{0: disk}}
+		h := newHarness(t, adm, nil)
+		p := h.dial().login().ready()
+		other := h.dial()
+		other.isid[5] = 1
+		other.login().ready()
+		const reserve6 = 0x16
+		take := func(p *peer) scsi.Status {
+			return p.status(p.command(scsi.CDB{reserve6}, iscsi.SCSICommand{Final: true}, nil))
+		}
+		require.Equal(t, scsi.Good, take(p))
+		require.Equal(t, scsi.ReservationConflict, take(other))
+		p.send(&iscsi.LogoutRequest{Immediate: true, ITT: 99, CmdSN: p.cmdSN}, nil)
+		synctest.Wait() // the answer is under way: nobody has read it
+		require.EqualValues(t, 1, adm.closed.Load())
+		require.Equal(t, scsi.Good, take(other))
+		pdu := p.receive()
+		_, err := iscsi.ParseLogoutResponse(&pdu.h)
+		require.NoError(t, err)
+		p.closed()
+		h.stop()
+	})
+}
+
 func TestKeepAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, &testAdmission{}, func(o *Options) { o.KeepAlive = 5 * time.Second })
