@@ -46,7 +46,8 @@ func BootID() (string, error) {
 // IsZero reports whether the identity names no process.
 func (id ID) IsZero() bool { return id.PID == 0 }
 
-// Alive reports whether the process runs: it exists and has not ended. A stopped process is alive.
+// Alive reports whether the process runs: it exists and not all of its threads have ended. A stopped process
+// is alive.
 func (id ID) Alive() bool {
 	if now, err := Identify(id.PID); err != nil || now != id {
 		return false
@@ -64,11 +65,16 @@ type stat struct {
 	parent  int
 	group   int
 	session int
+	threads int // one when all others have ended, also of a process that nobody waited for
 	start   uint64
 	kernel  bool // a thread of the kernel's own
 }
 
-func (s stat) ended() bool { return s.state == 'Z' || s.state == 'X' || s.state == 'x' }
+// ended reports whether nothing of the process runs. The state is that of its first thread alone: after it
+// others may still be on their way out of the kernel, with a write under way and every file open.
+func (s stat) ended() bool {
+	return (s.state == 'Z' || s.state == 'X' || s.state == 'x') && s.threads <= 1
+}
 
 func readStat(pid int) (stat, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -93,13 +99,13 @@ func parseStat(text []byte) (stat, error) {
 		return stat{}, errors.New("stat has no command name")
 	}
 	fields := bytes.Fields(text[end+1:])
-	const flagsField, startField = 9 - 3, 22 - 3 // the fields after the name count from 3
+	const flagsField, threadsField, startField = 9 - 3, 20 - 3, 22 - 3 // the fields after the name count from 3
 	if len(fields) <= startField || len(fields[0]) != 1 {
 		return stat{}, fmt.Errorf("stat has %d fields after the name", len(fields))
 	}
 	s := stat{state: fields[0][0]}
-	for i, p := range []*int{&s.parent, &s.group, &s.session} {
-		n, err := strconv.Atoi(string(fields[1+i]))
+	for i, p := range map[int]*int{1: &s.parent, 2: &s.group, 3: &s.session, threadsField: &s.threads} {
+		n, err := strconv.Atoi(string(fields[i]))
 		if err != nil {
 			return stat{}, fmt.Errorf("stat: %w", err)
 		}

@@ -122,10 +122,22 @@ func TestParseStat(t *testing.T) {
 	const good = "12 (a ) (b) T 1 2 3 34816 12 4194304 1 0 0 0 0 0 0 0 20 0 1 0 987654 1 1"
 	s, err := parseStat([]byte(good))
 	require.NoError(t, err)
-	require.Equal(t, stat{state: 'T', parent: 1, group: 2, session: 3, start: 987654}, s)
+	require.Equal(t, stat{state: 'T', parent: 1, group: 2, session: 3, threads: 1, start: 987654}, s)
 	for cut := range strings.Index(good, " 987654") + 1 {
 		_, err := parseStat([]byte(good[:cut]))
 		require.Error(t, err, "prefix of %d bytes", cut)
+	}
+}
+
+// TestStat_ended: the first thread's state alone is not the end of a process.
+func TestStat_ended(t *testing.T) {
+	for _, c := range []struct {
+		state   byte
+		threads int
+		ended   bool
+	}{{'R', 1, false}, {'S', 4, false}, {'T', 1, false}, {'D', 1, false},
+		{'Z', 1, true}, {'Z', 2, false}, {'X', 0, true}} {
+		require.Equal(t, c.ended, stat{state: c.state, threads: c.threads}.ended(), "%c %d", c.state, c.threads)
 	}
 }
 

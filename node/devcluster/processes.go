@@ -100,13 +100,23 @@ func (c crowd) powerOff() error {
 	if err := c.freeze(); err != nil {
 		return err
 	}
+	var killed []proc.ID // one on its way out has no environment any more that would show it
 	for deadline := time.Now().Add(sweepPatience); ; time.Sleep(sweepPause) {
 		all, err := c.processes()
-		if err != nil || len(all) == 0 {
+		if err != nil {
 			return err
 		}
+		for _, id := range all {
+			if !slices.Contains(killed, id) {
+				killed = append(killed, id)
+			}
+		}
+		killed = slices.DeleteFunc(killed, func(id proc.ID) bool { return !id.Alive() })
+		if len(killed) == 0 {
+			return nil
+		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s: %s does not end after SIGKILL", c.name, all[0])
+			return fmt.Errorf("%s: %s does not end after SIGKILL", c.name, killed[0])
 		}
 		if err := proc.Signal(all, syscall.SIGKILL); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)

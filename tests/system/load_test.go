@@ -137,7 +137,8 @@ func (l load) start(more ...string) *running {
 	r.cmd.Dir = l.disk.dir
 	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
 	require.NoError(t, r.cmd.Start())
-	go func() { r.ended <- r.cmd.Wait() }()
+	go func() { r.ended <- r.cmd.Wait(); close(r.ended) }()
+	t.Cleanup(r.kill) // left alone it would report the errors of a disk that is gone, gigabytes of them
 	return r
 }
 
