@@ -41,6 +41,7 @@ type conn struct {
 	watch     watch
 
 	tracer atomic.Pointer[tracer] // nil: nobody looks
+	silent chan struct{}          // closed when nothing more is written, which is after the session has ended
 
 	mu       sync.Mutex
 	gateShut bool // no command begins to execute any more
@@ -65,6 +66,7 @@ func newConn(s *Server, raw net.Conn) *conn {
 		tasks:  map[uint32]*task{},
 		queue:  make(chan *task, s.opts.QueueDepth+immediateMax),
 		over:   make(chan error, 1),
+		silent: make(chan struct{}),
 	}
 	c.window.depth = s.opts.QueueDepth
 	c.budget.init(c, s.opts)
@@ -75,6 +77,7 @@ func newConn(s *Server, raw net.Conn) *conn {
 
 // serve runs the connection to its end. Nothing of it runs any more when serve returns.
 func (c *conn) serve() {
+	defer close(c.silent)
 	defer c.raw.Close()
 	_ = c.raw.SetDeadline(time.Now().Add(c.server.opts.LoginTimeout))
 	ctx, cancel := context.WithTimeout(c.server.base, c.server.opts.LoginTimeout)

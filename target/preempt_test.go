@@ -59,10 +59,21 @@ func TestPreemptAndAbort_waitsForWhatRuns(t *testing.T) {
 	})
 }
 
+// registered returns two peers that have registered, with the keys 1 and 2.
+func (h *harness) registered() (victor, victim *peer) {
+	const register = 0
+	victor, victim = h.dial(), h.dial()
+	victim.isid[5] = 2
+	for i, p := range []*peer{victor.login().ready(), victim.login().ready()} {
+		require.Equal(h.t, scsi.Good, p.status(p.reserve(register, 0, uint64(i+1))))
+	}
+	return victor, victim
+}
+
 // A victim that hangs in the middle of what it sends, or does not read what it asked for, is whom PREEMPT AND ABORT
 // is for: it is not waited for.
 func TestPreemptAndAbort_doesNotWaitForAVictimThatHangs(t *testing.T) {
-	const register, preemptAndAbort = 0, 5
+	const preemptAndAbort = 5
 	for name, hang := range map[string]func(*peer){
 		"in immediate data": func(p *peer) {
 			var x iscsi.BHS
@@ -83,11 +94,7 @@ func TestPreemptAndAbort_doesNotWaitForAVictimThatHangs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHarness(t, &testAdmission{}, func(o *Options) { o.DataInBytes = 2 << 20 })
-				victor, victim := h.dial(), h.dial()
-				victim.isid[5] = 2
-				for i, p := range []*peer{victor.login().ready(), victim.login().ready()} {
-					require.Equal(t, scsi.Good, p.status(p.reserve(register, 0, uint64(i+1))))
-				}
+				victor, victim := h.registered()
 				hang(victim)
 				synctest.Wait()
 				began := time.Now()

@@ -86,15 +86,11 @@ func TestPreemptAndAbort_acrossUnitsEnds(t *testing.T) {
 
 // A victim that asks another unit for much and reads none of it does not hold PREEMPT AND ABORT up.
 func TestPreemptAndAbort_isNotHeldUpThroughAnotherUnit(t *testing.T) {
-	const register, preemptAndAbort = 0, 5
+	const preemptAndAbort = 5
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, &testAdmission{units: map[uint64]scsi.LogicalUnit{0: newDisk(t), 1: newDisk(t)}},
 			func(o *Options) { o.DataInBytes = 2 << 20 })
-		victor, victim := h.dial(), h.dial()
-		victim.isid[5] = 2
-		for i, p := range []*peer{victor.login().ready(), victim.login().ready()} {
-			require.Equal(t, scsi.Good, p.status(p.reserve(register, 0, uint64(i+1))))
-		}
+		victor, victim := h.registered()
 		victim.status(victim.command(scsi.TestUnitReadyCDB(), at(1, iscsi.SCSICommand{}), nil))
 		for range 30 {
 			victim.command(scsi.Read16CDB(0, 2048),

@@ -91,9 +91,25 @@ func TestTrace(t *testing.T) {
 			"Data-In final itt=0x2 ttt=0xffffffff datasn=0 offset=0 status=0x00 residual=0" +
 				" statsn=1 expcmdsn=3 maxcmdsn=130 data=4096",
 		}, lines)
-		go func() { ended <- h.server.Trace(t.Context(), tsih, func(TracedPDU) error { return nil }) }()
+		var last iscsi.Opcode
+		go func() {
+			ended <- h.server.Trace(t.Context(), tsih, func(pdu TracedPDU) error {
+				last = pdu.Header.Opcode()
+				return nil
+			})
+		}()
 		synctest.Wait()
-		h.stop()
+		p.send(&iscsi.LogoutRequest{Immediate: true, ITT: 99, CmdSN: p.cmdSN}, nil)
+		synctest.Wait()
+		select {
+		case <-ended:
+			t.Fatal("the trace ended before the session's last PDU was written")
+		default:
+		}
+		require.Equal(t, iscsi.OpLogoutResponse, p.receive().opcode())
+		p.closed()
 		require.NoError(t, <-ended, "the session has ended")
+		require.Equal(t, iscsi.OpLogoutResponse, last)
+		h.stop()
 	})
 }

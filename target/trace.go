@@ -31,7 +31,7 @@ const tracedMost = 4096
 type tracer struct {
 	pdus   chan TracedPDU
 	missed atomic.Uint64
-	ended  chan struct{} // the session has
+	ended  chan struct{} // nothing more is written
 }
 
 // Trace hands the PDUs of a session to sink, from now on until ctx ends, the session ends or sink fails; it
@@ -42,7 +42,7 @@ func (s *Server) Trace(ctx context.Context, tsih uint16, sink func(TracedPDU) er
 	if c == nil {
 		return fmt.Errorf("%w: TSIH %d", ErrNoSession, tsih)
 	}
-	t := &tracer{pdus: make(chan TracedPDU, tracedMost), ended: c.session.ended}
+	t := &tracer{pdus: make(chan TracedPDU, tracedMost), ended: c.silent}
 	if !c.tracer.CompareAndSwap(nil, t) {
 		return fmt.Errorf("%w: TSIH %d", ErrTraced, tsih)
 	}

@@ -104,12 +104,15 @@ func parseStat(text []byte) (stat, error) {
 		return stat{}, fmt.Errorf("stat has %d fields after the name", len(fields))
 	}
 	s := stat{state: fields[0][0]}
-	for i, p := range map[int]*int{1: &s.parent, 2: &s.group, 3: &s.session, threadsField: &s.threads} {
-		n, err := strconv.Atoi(string(fields[i]))
+	for _, f := range []struct {
+		at int
+		to *int
+	}{{1, &s.parent}, {2, &s.group}, {3, &s.session}, {threadsField, &s.threads}} {
+		n, err := strconv.Atoi(string(fields[f.at]))
 		if err != nil {
 			return stat{}, fmt.Errorf("stat: %w", err)
 		}
-		*p = n
+		*f.to = n
 	}
 	start, err := strconv.ParseUint(string(fields[startField]), 10, 64)
 	if err != nil {

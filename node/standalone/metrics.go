@@ -6,25 +6,44 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/node/metrics"
 	"github.com/holdfast-storage/holdfast/target"
 )
 
-// showMetrics serves package metrics at l until ctx ends. It returns when it has begun.
-func showMetrics(ctx context.Context, l net.Listener, t *target.Server, failed func(error)) error {
+// metricsServer serves package metrics at one address.
+type metricsServer struct {
+	listener net.Listener
+	http     *http.Server
+	running  sync.WaitGroup
+}
+
+// newMetricsServer takes over l. Requests end with ctx.
+func newMetricsServer(ctx context.Context, l net.Listener) *metricsServer {
+	return &metricsServer{listener: l, http: &http.Server{ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout: 2 * time.Minute, BaseContext: func(net.Listener) context.Context { return ctx }}}
+}
+
+// serve shows a target until close. It does not block; failed is told if nothing can be shown any more.
+func (m *metricsServer) serve(t *target.Server, failed func(error)) {
 	mux := http.NewServeMux()
 	if err := metrics.Handle(mux, t); err != nil {
-		return errors.Join(err, l.Close())
+		failed(err)
+		return
 	}
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
-		BaseContext: func(net.Listener) context.Context { return ctx }}
-	context.AfterFunc(ctx, func() { _ = server.Close() })
-	go func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			failed(fmt.Errorf("--metrics %s: %w", l.Addr(), err))
+	m.http.Handler = mux
+	m.running.Go(func() {
+		if err := m.http.Serve(m.listener); !errors.Is(err, http.ErrServerClosed) {
+			failed(fmt.Errorf("--metrics %s: %w", m.listener.Addr(), err))
 		}
-	}()
-	return nil
+	})
+}
+
+// close ends all that runs, also if serve was never called.
+func (m *metricsServer) close() {
+	_ = m.http.Close()
+	_ = m.listener.Close() // which nobody knows of yet if nothing was served
+	m.running.Wait()
 }

@@ -119,11 +119,9 @@ func Serve(ctx context.Context, o Options) (err error) {
 			closeListeners(listeners)
 			return err
 		}
-		so.Started = func(s *target.Server) {
-			if err := showMetrics(ctx, l, s, func(err error) { fail(err) }); err != nil {
-				fail(err)
-			}
-		}
+		shown := newMetricsServer(ctx, l)
+		defer shown.close()
+		so.Started = func(s *target.Server) { shown.serve(s, fail) }
 		fmt.Fprintf(o.Ready, "metrics http://%s%s\n", l.Addr(), metrics.PathMetrics)
 	}
 	for _, l := range listeners {
