@@ -44,6 +44,8 @@ func TestReap_leavesNothingOfADemoThatWasKilled(t *testing.T) {
 	c, err := devcluster.Create(devcluster.Options{Dir: filepath.Join(dir, clusterDir)}, devcluster.DefaultNodes(1))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Down(true)) })
+	r, err := startReaper("", dir, false)
+	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	require.NoError(t, c.Up(ctx))
@@ -51,8 +53,6 @@ func TestReap_leavesNothingOfADemoThatWasKilled(t *testing.T) {
 	require.NoError(t, err)
 	daemon := nodes[0].PID
 
-	r, err := startReaper("", dir, false)
-	require.NoError(t, err)
 	require.NoError(t, syscall.Kill(daemon, 0), "it waits for the demo's end")
 	c.Close() // as the kernel does for a process that dies
 	require.NoError(t, r.end())

@@ -2,7 +2,9 @@ package devcluster_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -27,8 +29,16 @@ import (
 
 const patience = 60 * time.Second
 
-// TestMain makes the test binary a node's daemon when a local cluster starts it as one.
+// TestMain makes the test binary a node's daemon when a local cluster starts it as one, and a reaper when
+// startReaper does.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "reap" {
+		if err := reap(os.Stdin, os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if len(os.Args) == 4 && os.Args[1] == "serve" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		err := node.Serve(ctx, os.Args[3], slog.New(slog.NewTextHandler(os.Stderr, nil)))
@@ -42,9 +52,42 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// startReaper starts a process in a session of its own that takes the cluster in dir down once this process is
+// gone, however it went: daemons outlive a test that is killed.
+func startReaper(t *testing.T, dir string) {
+	t.Helper()
+	reaper := exec.Command("/proc/self/exe", "reap", dir)
+	reaper.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	reaper.Stderr = os.Stderr
+	lifeline, err := reaper.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, reaper.Start())
+	t.Cleanup(func() { require.NoError(t, errors.Join(lifeline.Close(), reaper.Wait())) })
+}
+
+// reap waits until lifeline ends and then removes the cluster in dir, if it is there still.
+func reap(lifeline io.Reader, dir string) error {
+	if _, err := io.Copy(io.Discard, lifeline); err != nil {
+		return err
+	}
+	c, err := devcluster.Open(devcluster.Options{Dir: dir})
+	if errors.Is(err, devcluster.ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	err = errors.Join(c.Down(true), os.RemoveAll(filepath.Dir(dir)))
+	_ = os.Remove(filepath.Dir(filepath.Dir(dir))) // the test's own, if this was all of it
+	return err
+}
+
 func create(t *testing.T, specs []devcluster.NodeSpec) *devcluster.Cluster {
 	t.Helper()
-	c, err := devcluster.Create(devcluster.Options{Dir: filepath.Join(t.TempDir(), "cluster")}, specs)
+	dir := filepath.Join(t.TempDir(), "cluster")
+	startReaper(t, dir)
+	c, err := devcluster.Create(devcluster.Options{Dir: dir}, specs)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
