@@ -35,7 +35,9 @@ const (
 	commandTimeout    = 5 * time.Second
 	attemptTimeout    = 2 * time.Second // of one coordinator, which may be paused and not refuse
 	dialTimeout       = time.Second
-	retryPause        = 50 * time.Millisecond
+	hedgePause        = 150 * time.Millisecond // above a commit, below what a failover can afford
+	retryPause        = 50 * time.Millisecond  // between two rounds, doubled up to retryPauseMax
+	retryPauseMax     = 200 * time.Millisecond
 )
 
 // ClientOptions configures a Client.
@@ -213,44 +215,6 @@ func (c *Client) noteNamed(replies []HeartbeatReply) {
 			c.noteLeader(r.Leader)
 		}
 	}
-}
-
-// toLeader posts body to the coordinators in turn, the leader first, until one of them answers for
-// the leader.
-func (c *Client) toLeader(ctx context.Context, path string, body any) (raft.Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
-	defer cancel()
-	for {
-		result, final, err := c.round(ctx, path, body)
-		if err == nil || final {
-			return result, err
-		}
-		if !pause(ctx, retryPause) {
-			return raft.Result{}, fmt.Errorf("%w: %w", ErrNoLeader, err)
-		}
-	}
-}
-
-// round asks each coordinator once. An error that is final is the refusal of the call itself, by
-// one that understood it: asking again changes nothing.
-func (c *Client) round(ctx context.Context, path string, body any) (
-	result raft.Result, final bool, err error) {
-	asked := make(map[volume.NodeID]bool)
-	var errs []error
-	for p, ok := c.next(asked); ok && ctx.Err() == nil; p, ok = c.next(asked) {
-		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
-		status, err := c.call(attempt, http.MethodPost, p, path, body, &result)
-		cancel()
-		switch {
-		case err == nil:
-			c.noteLeader(p.ID) // it leads, or passes on to the one that does
-			return result, true, nil
-		case status >= 400 && status < 500 && status != http.StatusMisdirectedRequest:
-			return raft.Result{}, true, err
-		}
-		errs = append(errs, err)
-	}
-	return raft.Result{}, false, errors.Join(append(errs, ctx.Err())...)
 }
 
 // next returns a coordinator that was not asked in this round, the leader first, and notes it as

@@ -130,6 +130,42 @@ func TestCommand_pausedLeader(t *testing.T) {
 	require.EqualValues(t, 3, r.Epoch)
 }
 
+// A paused leader is not waited for: the other one is asked long before the first attempt would end.
+func TestCommand_doesNotWaitForAPausedLeader(t *testing.T) {
+	leader := newNode(t, answer(http.StatusOK, raft.Result{Epoch: 3}))
+	follower := newNode(t, names(leader.ID))
+	given := make(chan struct{})
+	paused := newNode(t, func(w http.ResponseWriter, r *http.Request) {
+		silent(w, r)
+		close(given)
+	})
+	r, err := clientOf(t, paused, follower, leader).Command(t.Context(), raft.Command{})
+	require.NoError(t, err)
+	require.EqualValues(t, 3, r.Epoch)
+	<-given // the attempt ended with the command, not by its own time limit: that is longer than this
+	require.EqualValues(t, 1, follower.asked.Load())
+}
+
+// A leader that takes its time is asked once, however often the others say that they do not lead.
+func TestCommand_doesNotGiveASlowLeaderUp(t *testing.T) {
+	var follower, leader *node
+	asked := make(chan struct{}, 100)
+	follower = newNode(t, func(w http.ResponseWriter, r *http.Request) {
+		names(leader.ID)(w, r)
+		asked <- struct{}{}
+	})
+	leader = newNode(t, func(w http.ResponseWriter, r *http.Request) {
+		for range 3 {
+			<-asked
+		}
+		answer(http.StatusOK, raft.Result{Epoch: 3})(w, r)
+	})
+	r, err := clientOf(t, leader, follower).Command(t.Context(), raft.Command{})
+	require.NoError(t, err)
+	require.EqualValues(t, 3, r.Epoch)
+	require.EqualValues(t, 1, leader.asked.Load())
+}
+
 func TestHeartbeat_reachesAll(t *testing.T) {
 	leader := volume.NewNodeID()
 	var seen [3]peer.Heartbeat
