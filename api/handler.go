@@ -15,6 +15,9 @@ const Version = "1"
 // PathPing answers at once, without asking anybody: a sign that the process runs.
 const PathPing = "/v1/ping"
 
+// PathHealth says what is wrong.
+const PathHealth = "/v1/health"
+
 // requestBytesMax bounds a request's body.
 const requestBytesMax = 1 << 20
 
@@ -29,6 +32,7 @@ func NewHandler(s Service) http.Handler {
 	api := humago.New(mux, config)
 	routes := routes{api: api, service: s}
 	routes.cluster()
+	routes.why()
 	routes.nodes()
 	routes.volumes()
 	routes.domains()
@@ -102,7 +106,7 @@ func (r routes) cluster() {
 			error) {
 			return answer(r.service.Cluster(ctx))
 		})
-	huma.Register(r.api, r.op("get-health", http.MethodGet, "/v1/health",
+	huma.Register(r.api, r.op("get-health", http.MethodGet, PathHealth,
 		"What is wrong and what happens next", "cluster"),
 		func(ctx context.Context, _ *struct{}) (*body[Health], error) {
 			health, err := r.service.Health(ctx)

@@ -10,6 +10,8 @@ type Service interface {
 	Cluster(ctx context.Context) (Cluster, error)
 	// Health judges the cluster now.
 	Health(ctx context.Context) (Health, error)
+	// Why explains an object down to the root of what is wrong with it.
+	Why(ctx context.Context, object string) (Why, error)
 	// Events calls emit for every event above after, oldest first, and with follow for those to
 	// come until ctx ends or emit fails.
 	Events(ctx context.Context, after uint64, follow bool, emit func(Event) error) error

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -25,11 +24,12 @@ func newHealth(c *connection) *cobra.Command {
 		Use:   "health",
 		Short: "Say what is wrong, why, and what happens next",
 		Long: "Exit code 0: healthy. 3: degraded (redundancy is missing or being rebuilt). 4: at risk, something is\n" +
-			"down, or the coordinators have no quorum.",
-		Example: "  holdfast health\n  holdfast health --watch",
+			"down, or the coordinators have no quorum. holdfast why OBJECT follows a finding to its root.",
+		Example: "  holdfast health\n  holdfast health --watch\n  holdfast health --watch -o json | jq .status",
 		Args:    args(cobra.NoArgs),
 	}
-	cmd.Flags().BoolVar(&watch, "watch", false, "print again whenever something changes, until interrupted")
+	cmd.Flags().BoolVar(&watch, "watch", false,
+		"print again whenever something changes, until interrupted; as JSON one object a line")
 	out := addOutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		client, err := c.clientFor(-1) // an election is a finding, nothing to wait for
@@ -92,7 +92,8 @@ func healthExit(s api.Status) error {
 	return exitError{exitAtRisk}
 }
 
-// watchHealth prints the health whenever it differs from what was printed last.
+// watchHealth prints the health whenever it differs from what was printed last: on a terminal in place of
+// that, elsewhere below it; as JSON one object a line.
 func watchHealth(ctx context.Context, client *api.Client, w io.Writer, out *output) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -104,10 +105,7 @@ func watchHealth(ctx context.Context, client *api.Client, w io.Writer, out *outp
 		}
 		if key := healthKey(h); key != last {
 			last = key
-			if !out.json() {
-				fmt.Fprintln(w, time.Now().Format(time.TimeOnly))
-			}
-			if err := printHealth(w, out, h); err != nil {
+			if err := drawHealth(w, out, h, isTerminal(w), time.Now()); err != nil {
 				return err
 			}
 		}
@@ -117,6 +115,24 @@ func watchHealth(ctx context.Context, client *api.Client, w io.Writer, out *outp
 		case <-tick.C:
 		}
 	}
+}
+
+// clearScreen moves to the upper left corner of a terminal and clears it.
+const clearScreen = "\033[H\033[2J"
+
+// drawHealth prints one state of the health that is watched.
+func drawHealth(w io.Writer, out *output, h api.Health, terminal bool, now time.Time) error {
+	if out.json() {
+		return json.NewEncoder(w).Encode(h)
+	}
+	head := now.Format(time.TimeOnly) + "\n"
+	if terminal {
+		head = clearScreen + head
+	}
+	if _, err := io.WriteString(w, head); err != nil {
+		return err
+	}
+	return printHealth(w, out, h)
 }
 
 // healthKey is what counts as a change: not how long something has been so, nor each percent.
@@ -130,38 +146,4 @@ func healthKey(h api.Health) string {
 		return err.Error()
 	}
 	return string(text)
-}
-
-func newEvents(c *connection) *cobra.Command {
-	var follow bool
-	var after uint64
-	cmd := &cobra.Command{
-		Use:     "events",
-		Short:   "Print what happened, oldest first",
-		Example: "  holdfast events --follow\n  holdfast events -o json | jq .message",
-		Args:    args(cobra.NoArgs),
-	}
-	cmd.Flags().BoolVar(&follow, "follow", false, "go on with events as they come, until interrupted")
-	cmd.Flags().Uint64Var(&after, "after", 0, "only events with a higher number")
-	out := addOutputFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		client, err := c.client()
-		if err != nil {
-			return err
-		}
-		w := cmd.OutOrStdout()
-		err = client.Events(cmd.Context(), after, follow, func(e api.Event) error {
-			if out.json() {
-				return json.NewEncoder(w).Encode(e)
-			}
-			_, err := fmt.Fprintf(w, "%s  %-7s  %-24s  %s\n",
-				e.Time.Local().Format(time.DateTime), e.Severity, e.Object, e.Message)
-			return err
-		})
-		if cmd.Context().Err() != nil {
-			return nil
-		}
-		return err
-	}
-	return cmd
 }

@@ -73,6 +73,8 @@ func TestRun_mistakes(t *testing.T) {
 		"no dev cluster": {[]string{"dev", "kill", "n1", "--dir", none}, 1, []string{none, "dev up"}},
 		"unknown role": {[]string{"dev", "add", "n1", "--dir", none, "--roles", "king"}, 2,
 			[]string{"king", "storage"}},
+		"why nothing":    {[]string{"why"}, 2, []string{"Usage: holdfast why OBJECT"}},
+		"bad severity":   {[]string{"events", "--severity", "bad"}, 2, []string{"bad", "warning"}},
 		"no config":      {[]string{"serve"}, 2, []string{"--config"}},
 		"missing config": {[]string{"serve", "--config", none}, 1, []string{none}},
 		"no target":      {[]string{"target"}, 2, []string{"--listen", "--iqn", "--lun"}},
@@ -96,6 +98,7 @@ func TestRun_healthWithoutAClusterIsAFinding(t *testing.T) {
 	r := runLine(t.Context(), "health", "-o", "json", "--api", "unix://"+filepath.Join(t.TempDir(), "none.sock"))
 	require.Equal(t, exitAtRisk, r.code)
 	require.Contains(t, r.stdout, `"status": "no_quorum"`)
+	require.Contains(t, r.stdout, `"kind": "unreachable"`)
 	require.Contains(t, r.stdout, "none.sock")
 }
 

@@ -64,6 +64,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Timing == (control.Timing{}) {
 		o.Timing = control.DefaultTiming()
 		o.Timing.DaemonSilent = max(o.Timing.DaemonSilent, o.Liveness.Timeout)
+		o.Timing.DeadAfter = cmp.Or(o.Liveness.Timeout, o.Timing.DeadAfter)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -94,7 +95,7 @@ type Coordinator struct {
 	members  []raft.Member
 	follows  map[volume.NodeID]following // coordinators that follow this one, or did
 	ledSince time.Time                   // when leads became so
-	history  control.History
+	judged   judgements
 	known    map[volume.NodeID]bool // nodes that liveness may know
 	changed  chan struct{}          // closed, and replaced, when facts changed
 	answers  map[string]answered    // last answers to watches
@@ -110,7 +111,7 @@ func New(o Options) (*Coordinator, error) {
 		opts: o, raft: o.Raft, log: o.Logger, client: &http.Client{Transport: o.Transport},
 		kick: make(chan struct{}, 1), facts: control.NewFacts(),
 		liveness: raft.NewLiveness(o.Liveness, o.Now()), waits: raft.NewWaitClock(o.TRead),
-		history: control.History{}, known: map[volume.NodeID]bool{},
+		judged: newJudgements(o.Now()), known: map[volume.NodeID]bool{},
 		changed: make(chan struct{}), answers: map[string]answered{}, follows: map[volume.NodeID]following{},
 	}
 	c.peers = c.peerRoutes()
@@ -120,7 +121,7 @@ func New(o Options) (*Coordinator, error) {
 		proxy: api.NewProxy(api.ProxyOptions{
 			Targets: c.leaderTarget, Others: o.Others, Transport: o.Transport, Scheme: o.Scheme,
 			Alone: func(r *http.Request) http.Handler {
-				if r.URL.Path == "/v1/health" {
+				if r.URL.Path == api.PathHealth || r.URL.Path == api.PathWhy {
 					return local
 				}
 				return nil
@@ -178,7 +179,9 @@ func (c *Coordinator) view(state *raft.State) *control.View {
 		State: state, Facts: c.facts, Now: now, Dead: c.verdict.Dead, Braked: c.verdict.Braked,
 		Members: members, Learners: learners, CaughtUp: c.caughtUp(now), Mute: c.mute(now),
 		Condition: func(id volume.NodeID) raft.Condition { return c.liveness.Condition(id, now) },
-		NewID:     volume.NewUUID, Timing: c.opts.Timing,
+		Silent:    func(id volume.NodeID) time.Duration { return c.liveness.Silent(id, now) },
+		WaitLeft:  func(id volume.ID, e volume.Epoch) time.Duration { return c.waits.Left(id, e, now) },
+		NewID:     volume.NewUUID, Timing: c.opts.Timing, History: c.judged.history,
 	}
 }
 

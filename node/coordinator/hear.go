@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -22,7 +23,8 @@ type heardReport struct {
 	Version  int           `json:"version"`
 	Node     volume.NodeID `json:"node"`
 	Signs    []raft.Sign   `json:"signs"`
-	Revision uint64        `json:"revision"` // of its state: how much of the log it has
+	Revision uint64        `json:"revision"`                // of its state: how much of the log it has
+	Since    uint64        `json:"since_version,omitempty"` // the version that it has of the leader's history
 }
 
 // following is what a follower said of itself last.
@@ -86,7 +88,7 @@ func (c *Coordinator) reportHeard(ctx context.Context) {
 		_, revision := c.raft.State()
 		c.mu.Lock()
 		report := heardReport{Version: peer.Version, Node: c.opts.Self, Revision: revision,
-			Signs: c.liveness.Hears(c.opts.Now())}
+			Since: c.judged.version, Signs: c.liveness.Hears(c.opts.Now())}
 		c.mu.Unlock()
 		if err := c.sendHeard(ctx, targets[0], report); err != nil && ctx.Err() == nil {
 			c.log.Debug("report to the leader", "error", err)
@@ -110,10 +112,15 @@ func (c *Coordinator) sendHeard(ctx context.Context, leader string, report heard
 	if err != nil {
 		return err
 	}
-	_ = res.Body.Close()
+	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("leader at %s answered %s", leader, res.Status)
 	}
+	var reply heardReply
+	if err := json.NewDecoder(io.LimitReader(res.Body, peerBytesMax)).Decode(&reply); err != nil {
+		return fmt.Errorf("leader at %s: %w", leader, err)
+	}
+	c.takeHistory(reply)
 	return nil
 }
 

@@ -79,5 +79,21 @@ func TestHeard_aHostLivesAsLongAsAnyCoordinatorHearsIt(t *testing.T) {
 		condition, dead = verdict()
 		require.Equal(t, raft.NodeDead, condition, "the follower's word does not keep it alive")
 		require.Equal(t, []volume.NodeID{host}, dead)
+
+		// A new leader knows since when it is so.
+		var since time.Time
+		leader.look(func(v *control.View) {
+			_, findings := leader.judge(v)
+			for _, f := range findings {
+				if f.Kind == "node_silent" && f.Object == "node/h1" {
+					since = f.Since
+				}
+			}
+		})
+		require.NotZero(t, since)
+		time.Sleep(5 * time.Second)
+		follower.mu.Lock()
+		defer follower.mu.Unlock()
+		require.Equal(t, since.Round(0), follower.judged.history["node/h1 node_silent"].Local())
 	})
 }

@@ -93,6 +93,7 @@ func (l *loop) step() {
 		return
 	}
 	l.check(state, now)
+	l.judgeInTime(state, now)
 	view := l.view(state)
 	commands, vote := control.Controllers(view), control.Votes(view)
 	l.mu.Unlock()

@@ -104,7 +104,7 @@ func (c *Coordinator) serveHeard(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.takeHeard(report)
-	write(w, http.StatusOK, c.leaderReply())
+	write(w, http.StatusOK, c.historyFor(report.Since))
 }
 
 // ownWord answers the request if a node speaks for another.

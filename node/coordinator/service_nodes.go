@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/api"
@@ -275,12 +274,8 @@ func (s service) Cluster(context.Context) (api.Cluster, error) {
 func (s service) Health(context.Context) (api.Health, error) {
 	var health api.Health
 	s.look(func(v *control.View) {
-		_, findings := control.Judge(v)
-		if !s.raft.Leading() {
-			findings = slices.Insert(findings, 0, control.Leaderless(len(coordinators(v.State))))
-		}
-		s.history.Stamp(findings, v.Now)
-		health.Status = api.Status(control.Worst(findings))
+		status, findings := s.judge(v)
+		health.Status = api.Status(status)
 		health.Findings = []api.Finding{}
 		for _, f := range findings {
 			health.Findings = append(health.Findings, api.Finding{
@@ -305,11 +300,7 @@ func (s service) Events(ctx context.Context, after uint64, follow bool, emit fun
 				continue
 			}
 			after = e.Seq
-			out := api.Event{
-				Seq: e.Seq, Time: e.At, Severity: e.Severity, Object: e.Object, Kind: e.Kind,
-				Message: e.Message,
-			}
-			if err := emit(out); err != nil {
+			if err := emit(showEvent(e)); err != nil {
 				return err
 			}
 		}

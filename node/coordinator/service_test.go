@@ -363,6 +363,33 @@ func TestHealth_withoutALeader(t *testing.T) {
 	})
 }
 
+func TestWhy(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.create("v1")
+		_, err := w.api.AttachVolume(t.Context(), "v1", api.AttachVolume{Host: "h1"})
+		require.NoError(t, err)
+		w.machines["h1"].kill()
+		pass(5 * time.Second)
+		why, err := w.api.Why(t.Context(), "v1")
+		require.NoError(t, err)
+		require.Equal(t, "volume/v1", why.Object)
+		require.Equal(t, api.Down, why.Status)
+		require.Equal(t, "node/h1", why.Because[0].Because[0].Object, "%+v", why)
+		require.NotNil(t, why.Because[0].Because[0].Since)
+		require.NotNil(t, why.Because[0].Since, "since when, from the leader's history")
+		require.Equal(t, "attached", why.Last.Kind)
+
+		_, err = w.api.Why(t.Context(), "v9")
+		refusedWith(t, err, api.CodeNotFound, "v9", "volume list")
+
+		w.raft.lead(false, volume.NodeID{})
+		why, err = w.api.Why(t.Context(), "cluster")
+		require.NoError(t, err)
+		require.Equal(t, api.NoQuorum, why.Status)
+		require.Contains(t, why.Because[0].Says, "no coordinator leads")
+	})
+}
+
 // TestEvents_follow: those that exist, then those to come, until the caller has enough.
 func TestEvents_follow(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

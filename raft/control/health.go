@@ -74,31 +74,6 @@ func Worst(findings []Finding) Status {
 	return worst
 }
 
-// History remembers since when a finding holds, by object and kind.
-type History map[string]time.Time
-
-// Stamp sets the Since of every finding that does not say it itself and forgets those that hold no
-// more.
-func (h History) Stamp(findings []Finding, now time.Time) {
-	seen := make(map[string]bool, len(findings))
-	for i := range findings {
-		f := &findings[i]
-		key := f.Object + " " + f.Kind
-		seen[key] = true
-		if _, ok := h[key]; !ok {
-			h[key] = now
-		}
-		if f.Since.IsZero() {
-			f.Since = h[key]
-		}
-	}
-	for key := range h {
-		if !seen[key] {
-			delete(h, key)
-		}
-	}
-}
-
 // Leaderless returns the finding of a coordinator that knows of no leader.
 func Leaderless(members int) Finding {
 	return Finding{
@@ -194,7 +169,7 @@ func (v *View) judgeDomain(d *raft.Domain) []Finding {
 		return nil
 	}
 	fact := v.Domain(d)
-	if fact != nil && fact.State == DomainRunning {
+	if fact != nil && fact.State == DomainRunning && v.Condition(d.Host) != raft.NodeDead {
 		return nil
 	}
 	host := v.State.NodeName(d.Host)

@@ -75,20 +75,26 @@ func TestHistory_rememberSinceWhen(t *testing.T) {
 	stale := Finding{Object: "leg/1", Kind: "leg_stale"}
 
 	first := []Finding{silent, stale}
-	h.Stamp(first, t0)
+	require.True(t, h.Stamp(first, t0, true))
 	require.Equal(t, t0.Add(-time.Minute), first[0].Since, "a finding that knows itself is believed")
 	require.Equal(t, t0, first[1].Since)
+	require.False(t, h.Stamp(first, t0, true), "nothing is new")
 
 	second := []Finding{stale}
-	h.Stamp(second, t0.Add(time.Hour))
+	require.True(t, h.Stamp(second, t0.Add(time.Hour), true))
 	require.Equal(t, t0, second[0].Since)
 
-	h.Stamp(nil, t0.Add(2*time.Hour))
-	require.Empty(t, h, "what no longer holds is forgotten")
-	h.Stamp(second, t0.Add(3*time.Hour))
+	require.False(t, h.Stamp(nil, t0.Add(time.Hour), false), "a new leader has not heard everything")
 	third := []Finding{stale}
-	h.Stamp(third, t0.Add(4*time.Hour))
-	require.Equal(t, t0.Add(3*time.Hour), third[0].Since)
+	require.False(t, h.Stamp(third, t0.Add(time.Hour), true))
+	require.Equal(t, t0, third[0].Since)
+
+	require.True(t, h.Stamp(nil, t0.Add(2*time.Hour), true))
+	require.Empty(t, h, "what no longer holds is forgotten")
+	h.Stamp([]Finding{stale}, t0.Add(3*time.Hour), true)
+	fourth := []Finding{stale}
+	h.Stamp(fourth, t0.Add(4*time.Hour), true)
+	require.Equal(t, t0.Add(3*time.Hour), fourth[0].Since)
 }
 
 // TestVotes is the table of who gets and who loses a vote: "+n4" gets one, "~n4" becomes a learner,

@@ -27,6 +27,13 @@ type View struct {
 	// CaughtUp are the coordinators that lately said that they have the log, Mute those with a vote that
 	// have not said so for long.
 	CaughtUp, Mute []volume.NodeID
+	// Leaderless: the view is of a coordinator that knows of no leader.
+	Leaderless bool
+	// Silent says how long a node has been silent, WaitLeft how much of the wait for reads of the host before
+	// is left in an epoch. Nil if that is not known; only explanations use them.
+	Silent   func(volume.NodeID) time.Duration
+	WaitLeft func(volume.ID, volume.Epoch) time.Duration
+	History  History // since when findings hold; explanations only read it
 	// NewID makes a fresh identity; a simulator draws it from its seed.
 	NewID  func() volume.UUID
 	Timing Timing
@@ -38,13 +45,14 @@ type Timing struct {
 	EngineGone   time.Duration // an engine that neither it nor its daemon speaks of for so long is gone
 	Maintenance  time.Duration // a volume is detached for so long before it is maintained
 	LegLost      time.Duration // a leg is lost for so long before another takes its place
+	DeadAfter    time.Duration // silence after which a node counts as dead, for explanations
 }
 
 // DefaultTiming returns the timing for real clusters.
 func DefaultTiming() Timing {
 	return Timing{
 		DaemonSilent: 2 * time.Second, EngineGone: 8 * time.Second,
-		Maintenance: 10 * time.Second, LegLost: 5 * time.Second,
+		Maintenance: 10 * time.Second, LegLost: 5 * time.Second, DeadAfter: 2 * time.Second,
 	}
 }
 

@@ -39,6 +39,8 @@ type world struct {
 	learners []volume.NodeID
 	caughtUp []volume.NodeID
 	mute     []volume.NodeID
+	suspects map[string]bool // nodes that are thought to be suspect
+	waitLeft time.Duration   // of the wait for reads of the host before
 }
 
 func newWorld(t *testing.T) *world {
@@ -46,7 +48,7 @@ func newWorld(t *testing.T) *world {
 		t: t, state: raft.NewState(), facts: NewFacts(), now: time.Unix(1_800_000_000, 0),
 		silent: map[string]bool{}, engines: map[string]bool{}, domains: map[string]map[string]*DomainFact{},
 		broken: map[string]Condition{}, running: map[string]*EngineFact{}, stores: map[string]int64{},
-		unusable: map[string]bool{}, hangs: map[string]bool{},
+		unusable: map[string]bool{}, hangs: map[string]bool{}, suspects: map[string]bool{},
 	}
 	w.apply(raft.Command{InitCluster: &raft.InitCluster{
 		Name: "c", ID: volume.ClusterID{UUID: w.newID()}, Incarnation: volume.ClusterID{UUID: w.newID()},
@@ -102,6 +104,8 @@ func (w *world) condition(id volume.NodeID) raft.Condition {
 	switch {
 	case n == nil || w.silent[id.String()] || w.silent[n.Name] && !w.engines[n.Name]:
 		return raft.NodeDead
+	case w.suspects[n.Name]:
+		return raft.NodeSuspect
 	}
 	return raft.NodeAlive
 }
@@ -112,6 +116,13 @@ func (w *world) view() *View {
 		Members: w.members, Learners: w.learners, CaughtUp: w.caughtUp, Mute: w.mute,
 		NewID: w.newID, Timing: DefaultTiming(),
 	}
+	v.Silent = func(id volume.NodeID) time.Duration {
+		if heard := w.facts.Nodes[id]; heard != nil {
+			return w.now.Sub(heard.Heard)
+		}
+		return 0
+	}
+	v.WaitLeft = func(volume.ID, volume.Epoch) time.Duration { return w.waitLeft }
 	if w.braked == "" {
 		for _, n := range w.state.SortedNodes() {
 			if n.Has(raft.RoleHost) && w.condition(n.ID) == raft.NodeDead {
@@ -427,6 +438,24 @@ func (w *world) legVerb(words []string, arg func(int) string) {
 		w.silent[old.ID.String()] = true
 		delete(w.silent, old.Name)
 		w.addNode(old.Name, []string{"storage"})
+	case "unmade": // unmade VOLUME NODE: a volume whose leg on that node is not made
+		w.addVolume(arg(1), []string{arg(2)})
+		v := w.volume(arg(1))
+		v.Phase, v.Legs[0].Provisioned, v.Legs[0].State = volume.PhaseProvisioning, false, volume.LegRebuilding
+	case "frozen":
+		w.volume(arg(1)).Phase = volume.PhaseFrozen
+	case "suspect":
+		w.suspects[arg(1)] = true
+	case "waits": // of T_read is left
+		d, err := time.ParseDuration(arg(1))
+		require.NoError(w.t, err)
+		w.waitLeft = d
+	case "banned": // banned VOLUME NODE DURATION: the engine does not try that leg for so long
+		d, err := time.ParseDuration(arg(3))
+		require.NoError(w.t, err)
+		id, e := w.leg(w.volume(arg(1)), arg(2)).ID, w.running[arg(1)]
+		e.Legs = append(slices.DeleteFunc(e.Legs, func(l EngineLeg) bool { return l.ID == id }),
+			EngineLeg{ID: id, State: "down", Error: "connection refused", BannedFor: d})
 	case "braked":
 		w.braked = strings.Join(words[1:], " ")
 	default:
@@ -585,9 +614,12 @@ func TestScripts(t *testing.T) {
 				}
 				return w.run()
 			case "health":
+				w.checkWhy() // also what no script asks for
 				return w.health()
 			case "state":
 				return w.show()
+			case "why":
+				return w.why(strings.TrimSpace(d.Input))
 			}
 			t.Fatalf("unknown command %q", d.Cmd)
 			return ""

@@ -1,0 +1,54 @@
+package control
+
+import "github.com/holdfast-storage/holdfast/raft"
+
+// FindingKind describes one kind of finding.
+type FindingKind struct {
+	Kind     string // as in Finding
+	Severity string // the worst that it has
+	Means    string // a sentence
+}
+
+// FindingKinds returns every kind of finding that there is. A test holds that the table is whole, that a test
+// provokes each kind, and that docs/operations.md says of each what to do.
+func FindingKinds() []FindingKind {
+	const info, warning, severe = raft.SeverityInfo, raft.SeverityWarning, raft.SeverityError
+	return []FindingKind{
+		{"unreachable", severe, "no node answers the command line"},
+		{"no_quorum", severe, "no coordinator leads"},
+		{"failover_braked", severe, "too many hosts vanished at once for a failover"},
+		{"few_coordinators", warning, "fewer nodes vote than could"},
+		{"even_coordinators", warning, "an even number of coordinators votes"},
+		{"coordinator_missing", severe, "a coordinator has a vote but never joined"},
+		{"coordinator_silent", severe, "a coordinator does not follow the leader"},
+
+		{"node_pending", info, "a node waits to take another's place"},
+		{"node_retiring", info, "a node is being replaced or removed"},
+		{"node_silent", severe, "a node's heartbeats stopped"},
+		{"daemon_silent", warning, "a node's engines answer and its daemon does not"},
+		{"store_error", severe, "a store cannot be used"},
+
+		{"volume_frozen", severe, "a label contradicts the coordinators"},
+		{"volume_provisioning", warning, "a volume is not made yet"},
+		{"volume_degraded", warning, "redundancy is missing, one more failure is survived"},
+		{"volume_at_risk", severe, "the next failure stops the volume"},
+		{"volume_down", severe, "too few legs can be read"},
+		{"volume_not_serving", severe, "an attached volume does not serve"},
+		{"volume_held", severe, "a volume's answers wait"},
+		{"blocks_unreadable", severe, "a scrub found blocks that no leg can read"},
+		{"legs_diverged", severe, "a scrub found legs that differ"},
+		{"blocks_healed", warning, "a scrub rewrote bad blocks"},
+		{"scrub_overdue", warning, "the schedule of scrubs is not kept"},
+		{"guest_read_errors", severe, "a guest got read errors"},
+
+		{"leg_missing", severe, "a leg's data is gone"},
+		{"leg_quarantined", severe, "a leg contradicts the coordinators"},
+		{"leg_set_back", severe, "a leg shows an older state than it had"},
+		{"leg_bad", severe, "a leg cannot be read"},
+		{"leg_stale", warning, "a leg has missed writes"},
+		{"leg_rebuilding", warning, "a leg is being filled"},
+		{"leg_medium_errors", warning, "a leg's disk loses blocks"},
+
+		{"domain_not_running", severe, "a domain that is wanted does not run"},
+	}
+}
