@@ -31,7 +31,8 @@ const (
 func (m *membership) beat(ctx context.Context) {
 	ticker := time.NewTicker(m.config.Timing.Heartbeat)
 	defer ticker.Stop()
-	beat := peer.Heartbeat{Node: m.config.ID, Start: randomStart(), PID: os.Getpid()}
+	beat := peer.Heartbeat{Node: m.config.ID, Start: randomStart(), PID: os.Getpid(),
+		Knows: raft.VersionLatest}
 	for heard := true; ; {
 		beat.Seq++
 		if m.storage != nil {

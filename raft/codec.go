@@ -43,7 +43,12 @@ func decodeCommand(data []byte) (Command, error) {
 		return c, fmt.Errorf("command: %w: its checksum does not fit", ErrCorrupt)
 	}
 	if err := decodeStrict(data[4:], &c); err != nil {
-		return Command{}, fmt.Errorf("command of an unknown form (written by a newer version?): %w", err)
+		return Command{}, fmt.Errorf("command of an unknown form (%w?): %w", ErrNewer, err)
+	}
+	if c.RaiseVersion != nil {
+		if err := checkVersion("log", c.RaiseVersion.To); err != nil {
+			return Command{}, err
+		}
 	}
 	return c, c.check()
 }
@@ -61,7 +66,7 @@ func decodeStrict(data []byte, into any) error {
 	return nil
 }
 
-// A snapshot is one line of text, "holdfast-raft <version> <revision> <length> <crc32c>\n" with the
+// A snapshot is one line of text, "holdfast-raft <cluster version> <revision> <length> <crc32c>\n" with the
 // numbers in decimal, then the body: the State as JSON. The checksum, in hexadecimal, is of the
 // revision in 8 bytes, big endian, and the body.
 const snapshotHeader = "holdfast-raft %d %d %d %08x\n"
@@ -75,12 +80,12 @@ func WriteSnapshot(w io.Writer, s *State, revision uint64) error {
 	if err != nil {
 		return fmt.Errorf("encode the state: %w", err)
 	}
-	return writeSnapshotBody(w, body, revision)
+	return writeSnapshotBody(w, s.Version, body, revision)
 }
 
-func writeSnapshotBody(w io.Writer, body []byte, revision uint64) error {
+func writeSnapshotBody(w io.Writer, version int, body []byte, revision uint64) error {
 	sum := snapshotSum(body, revision)
-	if _, err := fmt.Fprintf(w, snapshotHeader, StateVersion, revision, len(body), sum); err != nil {
+	if _, err := fmt.Fprintf(w, snapshotHeader, version, revision, len(body), sum); err != nil {
 		return err
 	}
 	_, err := w.Write(body)
@@ -93,7 +98,7 @@ func snapshotSum(body []byte, revision uint64) uint32 {
 }
 
 // ReadSnapshot reads what WriteSnapshot wrote. A truncated or altered snapshot is ErrCorrupt; one of
-// another version is refused.
+// a version above VersionLatest is ErrNewer.
 func ReadSnapshot(r io.Reader) (*State, uint64, error) {
 	in := bufio.NewReader(io.LimitReader(r, snapshotMax+256))
 	line, err := in.ReadString('\n')
@@ -104,9 +109,10 @@ func ReadSnapshot(r io.Reader) (*State, uint64, error) {
 	var revision uint64
 	var sum uint32
 	n, err := fmt.Sscanf(line, snapshotHeader, &version, &revision, &length, &sum)
-	if n > 0 && version != StateVersion {
-		return nil, 0, fmt.Errorf("snapshot of version %d: this program reads version %d; "+
-			"use the one that wrote it", version, StateVersion)
+	if n > 0 {
+		if err := checkVersion("snapshot", version); err != nil {
+			return nil, 0, err
+		}
 	}
 	if err != nil || length < 0 || length > snapshotMax {
 		return nil, 0, fmt.Errorf("snapshot: %w: its first line is %q", ErrCorrupt, line)
@@ -123,11 +129,11 @@ func ReadSnapshot(r io.Reader) (*State, uint64, error) {
 	}
 	s := NewState()
 	if err := decodeStrict(body, s); err != nil {
-		return nil, 0, fmt.Errorf("snapshot of an unknown form (written by a newer version?): %w", err)
+		return nil, 0, fmt.Errorf("snapshot of an unknown form (%w?): %w", ErrNewer, err)
 	}
-	if s.Version != StateVersion {
-		return nil, 0, fmt.Errorf("snapshot: state of version %d, this program reads version %d",
-			s.Version, StateVersion)
+	if s.Version != version {
+		return nil, 0, fmt.Errorf("snapshot: %w: it says version %d, its state version %d",
+			ErrCorrupt, version, s.Version)
 	}
 	return s, revision, nil
 }

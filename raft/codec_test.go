@@ -54,20 +54,26 @@ func TestSnapshot_EveryTruncatedPrefixAndFlippedByteIsRefused(t *testing.T) {
 func TestSnapshot_UnknownFormsAreRefused(t *testing.T) {
 	var out bytes.Buffer
 	s := NewState()
-	s.Version = 2
-	require.NoError(t, WriteSnapshot(&out, s, 1))
+	require.NoError(t, writeSnapshotBody(&out, 2, mustJSON(t, s), 1))
 	_, _, err := ReadSnapshot(&out)
-	require.ErrorContains(t, err, "state of version 2")
+	require.ErrorIs(t, err, ErrCorrupt, "its first line is no part of what the checksum covers")
+
+	s.Version = VersionLatest + 1
+	out.Reset()
+	require.NoError(t, WriteSnapshot(&out, s, 1))
+	_, _, err = ReadSnapshot(&out)
+	require.ErrorIs(t, err, ErrNewer)
+	require.ErrorContains(t, err, "snapshot of cluster version 3")
 
 	_, _, err = ReadSnapshot(bytes.NewReader([]byte("holdfast-raft 9 1 2 00000000\n{}")))
-	require.ErrorContains(t, err, "snapshot of version 9")
+	require.ErrorContains(t, err, "snapshot of cluster version 9")
 	require.NotErrorIs(t, err, ErrCorrupt)
 
 	body := []byte(`{"version":1,"shiny":true}`)
 	out.Reset()
-	require.NoError(t, writeSnapshotBody(&out, body, 1))
+	require.NoError(t, writeSnapshotBody(&out, 1, body, 1))
 	_, _, err = ReadSnapshot(&out)
-	require.ErrorContains(t, err, "newer version")
+	require.ErrorContains(t, err, "newer release")
 }
 
 func TestCommand_DamagedOrUnknownIsRefused(t *testing.T) {
@@ -81,7 +87,7 @@ func TestCommand_DamagedOrUnknownIsRefused(t *testing.T) {
 		require.ErrorIs(t, err, ErrCorrupt)
 	}
 	_, err = decodeCommand(checksummed([]byte(`{"at":"2026-11-01T12:00:00Z","grow_volume":{}}`)))
-	require.ErrorContains(t, err, "newer version")
+	require.ErrorContains(t, err, "newer release")
 	_, err = decodeCommand(checksummed([]byte(`{"at":"2026-11-01T12:00:00Z"}`)))
 	require.ErrorIs(t, err, errOneKind)
 	_, err = decodeCommand(checksummed([]byte(`{"stop_domain":{"name":"a"}} {}`)))

@@ -37,6 +37,7 @@ type Command struct {
 	PlaceDomain    *PlaceDomain    `json:"place_domain,omitempty"`
 	StopDomain     *StopDomain     `json:"stop_domain,omitempty"`
 	RecordEvent    *RecordEvent    `json:"record_event,omitempty"`
+	RaiseVersion   *RaiseVersion   `json:"raise_version,omitempty" since:"2"`
 }
 
 // InitCluster names a new cluster; repeated with the same ID it changes nothing.

@@ -152,17 +152,23 @@ func (o Options) withDefaults() (Options, error) {
 
 // Apply proposes a command and waits until this replica has applied it, or ctx ends. The Result is
 // the state's answer, also when it refuses; the revision is the one at which it holds. The error is
-// ErrNotLeader or ErrClosed (nothing was proposed) or ErrOutcomeUnknown, wrapped.
+// ErrNotLeader or ErrClosed (nothing was proposed) or ErrOutcomeUnknown, wrapped. What the cluster
+// version does not allow yet is refused, or left out, without being proposed: see Gate.
 func (c *Coordinator) Apply(ctx context.Context, cmd Command) (Result, uint64, error) {
-	data, err := encodeCommand(cmd)
-	if err != nil {
-		return Result{}, 0, err
-	}
 	if err := ctx.Err(); err != nil {
 		return Result{}, 0, err
 	}
 	if !c.ready.Load() {
 		return Result{}, 0, c.notLeader()
+	}
+	state, revision := c.State() // its version only grows: what may be proposed now may be applied later
+	cmd, refusal := cmd.Gate(state.Version)
+	if refusal != nil {
+		return Result{Err: refusal}, revision, nil
+	}
+	data, err := encodeCommand(cmd)
+	if err != nil {
+		return Result{}, 0, err
 	}
 	future := c.raft.Apply(data, enqueueTimeout)
 	if err := c.await(ctx, future); err != nil {
@@ -257,6 +263,10 @@ func (c *Coordinator) Leader() (volume.NodeID, string) {
 	}
 	return volume.NodeID{UUID: u}, string(addr)
 }
+
+// Born returns the lowest cluster version that a release which ran on this coordinator's data may have
+// known at most: VersionLatest of the release that made the data directory.
+func (c *Coordinator) Born() int { return c.store.born }
 
 // Failed is closed when the coordinator stopped by itself because its replica can no longer be
 // trusted; Err says why. The node should report it and go on with its other roles.

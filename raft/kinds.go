@@ -54,6 +54,7 @@ func (c *Command) kinds() []kind {
 		of("place_domain", byOperator, c.PlaceDomain, (*txn).placeDomain),
 		of("stop_domain", byOperator, c.StopDomain, (*txn).stopDomain),
 		of("record_event", byOperator, c.RecordEvent, (*txn).recordEvent),
+		of("raise_version", byOperator, c.RaiseVersion, (*txn).raiseVersion),
 	}
 }
 

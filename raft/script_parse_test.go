@@ -39,6 +39,10 @@ func (s *script) parse(line string) Command {
 		c.LegDeleted = &LegDeleted{Leg: s.leg(w.next())}
 	case "replace": // VOLUME OLD NEW@NODE/STORE
 		c.ReplaceLeg = &ReplaceLeg{Volume: s.vol(w.next()), Old: s.leg(w.next()), New: s.parseLeg(w.next(), 0)}
+	case "raise_version": // VERSION
+		to, err := strconv.Atoi(w.next())
+		require.NoError(s.t, err)
+		c.RaiseVersion = &RaiseVersion{To: to}
 	case "event": // SEVERITY OBJECT KIND
 		e := Event{Severity: w.next(), Object: w.next(), Kind: w.next(), Message: "a word"}
 		c.RecordEvent = &RecordEvent{Event: e}

@@ -9,7 +9,7 @@ import (
 // State is everything the coordinators agree on. It is changed by Apply alone and serialised as
 // JSON in snapshots.
 type State struct {
-	Version int                        `json:"version"` // of this format; StateVersion
+	Version int                        `json:"version"` // of the cluster: which commands and fields are in use
 	Cluster Cluster                    `json:"cluster"`
 	Nodes   map[volume.NodeID]*Node    `json:"nodes"`
 	Volumes map[volume.ID]*Volume      `json:"volumes"`
@@ -23,9 +23,6 @@ type State struct {
 
 	broken Rules // by Break, for tests
 }
-
-// StateVersion is the version of State's serialised form.
-const StateVersion = 1
 
 // EventsMax is how many events the state keeps.
 const EventsMax = 2000

@@ -39,6 +39,7 @@ const lockTimeout = 2 * time.Second
 type store struct {
 	dir   string
 	id    identity
+	born  int // see readBorn
 	logs  *raftboltdb.BoltStore
 	snaps *hraft.FileSnapshotStore
 }
@@ -79,6 +80,10 @@ func (st *store) identify(id volume.NodeID) error {
 				return damaged(filepath.Join(st.dir, identityFile), fmt.Errorf("it is missing, yet %s is there", name))
 			}
 		}
+		st.born = VersionLatest
+		if err := writeBorn(st.dir, st.born); err != nil {
+			return err
+		}
 		st.id = identity{Format: identityFormat, Node: id, State: stateMaking}
 		return st.id.write(st.dir)
 	case err != nil:
@@ -92,7 +97,8 @@ func (st *store) identify(id volume.NodeID) error {
 		}
 	}
 	st.id = have
-	return nil
+	st.born, err = readBorn(st.dir)
+	return err
 }
 
 func remove(path string) error { return os.RemoveAll(path) }
@@ -169,6 +175,10 @@ func guarded(f func() error) (err error) {
 
 // damaged says what to do about a data directory that cannot be used.
 func damaged(path string, err error) error {
+	if errors.Is(err, ErrNewer) {
+		return fmt.Errorf("coordinator data: %s: %w; the data are whole, and this member does not start on them "+
+			"with this release: put the newer one back", path, err)
+	}
 	return fmt.Errorf("coordinator data: %s: %w; this member does not start on it. The other coordinators hold "+
 		"the same data: move the directory away, remove this node from the cluster and add it as a new one; "+
 		"or put the directory back as it was", path, err)

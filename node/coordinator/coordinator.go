@@ -24,6 +24,7 @@ type Raft interface {
 	LeaderCh() <-chan bool
 	Leader() (volume.NodeID, string)
 	Members() ([]raft.Member, error)
+	Born() int
 	AddMember(ctx context.Context, m raft.Member) error
 	RemoveMember(ctx context.Context, id volume.NodeID) error
 }

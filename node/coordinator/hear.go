@@ -25,6 +25,8 @@ type heardReport struct {
 	Signs    []raft.Sign   `json:"signs"`
 	Revision uint64        `json:"revision"`                // of its state: how much of the log it has
 	Since    uint64        `json:"since_version,omitempty"` // the version that it has of the leader's history
+	// Versions is zero from a release that knew of no cluster versions.
+	Versions control.VersionWord `json:"versions,omitzero"`
 }
 
 // following is what a follower said of itself last.
@@ -88,7 +90,7 @@ func (c *Coordinator) reportHeard(ctx context.Context) {
 		_, revision := c.raft.State()
 		c.mu.Lock()
 		report := heardReport{Version: peer.Version, Node: c.opts.Self, Revision: revision,
-			Since: c.judged.version, Signs: c.liveness.Hears(c.opts.Now())}
+			Since: c.judged.version, Versions: c.versions(), Signs: c.liveness.Hears(c.opts.Now())}
 		c.mu.Unlock()
 		if err := c.sendHeard(ctx, targets[0], report); err != nil && ctx.Err() == nil {
 			c.log.Debug("report to the leader", "error", err)
@@ -134,6 +136,12 @@ func (c *Coordinator) takeHeard(report heardReport) {
 	}
 	c.liveness.Report(report.Node, report.Signs, now)
 	c.follows[report.Node] = following{at: now, revision: report.Revision}
+	c.facts.HearVersion(report.Node, report.Versions, c.opts.Timing.DaemonSilent, now)
+}
+
+// versions says what this coordinator's release and data can deal with.
+func (c *Coordinator) versions() control.VersionWord {
+	return control.VersionWord{Knows: raft.VersionLatest, Born: c.raft.Born()}
 }
 
 // lagMax is how many entries of the log a coordinator that gets a vote may lack: a moment's worth.
@@ -172,7 +180,7 @@ func (c *Coordinator) mute(now time.Time) []volume.NodeID {
 
 func nodeReport(h peer.Heartbeat) control.NodeReport {
 	r := control.NodeReport{
-		Node: h.Node, Start: h.Start, Seq: h.Seq, PID: h.PID,
+		Node: h.Node, Start: h.Start, Seq: h.Seq, PID: h.PID, Knows: max(h.Knows, raft.VersionFirst),
 		Legs:    map[volume.LegID]*control.LegFact{},
 		Domains: make(map[string]*control.DomainFact, len(h.Domains)),
 	}

@@ -84,6 +84,7 @@ func (l *loop) step() {
 		l.liveness.Lead(now)
 		l.ledSince = now
 		clear(l.follows)
+		l.facts.ForgetVersions()
 		l.waits, l.verdict = raft.NewWaitClock(l.opts.TRead), raft.Verdict{}
 		l.checked, l.events = time.Time{}, nil
 	}
@@ -93,6 +94,7 @@ func (l *loop) step() {
 		return
 	}
 	l.check(state, now)
+	l.facts.HearVersion(l.opts.Self, l.versions(), l.opts.Timing.DaemonSilent, now)
 	l.judgeInTime(state, now)
 	view := l.view(state)
 	commands, vote := control.Controllers(view), control.Votes(view)

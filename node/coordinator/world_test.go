@@ -115,6 +115,9 @@ func (m *memoryRaft) Members() ([]raft.Member, error) {
 	return m.members, nil
 }
 
+// Born returns what a data directory of this release says.
+func (m *memoryRaft) Born() int { return raft.VersionLatest }
+
 // lead changes who leads.
 func (m *memoryRaft) lead(leading bool, leader volume.NodeID) {
 	m.mu.Lock()

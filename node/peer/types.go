@@ -33,6 +33,8 @@ type Heartbeat struct {
 	Stores  []StoreStatus  `json:"stores,omitempty"`
 	Engines []EngineStatus `json:"engines,omitempty"`
 	Domains []DomainStatus `json:"domains,omitempty"`
+	// Knows is the highest cluster version that the node's release understands; zero is the first.
+	Knows int `json:"knows,omitempty"`
 }
 
 // EngineHeartbeat is an engine's own sign of life: it keeps its host alive while the daemon is

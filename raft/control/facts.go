@@ -20,6 +20,7 @@ type Facts struct {
 	detached map[volume.ID]time.Time       // detached volumes, since when they were seen so
 	stopped  map[string]time.Time          // stopped domains, likewise
 	lost     map[volume.LegID]time.Time    // legs that are lost, likewise
+	versions map[volume.NodeID]versionFact // what coordinators say of cluster versions
 }
 
 // NodeFact is the last heartbeat of a node's daemon.
@@ -28,6 +29,7 @@ type NodeFact struct {
 	Start   uint64 // random, per start of the daemon
 	Seq     uint64 // of the last heartbeat of that start
 	PID     int
+	Knows   int // the highest cluster version that its release understands
 	Stores  []StoreFact
 	Legs    map[volume.LegID]*LegFact
 	Domains map[string]*DomainFact
@@ -205,6 +207,7 @@ func NewFacts() *Facts {
 		restarts: map[string]*failures{}, regrants: map[volume.ID]*failures{},
 		grants: map[volume.AttachID]time.Time{}, detached: map[volume.ID]time.Time{},
 		stopped: map[string]time.Time{}, lost: map[volume.LegID]time.Time{},
+		versions: map[volume.NodeID]versionFact{},
 	}
 }
 
@@ -255,6 +258,11 @@ func (f *Facts) forget(s *raft.State, now time.Time) {
 	for id := range f.Nodes {
 		if s.Nodes[id] == nil {
 			delete(f.Nodes, id)
+		}
+	}
+	for id := range f.versions { // a coordinator is heard before it registers
+		if s.Nodes[id] == nil && now.Sub(f.versions[id].heard) > failuresForget {
+			delete(f.versions, id)
 		}
 	}
 }

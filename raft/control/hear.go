@@ -13,6 +13,7 @@ type NodeReport struct {
 	Start   uint64
 	Seq     uint64
 	PID     int
+	Knows   int // the highest cluster version that its release understands
 	Stores  []StoreFact
 	Legs    map[volume.LegID]*LegFact
 	Domains map[string]*DomainFact
@@ -30,7 +31,7 @@ func (f *Facts) HearNode(now time.Time, r NodeReport) bool {
 		return false
 	}
 	n := &NodeFact{
-		Heard: now, Start: r.Start, Seq: r.Seq, PID: r.PID, Stores: r.Stores, Legs: r.Legs,
+		Heard: now, Start: r.Start, Seq: r.Seq, PID: r.PID, Knows: r.Knows, Stores: r.Stores, Legs: r.Legs,
 		Domains: r.Domains, Engines: make(map[volume.AttachID]bool, len(r.Engines)), earlier: old.earlier,
 	}
 	if old.Start != r.Start {

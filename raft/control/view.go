@@ -46,6 +46,7 @@ type Timing struct {
 	Maintenance  time.Duration // a volume is detached for so long before it is maintained
 	LegLost      time.Duration // a leg is lost for so long before another takes its place
 	DeadAfter    time.Duration // silence after which a node counts as dead, for explanations
+	Upgrade      time.Duration // all coordinators know a newer cluster version for so long before it is used
 }
 
 // DefaultTiming returns the timing for real clusters.
@@ -53,6 +54,7 @@ func DefaultTiming() Timing {
 	return Timing{
 		DaemonSilent: 2 * time.Second, EngineGone: 8 * time.Second,
 		Maintenance: 10 * time.Second, LegLost: 5 * time.Second, DeadAfter: 2 * time.Second,
+		Upgrade: 10 * time.Minute,
 	}
 }
 
@@ -60,7 +62,7 @@ func DefaultTiming() Timing {
 func Controllers(v *View) []raft.Command {
 	var out []raft.Command
 	for _, controller := range []func(*View) []raft.Command{
-		Failover, Domains, Detachments, Replace, Retire, Maintain, Scrubs,
+		Failover, Domains, Detachments, Replace, Retire, Maintain, Scrubs, Versions,
 	} {
 		out = append(out, controller(v)...)
 	}

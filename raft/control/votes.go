@@ -40,7 +40,7 @@ func Votes(v *View) *VoteChange {
 		var change *VoteChange
 		switch {
 		case named && !v.votes(heir.ID):
-			if v.speaks(heir.ID) {
+			if v.speaks(heir.ID) && v.reads(heir.ID) {
 				change = v.enfranchise(heir)
 			}
 		case len(v.Members) > VotersMin:
@@ -118,11 +118,17 @@ func (v *View) votes(id volume.NodeID) bool { return slices.Contains(v.Members, 
 // canVote reports whether a node can have a vote.
 func canVote(n *raft.Node) bool { return n.Has(raft.RoleCoordinator) && n.Raft != "" }
 
-// spares returns the coordinators that answer and have no vote.
+// spares returns the coordinators that answer, understand the log and have no vote.
 func (v *View) spares() []*raft.Node {
 	return slices.DeleteFunc(v.State.SortedNodes(), func(n *raft.Node) bool {
-		return !canVote(n) || n.Pending || n.Retiring || v.votes(n.ID) || !v.speaks(n.ID)
+		return !canVote(n) || n.Pending || n.Retiring || v.votes(n.ID) || !v.speaks(n.ID) || !v.reads(n.ID)
 	})
+}
+
+// reads reports whether a node's release understands what stands in the log of this cluster.
+func (v *View) reads(id volume.NodeID) bool {
+	fact := v.Facts.Nodes[id]
+	return fact != nil && max(fact.Knows, raft.VersionFirst) >= v.State.Version
 }
 
 // enfranchise returns the next step by which one of these nodes gets a vote: a learner that has the
