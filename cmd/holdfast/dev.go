@@ -21,8 +21,7 @@ func newDev() *cobra.Command {
 	cmd := group("dev", "A cluster of real processes on this machine, to try things out")
 	cmd.PersistentFlags().StringVar(&d.dir, "dir", "", "the cluster's directory (required)")
 	cmd.AddCommand(d.up(), d.down(), d.status(), d.add(),
-		d.verb("start NODE", "Start a node's daemon", "  holdfast dev start n2 --dir /tmp/hf",
-			func(ctx context.Context, c *devcluster.Cluster, name string) error { return c.Start(ctx, name) }),
+		d.start(),
 		d.verb("stop NODE", "End a node's daemon gracefully; its engines and guests go on",
 			"  holdfast dev stop n2 --dir /tmp/hf",
 			func(ctx context.Context, c *devcluster.Cluster, name string) error { return c.Stop(ctx, name) }),
@@ -186,6 +185,21 @@ func (d *dev) add() *cobra.Command {
 		}
 		return startNode(cmd.Context(), c, list[0])
 	}
+	return cmd
+}
+
+func (d *dev) start() *cobra.Command {
+	var noWait bool
+	cmd := d.verb("start NODE", "Start a node's daemon and wait until the cluster sees it",
+		"  holdfast dev start n2 --dir /tmp/hf\n  holdfast dev start n1 --no-wait --dir /tmp/hf",
+		func(ctx context.Context, c *devcluster.Cluster, name string) error {
+			if noWait {
+				return c.Launch(name)
+			}
+			return c.Start(ctx, name)
+		})
+	cmd.Flags().BoolVar(&noWait, "no-wait", false,
+		"return once the daemon runs: the first nodes of a cluster that was off find no quorum yet")
 	return cmd
 }
 

@@ -58,6 +58,16 @@ func (c *Cluster) Start(ctx context.Context, name string) error {
 	return nil
 }
 
+// Launch starts a node's daemon if it does not run, and waits for nothing: before a majority of the
+// coordinators runs, nobody can see the node.
+func (c *Cluster) Launch(name string) error {
+	node, err := c.Node(name)
+	if err != nil {
+		return err
+	}
+	return c.launch(node)
+}
+
 // Stop ends a node's daemon gracefully. Its engines and guests go on, as in an upgrade.
 func (c *Cluster) Stop(ctx context.Context, name string) error {
 	node, err := c.Node(name)

@@ -304,3 +304,11 @@ func run(t *testing.T, limit time.Duration, env []string, program string, args .
 	}
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
+
+// pattern is a qemu-io command on 64 KiB at so many KiB.
+func pattern(verb string, value, kib int) string {
+	return fmt.Sprintf("%s -P %d %dk 64k", verb, value, kib)
+}
+
+// decode reads JSON and says whether it was.
+func decode(text string, into any) bool { return json.Unmarshal([]byte(text), into) == nil }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -56,21 +57,28 @@ func rounds(t *testing.T, few int) int {
 
 // guest is a domain that writes records to a volume with legs on n1 and n2; it runs on n4 or n5.
 type guest struct {
-	t   *testing.T
-	c   *cluster
-	log string
+	t    *testing.T
+	c    *cluster
+	log  string
+	last string // of its hosts: whoever looks at its disk afterwards does so there
 }
 
 func startGuest(t *testing.T) *guest {
 	t.Helper()
-	c := up(t, 5)
-	g := &guest{t: t, c: c, log: filepath.Join(t.TempDir(), "guest.log")}
+	return guestOn(t, up(t, 5), "n4, n5", "--layout", "mirror=2", "--legs-on", "n1,n2")
+}
+
+// guestOn starts a guest on a cluster that is there, with a volume that is made as the flags say.
+func guestOn(t *testing.T, c *cluster, hosts string, flags ...string) *guest {
+	t.Helper()
+	_, last, _ := strings.Cut(hosts, ", ")
+	g := &guest{t: t, c: c, log: filepath.Join(t.TempDir(), "guest.log"), last: last[max(0, len(last)-2):]}
 	spec := filepath.Join(t.TempDir(), "guest.yaml")
-	text := fmt.Sprintf("name: guest\ndriver: exec\nvolumes: [{name: disk}]\nhosts: [n4, n5]\n"+
+	text := fmt.Sprintf("name: guest\ndriver: exec\nvolumes: [{name: disk}]\nhosts: [%s]\n"+
 		"exec: {command: [%s, demo, guest, --pause, 50ms, --log, %s, --url, $HOLDFAST_VOLUME_DISK_URL, "+
-		"--epoch, $HOLDFAST_EPOCH]}\n", os.Getenv(binaryEnv), g.log)
+		"--epoch, $HOLDFAST_EPOCH]}\n", hosts, os.Getenv(binaryEnv), g.log)
 	require.NoError(t, os.WriteFile(spec, []byte(text), 0o600))
-	c.ok("volume", "create", "disk", "--size", "512M", "--layout", "mirror=2", "--legs-on", "n1,n2")
+	c.ok(append([]string{"volume", "create", "disk", "--size", "512M"}, flags...)...)
 	c.ok("domain", "define", "-f", spec)
 	c.ok("domain", "start", "guest")
 	g.progress(30 * time.Second)
@@ -202,7 +210,7 @@ func (g *guest) verify() {
 	g.t.Helper()
 	g.c.ok("domain", "stop", "guest")
 	want := g.flushed()
-	url := g.c.attach("disk", "n4")
+	url := g.c.attach("disk", g.last)
 	address, err := nbd.ParseURL(url)
 	require.NoError(g.t, err)
 	d, err := nbd.Dial(g.t.Context(), address, nbd.ClientOptions{})

@@ -31,16 +31,19 @@ const siteNodes = 5
 const nodeDiskBytes = 3 << 30
 
 // upWithDisks starts a cluster of nodes that can lose power.
-func upWithDisks(t *testing.T) *site {
+func upWithDisks(t *testing.T) *site { t.Helper(); return upSite(t, siteNodes) }
+
+// upSite starts a cluster of so many nodes that can lose power.
+func upSite(t *testing.T, nodes int) *site {
 	t.Helper()
 	s := enterNamespace(t)
-	s.start(siteNodes)
-	for i := range siteNodes {
+	s.start(nodes)
+	for i := range nodes {
 		name := fmt.Sprintf("n%d", i+1)
 		s.dev("kill", name)
 		s.moveToDisk(name)
 	}
-	s.start(siteNodes)
+	s.start(nodes)
 	return s
 }
 
