@@ -36,7 +36,7 @@ func TestNoCoordinators_theDataPathGoesOn(t *testing.T) {
 	go func() { held <- tryQemuIO(t, url, pattern("write", 9, 512), "flush", pattern("read", 9, 512)) }()
 	select {
 	case r := <-held:
-		t.Fatalf("a write was acknowledged, or failed, without the leg and without a decision: %s%s", r.stdout, r.stderr)
+		t.Fatalf("a write was answered without the leg and without a decision: %s%s", r.stdout, r.stderr)
 	case <-time.After(4 * time.Second):
 	}
 
