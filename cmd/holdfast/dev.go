@@ -20,7 +20,7 @@ func newDev() *cobra.Command {
 	d := &dev{}
 	cmd := group("dev", "A cluster of real processes on this machine, to try things out")
 	cmd.PersistentFlags().StringVar(&d.dir, "dir", "", "the cluster's directory (required)")
-	cmd.AddCommand(d.up(), d.down(), d.status(), d.add(),
+	cmd.AddCommand(d.up(), d.down(), d.status(), d.add(), d.cut(), d.impair(), d.heal(), d.network(), d.serveSwitch(),
 		d.start(),
 		d.verb("stop NODE", "End a node's daemon gracefully; its engines and guests go on",
 			"  holdfast dev stop n2 --dir /tmp/hf",
@@ -53,14 +53,18 @@ func (d *dev) open() (*devcluster.Cluster, error) {
 
 func (d *dev) up() *cobra.Command {
 	var nodes int
+	var network string
 	cmd := &cobra.Command{
-		Use:   "up --dir DIR [--nodes N]",
+		Use:   "up --dir DIR [--nodes N] [--network loopback|netns]",
 		Short: "Make a cluster, or start what is missing of it, and wait until it is healthy",
 		Long: "Nodes n1 to nN play all roles; the first three vote as coordinators. Again on the same directory\n" +
-			"starts whatever does not run. Standard output is one line for the shell.",
-		Example: "  eval \"$(holdfast dev up --dir /tmp/hf)\"",
+			"starts whatever does not run. Standard output is one line for the shell.\n\n" +
+			"With --network netns each node has a network namespace of its own, so that `dev cut` can part them;\n" +
+			"that needs root. The default is loopback.",
+		Example: "  eval \"$(holdfast dev up --dir /tmp/hf)\"\n  holdfast dev up --dir /tmp/hf --network netns",
 		Args:    args(cobra.NoArgs),
 	}
+	cmd.Flags().StringVar(&network, "network", "", "what the nodes of a new cluster reach each other by")
 	cmd.Flags().IntVar(&nodes, "nodes", 3, "how many nodes a new cluster gets, or an existing one grows to")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if d.dir == "" {
@@ -69,12 +73,19 @@ func (d *dev) up() *cobra.Command {
 		if nodes < 1 {
 			return usagef("--nodes %d: a cluster has at least one node", nodes)
 		}
-		c, err := devcluster.Open(devcluster.Options{Dir: d.dir})
+		o := devcluster.Options{Dir: d.dir}
+		if cmd.Flags().Changed("network") {
+			var err error
+			if o.Network, err = devcluster.ParseNetwork(network); err != nil {
+				return usageError{err}
+			}
+		}
+		c, err := devcluster.Open(o)
 		if errors.Is(err, devcluster.ErrNone) || cmd.Flags().Changed("nodes") {
 			if err == nil {
 				c.Close()
 			}
-			c, err = devcluster.Create(devcluster.Options{Dir: d.dir}, devcluster.DefaultNodes(nodes))
+			c, err = devcluster.Create(o, devcluster.DefaultNodes(nodes))
 		}
 		if err != nil {
 			return err

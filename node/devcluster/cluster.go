@@ -24,6 +24,7 @@ type Options struct {
 	// Executable is the program whose `serve` is the daemon; empty is this process's own.
 	Executable string
 	Timing     config.Timing // for a new cluster; zero fields are the defaults
+	Network    Network       // of a new cluster, empty is Loopback; another than an existing one has is refused
 	Logger     *slog.Logger  // nil discards
 }
 
@@ -179,6 +180,11 @@ func open(o Options) (*Cluster, error) {
 	if c.state, err = loadState(o.Dir); err != nil {
 		c.Close()
 		return nil, err
+	}
+	if o.Network != "" && o.Network != c.Network() {
+		c.Close()
+		return nil, fmt.Errorf("the local cluster of %s has the network %s, which was chosen when it was made: "+
+			"for %s use another --dir", c.Dir(), c.Network(), o.Network)
 	}
 	return c, nil
 }

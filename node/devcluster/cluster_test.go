@@ -39,6 +39,16 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if len(os.Args) == 5 && os.Args[2] == "switch" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		err := devcluster.RunSwitch(ctx, os.Args[4])
+		stop()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if len(os.Args) == 4 && os.Args[1] == "serve" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		err := node.Serve(ctx, os.Args[3], slog.New(slog.NewTextHandler(os.Stderr, nil)))
@@ -85,9 +95,14 @@ func reap(lifeline io.Reader, dir string) error {
 
 func create(t *testing.T, specs []devcluster.NodeSpec) *devcluster.Cluster {
 	t.Helper()
+	return createOn(t, devcluster.Loopback, specs)
+}
+
+func createOn(t *testing.T, network devcluster.Network, specs []devcluster.NodeSpec) *devcluster.Cluster {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "cluster")
 	startReaper(t, dir)
-	c, err := devcluster.Create(devcluster.Options{Dir: dir}, specs)
+	c, err := devcluster.Create(devcluster.Options{Dir: dir, Network: network}, specs)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -3,11 +3,13 @@ package devcluster
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/node/config"
+	"github.com/holdfast-storage/holdfast/node/devnet"
 	"github.com/holdfast-storage/holdfast/node/durable"
 	"github.com/holdfast-storage/holdfast/node/identity"
 	"github.com/holdfast-storage/holdfast/raft"
@@ -19,6 +21,11 @@ import (
 func create(o Options, specs []NodeSpec) (*Cluster, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
+	}
+	if o.Network == Namespaces {
+		if err := devnet.Able(); err != nil {
+			return nil, err
+		}
 	}
 	if err := checkFresh(o.Dir); err != nil {
 		return nil, err
@@ -48,7 +55,7 @@ func (c *Cluster) found(specs []NodeSpec) error {
 	c.state = &state{
 		Version: stateVersion, Name: "dev", ID: id, Incarnation: volume.NewClusterID(),
 		Heartbeat: c.options.Timing.Heartbeat, DeadAfter: c.options.Timing.DeadAfter,
-		TRead: c.options.Timing.TRead,
+		TRead: c.options.Timing.TRead, Network: c.options.Network,
 	}
 	if err := os.Mkdir(c.path("ca"), 0o700); err != nil {
 		return fmt.Errorf("local cluster: %w", err)
@@ -141,8 +148,8 @@ func (c *Cluster) plan(spec NodeSpec) (Node, error) {
 	if err := volume.CheckName("node", spec.Name); err != nil {
 		return Node{}, err
 	}
-	if spec.Name == "ca" {
-		return Node{}, errors.New(`node name "ca": that directory holds the cluster's CA: choose another`)
+	if spec.Name == "ca" || spec.Name == switchName {
+		return Node{}, fmt.Errorf("node name %q: the cluster has a file of that name: choose another", spec.Name)
 	}
 	index := len(c.state.Nodes)
 	if index >= nodesMax {
@@ -155,16 +162,9 @@ func (c *Cluster) plan(spec NodeSpec) (Node, error) {
 	if base != "" {
 		c.state.RunBase = base
 	}
-	ports, err := freePorts(3, c.uses)
+	listen, err := c.listen(index, spec.Roles)
 	if err != nil {
 		return Node{}, err
-	}
-	listen := config.Listen{API: ports[0]}
-	if slices.Contains(spec.Roles, raft.RoleCoordinator) {
-		listen.Raft = ports[1]
-	}
-	if slices.Contains(spec.Roles, raft.RoleStorage) {
-		listen.ISCSI = ports[2]
 	}
 	return Node{Name: spec.Name, ID: volume.NewNodeID(), Roles: spec.Roles, Listen: listen, RunDir: run}, nil
 }
@@ -192,7 +192,12 @@ func (c *Cluster) install(n Node) error {
 	if err != nil {
 		return err
 	}
-	if err := ca.Issue(identity.NodeOptions{Name: n.Name, ID: n.ID, Now: time.Now()}, cfg.TLS); err != nil {
+	host, _, err := net.SplitHostPort(n.Listen.API)
+	if err != nil {
+		return fmt.Errorf("node %s: %w", n.Name, err)
+	}
+	who := identity.NodeOptions{Name: n.Name, ID: n.ID, Hosts: []string{host}, Now: time.Now()}
+	if err := ca.Issue(who, cfg.TLS); err != nil {
 		return err
 	}
 	text, err := cfg.Marshal()

@@ -23,6 +23,9 @@ const stopGrace = 10 * time.Second
 // leads and every node is up (or waits to replace another). A node that has left the cluster is not
 // taken in again: its daemon is ended, and Left names it. It may block as long as ctx allows.
 func (c *Cluster) Up(ctx context.Context) error {
+	if err := c.mendNetwork(); err != nil {
+		return err
+	}
 	for _, n := range c.state.Nodes {
 		if err := c.launch(n); err != nil {
 			return err
@@ -101,8 +104,18 @@ func (c *Cluster) Stop(ctx context.Context, name string) error {
 	return nil
 }
 
-// Kill ends all processes of a node at once, as if its machine lost power.
-func (c *Cluster) Kill(name string) error { return c.with(name, crowd.powerOff) }
+// Kill ends all processes of a node at once, as if its machine lost power. On a network of its own not even the end
+// of its connections is seen.
+func (c *Cluster) Kill(name string) error {
+	node, err := c.Node(name)
+	if err != nil {
+		return err
+	}
+	if err := c.turnOff(node); err != nil {
+		return err
+	}
+	return node.crowd().powerOff()
+}
 
 // Pause stops all processes of a node with SIGSTOP: a machine that hangs.
 func (c *Cluster) Pause(name string) error { return c.with(name, crowd.freeze) }
@@ -127,6 +140,11 @@ func (c *Cluster) Down(remove bool) error {
 	}
 	if err := c.each(crowd.powerOff); err != nil {
 		return err
+	}
+	if c.Network() == Namespaces {
+		if err := c.switchCrowd().powerOff(); err != nil {
+			return err
+		}
 	}
 	c.reaped.Wait()
 	if c.state.RunBase != "" {
@@ -195,7 +213,7 @@ func (c *Cluster) launch(n Node) error {
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(os.Environ(), host.EnvRunDir+"="+n.RunDir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
+	if err := c.inNetwork(n, cmd.Start); err != nil {
 		return fmt.Errorf("node %s: start its daemon: %w", n.Name, err)
 	}
 	c.options.Logger.Info("daemon started", "node", n.Name, "pid", cmd.Process.Pid)

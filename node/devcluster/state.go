@@ -43,6 +43,7 @@ type state struct {
 	Heartbeat    time.Duration        `json:"heartbeat"`
 	DeadAfter    time.Duration        `json:"dead_after"`
 	TRead        time.Duration        `json:"t_read"`
+	Network      Network              `json:"network,omitempty"`
 	Nodes        []Node               `json:"nodes"`
 	Coordinators []config.Coordinator `json:"coordinators"` // that the cluster began with
 }
