@@ -36,6 +36,7 @@ func NewHandler(s Service) http.Handler {
 	routes.nodes()
 	routes.volumes()
 	routes.domains()
+	routes.placement()
 	return mux
 }
 

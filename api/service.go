@@ -22,6 +22,10 @@ type Service interface {
 	Nodes(ctx context.Context) ([]Node, error)
 	// Node shows one node by name or id.
 	Node(ctx context.Context, name string) (NodeDetail, error)
+	// SetNode changes what is known of a node.
+	SetNode(ctx context.Context, name string, r SetNode) (Node, error)
+	// SetCluster changes settings of the cluster.
+	SetCluster(ctx context.Context, r SetCluster) (Cluster, error)
 	// ReplaceNode gives a node's legs, vote and place to another one and reports progress to emit.
 	ReplaceNode(ctx context.Context, old string, r ReplaceNode, emit func(Operation) error) error
 	// RemoveNode moves a node's legs to others and forgets it; it reports progress to emit.
@@ -76,6 +80,8 @@ type CreateVolume struct {
 	Durability    string   `json:"durability,omitempty" doc:"flush (default) or sync"`
 	UnflushedLoss string   `json:"unflushed_loss,omitempty" doc:"wait (default) or accept"`
 	LegsOn        []string `json:"legs_on,omitempty" doc:"storage nodes to use, one for each leg"`
+	Spread        string   `json:"spread,omitempty" doc:"zone, rack or node: refuse if two legs would share one"`
+	ApartFrom     []string `json:"apart_from,omitempty" doc:"volumes with whose legs it shall share no node"`
 	// ScrubEverySeconds is a pointer since never (0) is not the default.
 	ScrubEverySeconds *int64 `json:"scrub_every_seconds,omitempty" doc:"default 30 days; 0 is never"`
 	Wait

@@ -15,7 +15,9 @@ type Cluster struct {
 	Nodes        int    `json:"nodes"`
 	Volumes      int    `json:"volumes"`
 	Domains      int    `json:"domains"`
-	Revision     uint64 `json:"revision" doc:"of the coordinators' state, as this node has it"`
+	// OverProvision is how much of what a store can hold may be promised to thin legs.
+	OverProvision int    `json:"over_provision_percent" doc:"of what a store can hold, that may be promised to legs"`
+	Revision      uint64 `json:"revision" doc:"of the coordinators' state, as this node has it"`
 }
 
 // NodeState is what a node looks like from the leader.
@@ -38,6 +40,8 @@ type Node struct {
 	PID    int       `json:"pid" doc:"of its daemon, 0 if it was never heard of"`
 	Addr   string    `json:"addr" doc:"host:port of its HTTPS listener"`
 	Leader bool      `json:"leader"`
+	Zone   string    `json:"zone" doc:"where it stands; empty is not known"`
+	Rack   string    `json:"rack" doc:"within the zone; empty is not known"`
 }
 
 // NodeDetail is a node with what is on it.
@@ -57,6 +61,7 @@ type Store struct {
 	Name       string `json:"name"`
 	TotalBytes int64  `json:"total_bytes"`
 	FreeBytes  int64  `json:"free_bytes"`
+	Promisable int64  `json:"promisable_bytes" doc:"that new legs may still get, in full"`
 	Error      string `json:"error,omitempty"`
 }
 
@@ -88,6 +93,8 @@ type Volume struct {
 	Attachment *Attachment       `json:"attachment" doc:"null when nobody holds it"`
 	Legs       []Leg             `json:"legs"`
 	CreatedAt  time.Time         `json:"created_at"`
+	Spread     string            `json:"spread" doc:"what no two legs may share: zone, rack, node; else empty"`
+	Apart      []string          `json:"apart_from" doc:"volumes with whose legs its own share no node"`
 
 	ScrubEverySeconds int64        `json:"scrub_every_seconds" doc:"how often it is scrubbed by itself, 0 is never"`
 	Scrub             *Scrub       `json:"scrub" doc:"the one that is wanted or under way, null if none is"`
@@ -198,6 +205,8 @@ type DomainSpec struct {
 	Exec    *ExecSpec      `json:"exec,omitempty"`
 	Volumes []DomainVolume `json:"volumes"`
 	Hosts   []string       `json:"hosts" doc:"node names, most preferred first; empty allows any host"`
+
+	AntiAffinity string `json:"anti_affinity,omitempty" doc:"group whose members are kept on different hosts"`
 }
 
 // ExecSpec is the setting of the exec driver.

@@ -19,12 +19,16 @@ type membership struct {
 	*Daemon
 	registered raft.Node // what the cluster was told last; zero before
 	refused    time.Time // when the cluster refused to take the node
+	told       time.Time // when it was registered last
 }
 
 // retryPause is the pause after a call that failed, refusedPause the one after a refusal.
 const (
 	retryPause   = 500 * time.Millisecond
 	refusedPause = 10 * time.Second
+	// repeatEvery is how often a node says again where it stands: a cluster of an older version did not
+	// note it.
+	repeatEvery = 15 * time.Minute
 )
 
 // beat sends a heartbeat to every coordinator at every interval.
@@ -66,7 +70,8 @@ func randomStart() uint64 {
 func (m *membership) follow(ctx context.Context) {
 	for after := uint64(0); ctx.Err() == nil; {
 		self := m.describe()
-		if !reflect.DeepEqual(self, m.registered) && time.Since(m.refused) >= refusedPause &&
+		again := self.Location != (raft.Location{}) && time.Since(m.told) >= repeatEvery
+		if (again || !reflect.DeepEqual(self, m.registered)) && time.Since(m.refused) >= refusedPause &&
 			!m.register(ctx, self) {
 			pause(ctx, retryPause)
 			continue
@@ -89,7 +94,7 @@ func (m *membership) follow(ctx context.Context) {
 // describe returns the node as the cluster is to know it.
 func (m *membership) describe() raft.Node {
 	c := m.config
-	n := raft.Node{ID: c.ID, Name: c.Name, Roles: c.Roles, API: c.Listen.API}
+	n := raft.Node{ID: c.ID, Name: c.Name, Roles: c.Roles, API: c.Listen.API, Location: c.Location}
 	if c.Has(raft.RoleCoordinator) {
 		n.Raft = c.Listen.Raft
 	}
@@ -112,7 +117,7 @@ func (m *membership) register(ctx context.Context, self raft.Node) bool {
 		return true
 	}
 	m.log.Info("node registered")
-	m.registered = self
+	m.registered, m.told = self, time.Now()
 	return true
 }
 

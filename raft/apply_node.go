@@ -17,6 +17,7 @@ func (t *txn) registerNode(c *RegisterNode) *Refusal {
 		return invalid("node %s (%s) was removed from the cluster and is not taken in again: "+
 			"give the machine a new identity to add it as another node", n.Name, n.ID.Short())
 	}
+	n.RegisteredLocation = n.Location
 	old := t.state.Nodes[n.ID]
 	taken := t.nameTaken(n.Name, n.ID)
 	if old == nil {
@@ -43,6 +44,9 @@ func (t *txn) registerNode(c *RegisterNode) *Refusal {
 	n.Pending = old.Pending && taken
 	n.Retiring, n.ReplacedBy, n.Since = old.Retiring, old.ReplacedBy, old.Since
 	n.Stores = t.keepStores(old, n.Stores)
+	if n.RegisteredLocation == old.RegisteredLocation {
+		n.Location = old.Location // what an operator said since
+	}
 	if !equalNodes(old, &n) {
 		t.state.Nodes[n.ID], t.changed = &n, true
 	}
@@ -53,6 +57,9 @@ func (t *txn) registerNode(c *RegisterNode) *Refusal {
 func (t *txn) checkNode(n *Node) *Refusal {
 	if err := volume.CheckName("node", n.Name); err != nil {
 		return invalid("%v", err)
+	}
+	if err := n.Location.Check(); err != nil {
+		return invalid("node %s: location: %v", n.Name, err)
 	}
 	known := []Role{RoleCoordinator, RoleStorage, RoleHost}
 	for _, role := range n.Roles {
@@ -138,6 +145,7 @@ func (t *txn) nameTaken(name string, id volume.NodeID) bool {
 func equalNodes(a, b *Node) bool {
 	return a.ID == b.ID && a.Name == b.Name && slices.Equal(a.Roles, b.Roles) && a.API == b.API &&
 		a.Raft == b.Raft && a.Portal == b.Portal && slices.Equal(a.Stores, b.Stores) &&
+		a.Location == b.Location && a.RegisteredLocation == b.RegisteredLocation &&
 		a.ChapKey == b.ChapKey && a.KeyGen == b.KeyGen && a.Pending == b.Pending
 }
 

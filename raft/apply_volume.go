@@ -28,6 +28,7 @@ func (t *txn) createVolume(c *CreateVolume) *Refusal {
 		Phase:  volume.PhaseProvisioning,
 		Epoch:  volume.FirstEpoch(t.state.Cluster.RestoreGen),
 		CfgVer: volume.FirstCfgVer(t.state.Cluster.RestoreGen), CreatedAt: t.at, ScrubEvery: c.ScrubEvery,
+		Spread: c.Spread, Apart: slices.Clone(c.Apart),
 	}
 	for i, n := range c.Legs {
 		if n.Slot != i {
@@ -71,6 +72,9 @@ func (t *txn) checkVolume(c *CreateVolume, durability volume.Durability, loss vo
 		return invalid("volume %s: unflushed_loss %q is unknown (wait or accept)", c.Name, loss)
 	}
 	if r := checkScrubEvery(c); r != nil {
+		return r
+	}
+	if r := t.checkPlacement(c); r != nil {
 		return r
 	}
 	switch {
@@ -117,7 +121,7 @@ func (t *txn) placeable(v *Volume, n NewLeg, replaces volume.LegID) *Refusal {
 				v.Name, n.Store, node.Name)
 		}
 	}
-	return nil
+	return t.keepsApart(v, node, replaces)
 }
 
 // deleteVolume allows the nodes to delete a volume's legs. The volume is forgotten when the last one

@@ -15,6 +15,8 @@ type Command struct {
 	RegisterNode   *RegisterNode   `json:"register_node,omitempty"`
 	RetireNode     *RetireNode     `json:"retire_node,omitempty"`
 	RemoveNode     *RemoveNode     `json:"remove_node,omitempty"`
+	SetLocation    *SetLocation    `json:"set_location,omitempty" since:"2"`
+	SetCluster     *SetCluster     `json:"set_cluster,omitempty" since:"2"`
 	CreateVolume   *CreateVolume   `json:"create_volume,omitempty"`
 	LegProvisioned *LegProvisioned `json:"leg_provisioned,omitempty"`
 	LegLost        *LegLost        `json:"leg_lost,omitempty"`
@@ -59,6 +61,19 @@ type RetireNode struct {
 	By   volume.NodeID `json:"by,omitzero"`
 }
 
+// SetLocation says where a node stands. A nil field is left as it is, an empty one is not known any
+// more. It moves nothing: rebalancing does, when asked to.
+type SetLocation struct {
+	Node volume.NodeID `json:"node"`
+	Zone *string       `json:"zone,omitempty"`
+	Rack *string       `json:"rack,omitempty"`
+}
+
+// SetCluster changes settings of the cluster. A nil field is left as it is.
+type SetCluster struct {
+	OverProvision *int `json:"over_provision,omitempty"` // percent, OverProvisionMin to OverProvisionMax
+}
+
 // RemoveNode forgets a node that holds no leg and no attachment. A node of that identity is not taken
 // in again: its daemon, which may run on, would otherwise register it anew at once.
 type RemoveNode struct {
@@ -84,6 +99,8 @@ type CreateVolume struct {
 	DataGen       volume.UUID          `json:"data_gen"`
 	Legs          []NewLeg             `json:"legs"`
 	ScrubEvery    time.Duration        `json:"scrub_every,omitempty"` // zero = never by itself
+	Spread        Spread               `json:"spread,omitempty" since:"2"`
+	Apart         []volume.ID          `json:"apart,omitempty" since:"2"` // volumes whose nodes it keeps away from
 }
 
 // LegProvisioned says that a leg's label and empty data are durable on its node.

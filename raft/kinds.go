@@ -32,6 +32,8 @@ func (c *Command) kinds() []kind {
 		of("register_node", byNode, c.RegisterNode, (*txn).registerNode),
 		of("retire_node", byOperator, c.RetireNode, (*txn).retireNode),
 		of("remove_node", byOperator, c.RemoveNode, (*txn).removeNode),
+		of("set_location", byOperator, c.SetLocation, (*txn).setLocation),
+		of("set_cluster", byOperator, c.SetCluster, (*txn).setCluster),
 		of("create_volume", byOperator, c.CreateVolume, (*txn).createVolume),
 		of("leg_provisioned", byNode, c.LegProvisioned, (*txn).legProvisioned),
 		of("leg_lost", byNode, c.LegLost, (*txn).legLost),

@@ -21,11 +21,11 @@ func places(t *testing.T) (*script, PlaceRequest) {
 		provisioned old A
 		provisioned old B`)
 	r := PlaceRequest{Legs: 2, NeedBytes: 100, Stores: []StoreUse{
-		{Node: s.node("n1"), Store: s.store("s1"), FreeBytes: 1000},
-		{Node: s.node("n2"), Store: s.store("s2"), FreeBytes: 2000},
-		{Node: s.node("n3"), Store: s.store("s3"), FreeBytes: 300},
-		{Node: s.node("n3"), Store: s.store("s3b"), FreeBytes: 400},
-		{Node: s.node("n4"), Store: s.store("s4"), FreeBytes: 500},
+		{Node: s.node("n1"), Store: s.store("s1"), FreeBytes: 1000, TotalBytes: 4000},
+		{Node: s.node("n2"), Store: s.store("s2"), FreeBytes: 2000, TotalBytes: 4000},
+		{Node: s.node("n3"), Store: s.store("s3"), FreeBytes: 300, TotalBytes: 2000},
+		{Node: s.node("n3"), Store: s.store("s3b"), FreeBytes: 400, TotalBytes: 2000},
+		{Node: s.node("n4"), Store: s.store("s4"), FreeBytes: 500, TotalBytes: 1000},
 	}}
 	return s, r
 }
@@ -45,11 +45,14 @@ func TestPlace(t *testing.T) {
 		want   []string
 		err    string
 	}{
-		{"fewest legs first, then most space", func(*script, *PlaceRequest) {}, []string{"n4/s4", "n3/s3b"}, ""},
+		{"what stays emptiest for its size", func(*script, *PlaceRequest) {}, []string{"n2/s2", "n4/s4"}, ""},
+		{"fewest legs among equals", func(_ *script, r *PlaceRequest) {
+			r.Stores[1].FreeBytes, r.Legs = 1700, 1
+		}, []string{"n4/s4"}, ""},
 		{"all four", func(_ *script, r *PlaceRequest) { r.Legs = 4 },
-			[]string{"n4/s4", "n3/s3b", "n2/s2", "n1/s1"}, ""},
+			[]string{"n2/s2", "n4/s4", "n1/s1", "n3/s3b"}, ""},
 		{"more than there are", func(_ *script, r *PlaceRequest) { r.Legs = 5 }, nil,
-			"5 storage nodes with a usable store are needed, 4 can take a leg"},
+			"5 storage nodes with 100 B free are needed, 4 can take a leg"},
 		{"the named nodes, in their order", func(_ *script, r *PlaceRequest) { r.On = []string{"n2", "n1"} },
 			[]string{"n2/s2", "n1/s1"}, ""},
 		{"two of the named", func(_ *script, r *PlaceRequest) { r.On = []string{"n3", "n1", "n4"} },
@@ -61,7 +64,7 @@ func TestPlace(t *testing.T) {
 			"h1 is no storage node"},
 		{"a dead node is passed over", func(s *script, r *PlaceRequest) {
 			r.Live = func(n volume.NodeID) bool { return n != s.node("n4") }
-		}, []string{"n3/s3b", "n2/s2"}, ""},
+		}, []string{"n2/s2", "n1/s1"}, ""},
 		{"a named node is dead", func(s *script, r *PlaceRequest) {
 			r.On, r.Live = []string{"n1", "n4"}, func(n volume.NodeID) bool { return n != s.node("n4") }
 		}, nil, "n4 does not answer"},
@@ -71,10 +74,37 @@ func TestPlace(t *testing.T) {
 			"n4 has 500 B free of the 1.5 KiB needed"},
 		{"a broken store", func(_ *script, r *PlaceRequest) { r.Stores[4].Error, r.Legs = "read only", 4 }, nil,
 			"n4 store s4: read only"},
+		{"a store that is nearly full", func(_ *script, r *PlaceRequest) {
+			r.Stores[4].NearlyFull, r.Legs = true, 4
+		}, nil, "n4 store s4 is nearly full"},
+		{"zones before space", func(s *script, r *PlaceRequest) {
+			s.apply("locate n2 zone=a\nlocate n4 zone=a\nlocate n1 zone=a\nlocate n3 zone=b")
+		}, []string{"n2/s2", "n3/s3b"}, ""},
+		{"two and two in two zones", func(s *script, r *PlaceRequest) {
+			r.Legs = 4
+			s.apply("locate n2 zone=a\nlocate n4 zone=a\nlocate n1 zone=b\nlocate n3 zone=b")
+		}, []string{"n2/s2", "n1/s1", "n4/s4", "n3/s3b"}, ""},
+		{"racks of one zone", func(s *script, r *PlaceRequest) {
+			s.apply("locate n2 zone=a rack=r\nlocate n4 zone=a rack=r")
+			s.apply("locate n1 zone=a rack=q\nlocate n3 zone=a rack=q")
+		}, []string{"n2/s2", "n1/s1"}, ""},
+		{"three zones are demanded, two have space", func(s *script, r *PlaceRequest) {
+			r.Legs, r.Spread, r.NeedBytes = 3, SpreadZone, 450
+			s.apply("locate n1 zone=a\nlocate n2 zone=a\nlocate n3 zone=b\nlocate n4 zone=c")
+		}, nil, "3 zones with 450 B free are needed, 2 can take a leg: n3 (zone b) has 400 B free of the 450 B needed"},
+		{"a zone is demanded and not known", func(s *script, r *PlaceRequest) {
+			r.Spread = SpreadZone
+			s.apply("locate n1 zone=a")
+		}, nil, "n2 is in no zone that is known (holdfast node set n2 --zone NAME)"},
+		{"apart from another volume", func(s *script, r *PlaceRequest) { r.Apart = []volume.ID{s.vol("old")} },
+			[]string{"n4/s4", "n3/s3b"}, ""},
+		{"apart, and too few nodes are left", func(s *script, r *PlaceRequest) {
+			r.Apart, r.Legs = []volume.ID{s.vol("old")}, 3
+		}, nil, "n1 holds a leg of volume old, which this volume keeps apart from"},
 		{"a store that reports nothing", func(_ *script, r *PlaceRequest) { r.Stores, r.Legs = r.Stores[:4], 4 }, nil,
 			"n4 has no store that reports"},
 		{"a drained node is passed over", func(s *script, _ *PlaceRequest) { s.apply("retire n4") },
-			[]string{"n3/s3b", "n2/s2"}, ""},
+			[]string{"n2/s2", "n1/s1"}, ""},
 		{"a drained node is named", func(s *script, r *PlaceRequest) { s.apply("retire n4"); r.Legs = 4 }, nil,
 			"n4 is being emptied"},
 	} {

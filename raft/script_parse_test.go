@@ -21,13 +21,29 @@ func (s *script) parse(line string) Command {
 		n := w.next()
 		id := volume.ClusterID{UUID: s.uuid(or(w.keys["id"], "id."+n))}
 		c.InitCluster = &InitCluster{Name: n, ID: id, Incarnation: volume.ClusterID{UUID: s.uuid("inc")}}
-	case "register": // NAME ROLE… [id=ID] [stores=S,…] [key=N] [gen=N]
+	case "register": // NAME ROLE… [id=ID] [stores=S,…] [key=N] [gen=N] [zone=Z] [rack=R]
 		c.RegisterNode = &RegisterNode{Node: s.parseNode(w)}
 	case "retire": // ID [by=ID]
 		c.RetireNode = &RetireNode{Node: s.node(w.next()), By: s.node(w.keys["by"])}
 	case "remove_node": // ID
 		c.RemoveNode = &RemoveNode{Node: s.node(w.next())}
-	case "create": // NAME LEG@NODE/STORE… layout:L [id=ID] [size=N] [durability=D] [loss=P] [every=H]
+	case "locate": // ID [zone=Z] [rack=R]
+		l := &SetLocation{Node: s.node(w.next())}
+		if zone, ok := w.keys["zone"]; ok {
+			l.Zone = &zone
+		}
+		if rack, ok := w.keys["rack"]; ok {
+			l.Rack = &rack
+		}
+		c.SetLocation = l
+	case "set_cluster": // [over_provision=PERCENT]
+		c.SetCluster = &SetCluster{}
+		if w.keys["over_provision"] != "" {
+			percent := int(w.number("over_provision"))
+			c.SetCluster.OverProvision = &percent
+		}
+	case "create": // NAME LEG@NODE/STORE… layout:L [id=ID] [size=N] [durability=D] [loss=P] [every=H] [spread=S]
+		// [apart=VOLUME,…]
 		c.CreateVolume = s.parseCreate(w)
 	case "provisioned": // VOLUME LEG
 		c.LegProvisioned = &LegProvisioned{Volume: s.vol(w.next()), Leg: s.leg(w.next())}
@@ -183,6 +199,7 @@ func (s *script) parseNode(w *words) Node {
 		n.ChapKey = volume.NodeKey{byte(w.number("key"))}
 	}
 	n.ID = s.node(or(w.keys["id"], n.Name))
+	n.Location = Location{Zone: w.keys["zone"], Rack: w.keys["rack"]}
 	for _, store := range w.list("stores") {
 		n.Stores = append(n.Stores, Store{ID: s.store(store), Name: store})
 	}
@@ -192,7 +209,10 @@ func (s *script) parseNode(w *words) Node {
 func (s *script) parseCreate(w *words) *CreateVolume {
 	c := &CreateVolume{Name: w.next(), SizeBytes: 1 << 30, Durability: volume.Durability(w.keys["durability"]),
 		UnflushedLoss: volume.UnflushedLoss(w.keys["loss"]), DataGen: s.uuid("gen"),
-		ScrubEvery: time.Duration(w.number("every")) * time.Hour}
+		ScrubEvery: time.Duration(w.number("every")) * time.Hour, Spread: Spread(w.keys["spread"])}
+	for _, name := range w.list("apart") {
+		c.Apart = append(c.Apart, s.vol(name))
+	}
 	c.ID = s.vol(or(w.keys["id"], c.Name))
 	if w.keys["size"] != "" {
 		c.SizeBytes = int64(w.number("size"))

@@ -151,8 +151,12 @@ func (s *script) show(kinds []string) string {
 	wants := func(kind string) bool { return len(kinds) == 0 || slices.Contains(kinds, kind) }
 	for _, n := range s.state.SortedNodes() {
 		if wants("nodes") {
-			fmt.Fprintf(&out, "node %s id=%s roles=%v pending=%t retiring=%t by=%s stores=%d\n", n.Name, n.ID,
+			fmt.Fprintf(&out, "node %s id=%s roles=%v pending=%t retiring=%t by=%s stores=%d", n.Name, n.ID,
 				n.Roles, n.Pending, n.Retiring, n.ReplacedBy, len(n.Stores))
+			if where := n.Location.String(); where != "" {
+				out.WriteString(" in " + where)
+			}
+			out.WriteByte('\n')
 		}
 	}
 	for _, v := range s.state.SortedVolumes() {

@@ -29,6 +29,11 @@ func (d DomainSpec) Check() error {
 		return fmt.Errorf("domain %s: it needs a volume: "+
 			"without one nothing keeps two copies of it from running", d.Name)
 	}
+	if d.AntiAffinity != "" {
+		if err := volume.CheckName("anti_affinity group", d.AntiAffinity); err != nil {
+			return fmt.Errorf("domain %s: %w", d.Name, err)
+		}
+	}
 	variables := make(map[string]string)
 	for _, v := range d.Volumes {
 		if err := volume.CheckName("volume", v.Name); err != nil {

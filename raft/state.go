@@ -33,6 +33,9 @@ type Cluster struct {
 	ID          volume.ClusterID `json:"id"`
 	Incarnation volume.ClusterID `json:"incarnation"` // changes with every restore
 	RestoreGen  uint32           `json:"restore_gen"`
+	// OverProvision is how many percent of what a store can hold may be promised to legs, which are thin:
+	// zero is 100, so that every leg can be written in full.
+	OverProvision int `json:"over_provision,omitempty" since:"2"`
 }
 
 // Role is what a node does.
@@ -47,13 +50,18 @@ const (
 
 // Node is one machine of the cluster. Its identity is ID; a name may pass to another node.
 type Node struct {
-	ID      volume.NodeID  `json:"id"`
-	Name    string         `json:"name"`
-	Roles   []Role         `json:"roles"`
-	API     string         `json:"api"`              // host:port of its HTTPS API
-	Raft    string         `json:"raft,omitempty"`   // host:port of its raft transport, coordinators only
-	Portal  string         `json:"portal,omitempty"` // host:port of its iSCSI portal, storage nodes only
-	Stores  []Store        `json:"stores,omitempty"`
+	ID     volume.NodeID `json:"id"`
+	Name   string        `json:"name"`
+	Roles  []Role        `json:"roles"`
+	API    string        `json:"api"`              // host:port of its HTTPS API
+	Raft   string        `json:"raft,omitempty"`   // host:port of its raft transport, coordinators only
+	Portal string        `json:"portal,omitempty"` // host:port of its iSCSI portal, storage nodes only
+	Stores []Store       `json:"stores,omitempty"`
+	// Location is where it stands: what it registered with, or what an operator said since.
+	// RegisteredLocation is what it registered with last; a registration with another one counts anew.
+	Location           Location `json:"location,omitzero" since:"2,drop"`
+	RegisteredLocation Location `json:"registered_location,omitzero" since:"2,drop"`
+
 	ChapKey volume.NodeKey `json:"chap_key"` // never leaves the coordinators and that node
 	KeyGen  uint32         `json:"key_gen"`
 	// Pending is a node that registered under a name which another node still has. It takes part
@@ -98,6 +106,11 @@ type Volume struct {
 	Legs       []*Leg          `json:"legs"`
 	Deleting   bool            `json:"deleting,omitempty"`
 	CreatedAt  time.Time       `json:"created_at"`
+
+	// Spread is what no two of its legs may share. Apart are volumes with whose legs its own share no
+	// node; it holds both ways. Volumes that are gone stay listed and mean nothing.
+	Spread Spread      `json:"spread,omitempty" since:"2"`
+	Apart  []volume.ID `json:"apart,omitempty" since:"2"`
 
 	ScrubEvery time.Duration `json:"scrub_every,omitempty"` // its schedule; zero = never by itself
 	Scrubs     uint64        `json:"scrubs,omitempty"`      // how many were wanted so far
@@ -178,6 +191,8 @@ type DomainSpec struct {
 	Exec    *ExecSpec      `json:"exec,omitempty" yaml:"exec,omitempty"`
 	Volumes []DomainVolume `json:"volumes" yaml:"volumes"`
 	Hosts   []string       `json:"hosts" yaml:"hosts"` // node names, most preferred first; empty = any host
+	// AntiAffinity names a group of domains that are kept on different hosts as long as there is a choice.
+	AntiAffinity string `json:"anti_affinity,omitempty" yaml:"anti_affinity,omitempty" since:"2"`
 }
 
 // ExecSpec is the setting of the exec driver: a command with its arguments, in which $NAME and

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -30,10 +31,11 @@ func newCluster(c *connection) *cobra.Command {
 			t.row("nodes", s.Nodes)
 			t.row("volumes", s.Volumes)
 			t.row("domains", s.Domains)
+			t.row("over-provision", fmt.Sprint(s.OverProvision, " %"))
 			t.row("revision", s.Revision)
 		})
 	}
-	cmd.AddCommand(status)
+	cmd.AddCommand(status, clusterSet(c))
 	return cmd
 }
 

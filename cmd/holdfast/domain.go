@@ -30,7 +30,8 @@ func domainDefine(c *connection) *cobra.Command {
 		Long: "Define a domain, or change one that is stopped. Unknown fields are errors.\n\n" +
 			"  name: web1\n  driver: exec\n" +
 			"  exec: {command: [/usr/local/bin/guest, --disk, $HOLDFAST_VOLUME_ROOT_URL]}\n" +
-			"  volumes: [{name: root}]\n  hosts: [h1, h2]          # in order of preference",
+			"  volumes: [{name: root}]\n  hosts: [h1, h2]          # in order of preference\n" +
+			"  anti_affinity: web       # kept off hosts of the group's other members while there is a choice",
 		Example: "  holdfast domain define -f web1.yaml",
 		Args:    args(cobra.NoArgs),
 	}
@@ -118,11 +119,13 @@ type domainFile struct {
 	Volumes []struct {
 		Name string `yaml:"name"`
 	} `yaml:"volumes"`
-	Hosts []string `yaml:"hosts"`
+	Hosts        []string `yaml:"hosts"`
+	AntiAffinity string   `yaml:"anti_affinity"`
 }
 
 func (f domainFile) spec() api.DomainSpec {
-	s := api.DomainSpec{Name: f.Name, Driver: f.Driver, Volumes: []api.DomainVolume{}, Hosts: f.Hosts}
+	s := api.DomainSpec{Name: f.Name, Driver: f.Driver, Volumes: []api.DomainVolume{}, Hosts: f.Hosts,
+		AntiAffinity: f.AntiAffinity}
 	if f.Exec != nil {
 		s.Exec = &api.ExecSpec{Command: f.Exec.Command}
 	}

@@ -12,8 +12,8 @@ import (
 )
 
 func newNode(c *connection) *cobra.Command {
-	cmd := group("node", "Look at nodes, replace or remove one")
-	cmd.AddCommand(nodeList(c), nodeShow(c), nodeReplace(c), nodeRemove(c))
+	cmd := group("node", "Look at nodes, replace or remove one, say where one stands")
+	cmd.AddCommand(nodeList(c), nodeShow(c), nodeReplace(c), nodeRemove(c), nodeSet(c))
 	return cmd
 }
 
@@ -71,14 +71,16 @@ func showNode(t *table, n api.NodeDetail) {
 	t.row("state", n.State)
 	t.row("roles", strings.Join(n.Roles, ","))
 	t.row("address", n.Addr)
+	t.row("zone", orDash(n.Zone))
+	t.row("rack", orDash(n.Rack))
 	if n.LastHeard != nil {
 		t.row("last heard", age(*n.LastHeard, time.Now())+" ago")
 	}
 	t.row("attached", orDash(strings.Join(n.Attached, ",")))
 	t.row("domains", orDash(strings.Join(n.Domains, ",")))
 	for _, s := range n.Stores {
-		t.row("store "+s.Name, fmt.Sprintf("%s free of %s %s",
-			volume.FormatSize(s.FreeBytes), volume.FormatSize(s.TotalBytes), s.Error))
+		t.row("store "+s.Name, fmt.Sprintf("%s free of %s, %s for new legs %s",
+			volume.FormatSize(s.FreeBytes), volume.FormatSize(s.TotalBytes), volume.FormatSize(s.Promisable), s.Error))
 	}
 	if len(n.Legs) == 0 {
 		return

@@ -25,10 +25,12 @@ func volumeCreate(c *connection) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create NAME --size SIZE --layout LAYOUT",
 		Short: "Make a volume",
-		Long: "Make a volume: its legs are placed on different storage nodes and made there. Returns when all of\n" +
-			"them are, unless --no-wait. A new volume reads as zeroes.",
+		Long: "Make a volume: its legs are placed on different storage nodes, spread over zones and racks as far as\n" +
+			"these are known, and made there. Returns when all of them are, unless --no-wait. A new volume reads as\n" +
+			"zeroes.",
 		Example: "  holdfast volume create web1 --size 10G --layout mirror=2\n" +
 			"  holdfast volume create db1 --size 100G --layout mirror=3 --durability sync --legs-on n1,n2,n4\n" +
+			"  holdfast volume create db2 --size 100G --layout mirror=2 --spread zone --apart-from db1\n" +
 			"  holdfast volume create log1 --size 20G --scrub-every 168h",
 		Args: args(cobra.ExactArgs(1)),
 	}
@@ -39,6 +41,9 @@ func volumeCreate(c *connection) *cobra.Command {
 	cmd.Flags().StringVar(&r.UnflushedLoss, "unflushed-loss", "wait",
 		"when only legs that lost their cache are left: wait for the others, or accept")
 	cmd.Flags().StringSliceVar(&r.LegsOn, "legs-on", nil, "storage nodes to use, one for each leg")
+	cmd.Flags().StringVar(&r.Spread, "spread", "",
+		"zone, rack or node: refuse if two legs would share one (default: as wide as can be had)")
+	cmd.Flags().StringSliceVar(&r.ApartFrom, "apart-from", nil, "volumes with whose legs its own share no node")
 	cmd.Flags().DurationVar(&scrubEvery, "scrub-every", 30*24*time.Hour,
 		"how often the volume is scrubbed by itself while it is attached; 0 is never")
 	addNoWait(cmd, &r.NoWait)
@@ -136,6 +141,12 @@ func showVolume(t *table, v api.Volume) {
 	t.row("size", fmt.Sprintf("%s (%d bytes)", volume.FormatSize(v.SizeBytes), v.SizeBytes))
 	t.row("layout", v.Layout)
 	t.row("durability", v.Durability)
+	if v.Spread != "" {
+		t.row("spread", "no two legs in one "+v.Spread)
+	}
+	if len(v.Apart) > 0 {
+		t.row("apart from", strings.Join(v.Apart, ", "))
+	}
 	t.row("state", v.State)
 	t.row("health", v.Health)
 	t.row("epoch", volume.Epoch(v.Epoch))

@@ -35,10 +35,12 @@ type Config struct {
 	RunDir string `yaml:"run_dir"`
 	Listen Listen `yaml:"listen"`
 	// APISocket is the unix socket of the public API, for root alone.
-	APISocket    string         `yaml:"api_socket"`
-	TLS          identity.Files `yaml:"tls"`
-	Stores       []Store        `yaml:"stores,omitempty"`
-	Coordinators []Coordinator  `yaml:"coordinators"`
+	APISocket string         `yaml:"api_socket"`
+	TLS       identity.Files `yaml:"tls"`
+	Stores    []Store        `yaml:"stores,omitempty"`
+	// Location says where the node stands, so that legs are spread; `holdfast node set` changes it later.
+	Location     raft.Location `yaml:"location,omitempty"`
+	Coordinators []Coordinator `yaml:"coordinators"`
 	// BootIDFile names the file whose content changes with every restart of the operating system
 	// that could lose the page cache. Empty is the kernel's own boot_id. In a container that is the
 	// machine's and right; where /proc is not the kernel's, name a file that the machine's boot

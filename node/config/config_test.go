@@ -41,8 +41,9 @@ func TestParse_goodConfigurationWithDefaults(t *testing.T) {
 }
 
 func TestMarshal_isReadBack(t *testing.T) {
-	c, err := Parse([]byte(good + "timing: {heartbeat: 100ms, dead_after: 1s}\n"))
+	c, err := Parse([]byte(good + "timing: {heartbeat: 100ms, dead_after: 1s}\nlocation: {zone: a, rack: r1}\n"))
 	require.NoError(t, err)
+	require.Equal(t, raft.Location{Zone: "a", Rack: "r1"}, c.Location)
 	require.Equal(t, 100*time.Millisecond, c.Timing.Heartbeat)
 	text, err := c.Marshal()
 	require.NoError(t, err)
@@ -60,6 +61,8 @@ func TestParse_refusals(t *testing.T) {
 		text string
 		want []string // every one is in the error
 	}{
+		"bad zone":      {good + "location: {zone: Zone_A}\n", []string{"location", "zone name"}},
+		"bad place":     {good + "location: {row: a}\n", []string{"row"}},
 		"unknown field": {good + "nmae: x\n", []string{"line 14", "nmae"}},
 		"unknown nested field": {replace("{name: nvme0,", "{name: nvme0, sise: 1,"),
 			[]string{"line 11", "sise"}},

@@ -17,5 +17,6 @@
 //	api_socket: /run/holdfast/api.sock
 //	tls: {ca: /etc/holdfast/ca.pem, cert: /etc/holdfast/node.pem, key: /etc/holdfast/node.key}
 //	stores: [{name: nvme0, path: /srv/holdfast/nvme0}]
+//	location: {zone: a, rack: r1}
 //	coordinators: [{id: 0b0c…, name: n1, api: 10.0.0.1:7443, raft: 10.0.0.1:7444}]
 package config

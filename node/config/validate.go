@@ -51,6 +51,9 @@ func (c *Config) Validate() error {
 	c.checkPaths(&f)
 	c.checkListen(&f)
 	c.checkStores(&f)
+	if err := c.Location.Check(); err != nil {
+		f.check(fmt.Errorf("location: %w", err))
+	}
 	c.checkCoordinators(&f)
 	c.Timing.check(&f)
 	return errors.Join(f...)

@@ -262,6 +262,7 @@ func (s service) Cluster(context.Context) (api.Cluster, error) {
 	out := api.Cluster{
 		Name: state.Cluster.Name, ID: state.Cluster.ID.String(), Nodes: len(state.Nodes),
 		Volumes: len(state.Volumes), Domains: len(state.Domains), Revision: revision,
+		OverProvision: state.Cluster.OverProvisionPercent(),
 	}
 	s.look(func(v *control.View) { out.Coordinators = len(v.Members) }) // that vote, not that could
 	if n := state.Nodes[leader]; n != nil {

@@ -112,6 +112,9 @@ func planVolume(v *control.View, id volume.ID, r api.CreateVolume) (*raft.Create
 	if cmd.ScrubEvery, err = scrubEvery(r); err != nil {
 		return nil, err
 	}
+	if err := demands(v, r, cmd); err != nil {
+		return nil, err
+	}
 	if v.State.Volumes[id] != nil {
 		return cmd, nil // Apply compares it with the one that exists
 	}
@@ -124,18 +127,9 @@ func planVolume(v *control.View, id volume.ID, r api.CreateVolume) (*raft.Create
 			"volume %s: layout %s has %d legs, %d nodes are named", r.Name, layout, layout.Legs(),
 			len(r.LegsOn))
 	}
-	spots, err := v.State.Place(raft.PlaceRequest{
-		Legs: layout.Legs(), NeedBytes: control.NeedBytes(r.SizeBytes, layout), On: r.LegsOn,
-		Stores: v.Stores(),
-		Live:   func(n volume.NodeID) bool { return v.Condition(n) != raft.NodeDead },
-	})
+	spots, err := placeLegs(v, r, cmd)
 	if err != nil {
-		hint := "add or start storage nodes, or choose a smaller layout"
-		if len(r.LegsOn) > 0 {
-			hint = "name other nodes, or none to have them chosen; holdfast node list shows them"
-		}
-		return nil, api.Errorf(api.CodeFailed, object, hint,
-			"volume %s (%s): %s", r.Name, layout, err)
+		return nil, err
 	}
 	for slot, spot := range spots {
 		cmd.Legs = append(cmd.Legs, raft.NewLeg{

@@ -28,7 +28,7 @@ func nodeState(v *control.View, n *raft.Node) api.NodeState {
 func showNode(v *control.View, n *raft.Node, leader volume.NodeID) api.Node {
 	out := api.Node{
 		ID: n.ID.String(), Name: n.Name, Roles: []string{}, State: nodeState(v, n), Addr: n.API,
-		Leader: n.ID == leader,
+		Leader: n.ID == leader, Zone: n.Location.Zone, Rack: n.Location.Rack,
 	}
 	for _, role := range n.Roles {
 		out.Roles = append(out.Roles, string(role))
@@ -66,7 +66,7 @@ func showNodeDetail(v *control.View, n *raft.Node, leader volume.NodeID) api.Nod
 	for _, st := range heard.Stores {
 		out.Stores = append(out.Stores, api.Store{
 			ID: st.ID.String(), Name: st.Name, TotalBytes: st.TotalBytes, FreeBytes: st.FreeBytes,
-			Error: st.Error,
+			Error: st.Error, Promisable: promisable(v, n.ID, st.ID),
 		})
 	}
 	for id, l := range heard.Legs {
@@ -96,6 +96,12 @@ func showVolume(v *control.View, vol *raft.Volume) api.Volume {
 		ID: vol.ID.String(), Name: vol.Name, SizeBytes: vol.SizeBytes, Layout: vol.Layout.String(),
 		Durability: vol.Durability, State: state, Health: api.Status(control.JudgeVolume(v, vol)),
 		Epoch: uint64(vol.Epoch), CfgVer: uint64(vol.CfgVer), Legs: []api.Leg{}, CreatedAt: vol.CreatedAt,
+		Spread: string(vol.Spread), Apart: []string{},
+	}
+	for _, id := range vol.Apart {
+		if other := v.State.Volumes[id]; other != nil {
+			out.Apart = append(out.Apart, other.Name)
+		}
 	}
 	for _, l := range vol.Legs {
 		out.Legs = append(out.Legs, showLeg(v, vol, l))
@@ -158,7 +164,7 @@ func showDomain(v *control.View, d *raft.Domain) api.Domain {
 		Name: d.Name, State: string(control.DomainStopped), Run: d.Run,
 		Spec: api.DomainSpec{
 			Name: d.Spec.Name, Driver: d.Spec.Driver, Volumes: []api.DomainVolume{},
-			Hosts: append([]string{}, d.Spec.Hosts...),
+			Hosts: append([]string{}, d.Spec.Hosts...), AntiAffinity: d.Spec.AntiAffinity,
 		},
 	}
 	if d.Spec.Exec != nil {

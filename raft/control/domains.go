@@ -20,9 +20,13 @@ import (
 // What was to run on a host that is dead is Failover's.
 func Domains(v *View) []raft.Command {
 	var out []raft.Command
+	planned := v
 	for _, d := range v.State.SortedDomains() {
-		if d.Running {
-			out = append(out, v.keepRunning(d)...)
+		if !d.Running {
+			continue
+		}
+		for _, c := range planned.keepRunning(d) {
+			out, planned = append(out, c), planned.after(c)
 		}
 	}
 	return append(out, v.clearUp()...)

@@ -22,7 +22,8 @@ func Failover(v *View) []raft.Command {
 		}
 		if to := v.ChooseHost(d.Spec, d.Host); to != nil {
 			reason := fmt.Sprintf("host %s is silent", v.State.NodeName(d.Host))
-			out = append(out, v.Place(d, to.ID, reason))
+			place := v.Place(d, to.ID, reason)
+			out, v = append(out, place), v.after(place)
 		}
 	}
 	return out

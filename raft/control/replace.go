@@ -61,10 +61,10 @@ func (v *View) placeReplacement(vol *raft.Volume, l *raft.Leg, stores []raft.Sto
 	}
 	n := v.State.Nodes[l.Node]
 	if n != nil && !n.Retiring && v.speaks(n.ID) {
-		for _, st := range stores {
-			if st.Node == n.ID && st.Error == "" && st.FreeBytes >= request.NeedBytes {
-				return raft.Spot{Node: n.ID, Store: st.Store}, nil
-			}
+		own := request
+		own.On = []string{n.Name}
+		if spot, err := v.State.PlaceReplacement(vol.ID, l.ID, own); err == nil {
+			return spot, nil
 		}
 	}
 	if n != nil && n.Retiring {

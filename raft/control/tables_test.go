@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -273,4 +274,72 @@ func TestStores_reserve(t *testing.T) {
 	w.do("silent s1")
 	w.do("advance 5s")
 	require.EqualValues(t, -1, free("s1"), "a silent node offers nothing")
+}
+
+// TestStores_overProvision: legs are thin, and how much of a store is promised is the operator's choice.
+func TestStores_overProvision(t *testing.T) {
+	w := newWorld(t)
+	w.addNode("s1", []string{"storage"})
+	w.addNode("s2", []string{"storage"})
+	w.stores["s1"] = 12 << 30
+	for i := range 3 {
+		w.addVolume(fmt.Sprint("v", i), []string{"s1", "s2"}) // 1 GiB
+	}
+	use := func() raft.StoreUse {
+		w.beat()
+		for _, st := range w.view().Stores() {
+			if st.Node == w.node("s1").ID {
+				return st
+			}
+		}
+		return raft.StoreUse{}
+	}
+	require.EqualValues(t, 9<<30, use().FreeBytes)
+	percent := 200
+	w.must(raft.Command{SetCluster: &raft.SetCluster{OverProvision: &percent}})
+	require.EqualValues(t, 21<<30, use().FreeBytes)
+	require.False(t, use().NearlyFull)
+	w.do("lost v0 s1")
+	require.EqualValues(t, 22<<30, use().FreeBytes, "what a lost leg held is promised to nobody")
+	w.stores["s1"] = 9 << 30 // of 200 GiB
+	require.True(t, use().NearlyFull, "whatever may be promised")
+}
+
+func TestNearlyFull(t *testing.T) {
+	for _, c := range []struct {
+		free, total int64
+		want        bool
+	}{
+		{0, 0, false}, // not known yet
+		{0, 1 << 20, true},
+		{1 << 19, 1 << 20, false},
+		{4, 100, true},
+		{5, 100, false},
+		{1<<30 - 1, 10 << 30, true},
+		{1 << 30, 10 << 30, false},
+		{49 << 30, 1000 << 30, true},
+	} {
+		require.Equal(t, c.want, NearlyFull(c.free, c.total), "%d of %d", c.free, c.total)
+	}
+}
+
+func TestChooseHost_antiAffinity(t *testing.T) {
+	w := newWorld(t)
+	for _, n := range []string{"h1", "h2"} {
+		w.addNode(n, []string{"host"})
+	}
+	w.addNode("s1", []string{"storage"})
+	w.addVolume("v1", []string{"s1"})
+	w.do("domain d1 volumes=v1 group=web")
+	w.beat()
+	w.do("start d1 h1")
+	v := w.view()
+	choose := func(name, group string) string {
+		return v.ChooseHost(raft.DomainSpec{Name: name, AntiAffinity: group, Hosts: []string{"h1", "h2"}},
+			volume.NodeID{}).Name
+	}
+	require.Equal(t, "h2", choose("d2", "web"))
+	require.Equal(t, "h1", choose("d2", ""))
+	require.Equal(t, "h1", choose("d2", "db"), "another group")
+	require.Equal(t, "h1", choose("d1", "web"), "a domain does not avoid itself")
 }

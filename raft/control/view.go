@@ -1,9 +1,7 @@
 package control
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/raft"
@@ -115,41 +113,6 @@ func (v *View) hostable(n *raft.Node) bool {
 	return n.Has(raft.RoleHost) && !n.Pending && !n.Retiring && v.speaks(n.ID)
 }
 
-// ChooseHost returns the host on which a domain should run now: the first of its hosts, in its
-// order, that lives and is not avoid; any host with the fewest domains if it names none. Nil if
-// there is none.
-func (v *View) ChooseHost(spec raft.DomainSpec, avoid volume.NodeID) *raft.Node {
-	if len(spec.Hosts) == 0 {
-		return v.leastBusy(avoid)
-	}
-	for _, name := range spec.Hosts {
-		if n := v.State.NodeByName(name); n != nil && n.ID != avoid && v.hostable(n) {
-			return n
-		}
-	}
-	return nil
-}
-
-// leastBusy returns the live host with the fewest domains and attachments, by name among equals.
-func (v *View) leastBusy(avoid volume.NodeID) *raft.Node {
-	busy := make(map[volume.NodeID]int)
-	for _, d := range v.State.Domains {
-		busy[d.Host]++
-	}
-	for _, vol := range v.State.Volumes {
-		if vol.Attach != nil {
-			busy[vol.Attach.Host]++
-		}
-	}
-	hosts := slices.DeleteFunc(v.State.SortedNodes(), func(n *raft.Node) bool {
-		return n.ID == avoid || !v.hostable(n)
-	})
-	if len(hosts) == 0 {
-		return nil
-	}
-	return slices.MinFunc(hosts, func(a, b *raft.Node) int { return cmp.Compare(busy[a.ID], busy[b.ID]) })
-}
-
 // Place returns the command that starts or moves a domain to a host, with fresh attachments for its
 // volumes.
 func (v *View) Place(d *raft.Domain, host volume.NodeID, reason string) raft.Command {
@@ -160,32 +123,6 @@ func (v *View) Place(d *raft.Domain, host volume.NodeID, reason string) raft.Com
 	return raft.Command{PlaceDomain: &raft.PlaceDomain{
 		Name: d.Name, Host: host, Run: d.Run, Takeover: true, Attach: attach, Reason: reason,
 	}}
-}
-
-// Stores returns the stores that are known to work, for placement. What legs that are not made yet
-// will need is taken off their free space.
-func (v *View) Stores() []raft.StoreUse {
-	reserved := make(map[volume.StoreID]int64)
-	for _, vol := range v.State.Volumes {
-		for _, l := range vol.Legs {
-			if fact, condition := v.Leg(l); condition != ConditionUnreachable {
-				reserved[l.Store] += max(0, LegBytes(vol)-fact.UsedBytes)
-			}
-		}
-	}
-	var out []raft.StoreUse
-	for _, n := range v.State.SortedNodes() {
-		fact := v.Facts.Nodes[n.ID]
-		if fact == nil || !v.speaks(n.ID) {
-			continue
-		}
-		for _, st := range fact.Stores {
-			out = append(out, raft.StoreUse{
-				Node: n.ID, Store: st.ID, FreeBytes: max(0, st.FreeBytes-reserved[st.ID]), Error: st.Error,
-			})
-		}
-	}
-	return out
 }
 
 // LegBytes returns how much data one leg of a volume holds when it is full.

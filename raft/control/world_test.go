@@ -412,6 +412,8 @@ func (w *world) legVerb(words []string, arg func(int) string) {
 			c.By = w.heir(arg(3)).ID
 		}
 		w.must(raft.Command{RetireNode: c})
+	case "locate": // locate NODE ZONE
+		w.must(raft.Command{SetLocation: &raft.SetLocation{Node: w.node(arg(1)).ID, Zone: &words[2]}})
 	case "unusable":
 		w.unusable[arg(1)] = true
 	case "full":
@@ -512,7 +514,8 @@ func (w *world) addVolume(name string, nodes []string) {
 }
 
 func (w *world) addDomain(name string, args map[string]string) {
-	spec := raft.DomainSpec{Name: name, Driver: "exec", Exec: &raft.ExecSpec{Command: []string{"guest"}}}
+	spec := raft.DomainSpec{Name: name, Driver: "exec", Exec: &raft.ExecSpec{Command: []string{"guest"}},
+		AntiAffinity: args["group"]}
 	for _, v := range strings.Split(args["volumes"], ",") {
 		spec.Volumes = append(spec.Volumes, raft.DomainVolume{Name: v})
 	}
