@@ -166,10 +166,23 @@ func (d *Daemon) handlers() (public, peers http.Handler) {
 	})
 }
 
-// withTarget adds what package metrics shows of the node's own target.
-func withTarget(public http.Handler, t *target.Server) (http.Handler, error) {
+// withMetrics adds what package metrics shows of the node itself.
+func (d *Daemon) withMetrics(public http.Handler) (http.Handler, error) {
 	mux := http.NewServeMux()
-	if err := metrics.Handle(mux, t); err != nil {
+	var s metrics.Sources
+	if d.coordinator != nil {
+		s.Collectors = append(s.Collectors, d.coordinator.Collectors()...)
+	}
+	if d.storage != nil {
+		s.Collectors = append(s.Collectors, d.storage.Collectors()...)
+		s.Collectors = append(s.Collectors, metrics.NewTarget(d.target))
+		metrics.HandleTarget(mux, d.target)
+	}
+	if d.host != nil {
+		s.Collectors = append(s.Collectors, d.host.Collectors()...)
+		s.Gatherers = append(s.Gatherers, d.host)
+	}
+	if err := metrics.HandleMetrics(mux, s); err != nil {
 		return nil, err
 	}
 	mux.Handle("/", public)

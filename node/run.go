@@ -21,11 +21,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		})
 	}
 	public, peers := d.handlers()
-	if d.target != nil {
-		var err error
-		if public, err = withTarget(public, d.target); err != nil {
-			return errors.Join(err, d.close())
-		}
+	public, err := d.withMetrics(public)
+	if err != nil {
+		return errors.Join(err, d.close())
 	}
 	part(func(ctx context.Context) error { return serveHTTP(ctx, d.socket, public, nil, d.log) })
 	part(func(ctx context.Context) error {
@@ -49,7 +47,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	<-ctx.Done()
 	d.log.Info("node is ending", "cause", context.Cause(ctx))
 	parts.Wait()
-	err := d.close()
+	err = d.close()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
 	}

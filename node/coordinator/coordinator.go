@@ -25,6 +25,7 @@ type Raft interface {
 	Leader() (volume.NodeID, string)
 	Members() ([]raft.Member, error)
 	Born() int
+	Stats() raft.Stats
 	AddMember(ctx context.Context, m raft.Member) error
 	RemoveMember(ctx context.Context, id volume.NodeID) error
 }
@@ -83,6 +84,7 @@ type Coordinator struct {
 	log    *slog.Logger
 	client *http.Client // to other coordinators
 
+	meters *meters
 	peers  http.Handler
 	public http.Handler
 	kick   chan struct{} // wakes Run when something was heard that controllers may act on
@@ -110,7 +112,7 @@ func New(o Options) (*Coordinator, error) {
 	}
 	c := &Coordinator{
 		opts: o, raft: o.Raft, log: o.Logger, client: &http.Client{Transport: o.Transport},
-		kick: make(chan struct{}, 1), facts: control.NewFacts(),
+		meters: newMeters(), kick: make(chan struct{}, 1), facts: control.NewFacts(),
 		liveness: raft.NewLiveness(o.Liveness, o.Now()), waits: raft.NewWaitClock(o.TRead),
 		judged: newJudgements(o.Now()), known: map[volume.NodeID]bool{},
 		changed: make(chan struct{}), answers: map[string]answered{}, follows: map[volume.NodeID]following{},

@@ -109,6 +109,7 @@ func (l *loop) step() {
 // observe brings soft state up to date with the committed state. The caller holds mu.
 func (c *Coordinator) observe(state *raft.State, now time.Time) {
 	c.facts.Observe(state, now)
+	c.meters.observe(state)
 	c.waits.Observe(state, now)
 	for id := range state.Nodes {
 		if !c.known[id] {
@@ -212,7 +213,7 @@ func (l *loop) propose(commands []raft.Command, now time.Time) {
 	for _, cmd := range commands {
 		ctx, cancel := context.WithTimeout(l.ctx, proposeTimeout)
 		cmd.At = l.opts.Now()
-		result, _, err := l.raft.Apply(ctx, cmd)
+		result, err := l.commit(ctx, cmd)
 		cancel()
 		if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrClosed) {
 			return // the next leader decides anew

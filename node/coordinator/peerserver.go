@@ -79,6 +79,7 @@ func (c *Coordinator) serveHeartbeat(w http.ResponseWriter, r *http.Request) {
 	if !ok || !read(w, r, &h) || !sameVersion(w, h.Version) || !ownWord(w, id, h.Node) {
 		return
 	}
+	c.meters.heartbeats.WithLabelValues("node").Inc()
 	c.hearNode(h)
 	write(w, http.StatusOK, c.leaderReply())
 }
@@ -89,6 +90,7 @@ func (c *Coordinator) serveEngineHeartbeat(w http.ResponseWriter, r *http.Reques
 	if !ok || !read(w, r, &h) || !sameVersion(w, h.Version) || !ownWord(w, id, h.Node) {
 		return
 	}
+	c.meters.heartbeats.WithLabelValues("engine").Inc()
 	c.hearEngine(h)
 	write(w, http.StatusOK, c.leaderReply())
 }
@@ -103,6 +105,7 @@ func (c *Coordinator) serveHeard(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "only coordinators say whom they hear", http.StatusForbidden)
 		return
 	}
+	c.meters.heartbeats.WithLabelValues("coordinator").Inc()
 	c.takeHeard(report)
 	write(w, http.StatusOK, c.historyFor(report.Since))
 }
@@ -164,13 +167,21 @@ func (c *Coordinator) apply(ctx context.Context, cmd raft.Command) (raft.Result,
 		activate.Waited = c.waited(activate, now)
 		cmd.Activate = &activate
 	}
-	result, _, err := c.raft.Apply(ctx, cmd)
+	result, err := c.commit(ctx, cmd)
 	if err == nil && cmd.RecordFence != nil {
 		state, _ := c.raft.State() // starts the clock of the wait at once, not at the next tick
 		c.mu.Lock()
 		c.observe(state, c.opts.Now())
 		c.mu.Unlock()
 	}
+	return result, err
+}
+
+// commit has raft commit a command and counts it.
+func (c *Coordinator) commit(ctx context.Context, cmd raft.Command) (raft.Result, error) {
+	began := time.Now()
+	result, _, err := c.raft.Apply(ctx, cmd)
+	c.meters.proposed(cmd, time.Since(began), result, err)
 	return result, err
 }
 

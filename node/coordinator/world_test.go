@@ -118,6 +118,12 @@ func (m *memoryRaft) Members() ([]raft.Member, error) {
 // Born returns what a data directory of this release says.
 func (m *memoryRaft) Born() int { return raft.VersionLatest }
 
+func (m *memoryRaft) Stats() raft.Stats {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return raft.Stats{Term: 3, LastIndex: m.index, CommitIndex: m.index, AppliedIndex: m.index, SnapshotBytes: 4096}
+}
+
 // lead changes who leads.
 func (m *memoryRaft) lead(leading bool, leader volume.NodeID) {
 	m.mu.Lock()

@@ -106,6 +106,12 @@ func (p *process) answer(r Request) Response {
 	case VerbStatus:
 		s := p.status()
 		return Response{Status: &s}
+	case VerbMetrics:
+		text, err := p.metrics()
+		if err != nil {
+			return failure(err)
+		}
+		return Response{Metrics: text}
 	case VerbGuard, VerbUnguard:
 		if r.Guard == nil {
 			return Response{Error: fmt.Sprintf("%s names no process", r.Verb)}

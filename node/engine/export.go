@@ -24,7 +24,7 @@ func (x *export) open() error {
 		return nil
 	}
 	name := p.start.Ticket.Name
-	server, err := nbd.NewServer(nbd.Options{Queue: p.set, Limits: p.set.Limits(), Name: name, Logger: p.log})
+	server, err := nbd.NewServer(nbd.Options{Queue: p.meter, Limits: p.set.Limits(), Name: name, Logger: p.log})
 	if err != nil {
 		return err
 	}

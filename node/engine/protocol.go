@@ -35,6 +35,7 @@ const (
 	VerbStatus  Verb = "status"  // answer: Status
 	VerbGuard   Verb = "guard"   // the engine kills Guard's process when the grant is lost
 	VerbUnguard Verb = "unguard" // it does not any more
+	VerbMetrics Verb = "metrics" // answer: Metrics; an engine of an earlier build does not know it
 	VerbDetach  Verb = "detach"  // flush, detach cleanly, then end; answers when it has ended or failed
 )
 
@@ -48,6 +49,8 @@ type Request struct {
 type Response struct {
 	Error  string             `json:"error,omitempty"` // empty when the request was done
 	Status *peer.EngineStatus `json:"status,omitempty"`
+	// Metrics are those of the engine in Prometheus's text form, each with a label volume.
+	Metrics string `json:"metrics,omitempty"`
 }
 
 // Guard names the process of a domU. A pid alone may be reused, so the start time says which

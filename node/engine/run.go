@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/export/nbd"
 	"github.com/holdfast-storage/holdfast/mirror"
@@ -56,7 +58,9 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("engine of volume %s: %w", start.Ticket.Name, err)
 	}
-	p.set = set
+	if err := p.measure(set); err != nil {
+		return errors.Join(fmt.Errorf("engine of volume %s: %w", start.Ticket.Name, err), set.Close())
+	}
 	return p.run(ctx)
 }
 
@@ -111,6 +115,12 @@ type process struct {
 	endReason   string
 	overCause   error
 	detachErr   error
+	nodes       map[volume.LegID]string // of the legs, as the newest ticket names them
+	memory      int64                   // anonymous bytes of this process, at memoryAt
+	memoryAt    time.Time
+
+	registry *prometheus.Registry
+	meter    *meter
 }
 
 func newProcess(start Start, c coordinators, log *slog.Logger) *process {
@@ -123,6 +133,17 @@ func newProcess(start Start, c coordinators, log *slog.Logger) *process {
 	}
 	p.scrubs = newScrubber(p)
 	return p
+}
+
+// measure makes a mirror the process's and counts what goes through it.
+func (p *process) measure(s set) error {
+	p.set, p.registry = s, prometheus.NewRegistry()
+	labelled := prometheus.WrapRegistererWith(prometheus.Labels{"volume": p.start.Ticket.Name}, p.registry)
+	var err error
+	if p.meter, err = newMeter(s, labelled); err != nil {
+		return err
+	}
+	return labelled.Register(newSetCollector(p))
 }
 
 func (p *process) mirrorOptions(o Options) mirror.Options {

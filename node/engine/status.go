@@ -25,7 +25,7 @@ func (p *process) status() peer.EngineStatus {
 		Legs:     make([]peer.EngineLeg, 0, len(m.Legs)),
 		Stages:   make([]peer.Stage, 0, len(m.Stages)),
 
-		Unreadable: m.Unreadable,
+		Unreadable: m.Unreadable, Build: peer.Build(), MemoryBytes: p.anonymousMemory(),
 	}
 	if m.ScrubTotal > 0 {
 		s.Scrub = &peer.ScrubStatus{ID: m.ScrubID, Done: m.ScrubDone, Total: m.ScrubTotal}

@@ -104,6 +104,13 @@ func (p *process) legSpecs(legs []peer.TicketLeg) []mirror.LegSpec {
 		}
 	}
 	p.legs = adapters
+	nodes := make(map[volume.LegID]string, len(legs))
+	for _, l := range legs {
+		nodes[l.ID] = l.Node
+	}
+	p.mu.Lock()
+	p.nodes = nodes
+	p.mu.Unlock()
 	return specs
 }
 

@@ -75,9 +75,18 @@ func fakeEngine() int {
 			if r.Verb == engine.VerbGuard {
 				guarded = r.Guard
 			}
-			_ = out.Encode(engine.Response{Status: &s})
+			_ = out.Encode(engine.Response{Status: &s, Metrics: fakeMetrics(start.RunDir, t.Name)})
 		}()
 	}
+}
+
+// fakeMetrics are those of a fake engine, or what the file "metrics" says.
+func fakeMetrics(dir, name string) string {
+	if text, err := os.ReadFile(filepath.Join(dir, "metrics")); err == nil {
+		return string(text)
+	}
+	return "# HELP holdfast_engine_state x\n# TYPE holdfast_engine_state gauge\n" +
+		"holdfast_engine_state{volume=\"" + name + "\",state=\"serving\"} 1\n"
 }
 
 // authority is a coordinator reduced to one volume's grant and one domain.

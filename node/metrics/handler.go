@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/holdfast-storage/holdfast/target"
 )
@@ -34,23 +32,19 @@ const traceMost = time.Hour
 // traceGrace is what the last lines of a trace may take.
 const traceGrace = 5 * time.Second
 
-// Handle adds the paths of this package to a mux.
+// Handle adds the paths of this package to a mux: HandleMetrics with the target's, and HandleTarget.
+func Handle(mux *http.ServeMux, t Target) error {
+	HandleTarget(mux, t)
+	return HandleMetrics(mux, Sources{Collectors: []prometheus.Collector{NewTarget(t)}})
+}
+
+// HandleTarget adds what is to be seen of a target's sessions to a mux.
 //
-//	GET /metrics                              Prometheus metrics of the process and its target
 //	GET /target/sessions                      one line for each session, its TSIH first
 //	GET /target/trace?tsih=N&seconds=S        the PDUs of one session, a line each, as they come
-func Handle(mux *http.ServeMux, t Target) error {
-	registry := prometheus.NewRegistry()
-	for _, c := range []prometheus.Collector{collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), NewTarget(t)} {
-		if err := registry.Register(c); err != nil {
-			return fmt.Errorf("metrics: %w", err)
-		}
-	}
-	mux.Handle("GET "+PathMetrics, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+func HandleTarget(mux *http.ServeMux, t Target) {
 	mux.HandleFunc("GET "+PathSessions, func(w http.ResponseWriter, _ *http.Request) { listSessions(w, t) })
 	mux.HandleFunc("GET "+PathTrace, func(w http.ResponseWriter, r *http.Request) { trace(w, r, t) })
-	return nil
 }
 
 func listSessions(w http.ResponseWriter, t Target) {

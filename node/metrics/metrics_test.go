@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-storage/holdfast/iscsi"
+	"github.com/holdfast-storage/holdfast/node/metrics/metricstest"
 	"github.com/holdfast-storage/holdfast/target"
 )
 
@@ -58,6 +59,10 @@ holdfast_target_commands_failed_total{`+labels+`status="reservation_conflict",ta
 holdfast_target_bytes_total{direction="read",`+labels+`target="iqn.x:d"} 0
 holdfast_target_bytes_total{direction="write",`+labels+`target="iqn.x:d"} 4096
 `), "holdfast_target_commands_failed_total", "holdfast_target_bytes_total"))
+}
+
+func TestTargetMetrics_golden(t *testing.T) {
+	metricstest.Golden(t, metricstest.Registry(t, NewTarget(fixed{})))
 }
 
 func get(t *testing.T, path string) (int, string) {

@@ -117,6 +117,9 @@ type EngineStatus struct {
 	Scrub  *ScrubStatus `json:"scrub,omitempty"` // the one under way
 	// Unreadable counts requests of the guest that no leg could answer.
 	Unreadable int64 `json:"unreadable,omitempty"`
+	// Build is the build of the engine's program, MemoryBytes the anonymous memory of its process.
+	Build       string `json:"build,omitempty"`
+	MemoryBytes int64  `json:"memory_bytes,omitempty"`
 }
 
 // ScrubStatus is how far a scrub is.

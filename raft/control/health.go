@@ -21,8 +21,8 @@ const (
 	NoQuorum Status = "no_quorum" // the coordinators cannot decide
 )
 
-// rank orders statuses, best first.
-func (s Status) rank() int {
+// Rank orders statuses: 0 is healthy, 4 is no quorum.
+func (s Status) Rank() int {
 	return slices.Index([]Status{Healthy, Degraded, AtRisk, Down, NoQuorum}, s)
 }
 
@@ -58,7 +58,7 @@ func Judge(v *View) (Status, []Finding) {
 		findings = append(findings, v.judgeDomain(d)...)
 	}
 	slices.SortStableFunc(findings, func(a, b Finding) int {
-		return cmp.Compare(b.Status.rank(), a.Status.rank())
+		return cmp.Compare(b.Status.Rank(), a.Status.Rank())
 	})
 	return Worst(findings), findings
 }
@@ -67,7 +67,7 @@ func Judge(v *View) (Status, []Finding) {
 func Worst(findings []Finding) Status {
 	worst := Healthy
 	for _, f := range findings {
-		if f.Status.rank() > worst.rank() {
+		if f.Status.Rank() > worst.Rank() {
 			worst = f.Status
 		}
 	}

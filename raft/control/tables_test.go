@@ -38,7 +38,7 @@ func TestRedundancy_everyCombination(t *testing.T) {
 func TestStatus_isOrdered(t *testing.T) {
 	order := []Status{Healthy, Degraded, AtRisk, Down, NoQuorum}
 	for i, s := range order {
-		require.Equal(t, i, s.rank())
+		require.Equal(t, i, s.Rank())
 		require.Equal(t, s, Worst([]Finding{{Status: Healthy}, {Status: s}, {Status: Healthy}}))
 	}
 	require.Equal(t, Healthy, Worst(nil))

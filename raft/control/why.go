@@ -152,7 +152,7 @@ func (w *explainer) take(f Finding) Reason {
 // settled gives a reason the status of the worst below it and puts its timers in order.
 func (r Reason) settled() Reason {
 	for _, b := range r.Because {
-		if b.Status.rank() > r.Status.rank() {
+		if b.Status.Rank() > r.Status.Rank() {
 			r.Status = b.Status
 		}
 	}

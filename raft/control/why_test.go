@@ -109,7 +109,7 @@ func (w *world) checkWhy() {
 		for _, f := range findings {
 			id, isNode := strings.CutPrefix(object, "node/")
 			if f.Object == r.Object && (!isNode || v.accused(f).ID.String() == id) {
-				require.GreaterOrEqual(w.t, r.Status.rank(), f.Status.rank(), "%s: %s", object, f.Message)
+				require.GreaterOrEqual(w.t, r.Status.Rank(), f.Status.Rank(), "%s: %s", object, f.Message)
 			}
 		}
 		w.checkReason(r, 0)
@@ -127,7 +127,7 @@ func (w *world) checkReason(r Reason, depth int) {
 		require.NotEmpty(w.t, timer.Then, timer.What)
 	}
 	for _, b := range r.Because {
-		require.GreaterOrEqual(w.t, r.Status.rank(), b.Status.rank(), "%s is better than its cause %s", r.Says, b.Says)
+		require.GreaterOrEqual(w.t, r.Status.Rank(), b.Status.Rank(), "%s is better than its cause %s", r.Says, b.Says)
 		w.checkReason(b, depth+1)
 	}
 }
