@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 type trio struct {
 	t       *testing.T
 	members []*member
+	rounds  atomic.Uint64 // of heartbeats that all were sent
 }
 
 type member struct {
@@ -122,11 +124,20 @@ func (w *trio) beat(ctx context.Context) {
 				}
 			}
 		}
+		w.rounds.Store(seq)
 		select {
 		case <-ctx.Done():
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// heardByAll waits until every member was sent every node's heartbeat since now: what it heard of a node before it
+// knew it, it has forgotten.
+func (w *trio) heardByAll() {
+	w.t.Helper()
+	begun := w.rounds.Load()
+	require.Eventually(w.t, func() bool { return w.rounds.Load() >= begun+2 }, 20*time.Second, 10*time.Millisecond)
 }
 
 func (w *trio) send(ctx context.Context, from, to *member, path string, body any) {
@@ -193,6 +204,7 @@ func TestTrio_anyNodeAnswersForAll(t *testing.T) {
 		require.Equal(t, http.StatusOK, status, m.node.Name)
 		require.Len(t, list, 3)
 	}
+	w.heardByAll()
 	first.stop()
 	rest := w.others(first)
 	second := w.leader(rest)
