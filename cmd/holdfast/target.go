@@ -40,7 +40,8 @@ func newTarget() *cobra.Command {
 	f.StringVar(&o.IQN, "iqn", "", "name of the target (required)")
 	f.StringArrayVar(&luns, "lun", nil, "file to serve: PATH[,OPTION]…, see above; may be repeated (required)")
 	f.StringVar(&o.Metrics, "metrics", "", "address to show metrics and sessions at, host:port: HTTP without any\n"+
-		"security, so loopback or a network of your own")
+		"security, so loopback unless --metrics-open")
+	f.BoolVar(&o.MetricsOpen, "metrics-open", false, "metrics may be at an address that other machines reach")
 	f.IntVar(&o.MaxConnections, "max-connections", 1024, "connections that may be open at once")
 	f.StringVar(&memory, "memory", "1G", "memory for data of all connections together, see docs/security.md")
 	f.StringVar(&o.ChapUser, "chap-user", "", "name that initiators must prove")

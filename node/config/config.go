@@ -34,6 +34,8 @@ type Config struct {
 	// below it may not exceed SocketPathMax bytes with the longest name of a volume.
 	RunDir string `yaml:"run_dir"`
 	Listen Listen `yaml:"listen"`
+	// Networks names the networks that a portal may be on. Without it a portal is on loopback only.
+	Networks Networks `yaml:"networks,omitempty"`
 	// APISocket is the unix socket of the public API, for root alone.
 	APISocket string         `yaml:"api_socket"`
 	TLS       identity.Files `yaml:"tls"`
@@ -61,6 +63,12 @@ type Listen struct {
 	API   string `yaml:"api"`             // HTTPS: public API and peers, mutual TLS
 	Raft  string `yaml:"raft,omitempty"`  // coordinators only
 	ISCSI string `yaml:"iscsi,omitempty"` // storage nodes only
+}
+
+// Networks are the networks of the machine that have a purpose, as CIDR.
+type Networks struct {
+	// Storage carries iSCSI, whose data is not encrypted: it is to be separate from all others.
+	Storage string `yaml:"storage,omitempty"`
 }
 
 // Store is a directory for legs.

@@ -13,7 +13,8 @@
 //	roles: [coordinator, storage, host]
 //	data_dir: /var/lib/holdfast
 //	run_dir: /run/holdfast
-//	listen: {api: 10.0.0.1:7443, raft: 10.0.0.1:7444, iscsi: 10.0.0.1:3260}
+//	listen: {api: 10.0.0.1:7443, raft: 10.0.0.1:7444, iscsi: 10.0.1.1:3260}
+//	networks: {storage: 10.0.1.0/24}
 //	api_socket: /run/holdfast/api.sock
 //	tls: {ca: /etc/holdfast/ca.pem, cert: /etc/holdfast/node.pem, key: /etc/holdfast/node.key}
 //	stores: [{name: nvme0, path: /srv/holdfast/nvme0}]

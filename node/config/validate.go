@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -98,6 +99,31 @@ func (c *Config) checkListen(f *faults) {
 	}
 	if c.Has(raft.RoleStorage) {
 		checkAddress(f, "listen.iscsi", c.Listen.ISCSI)
+	}
+	c.checkStorageNetwork(f)
+}
+
+// checkStorageNetwork wants a portal on the storage network, since whoever reads along there reads the
+// disks of guests. On loopback nobody does.
+func (c *Config) checkStorageNetwork(f *faults) {
+	network, err := netip.ParsePrefix(c.Networks.Storage)
+	if c.Networks.Storage != "" && err != nil {
+		f.refuse(true, "networks.storage: %q is no network: want one as in 10.0.1.0/24", c.Networks.Storage)
+		return
+	}
+	portal, errPortal := netip.ParseAddrPort(c.Listen.ISCSI)
+	switch {
+	case c.Listen.ISCSI == "" || errPortal == nil && portal.Addr().IsLoopback():
+	case errPortal != nil:
+		host, _, err := net.SplitHostPort(c.Listen.ISCSI)
+		f.refuse(err == nil && host != "" && host != "localhost",
+			"listen.iscsi: %q: name the portal by its IP address on the storage network", c.Listen.ISCSI)
+	case c.Networks.Storage == "":
+		f.refuse(true, "networks.storage: missing: iSCSI data is not encrypted, so the portal %s has to be on a "+
+			"network that is for storage: name it, as in networks: {storage: 10.0.1.0/24}", c.Listen.ISCSI)
+	default:
+		f.refuse(!network.Contains(portal.Addr().Unmap()),
+			"listen.iscsi: %s is not on the storage network %s of networks.storage", c.Listen.ISCSI, network)
 	}
 }
 

@@ -13,6 +13,23 @@ import (
 	"github.com/holdfast-storage/holdfast/target"
 )
 
+// checkMetrics refuses to show metrics to other machines unless that is meant: they come without any
+// security, and name initiators and the blocks that they use.
+func (o Options) checkMetrics() error {
+	if o.Metrics == "" || o.MetricsOpen {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(o.Metrics)
+	if err != nil {
+		return fmt.Errorf("--metrics %s: want host:port", o.Metrics)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("--metrics %s: other machines could read along, since metrics have no security: "+
+			"use a loopback address, or add --metrics-open if that is meant", o.Metrics)
+	}
+	return nil
+}
+
 // metricsServer serves package metrics at one address.
 type metricsServer struct {
 	listener net.Listener

@@ -84,6 +84,7 @@ type Options struct {
 	ChapUser, ChapSecretFile     string
 	MutualUser, MutualSecretFile string
 	Metrics                      string    // host:port of the metrics, of HTTP without security; "" = none
+	MetricsOpen                  bool      // Metrics may be an address that other machines reach
 	MaxConnections               int       // open at once; zero = 1024
 	MemoryBytes                  int64     // of data of all connections; zero = 1 GiB
 	Ready                        io.Writer // gets one line `ready iscsi://ADDR/IQN/0` for each listener
@@ -92,6 +93,9 @@ type Options struct {
 
 // Serve serves until ctx ends, flushes every file and returns.
 func Serve(ctx context.Context, o Options) (err error) {
+	if err := o.checkMetrics(); err != nil {
+		return err
+	}
 	credentials, err := o.credentials()
 	if err != nil {
 		return err

@@ -48,12 +48,24 @@ func TestServe_saysWhatToDoAndIsNotReady(t *testing.T) {
 			Listen: []string{"127.0.0.1:0", taken.Addr().String()}, IQN: iqn, LUNs: image},
 		"want a name like":  {Listen: []string{"127.0.0.1:0"}, IQN: "disk", LUNs: image},
 		none + ",size=1G":   {Listen: []string{"127.0.0.1:0"}, IQN: iqn, LUNs: []LUN{{Path: none}}},
+		"--metrics-open":    {Listen: []string{"127.0.0.1:0"}, IQN: iqn, LUNs: image, Metrics: "0.0.0.0:0"},
+		"want host:port":    {Listen: []string{"127.0.0.1:0"}, IQN: iqn, LUNs: image, Metrics: "9260"},
 		"--listen nonsense": {Listen: []string{"nonsense"}, IQN: iqn, LUNs: image},
 	} {
 		var said bytes.Buffer
 		o.Ready = &said
 		require.ErrorContains(t, Serve(t.Context(), o), want)
 		require.Empty(t, said.String())
+	}
+}
+
+func TestCheckMetrics_otherMachinesReadAlongOnlyIfThatIsMeant(t *testing.T) {
+	for _, address := range []string{"", "127.0.0.1:9260", "[::1]:9260", "localhost:9260"} {
+		require.NoError(t, Options{Metrics: address}.checkMetrics(), address)
+	}
+	for _, address := range []string{"10.0.0.1:9260", ":9260", "0.0.0.0:9260", "[::]:9260", "n1.example:9260"} {
+		require.ErrorContains(t, Options{Metrics: address}.checkMetrics(), "--metrics-open", address)
+		require.NoError(t, Options{Metrics: address, MetricsOpen: true}.checkMetrics(), address)
 	}
 }
 
