@@ -167,7 +167,7 @@ func (t *txn) deleteVolume(c *DeleteVolume) *Refusal {
 // userOf returns the first domain, running or not, that names a volume; nil if none does.
 func (t *txn) userOf(volumeName string) *Domain {
 	for _, d := range t.state.SortedDomains() {
-		if d.Spec.uses(volumeName) {
+		if d.Spec.Uses(volumeName) {
 			return d
 		}
 	}

@@ -95,12 +95,13 @@ func (s *State) LegByID(id volume.LegID) (*Volume, *Leg) {
 
 // DomainOf returns the running domain that uses a volume, nil if there is none.
 func (s *State) DomainOf(volumeName string) *Domain {
-	for _, d := range s.SortedDomains() {
-		if d.Running && d.Spec.uses(volumeName) {
-			return d
+	var found *Domain // the first by name: the order of the map must not matter
+	for _, d := range s.Domains {
+		if d.Running && d.Spec.Uses(volumeName) && (found == nil || d.Name < found.Name) {
+			found = d
 		}
 	}
-	return nil
+	return found
 }
 
 // Has reports whether the node has a role.
@@ -140,7 +141,8 @@ func (v *Volume) fenced(leg volume.LegID) bool {
 	return l != nil && l.FencedEpoch == v.Epoch
 }
 
-func (d DomainSpec) uses(volumeName string) bool {
+// Uses reports whether the domain has a volume of this name.
+func (d DomainSpec) Uses(volumeName string) bool {
 	return slices.ContainsFunc(d.Volumes, func(v DomainVolume) bool { return v.Name == volumeName })
 }
 

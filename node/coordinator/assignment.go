@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"time"
@@ -22,7 +23,7 @@ func BuildAssignment(s *raft.State, id volume.NodeID, tRead time.Duration) peer.
 	if a.Registered = n != nil || removed; n == nil || n.Pending {
 		return a
 	}
-	for _, v := range s.SortedVolumes() {
+	for _, v := range volumesOn(s, id) {
 		for _, l := range v.Legs {
 			if l.Node == id && !v.Deleting {
 				a.Legs = append(a.Legs, legOrder(v, l))
@@ -33,12 +34,39 @@ func BuildAssignment(s *raft.State, id volume.NodeID, tRead time.Duration) peer.
 		}
 	}
 	a.Legs = append(a.Legs, deletions(s, id)...)
-	for _, d := range s.SortedDomains() {
+	for _, d := range domainsOn(s, id) {
 		if order, ok := domainOrder(s, d, id); ok {
 			a.Domains = append(a.Domains, order)
 		}
 	}
 	return a
+}
+
+// volumesOn returns the volumes with a leg on a node, or attached there, by name: few of all.
+func volumesOn(s *raft.State, id volume.NodeID) []*raft.Volume {
+	var found []*raft.Volume
+	for _, v := range s.Volumes {
+		if v.Attach != nil && v.Attach.Host == id ||
+			slices.ContainsFunc(v.Legs, func(l *raft.Leg) bool { return l.Node == id }) {
+			found = append(found, v)
+		}
+	}
+	slices.SortFunc(found, func(a, b *raft.Volume) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), bytes.Compare(a.ID.UUID[:], b.ID.UUID[:]))
+	})
+	return found
+}
+
+// domainsOn returns the domains that are placed on a node, by name.
+func domainsOn(s *raft.State, id volume.NodeID) []*raft.Domain {
+	var found []*raft.Domain
+	for _, d := range s.Domains {
+		if d.Host == id {
+			found = append(found, d)
+		}
+	}
+	slices.SortFunc(found, func(a, b *raft.Domain) int { return cmp.Compare(a.Name, b.Name) })
+	return found
 }
 
 func coordinators(s *raft.State) []peer.Peer {

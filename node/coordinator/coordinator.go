@@ -84,10 +84,11 @@ type Coordinator struct {
 	log    *slog.Logger
 	client *http.Client // to other coordinators
 
-	meters *meters
-	peers  http.Handler
-	public http.Handler
-	kick   chan struct{} // wakes Run when something was heard that controllers may act on
+	meters   *meters
+	peers    http.Handler
+	public   http.Handler
+	audience *audience     // those who wait for assignments and tickets
+	kick     chan struct{} // wakes Run when something was heard that controllers may act on
 
 	mu       sync.Mutex // guards what follows; never held across I/O
 	leads    bool       // Run has seen that this coordinator leads, and begun its clocks anew
@@ -112,7 +113,7 @@ func New(o Options) (*Coordinator, error) {
 	}
 	c := &Coordinator{
 		opts: o, raft: o.Raft, log: o.Logger, client: &http.Client{Transport: o.Transport},
-		meters: newMeters(), kick: make(chan struct{}, 1), facts: control.NewFacts(),
+		meters: newMeters(), kick: make(chan struct{}, 1), audience: newAudience(), facts: control.NewFacts(),
 		liveness: raft.NewLiveness(o.Liveness, o.Now()), waits: raft.NewWaitClock(o.TRead),
 		judged: newJudgements(o.Now()), known: map[volume.NodeID]bool{},
 		changed: make(chan struct{}), answers: map[string]answered{}, follows: map[volume.NodeID]following{},

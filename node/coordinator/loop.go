@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -33,13 +32,16 @@ func (c *Coordinator) Run(ctx context.Context) {
 		pauses: map[string]time.Time{}}
 	l.idle <- struct{}{}
 	work.Go(func() { c.reportHeard(ctx) })
+	work.Go(func() { c.audience.follow(ctx, c.raft) })
 
 	ticker := time.NewTicker(c.opts.Tick)
 	defer ticker.Stop()
 	leads := c.raft.LeaderCh()
 	for ctx.Err() == nil {
 		_, revision := c.raft.State()
+		began := l.opts.Now()
 		l.step()
+		l.rest(l.opts.Now().Sub(began))
 		select {
 		case <-ctx.Done():
 		case <-ticker.C:
@@ -50,6 +52,20 @@ func (c *Coordinator) Run(ctx context.Context) {
 				leads = nil // raft was closed: wait for ctx
 			}
 		}
+	}
+}
+
+// restMax bounds the rest after a look, and so what it adds to the time until something is noticed.
+const restMax = 20 * time.Millisecond
+
+// rest waits for three times what a look took. In a large cluster a burst of changes would otherwise have
+// the controllers look at everything without a pause, and take the processor from what they wait for.
+func (l *loop) rest(took time.Duration) {
+	timer := time.NewTimer(min(3*took, restMax))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.ctx.Done():
 	}
 }
 
@@ -184,7 +200,7 @@ func (l *loop) start(commands []raft.Command, vote *control.VoteChange, now time
 	commands = slices.DeleteFunc(commands, func(cmd raft.Command) bool {
 		return now.Before(l.pauses[subject(cmd)])
 	})
-	commands = append(l.events, commands...)
+	commands = append(l.events, commands[:min(len(commands), batchMax)]...)
 	l.events = nil
 	if now.Before(l.pauses[voteSubject]) {
 		vote = nil
@@ -201,37 +217,6 @@ func (l *loop) start(commands []raft.Command, vote *control.VoteChange, now time
 		l.idle <- struct{}{}
 		l.wake()
 	})
-}
-
-// propose commits commands one after the other and remembers when each may be proposed again.
-func (l *loop) propose(commands []raft.Command, now time.Time) {
-	for key, until := range l.pauses {
-		if now.After(until) {
-			delete(l.pauses, key)
-		}
-	}
-	for _, cmd := range commands {
-		ctx, cancel := context.WithTimeout(l.ctx, proposeTimeout)
-		cmd.At = l.opts.Now()
-		result, err := l.commit(ctx, cmd)
-		cancel()
-		if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrClosed) {
-			return // the next leader decides anew
-		}
-		pause := refusedPause
-		switch {
-		case err != nil:
-			l.log.Warn("proposal", "command", cmd.Name(), "error", err)
-		case result.Err != nil:
-			l.log.Debug("proposal refused", "command", cmd.Name(), "code", result.Err.Code, "cause",
-				result.Err.Message)
-		default:
-			pause = acceptedPause
-		}
-		if cmd.RecordEvent == nil {
-			l.pauses[subject(cmd)] = now.Add(pause)
-		}
-	}
 }
 
 // moveVote changes who has a vote.

@@ -206,7 +206,7 @@ func (c *Coordinator) serveAssignment(w http.ResponseWriter, r *http.Request) {
 	if !ownWord(w, caller, id) {
 		return
 	}
-	c.watch(w, r, "node "+node.String(), func(s *raft.State, revision uint64) (any, bool) {
+	c.watch(w, r, "node "+node.String(), node, func(s *raft.State, revision uint64) (any, bool) {
 		a := BuildAssignment(s, id, c.opts.TRead)
 		a.Revision = revision
 		for i := range a.Attach {
@@ -227,7 +227,7 @@ func (c *Coordinator) serveTicket(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	c.watch(w, r, "ticket "+attach.String(), func(s *raft.State, revision uint64) (any, bool) {
+	c.watch(w, r, "ticket "+attach.String(), vol, func(s *raft.State, revision uint64) (any, bool) {
 		v := s.Volumes[volume.ID{UUID: vol}]
 		if v == nil || v.Attach == nil || v.Attach.ID.UUID != attach || v.Attach.Host != caller {
 			return nil, false
@@ -248,14 +248,15 @@ type answered struct {
 const answersMax = 4096
 
 // watch answers with what build makes of the state, as soon as that differs from what the caller has
-// or peer.WatchWait has passed; with 410 when build has nothing.
-func (c *Coordinator) watch(w http.ResponseWriter, r *http.Request, key string,
+// or peer.WatchWait has passed; with 410 when build has nothing. It looks again when object has changed, and
+// once a second if anything has.
+func (c *Coordinator) watch(w http.ResponseWriter, r *http.Request, key string, object volume.UUID,
 	build func(s *raft.State, revision uint64) (any, bool),
 ) {
 	after, _ := strconv.ParseUint(r.FormValue("after"), 10, 64) // absent or bad counts as nothing seen
 	timer := time.NewTimer(peer.WatchWait)
 	defer timer.Stop()
-	tick := time.NewTicker(time.Second) // notices a lost leadership
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	seen := c.seen(key, after)
 	for over := false; ; {
@@ -283,13 +284,30 @@ func (c *Coordinator) watch(w http.ResponseWriter, r *http.Request, key string,
 			write(w, http.StatusOK, content)
 			return
 		}
-		select {
-		case <-r.Context().Done():
+		if over, ok = c.awaitChange(r.Context(), object, revision, timer.C, tick.C); !ok {
 			return
-		case <-timer.C:
-			over = true
-		case <-tick.C:
-		case <-c.raft.Changed(revision):
+		}
+	}
+}
+
+// awaitChange waits until an object has changed after a revision, or the watch is over, or it is time to
+// look for what concern does not know of, or this coordinator does not lead. It is not ok when ctx ended.
+func (c *Coordinator) awaitChange(ctx context.Context, object volume.UUID, revision uint64,
+	timer, tick <-chan time.Time) (over, ok bool) {
+	wake, leave := c.audience.wait(object, revision)
+	defer leave()
+	for {
+		select {
+		case <-ctx.Done():
+			return false, false
+		case <-timer:
+			return true, true
+		case <-wake:
+			return false, true
+		case <-tick:
+			if _, now := c.raft.State(); now != revision || !c.raft.Leading() {
+				return false, true
+			}
 		}
 	}
 }

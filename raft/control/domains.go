@@ -61,7 +61,7 @@ func (v *View) clearUp() []raft.Command {
 		if vol.Attach == nil || vol.Attach.Domain == "" || vol.Attach.Detaching {
 			continue
 		}
-		if d := v.State.DomainOf(vol.Name); d != nil && d.Name == vol.Attach.Domain {
+		if d := v.State.Domains[vol.Attach.Domain]; d != nil && d.Running && d.Spec.Uses(vol.Name) {
 			continue
 		}
 		over := v.speaks(vol.Attach.Host) && !v.runsThere(vol.Attach.Domain, vol.Attach.Host)
