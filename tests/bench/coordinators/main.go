@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/holdfast-storage/holdfast/api"
+	"github.com/holdfast-storage/holdfast/raft"
 )
 
 func main() {
@@ -80,7 +81,8 @@ func (r *run) create(ctx context.Context) error {
 	times := make([]time.Duration, r.volumes)
 	if err := each(ctx, r.volumes, 16, func(i int) error {
 		start := time.Now()
-		_, err := r.w.api.CreateVolume(ctx, api.CreateVolume{Name: volumeName(i), SizeBytes: 10 << 30, Layout: "mirror=2"})
+		_, err := r.w.api.CreateVolume(ctx, api.CreateVolume{Name: volumeName(i), SizeBytes: 10 << 30,
+			Layout: "mirror=2"})
 		times[i] = time.Since(start)
 		return err
 	}); err != nil {
@@ -105,8 +107,14 @@ func (r *run) attach(ctx context.Context) error {
 		_, err := r.w.api.DefineDomain(ctx, api.DomainSpec{Name: volumeName(i), Driver: "exec", Hosts: wanted,
 			Exec:    &api.ExecSpec{Command: []string{"/bin/true"}},
 			Volumes: []api.DomainVolume{{Name: volumeName(i)}}})
-		if err == nil {
-			_, err = r.w.api.StartDomain(ctx, volumeName(i), api.Wait{NoWait: true})
+		// Where the machine is too small for all that is played on it a host may seem to be silent.
+		for err == nil && ctx.Err() == nil {
+			if _, err = r.w.api.StartDomain(ctx, volumeName(i), api.Wait{NoWait: true}); err == nil {
+				return nil
+			}
+			r.w.refused("start_domain", &raft.Refusal{Code: "no_host"})
+			pause(ctx, time.Second)
+			err = nil
 		}
 		return err
 	}); err != nil {

@@ -103,7 +103,7 @@ func (r *run) files() string {
 func (r *run) report() {
 	for _, kind := range slices.Sorted(maps.Keys(r.w.sizes.seen)) {
 		z := r.w.sizes.seen[kind]
-		say("size of a "+strings.TrimPrefix(kind, "a "), "mean %d, most %d bytes; %d sent", z.sum/max(1, z.n), z.most, z.n)
+		say("size of: "+kind, "mean %d, most %d bytes; %d sent", z.sum/max(1, z.n), z.most, z.n)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.w.refusals)) {
 		say("refused", "%s, %d times", kind, r.w.refusals[kind])
