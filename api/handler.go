@@ -171,4 +171,5 @@ func (r routes) nodes() {
 			return r.service.RemoveNode(ctx, in.Name, Wait{in.NoWait}, emit)
 		}, failedOperation("remove", "node/"+in.Name)), nil
 	})
+	r.drains()
 }

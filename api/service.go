@@ -30,6 +30,12 @@ type Service interface {
 	ReplaceNode(ctx context.Context, old string, r ReplaceNode, emit func(Operation) error) error
 	// RemoveNode moves a node's legs to others and forgets it; it reports progress to emit.
 	RemoveNode(ctx context.Context, name string, r Wait, emit func(Operation) error) error
+	// DrainNode moves everything away from a node, which stays a member; it reports progress to emit.
+	DrainNode(ctx context.Context, name string, r Wait, emit func(Operation) error) error
+	// UndrainNode ends the draining or removal of a node.
+	UndrainNode(ctx context.Context, name string) (Node, error)
+	// SetReplaceAfter sets how long a leg cannot be reached before another takes its place.
+	SetReplaceAfter(ctx context.Context, r SetReplaceAfter) (ReplaceAfter, error)
 
 	// Volumes lists the volumes.
 	Volumes(ctx context.Context) ([]Volume, error)

@@ -29,6 +29,7 @@ const (
 	NodeDown     NodeState = "down"     // they do not
 	NodePending  NodeState = "pending"  // registered under a name that another node has
 	NodeRetiring NodeState = "retiring" // its legs are being moved away
+	NodeDrained  NodeState = "drained"  // it stays a member, but its legs are moved away and it gets no new ones
 )
 
 // Node is one machine of the cluster.
@@ -36,7 +37,7 @@ type Node struct {
 	ID     string    `json:"id"`
 	Name   string    `json:"name"`
 	Roles  []string  `json:"roles"`
-	State  NodeState `json:"state" enum:"up,down,pending,retiring"`
+	State  NodeState `json:"state" enum:"up,down,pending,retiring,drained"`
 	PID    int       `json:"pid" doc:"of its daemon, 0 if it was never heard of"`
 	Addr   string    `json:"addr" doc:"host:port of its HTTPS listener"`
 	Leader bool      `json:"leader"`
@@ -95,6 +96,8 @@ type Volume struct {
 	CreatedAt  time.Time         `json:"created_at"`
 	Spread     string            `json:"spread" doc:"what no two legs may share: zone, rack, node; else empty"`
 	Apart      []string          `json:"apart_from" doc:"volumes with whose legs its own share no node"`
+
+	ReplaceAfter ReplaceAfter `json:"replace_after"`
 
 	ScrubEverySeconds int64        `json:"scrub_every_seconds" doc:"how often it is scrubbed by itself, 0 is never"`
 	Scrub             *Scrub       `json:"scrub" doc:"the one that is wanted or under way, null if none is"`
@@ -281,7 +284,7 @@ const (
 // Operation is the progress of long work. It is computed from the state, so it goes on when nobody
 // watches, and asking for the same work again watches it again.
 type Operation struct {
-	Verb      string  `json:"verb" doc:"replace, remove or scrub"`
+	Verb      string  `json:"verb" doc:"replace, remove, drain or scrub"`
 	Object    string  `json:"object" doc:"node/n2 or volume/web1"`
 	State     string  `json:"state" enum:"running,done,failed"`
 	LegsDone  int     `json:"legs_done"`

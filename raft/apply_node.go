@@ -21,7 +21,7 @@ func (t *txn) registerNode(c *RegisterNode) *Refusal {
 	old := t.state.Nodes[n.ID]
 	taken := t.nameTaken(n.Name, n.ID)
 	if old == nil {
-		n.Pending, n.Retiring, n.ReplacedBy, n.Since = taken, false, volume.NodeID{}, t.at
+		n.Pending, n.Retiring, n.Stays, n.ReplacedBy, n.Since = taken, false, false, volume.NodeID{}, t.at
 		t.state.Nodes[n.ID], t.changed = &n, true
 		if taken {
 			t.event(SeverityInfo, "node/"+n.Name, "node_pending",
@@ -42,7 +42,7 @@ func (t *txn) registerNode(c *RegisterNode) *Refusal {
 			n.Name, n.KeyGen)
 	}
 	n.Pending = old.Pending && taken
-	n.Retiring, n.ReplacedBy, n.Since = old.Retiring, old.ReplacedBy, old.Since
+	n.Retiring, n.Stays, n.ReplacedBy, n.Since = old.Retiring, old.Stays, old.ReplacedBy, old.Since
 	n.Stores = t.keepStores(old, n.Stores)
 	if n.RegisteredLocation == old.RegisteredLocation {
 		n.Location = old.Location // what an operator said since
@@ -156,13 +156,18 @@ func (t *txn) retireNode(c *RetireNode) *Refusal {
 	if n == nil {
 		return refuse(CodeNotFound, "no node has the id %s", c.Node)
 	}
-	if n.Retiring && (n.ReplacedBy == c.By || c.By.IsZero()) {
+	if n.Retiring && n.Stays == c.Stay && (n.ReplacedBy == c.By || c.By.IsZero()) {
 		return nil
 	}
 	heir := t.state.Nodes[c.By]
 	switch {
 	case n.Pending:
 		return invalid("node %s is not part of the cluster yet: remove it", n.Name)
+	case c.Stay && !c.By.IsZero():
+		return invalid("node %s is either drained or replaced", n.Name)
+	case c.Stay && n.Retiring:
+		return refuse(CodeBusy, "node %s is being replaced or removed: holdfast node undrain %s stops a removal",
+			n.Name, n.Name)
 	case !c.By.IsZero() && heir == nil:
 		return refuse(CodeNotFound, "no node has the id %s", c.By)
 	case !c.By.IsZero() && (heir.ID == n.ID || heir.Retiring):
@@ -173,10 +178,14 @@ func (t *txn) retireNode(c *RetireNode) *Refusal {
 		return refuse(CodeBusy, "node %s is being replaced by %s already", n.Name, t.state.NodeName(n.ReplacedBy))
 	}
 	leaving := *n
-	leaving.Retiring, leaving.ReplacedBy = true, c.By
+	leaving.Retiring, leaving.Stays, leaving.ReplacedBy = true, c.Stay, c.By
 	t.state.Nodes[n.ID], t.changed = &leaving, true
 	if heir == nil {
-		t.event(SeverityInfo, "node/"+n.Name, "node_draining", "node %s is being emptied", n.Name)
+		stays := " and leaves"
+		if c.Stay {
+			stays = " and stays a member"
+		}
+		t.event(SeverityInfo, "node/"+n.Name, "node_draining", "node %s is being emptied%s", n.Name, stays)
 		return nil
 	}
 	full := *heir

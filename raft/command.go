@@ -11,35 +11,38 @@ import (
 type Command struct {
 	At time.Time `json:"at"`
 
-	InitCluster    *InitCluster    `json:"init_cluster,omitempty"`
-	RegisterNode   *RegisterNode   `json:"register_node,omitempty"`
-	RetireNode     *RetireNode     `json:"retire_node,omitempty"`
-	RemoveNode     *RemoveNode     `json:"remove_node,omitempty"`
-	SetLocation    *SetLocation    `json:"set_location,omitempty" since:"2"`
-	SetCluster     *SetCluster     `json:"set_cluster,omitempty" since:"2"`
-	CreateVolume   *CreateVolume   `json:"create_volume,omitempty"`
-	LegProvisioned *LegProvisioned `json:"leg_provisioned,omitempty"`
-	LegLost        *LegLost        `json:"leg_lost,omitempty"`
-	DeleteVolume   *DeleteVolume   `json:"delete_volume,omitempty"`
-	LegDeleted     *LegDeleted     `json:"leg_deleted,omitempty"`
-	ReplaceLeg     *ReplaceLeg     `json:"replace_leg,omitempty"`
-	BeginAttach    *BeginAttach    `json:"begin_attach,omitempty"`
-	RecordFence    *RecordFence    `json:"record_fence,omitempty"`
-	Activate       *Activate       `json:"activate,omitempty"`
-	RemoveLeg      *RemoveLeg      `json:"remove_leg,omitempty"`
-	AddLeg         *AddLeg         `json:"add_leg,omitempty"`
-	ConfirmConfig  *ConfirmConfig  `json:"confirm_config,omitempty"`
-	RequestDetach  *RequestDetach  `json:"request_detach,omitempty"`
-	Detach         *Detach         `json:"detach,omitempty"`
-	RequestScrub   *RequestScrub   `json:"request_scrub,omitempty"`
-	StopScrub      *StopScrub      `json:"stop_scrub,omitempty"`
-	ReportScrub    *ReportScrub    `json:"report_scrub,omitempty"`
-	DefineDomain   *DefineDomain   `json:"define_domain,omitempty"`
-	DeleteDomain   *DeleteDomain   `json:"delete_domain,omitempty"`
-	PlaceDomain    *PlaceDomain    `json:"place_domain,omitempty"`
-	StopDomain     *StopDomain     `json:"stop_domain,omitempty"`
-	RecordEvent    *RecordEvent    `json:"record_event,omitempty"`
-	RaiseVersion   *RaiseVersion   `json:"raise_version,omitempty" since:"2"`
+	InitCluster     *InitCluster     `json:"init_cluster,omitempty"`
+	RegisterNode    *RegisterNode    `json:"register_node,omitempty"`
+	RetireNode      *RetireNode      `json:"retire_node,omitempty"`
+	RemoveNode      *RemoveNode      `json:"remove_node,omitempty"`
+	SetLocation     *SetLocation     `json:"set_location,omitempty" since:"2"`
+	SetCluster      *SetCluster      `json:"set_cluster,omitempty" since:"2"`
+	KeepNode        *KeepNode        `json:"keep_node,omitempty" since:"2"`
+	CreateVolume    *CreateVolume    `json:"create_volume,omitempty"`
+	LegProvisioned  *LegProvisioned  `json:"leg_provisioned,omitempty"`
+	LegLost         *LegLost         `json:"leg_lost,omitempty"`
+	DeleteVolume    *DeleteVolume    `json:"delete_volume,omitempty"`
+	LegDeleted      *LegDeleted      `json:"leg_deleted,omitempty"`
+	ReplaceLeg      *ReplaceLeg      `json:"replace_leg,omitempty"`
+	KeepLeg         *KeepLeg         `json:"keep_leg,omitempty" since:"2"`
+	SetReplaceAfter *SetReplaceAfter `json:"set_replace_after,omitempty" since:"2"`
+	BeginAttach     *BeginAttach     `json:"begin_attach,omitempty"`
+	RecordFence     *RecordFence     `json:"record_fence,omitempty"`
+	Activate        *Activate        `json:"activate,omitempty"`
+	RemoveLeg       *RemoveLeg       `json:"remove_leg,omitempty"`
+	AddLeg          *AddLeg          `json:"add_leg,omitempty"`
+	ConfirmConfig   *ConfirmConfig   `json:"confirm_config,omitempty"`
+	RequestDetach   *RequestDetach   `json:"request_detach,omitempty"`
+	Detach          *Detach          `json:"detach,omitempty"`
+	RequestScrub    *RequestScrub    `json:"request_scrub,omitempty"`
+	StopScrub       *StopScrub       `json:"stop_scrub,omitempty"`
+	ReportScrub     *ReportScrub     `json:"report_scrub,omitempty"`
+	DefineDomain    *DefineDomain    `json:"define_domain,omitempty"`
+	DeleteDomain    *DeleteDomain    `json:"delete_domain,omitempty"`
+	PlaceDomain     *PlaceDomain     `json:"place_domain,omitempty"`
+	StopDomain      *StopDomain      `json:"stop_domain,omitempty"`
+	RecordEvent     *RecordEvent     `json:"record_event,omitempty"`
+	RaiseVersion    *RaiseVersion    `json:"raise_version,omitempty" since:"2"`
 }
 
 // InitCluster names a new cluster; repeated with the same ID it changes nothing.
@@ -59,6 +62,13 @@ type RegisterNode struct {
 type RetireNode struct {
 	Node volume.NodeID `json:"node"`
 	By   volume.NodeID `json:"by,omitzero"`
+	Stay bool          `json:"stay,omitempty" since:"2"` // drain only: it is not forgotten when it is empty
+}
+
+// KeepNode ends the draining or removal of a node: it gets legs and guests again. Legs of it that are
+// still in sync and whose replacements are not stay where they are.
+type KeepNode struct {
+	Node volume.NodeID `json:"node"`
 }
 
 // SetLocation says where a node stands. A nil field is left as it is, an empty one is not known any
@@ -132,6 +142,20 @@ type ReplaceLeg struct {
 	Volume volume.ID    `json:"volume"`
 	Old    volume.LegID `json:"old"`
 	New    NewLeg       `json:"new"`
+}
+
+// KeepLeg ends the replacement of a leg: the leg that was to take its place, and is not in sync, is let
+// go. Anything else refuses the command or makes it change nothing.
+type KeepLeg struct {
+	Volume volume.ID    `json:"volume"`
+	Leg    volume.LegID `json:"leg"`
+}
+
+// SetReplaceAfter sets how long a leg cannot be reached before another one takes its place: of a volume,
+// or of the cluster if Volume is zero. See Cluster.ReplaceAfter.
+type SetReplaceAfter struct {
+	Volume volume.ID     `json:"volume,omitzero"`
+	After  time.Duration `json:"after"`
 }
 
 // BeginAttach grants the next epoch to a host.

@@ -237,8 +237,10 @@ func (g *generator) draw() string {
 		return "request_detach " + name
 	case n < 84:
 		return fmt.Sprintf("replace %s %s %s@%s", name, leg, g.id(), pick(g, "n1/s1", "n2/s2", "n3/s3", "n4/s4"))
-	case n < 88:
+	case n < 87:
 		return fmt.Sprintf("provisioned %s %s", name, leg)
+	case n < 88:
+		return fmt.Sprintf("keep_leg %s %s", name, leg)
 	case n < 89:
 		return fmt.Sprintf("lost %s %s", name, leg)
 	case n < 92:
@@ -273,7 +275,7 @@ func (g *generator) drawScrub(name string, v *Volume) string {
 
 func (g *generator) drawOther() string {
 	domain := pick(g, g.state.SortedDomains()...)
-	switch g.rand.IntN(12) {
+	switch g.rand.IntN(15) {
 	case 0, 1, 2, 3:
 		attach := make([]string, len(domain.Spec.Volumes))
 		for i := range attach {
@@ -295,6 +297,13 @@ func (g *generator) drawOther() string {
 		return fmt.Sprintf("retire %s by=%s", pick(g, "n1", "n3"), pick(g, "n4", "n2"))
 	case 9:
 		return "remove_node " + pick(g, "n1", "n3")
+	case 12:
+		return "retire n2 stay"
+	case 13:
+		return "keep_node " + pick(g, "n1", "n2", "n3")
+	case 14:
+		return fmt.Sprintf("replace_after %s volume=%s", pick(g, "60", "never", "0"),
+			g.names[pick(g, g.state.SortedVolumes()...).ID.String()])
 	case 10:
 		v := pick(g, g.state.SortedVolumes()...)
 		if !strings.HasPrefix(v.Name, "x") {

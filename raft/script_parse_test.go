@@ -23,8 +23,20 @@ func (s *script) parse(line string) Command {
 		c.InitCluster = &InitCluster{Name: n, ID: id, Incarnation: volume.ClusterID{UUID: s.uuid("inc")}}
 	case "register": // NAME ROLE… [id=ID] [stores=S,…] [key=N] [gen=N] [zone=Z] [rack=R]
 		c.RegisterNode = &RegisterNode{Node: s.parseNode(w)}
-	case "retire": // ID [by=ID]
-		c.RetireNode = &RetireNode{Node: s.node(w.next()), By: s.node(w.keys["by"])}
+	case "retire": // ID [by=ID] [stay]
+		c.RetireNode = &RetireNode{Stay: w.flag("stay"), Node: s.node(w.next()), By: s.node(w.keys["by"])}
+	case "keep_node": // ID
+		c.KeepNode = &KeepNode{Node: s.node(w.next())}
+	case "keep_leg": // VOLUME LEG
+		c.KeepLeg = &KeepLeg{Volume: s.vol(w.next()), Leg: s.leg(w.next())}
+	case "replace_after": // SECONDS|never [volume=VOLUME]
+		after := time.Duration(-1)
+		if word := w.next(); word != "never" {
+			n, err := strconv.Atoi(word)
+			require.NoError(s.t, err, line)
+			after = time.Duration(n) * time.Second
+		}
+		c.SetReplaceAfter = &SetReplaceAfter{Volume: s.vol(w.keys["volume"]), After: after}
 	case "remove_node": // ID
 		c.RemoveNode = &RemoveNode{Node: s.node(w.next())}
 	case "locate": // ID [zone=Z] [rack=R]

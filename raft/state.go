@@ -36,6 +36,9 @@ type Cluster struct {
 	// OverProvision is how many percent of what a store can hold may be promised to legs, which are thin:
 	// zero is 100, so that every leg can be written in full.
 	OverProvision int `json:"over_provision,omitempty" since:"2"`
+	// ReplaceAfter is how long a leg cannot be reached before another takes its place, for volumes that do
+	// not say it themselves: zero is ReplaceAfterDefault, negative never.
+	ReplaceAfter time.Duration `json:"replace_after,omitempty" since:"2"`
 }
 
 // Role is what a node does.
@@ -68,7 +71,10 @@ type Node struct {
 	// in nothing until `node replace` gives it that node's place.
 	Pending bool `json:"pending,omitempty"`
 	// Retiring is a node whose legs are being moved away; it gets no new ones.
-	Retiring   bool          `json:"retiring,omitempty"`
+	Retiring bool `json:"retiring,omitempty"`
+	// Stays is a retiring node that is only drained: once it is empty it stays a member, and gets nothing
+	// new until it is kept.
+	Stays      bool          `json:"stays,omitempty" since:"2"`
 	ReplacedBy volume.NodeID `json:"replaced_by,omitzero"`
 	Since      time.Time     `json:"since"`
 }
@@ -109,8 +115,9 @@ type Volume struct {
 
 	// Spread is what no two of its legs may share. Apart are volumes with whose legs its own share no
 	// node; it holds both ways. Volumes that are gone stay listed and mean nothing.
-	Spread Spread      `json:"spread,omitempty" since:"2"`
-	Apart  []volume.ID `json:"apart,omitempty" since:"2"`
+	Spread       Spread        `json:"spread,omitempty" since:"2"`
+	Apart        []volume.ID   `json:"apart,omitempty" since:"2"`
+	ReplaceAfter time.Duration `json:"replace_after,omitempty" since:"2"` // as the cluster's, which zero stands for
 
 	ScrubEvery time.Duration `json:"scrub_every,omitempty"` // its schedule; zero = never by itself
 	Scrubs     uint64        `json:"scrubs,omitempty"`      // how many were wanted so far

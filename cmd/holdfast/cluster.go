@@ -35,7 +35,7 @@ func newCluster(c *connection) *cobra.Command {
 			t.row("revision", s.Revision)
 		})
 	}
-	cmd.AddCommand(status, clusterSet(c))
+	cmd.AddCommand(status, clusterSet(c), clusterReplaceAfter(c))
 	return cmd
 }
 

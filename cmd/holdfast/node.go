@@ -12,8 +12,8 @@ import (
 )
 
 func newNode(c *connection) *cobra.Command {
-	cmd := group("node", "Look at nodes, replace or remove one, say where one stands")
-	cmd.AddCommand(nodeList(c), nodeShow(c), nodeReplace(c), nodeRemove(c), nodeSet(c))
+	cmd := group("node", "Look at nodes; drain, replace or remove one, say where one stands")
+	cmd.AddCommand(nodeList(c), nodeShow(c), nodeReplace(c), nodeRemove(c), nodeDrain(c), nodeUndrain(c), nodeSet(c))
 	return cmd
 }
 

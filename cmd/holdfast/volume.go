@@ -14,7 +14,7 @@ import (
 func newVolume(c *connection) *cobra.Command {
 	cmd := group("volume", "Provision, attach and look at volumes")
 	cmd.AddCommand(volumeCreate(c), volumeList(c), volumeShow(c), volumeAttach(c), volumeDetach(c),
-		volumeScrub(c), volumeDelete(c))
+		volumeScrub(c), volumeReplaceAfter(c), volumeDelete(c))
 	return cmd
 }
 
@@ -157,6 +157,7 @@ func showVolume(t *table, v api.Volume) {
 			t.row("export", e.URL)
 		}
 	}
+	t.row("lost legs", "replaced "+replaceAfterWords(v.ReplaceAfter))
 	showScrubs(t, v)
 	t.row()
 	t.row("LEG", "NODE", "STATE", "CFGVER", "PROGRESS", "CONDITION", "ERROR")

@@ -90,6 +90,9 @@ type Coordinator struct {
 	audience *audience     // those who wait for assignments and tickets
 	kick     chan struct{} // wakes Run when something was heard that controllers may act on
 
+	// placing is held while space is promised to new legs and that is committed; it is taken before mu.
+	placing sync.Mutex
+
 	mu       sync.Mutex // guards what follows; never held across I/O
 	leads    bool       // Run has seen that this coordinator leads, and begun its clocks anew
 	facts    *control.Facts

@@ -292,6 +292,8 @@ func subject(c raft.Command) string {
 		return key + c.Detach.Volume.String() + " " + c.Detach.Epoch.String()
 	case c.ReplaceLeg != nil:
 		return key + c.ReplaceLeg.Old.String()
+	case c.KeepLeg != nil:
+		return key + c.KeepLeg.Leg.String()
 	case c.RemoveNode != nil:
 		return key + c.RemoveNode.Node.String()
 	case c.LegDeleted != nil:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/raft/control"
 )
 
 const (
@@ -59,8 +60,16 @@ func together(commands []raft.Command) int {
 }
 
 // proposeOne commits one command. It returns for how long it is not to be proposed again, less than zero
-// if this coordinator does not lead any more.
+// if this coordinator does not lead any more. A new leg whose store has no room for it by now is decided
+// anew: what else was asked for at the same time took it.
 func (l *loop) proposeOne(cmd raft.Command) time.Duration {
+	if cmd.ReplaceLeg != nil {
+		l.placing.Lock()
+		defer l.placing.Unlock()
+		if !l.stillFits(cmd.ReplaceLeg) {
+			return acceptedPause
+		}
+	}
 	ctx, cancel := context.WithTimeout(l.ctx, proposeTimeout)
 	defer cancel()
 	cmd.At = l.opts.Now()
@@ -77,4 +86,10 @@ func (l *loop) proposeOne(cmd raft.Command) time.Duration {
 		return acceptedPause
 	}
 	return refusedPause
+}
+
+// stillFits asks control.StillFits of the latest view.
+func (c *Coordinator) stillFits(leg *raft.ReplaceLeg) (fits bool) {
+	c.look(func(v *control.View) { fits = control.StillFits(v, leg) })
+	return fits
 }

@@ -129,7 +129,10 @@ func (s service) RemoveNode(ctx context.Context, name string, w api.Wait,
 		if err != nil {
 			return nil, err
 		}
-		return n, enoughVotes(v, n, nil)
+		if err := enoughVotes(v, n, nil); err != nil {
+			return nil, err
+		}
+		return n, enoughRoom(v, n, "remove")
 	})
 	if err != nil {
 		return err
@@ -216,11 +219,20 @@ func (t *tally) operation(v *control.View, verb string, n *raft.Node) api.Operat
 	if op.Progress = 1; op.CopyBytes > 0 {
 		op.Progress = float64(op.DoneBytes) / float64(op.CopyBytes)
 	}
-	holds := v.Holds(t.node)
-	switch {
-	case v.State.Nodes[t.node] == nil:
+	now := v.State.Nodes[t.node]
+	if now == nil {
 		op.State, op.Progress = api.OperationDone, 1
 		op.Message = phrase("node %s (%s) has left the cluster", n.Name, n.ID.Short())
+		return op
+	}
+	holds := v.Left(now)
+	switch {
+	case !now.Retiring:
+		op.State = api.OperationDone
+		op.Message = phrase("node %s (%s) is used again: it is not emptied any more", n.Name, n.ID.Short())
+	case holds == "" && now.Stays:
+		op.State, op.Progress = api.OperationDone, 1
+		op.Message = drainedWords(v, now)
 	case holds != "":
 		op.Message = phrase("node %s (%s) is being emptied: %s", n.Name, n.ID.Short(), holds)
 	default:
@@ -238,7 +250,10 @@ func (s service) Operations(context.Context) ([]api.Operation, error) {
 				continue
 			}
 			verb := "replace"
-			if n.ReplacedBy.IsZero() {
+			switch {
+			case n.Stays:
+				verb = "drain"
+			case n.ReplacedBy.IsZero():
 				verb = "remove"
 			}
 			out = append(out, newTally(v, n.ID).operation(v, verb, n))

@@ -47,11 +47,7 @@ func (s service) CreateVolume(ctx context.Context, r api.CreateVolume) (api.Volu
 		}
 		id = volume.ID{UUID: parsed}
 	}
-	cmd, err := reading(s, func(v *control.View) (*raft.CreateVolume, error) { return planVolume(v, id, r) })
-	if err != nil {
-		return api.Volume{}, err
-	}
-	if _, err := s.propose(ctx, object, raft.Command{CreateVolume: cmd}); err != nil {
+	if err := s.placeVolume(ctx, id, r); err != nil {
 		return api.Volume{}, err
 	}
 	if !r.NoWait {
@@ -68,6 +64,19 @@ func (s service) CreateVolume(ctx context.Context, r api.CreateVolume) (api.Volu
 		}
 	}
 	return s.Volume(ctx, id.String())
+}
+
+// placeVolume finds places for the legs of a volume and commits to it. One at a time: what is decided takes
+// its space from the next.
+func (s service) placeVolume(ctx context.Context, id volume.ID, r api.CreateVolume) error {
+	s.placing.Lock()
+	defer s.placing.Unlock()
+	cmd, err := reading(s, func(v *control.View) (*raft.CreateVolume, error) { return planVolume(v, id, r) })
+	if err != nil {
+		return err
+	}
+	_, err = s.propose(ctx, "volume/"+r.Name, raft.Command{CreateVolume: cmd})
+	return err
 }
 
 // reported says whether every node that speaks has told of its leg: until then nobody can say how well

@@ -17,6 +17,8 @@ func nodeState(v *control.View, n *raft.Node) api.NodeState {
 	switch {
 	case n.Pending:
 		return api.NodePending
+	case n.Stays:
+		return api.NodeDrained
 	case n.Retiring:
 		return api.NodeRetiring
 	case v.Facts.Nodes[n.ID] != nil && (condition == raft.NodeAlive || condition == raft.NodeSuspect):
@@ -107,6 +109,7 @@ func showVolume(v *control.View, vol *raft.Volume) api.Volume {
 		out.Legs = append(out.Legs, showLeg(v, vol, l))
 	}
 	showScrubs(v, vol, &out)
+	out.ReplaceAfter = showReplaceAfter(v.State, vol)
 	if vol.Attach == nil {
 		return out
 	}

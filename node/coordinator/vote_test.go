@@ -84,7 +84,6 @@ func TestVotes_aVoteIsNotLost(t *testing.T) {
 			w.follow(id)
 		}
 		pass(3 * time.Second)
-		discard := func(api.Operation) error { return nil }
 		err := w.api.ReplaceNode(t.Context(), "c3", api.ReplaceNode{New: "n2"}, discard)
 		require.ErrorContains(t, err, "2 would be left, 3 are needed")
 		require.ErrorContains(t, w.api.RemoveNode(t.Context(), "c3", api.Wait{}, discard), "2 would be left")

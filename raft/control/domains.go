@@ -39,7 +39,7 @@ func (v *View) keepRunning(d *raft.Domain) []raft.Command {
 	}
 	if host.Retiring {
 		if to := v.ChooseHost(d.Spec, d.Host); to != nil {
-			return []raft.Command{v.Place(d, to.ID, fmt.Sprintf("host %s is being replaced", host.Name))}
+			return []raft.Command{v.Place(d, to.ID, fmt.Sprintf("host %s is being emptied", host.Name))}
 		}
 		return nil
 	}

@@ -21,6 +21,7 @@ type Facts struct {
 	stopped  map[string]time.Time          // stopped domains, likewise
 	lost     map[volume.LegID]time.Time    // legs that are lost, likewise
 	versions map[volume.NodeID]versionFact // what coordinators say of cluster versions
+	known    map[volume.NodeID]time.Time   // nodes, likewise
 }
 
 // NodeFact is the last heartbeat of a node's daemon.
@@ -208,6 +209,7 @@ func NewFacts() *Facts {
 		grants: map[volume.AttachID]time.Time{}, detached: map[volume.ID]time.Time{},
 		stopped: map[string]time.Time{}, lost: map[volume.LegID]time.Time{},
 		versions: map[volume.NodeID]versionFact{},
+		known:    map[volume.NodeID]time.Time{},
 	}
 }
 
@@ -234,7 +236,11 @@ func (f *Facts) Observe(s *raft.State, now time.Time) {
 			stopped[name] = firstSeen(f.stopped, name, now)
 		}
 	}
-	f.grants, f.detached, f.stopped, f.lost = grants, detached, stopped, lost
+	known := make(map[volume.NodeID]time.Time, len(s.Nodes))
+	for id := range s.Nodes {
+		known[id] = firstSeen(f.known, id, now)
+	}
+	f.grants, f.detached, f.stopped, f.lost, f.known = grants, detached, stopped, lost, known
 	f.forget(s, now)
 }
 
@@ -265,6 +271,17 @@ func (f *Facts) forget(s *raft.State, now time.Time) {
 			delete(f.versions, id)
 		}
 	}
+}
+
+// firstSeen returns since when a node has been watched.
+func (f *Facts) firstSeen(id volume.NodeID) time.Time { return f.known[id] }
+
+// silentSince returns since when nothing was heard of a node's daemon, as far as that was watched.
+func (f *Facts) silentSince(id volume.NodeID) time.Time {
+	if n := f.Nodes[id]; n != nil {
+		return later(n.Heard, f.known[id])
+	}
+	return f.known[id]
 }
 
 func firstSeen[K comparable](seen map[K]time.Time, key K, now time.Time) time.Time {

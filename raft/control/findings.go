@@ -24,6 +24,7 @@ func FindingKinds() []FindingKind {
 
 		{"node_pending", info, "a node waits to take another's place"},
 		{"node_retiring", info, "a node is being replaced or removed"},
+		{"node_drained", info, "a node is emptied and stays a member"},
 		{"node_silent", severe, "a node's heartbeats stopped"},
 		{"daemon_silent", warning, "a node's engines answer and its daemon does not"},
 		{"store_error", severe, "a store cannot be used"},

@@ -109,11 +109,18 @@ func (v *View) judgeNode(n *raft.Node) []Finding {
 	heard := v.Facts.Nodes[n.ID]
 	if n.Retiring {
 		why := v.Holds(n.ID)
-		out = append(out, Finding{
+		f := Finding{
 			Severity: raft.SeverityInfo, Status: Healthy, Object: object, Kind: "node_retiring",
 			Message: sprintf("node %s is being replaced or removed", n.Name), Cause: why,
 			Next: "its legs are copied to other nodes, then it is forgotten",
-		})
+		}
+		if n.Stays {
+			f.Kind, f.Message = "node_drained", sprintf("node %s is drained: it gets nothing new", n.Name)
+			if f.Next = "its legs are copied to other nodes"; v.Left(n) == "" {
+				f.Next = sprintf("holdfast node undrain %s uses it again", n.Name)
+			}
+		}
+		out = append(out, f)
 	}
 	switch condition := v.Condition(n.ID); {
 	case condition == raft.NodeDead && n.Retiring:

@@ -122,7 +122,37 @@ func (v *View) repair(vol *raft.Volume) string {
 	case v.joinable(vol):
 		return "a maintenance attach brings the leg in sync"
 	}
+	for _, l := range vol.Legs {
+		if next := v.replacedNext(vol, l); next != "" {
+			return next
+		}
+	}
 	return "a leg comes back in sync when its node returns; else holdfast node replace OLD NEW"
+}
+
+// replacedNext says when a leg that cannot be used is replaced by itself, or why that is not done; "" if
+// nothing of the kind is going to happen.
+func (v *View) replacedNext(vol *raft.Volume, l *raft.Leg) string {
+	at, why := v.LeavesAt(vol, l)
+	name := sprintf("leg %s on %s", l.ID.Short(), v.State.NodeName(l.Node))
+	switch wait := at.Sub(v.Now); {
+	case why == "" || vol.Replacement(l.ID) != nil:
+		return ""
+	case wait > 0:
+		unless := ", unless it comes back"
+		if l.State == volume.LegLost {
+			unless = ""
+		}
+		return sprintf("%s will be replaced at %s, in %s%s", name,
+			at.UTC().Format(time.TimeOnly+" UTC"), wait.Round(time.Second), unless)
+	case v.mostAreSilent():
+		return sprintf("%s is not replaced while so much is silent: start its node, or holdfast node replace "+
+			"OLD NEW", name)
+	}
+	if _, err := v.placeReplacement(vol, l, v.Stores()); err != nil {
+		return sprintf("%s is replaced as soon as there is a place: %s", name, err)
+	}
+	return name + " is being replaced"
 }
 
 // reaches reports whether a leg can be read: its node says that it is well, or an engine uses it.

@@ -1,8 +1,10 @@
 package control
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
@@ -11,44 +13,144 @@ import (
 // Replace finds places for the legs of nodes that are being replaced or removed, and for lost legs.
 //
 // It guarantees that every leg on a retiring node gets a replacement on another node: on the node
-// that takes the old one's place as soon as that lives, on any if there is none such; and that a leg
-// whose data is proven gone gets one after Timing.LegLost. The old leg serves until the new one is
-// in sync. Where no place is found nothing is done, and health says what is missing.
+// that takes the old one's place as soon as that lives, on any if there is none such; that a leg
+// whose data is proven gone gets one after Timing.LegLost, and one that cannot be reached after its
+// volume's time (LeavesAt); and that one which comes back before its replacement is half copied keeps
+// its place. The old leg serves until the new one is in sync. The space of each new leg is set aside
+// before it is asked for, the volumes that lack most come first, and where no place is found nothing is
+// done: WhyLeg says what is missing.
 func Replace(v *View) []raft.Command {
 	var out []raft.Command
 	stores := v.Stores()
+	for _, j := range v.replacements() {
+		if j.keep {
+			out = append(out, raft.Command{KeepLeg: &raft.KeepLeg{Volume: j.vol.ID, Leg: j.leg.ID}})
+			continue
+		}
+		spot, err := v.placeReplacement(j.vol, j.leg, stores)
+		if err != nil {
+			continue
+		}
+		reserve(stores, spot, LegBytes(j.vol))
+		out = append(out, raft.Command{ReplaceLeg: &raft.ReplaceLeg{Volume: j.vol.ID, Old: j.leg.ID,
+			New: raft.NewLeg{
+				ID: volume.LegID{UUID: v.NewID()}, Node: spot.Node, Store: spot.Store, Slot: j.leg.Slot,
+			}}})
+	}
+	return out
+}
+
+// StillFits reports whether the store that a ReplaceLeg names has room for its leg now. What is asked for
+// at the same time (new volumes, other legs) is decided one after the other, each with this question
+// last, so that no store is promised twice.
+func StillFits(v *View, c *raft.ReplaceLeg) bool {
+	vol := v.State.Volumes[c.Volume]
+	return vol != nil && slices.ContainsFunc(v.Stores(), func(st raft.StoreUse) bool {
+		return st.Node == c.New.Node && st.Store == c.New.Store && st.Error == "" && !st.NearlyFull &&
+			st.FreeBytes >= LegBytes(vol)
+	})
+}
+
+// replacement is a leg that is to leave, or to keep its place after all.
+type replacement struct {
+	vol  *raft.Volume
+	leg  *raft.Leg
+	keep bool
+}
+
+// replacements returns what is to be done about legs that leave: those of volumes with the fewest legs that
+// are in sync and can be reached first, the oldest volume first among equals.
+func (v *View) replacements() []replacement {
+	var all []replacement
 	for _, vol := range v.State.SortedVolumes() {
 		if vol.Deleting || vol.Phase == volume.PhaseProvisioning || vol.Phase == volume.PhaseFrozen {
 			continue
 		}
 		for _, l := range vol.Legs {
-			if vol.Replacement(l.ID) != nil || !v.wantsReplacement(l) {
-				continue
+			switch heir := vol.Replacement(l.ID); {
+			case heir == nil && v.wantsReplacement(vol, l):
+				all = append(all, replacement{vol: vol, leg: l})
+			case heir != nil && v.keepsPlace(vol, l, heir):
+				all = append(all, replacement{vol: vol, leg: l, keep: true})
 			}
-			spot, err := v.placeReplacement(vol, l, stores)
-			if err != nil {
-				continue
-			}
-			reserve(stores, spot, LegBytes(vol))
-			out = append(out, raft.Command{ReplaceLeg: &raft.ReplaceLeg{Volume: vol.ID, Old: l.ID,
-				New: raft.NewLeg{
-					ID: volume.LegID{UUID: v.NewID()}, Node: spot.Node, Store: spot.Store, Slot: l.Slot,
-				}}})
 		}
 	}
-	return out
+	slices.SortStableFunc(all, func(a, b replacement) int {
+		return cmp.Or(cmp.Compare(v.spare(a.vol), v.spare(b.vol)), a.vol.CreatedAt.Compare(b.vol.CreatedAt))
+	})
+	return all
+}
+
+// spare returns how many legs a volume may lose before it cannot be read.
+func (v *View) spare(vol *raft.Volume) int {
+	n := -vol.Layout.Quorum()
+	for _, l := range vol.Legs {
+		if l.State == volume.LegInSync && !l.SetBack && v.reaches(vol, l) {
+			n++
+		}
+	}
+	return n
 }
 
 // wantsReplacement reports whether a leg is to leave.
-func (v *View) wantsReplacement(l *raft.Leg) bool {
+func (v *View) wantsReplacement(vol *raft.Volume, l *raft.Leg) bool {
 	if n := v.State.Nodes[l.Node]; n == nil || n.Retiring {
 		return true
 	}
-	if l.State != volume.LegLost {
+	at, why := v.LeavesAt(vol, l)
+	return why != "" && !v.Now.Before(at) && (l.State == volume.LegLost || !v.mostAreSilent())
+}
+
+// mostAreSilent reports whether so much is silent that it is rather the network or the power than the nodes:
+// then copying everything elsewhere would only be in the way when they return.
+func (v *View) mostAreSilent() bool {
+	all, silent := 0, 0
+	for _, n := range v.State.Nodes {
+		if n.Has(raft.RoleStorage) && !n.Pending && !n.Retiring {
+			all++
+			if v.Condition(n.ID) == raft.NodeDead {
+				silent++
+			}
+		}
+	}
+	return v.Braked != "" || silent > 1 && 2*silent > all
+}
+
+// LeavesAt returns when a leg that is not on a retiring node is replaced unless it comes back, and why; why
+// is empty for one that stays. A leg whose data is gone leaves after Timing.LegLost, one that has not been
+// reached for the volume's time (raft.Cluster.ReplaceAfter) then. Nothing that has been away for longer than
+// this coordinator has watched is counted as longer.
+func (v *View) LeavesAt(vol *raft.Volume, l *raft.Leg) (at time.Time, why string) {
+	if l.State == volume.LegLost {
+		if since, seen := v.Facts.lost[l.ID]; seen {
+			return since.Add(v.Timing.LegLost), "its data is gone"
+		}
+		return time.Time{}, ""
+	}
+	after, ok := v.State.ReplaceAfterOf(vol)
+	fact, condition := v.Leg(l)
+	switch {
+	case !ok || v.reaches(vol, l) || l.State == volume.LegQuarantined:
+		return time.Time{}, ""
+	case condition == ConditionBad:
+		return later(fact.Since, v.Facts.firstSeen(l.Node)).Add(after), "it cannot be read"
+	case condition == ConditionUnreachable && v.Condition(l.Node) == raft.NodeDead:
+		return v.Facts.silentSince(l.Node).Add(after), "its node is silent"
+	}
+	return time.Time{}, ""
+}
+
+// keepsPlace reports whether a leg that was to be replaced since it could not be reached is back, and its
+// replacement is not worth waiting for: what the leg missed is usually less than what is left to copy.
+func (v *View) keepsPlace(vol *raft.Volume, l, heir *raft.Leg) bool {
+	n := v.State.Nodes[l.Node]
+	if n == nil || n.Retiring || l.State != volume.LegInSync && l.State != volume.LegStale || l.SetBack ||
+		heir.State == volume.LegInSync {
 		return false
 	}
-	since, seen := v.Facts.lost[l.ID]
-	return seen && v.Now.Sub(since) >= v.Timing.LegLost
+	_, condition := v.Leg(l)
+	progress, _, _ := v.LegProgress(vol, heir)
+	return condition == ConditionOK && progress < 0.5
 }
 
 // placeReplacement finds the place of the leg that replaces l. A node that takes another's place
@@ -97,7 +199,7 @@ func reserve(stores []raft.StoreUse, spot raft.Spot, bytes int64) {
 func Retire(v *View) []raft.Command {
 	var out []raft.Command
 	for _, n := range v.State.SortedNodes() {
-		if n.Retiring && v.Holds(n.ID) == "" && !v.votes(n.ID) && !slices.Contains(v.Learners, n.ID) &&
+		if n.Retiring && !n.Stays && v.Holds(n.ID) == "" && !v.votes(n.ID) && !slices.Contains(v.Learners, n.ID) &&
 			!v.deletes(n.ID) {
 			out = append(out, raft.Command{RemoveNode: &raft.RemoveNode{Node: n.ID}})
 		}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -250,6 +251,9 @@ func (w *world) describe(c raft.Command) string {
 	case c.ReplaceLeg != nil:
 		return fmt.Sprintf("replace a leg of %s by one on %s", name(c.ReplaceLeg.Volume),
 			w.state.NodeName(c.ReplaceLeg.New.Node))
+	case c.KeepLeg != nil:
+		_, l := w.state.LegByID(c.KeepLeg.Leg)
+		return fmt.Sprintf("the leg of %s on %s keeps its place", name(c.KeepLeg.Volume), w.state.NodeName(l.Node))
 	case c.RemoveNode != nil:
 		return "forget a node"
 	}
@@ -414,6 +418,25 @@ func (w *world) legVerb(words []string, arg func(int) string) {
 		w.must(raft.Command{RetireNode: c})
 	case "locate": // locate NODE ZONE
 		w.must(raft.Command{SetLocation: &raft.SetLocation{Node: w.node(arg(1)).ID, Zone: &words[2]}})
+	case "drain":
+		w.must(raft.Command{RetireNode: &raft.RetireNode{Node: w.node(arg(1)).ID, Stay: true}})
+	case "keep":
+		w.must(raft.Command{KeepNode: &raft.KeepNode{Node: w.node(arg(1)).ID}})
+	case "replace-after": // replace-after TIME [VOLUME]
+		c := &raft.SetReplaceAfter{After: -1}
+		if arg(1) != "never" {
+			d, err := time.ParseDuration(arg(1))
+			require.NoError(w.t, err)
+			c.After = d
+		}
+		if len(words) > 2 {
+			c.Volume = w.volume(arg(2)).ID
+		}
+		w.must(raft.Command{SetReplaceAfter: c})
+	case "free": // free NODE GIB
+		gib, err := strconv.ParseInt(arg(2), 10, 64)
+		require.NoError(w.t, err)
+		w.stores[arg(1)] = gib << 30
 	case "unusable":
 		w.unusable[arg(1)] = true
 	case "full":
@@ -623,6 +646,10 @@ func TestScripts(t *testing.T) {
 				return w.show()
 			case "why":
 				return w.why(strings.TrimSpace(d.Input))
+			case "strands": // what would have nowhere to go if the node were emptied
+				return cmp.Or(StrandedMessage(w.view().Strands(w.node(strings.TrimSpace(d.Input)).ID, nil)), "nothing")
+			case "left": // what has still to leave a node
+				return cmp.Or(w.view().Left(w.node(strings.TrimSpace(d.Input))), "nothing")
 			}
 			t.Fatalf("unknown command %q", d.Cmd)
 			return ""
