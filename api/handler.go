@@ -33,6 +33,7 @@ func NewHandler(s Service) http.Handler {
 	routes := routes{api: api, service: s}
 	routes.cluster()
 	routes.why()
+	routes.recovery()
 	routes.nodes()
 	routes.volumes()
 	routes.domains()

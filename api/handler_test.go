@@ -105,6 +105,18 @@ func (f *fake) StopScrub(_ context.Context, name string) (*ScrubResult, error) {
 	return f.result, f.err
 }
 
+func (f *fake) UnfreezeVolume(_ context.Context, name string, r Unfreeze) (Volume, error) {
+	f.asked = name + ": " + r.Reason
+	return Volume{Name: name}, f.err
+}
+
+func (f *fake) PromoteLeg(_ context.Context, name string, r Promote) (Volume, error) {
+	f.asked = name + " " + r.Leg + ": " + r.Reason
+	return Volume{Name: name}, f.err
+}
+
+func (f *fake) Backup(context.Context) ([]byte, error) { return []byte("all of it\n\x00"), f.err }
+
 func serve(h http.Handler, method, path, body string) *httptest.ResponseRecorder {
 	var reader io.Reader
 	if body != "" {

@@ -55,6 +55,15 @@ type Service interface {
 	// StopScrub gives the scrub up that runs and returns what it found, nil if none runs.
 	StopScrub(ctx context.Context, name string) (*ScrubResult, error)
 
+	// UnfreezeVolume lets a frozen volume be attached again, once all of its legs have answered.
+	UnfreezeVolume(ctx context.Context, name string, r Unfreeze) (Volume, error)
+	// PromoteLeg lets a volume go on from one leg alone.
+	PromoteLeg(ctx context.Context, name string, r Promote) (Volume, error)
+	// Backup returns a backup of the coordinators' state, with its secrets.
+	Backup(ctx context.Context) ([]byte, error)
+	// EndRestore ends the time in which legs that nobody knows are taken into volumes.
+	EndRestore(ctx context.Context) error
+
 	// Domains lists the domains.
 	Domains(ctx context.Context) ([]Domain, error)
 	// Domain shows one domain.

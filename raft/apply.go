@@ -70,7 +70,7 @@ type txn struct {
 // volume returns a volume that exists.
 func (t *txn) volume(id volume.ID) (*Volume, *Refusal) {
 	if v := t.state.Volumes[id]; v != nil {
-		return v, nil
+		return v, t.sound(v)
 	}
 	return nil, refuse(CodeNotFound, "no volume has the id %s", id)
 }
@@ -130,12 +130,12 @@ func (s *State) trimEvents() {
 
 // nextEpoch returns the epoch after the volume's own, in this restore generation.
 func (t *txn) nextEpoch(v *Volume) volume.Epoch {
-	return max(v.Epoch, volume.FirstEpoch(t.state.Cluster.RestoreGen)) + 1
+	return max(v.Epoch, v.SeenEpoch, volume.FirstEpoch(t.state.Cluster.RestoreGen)) + 1
 }
 
 // nextCfgVer returns the configuration version after the volume's own, in this restore generation.
 func (t *txn) nextCfgVer(v *Volume) volume.CfgVer {
-	return max(v.CfgVer, volume.FirstCfgVer(t.state.Cluster.RestoreGen)) + 1
+	return max(v.CfgVer, v.SeenCfg, volume.FirstCfgVer(t.state.Cluster.RestoreGen)) + 1
 }
 
 // legName names a leg as people know it: by its node and the first digits of its id.

@@ -19,6 +19,9 @@ func (t *txn) activate(c *Activate) *Refusal {
 		t.answer(v)
 		return nil
 	}
+	if v.VerifyAll && !t.breaks(BreakNoLabelCheck) { // [M:noLabelCheck]
+		return t.activateVerified(v, c)
+	}
 	next, r := t.nextInSync(v)
 	if r != nil {
 		return r
@@ -26,7 +29,11 @@ func (t *txn) activate(c *Activate) *Refusal {
 	if r := t.zombieWait(v, c.Waited); r != nil {
 		return r
 	}
-	v = t.edit(v)
+	return t.activateWith(t.edit(v), next)
+}
+
+// activateWith makes an epoch active with a choice. v is edited.
+func (t *txn) activateWith(v *Volume, next choice) *Refusal {
 	if next.loss == lossOfAny {
 		for _, id := range next.legs {
 			v.Leg(id).SetBack = false // what it holds is what counts from now on
@@ -36,8 +43,13 @@ func (t *txn) activate(c *Activate) *Refusal {
 	if r := t.setInSync(v, next.legs, why); r != nil {
 		return r
 	}
-	if next.loss == lossOfAny {
+	if next.loss == lossOfAny || v.VerifyAll {
 		v.forgetOthers()
+	}
+	if v.VerifyAll {
+		if r := t.endVerify(v); r != nil {
+			return r
+		}
 	}
 	v.Granted = slices.Clone(next.legs)
 	if r := setPhase(v, volume.PhaseAttached); r != nil {

@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -43,8 +44,8 @@ func (t *txn) mayAttach(v *Volume, c *BeginAttach) *Refusal {
 	case c.AttachID == v.LastAttach:
 		return refuse(CodeStale, "attachment %s of volume %s has ended", c.AttachID, v.Name)
 	case v.Phase == volume.PhaseFrozen:
-		return refuse(CodeFrozen, "volume %s is frozen: a leg's label is ahead of the coordinators, "+
-			"which have lost entries; an operator must decide", v.Name)
+		return refuse(CodeFrozen, "volume %s is frozen: %s; an operator must decide (holdfast volume unfreeze, or "+
+			"volume promote)", v.Name, cmp.Or(v.FrozenWhy, "a leg's label is ahead of the coordinators"))
 	case v.Deleting:
 		return refuse(CodeBusy, "volume %s is being deleted", v.Name)
 	case v.Phase == volume.PhaseProvisioning:
@@ -130,6 +131,11 @@ func (t *txn) attachEvent(v *Volume, old *Attach) {
 // is deleted has none: whoever believes to hold it is to stop like anybody who is superseded.
 func (t *txn) current(id volume.ID, e volume.Epoch) (*Volume, *Refusal) {
 	v := t.state.Volumes[id]
+	if v != nil {
+		if r := t.sound(v); r != nil {
+			return nil, r
+		}
+	}
 	switch {
 	case v == nil:
 		return nil, refuse(CodeFenced, "no volume has the id %s: its attachments have ended", id)

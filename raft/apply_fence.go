@@ -27,8 +27,12 @@ func (t *txn) recordFence(c *RecordFence) *Refusal {
 		if why := t.foreign(v, l, c.Report.Label); why != "" {
 			return t.quarantine(v, l, why)
 		}
-		if why := ahead(v, c.Report.Label); why != "" {
-			return t.freeze(v, l, why)
+		if v.VerifyAll {
+			if r := t.outrun(v, l, c); r != nil {
+				return r
+			}
+		} else if why := ahead(v, c.Report.Label); why != "" {
+			return t.freeze(v, l, why, c.Report.Label)
 		}
 	}
 	if label := c.Report.Label; label.FenceEpoch < c.Epoch {
@@ -39,6 +43,9 @@ func (t *txn) recordFence(c *RecordFence) *Refusal {
 	l = v.Leg(c.Leg)
 	l.FencedEpoch, l.Instance = c.Epoch, c.Report.Instance
 	t.judgeReport(v, l, c)
+	if v.VerifyAll && v.Phase == volume.PhaseAttaching {
+		v.show(l, c.Report.Label.Config)
+	}
 	if c.Report.Lossy && v.Phase == volume.PhaseAttaching && !slices.Contains(v.Attach.Lossy, l.ID) {
 		v.Attach.Lossy = append(v.Attach.Lossy, l.ID)
 		sortLegs(v.Attach.Lossy)
@@ -60,7 +67,7 @@ func (t *txn) foreign(v *Volume, l *Leg, label volume.Label) string {
 	switch {
 	case label.StoreID != l.Store:
 		return fmt.Sprintf("its label was made on store %s, not %s", label.StoreID, l.Store)
-	case label.Incarnation != t.state.Cluster.Incarnation:
+	case !t.state.Was(label.Incarnation):
 		return fmt.Sprintf("its label belongs to cluster incarnation %s", label.Incarnation)
 	case label.VolumeID != v.ID:
 		return fmt.Sprintf("its label belongs to volume %s", label.VolumeID)
@@ -103,13 +110,18 @@ func (t *txn) quarantine(v *Volume, l *Leg, why string) *Refusal {
 	return invalid("%s of volume %s is quarantined: %s", t.legName(l), v.Name, why)
 }
 
-// freeze stops a volume whose labels prove that raft went back in time.
-func (t *txn) freeze(v *Volume, l *Leg, why string) *Refusal {
+// freeze stops a volume whose labels prove that raft went back in time. What they show is kept, so that the
+// volume's numbers go on above it once an operator has decided.
+func (t *txn) freeze(v *Volume, l *Leg, why string, label volume.Label) *Refusal {
 	v = t.edit(v)
 	if r := setPhase(v, volume.PhaseFrozen); r != nil {
 		return r
 	}
 	t.keep = true
+	if t.state.Uses(2) {
+		v.SeenEpoch, v.SeenCfg = max(v.SeenEpoch, label.FenceEpoch), max(v.SeenCfg, label.Config.CfgVer)
+		v.FrozenWhy = t.legName(l) + ": " + why
+	}
 	t.event(SeverityError, "volume/"+v.Name, "frozen", "volume %s is frozen: %s: %s", v.Name, t.legName(l), why)
 	return refuse(CodeFrozen, "volume %s is frozen: %s: %s; an operator must decide", v.Name, t.legName(l), why)
 }

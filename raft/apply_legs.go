@@ -69,7 +69,9 @@ func (t *txn) dropReplaced(v *Volume) {
 // drop takes a leg out of the volume and buries it.
 func (t *txn) drop(v *Volume, l *Leg) {
 	v.Legs = slices.DeleteFunc(v.Legs, func(o *Leg) bool { return o.ID == l.ID })
-	t.bury(v, l)
+	if !l.GivenUp { // else its node keeps it, as a leg that nobody knows
+		t.bury(v, l)
+	}
 }
 
 // bury allows a leg's node to delete its data.
@@ -264,6 +266,10 @@ func (t *txn) replaceLeg(c *ReplaceLeg) *Refusal {
 		return refuse(CodeNotFound, "volume %s has no leg %s", v.Name, c.Old)
 	case v.Phase == volume.PhaseProvisioning || v.Phase == volume.PhaseFrozen || v.Deleting:
 		return refuse(CodeBusy, "no leg of volume %s can be replaced while it is %s", v.Name, v.standing())
+	case v.VerifyAll:
+		// A leg that is on its way in as far as is known may be in sync, and must not be dropped for another.
+		return refuse(CodeBusy, "no leg of volume %s can be replaced before all of them have answered: attach it once",
+			v.Name)
 	case v.Replacement(c.Old) != nil:
 		return refuse(CodeBusy, "%s of volume %s is being replaced by %s already",
 			t.legName(old), v.Name, t.legName(v.Replacement(c.Old)))

@@ -21,6 +21,12 @@ func (s *State) Authorise(node volume.NodeID, c Command) *Refusal {
 		return s.ownsLeg(node, c.LegLost.Leg)
 	case c.LegDeleted != nil:
 		return s.ownsLeg(node, c.LegDeleted.Leg)
+	case c.NoteLabel != nil:
+		return s.ownsLeg(node, c.NoteLabel.Leg)
+	case c.AdoptLeg != nil:
+		if c.AdoptLeg.Node != node {
+			return invalid("a node reports its own legs only")
+		}
 	case c.BeginAttach != nil:
 		if c.BeginAttach.Host != node || c.BeginAttach.Renews.IsZero() || c.BeginAttach.AcceptLoss {
 			return invalid("a node may only renew an attachment of its own")

@@ -135,5 +135,8 @@ func ReadSnapshot(r io.Reader) (*State, uint64, error) {
 		return nil, 0, fmt.Errorf("snapshot: %w: it says version %d, its state version %d",
 			ErrCorrupt, version, s.Version)
 	}
+	if err := s.whole(); err != nil {
+		return nil, 0, fmt.Errorf("snapshot: %w: %w", ErrCorrupt, err)
+	}
 	return s, revision, nil
 }

@@ -43,6 +43,12 @@ type Command struct {
 	StopDomain      *StopDomain      `json:"stop_domain,omitempty"`
 	RecordEvent     *RecordEvent     `json:"record_event,omitempty"`
 	RaiseVersion    *RaiseVersion    `json:"raise_version,omitempty" since:"2"`
+	FreezeVolume    *FreezeVolume    `json:"freeze_volume,omitempty" since:"2"`
+	Unfreeze        *Unfreeze        `json:"unfreeze,omitempty" since:"2"`
+	ForcePromote    *ForcePromote    `json:"force_promote,omitempty" since:"2"`
+	NoteLabel       *NoteLabel       `json:"note_label,omitempty" since:"2"`
+	AdoptLeg        *AdoptLeg        `json:"adopt_leg,omitempty" since:"2"`
+	EndRebuild      *EndRebuild      `json:"end_rebuild,omitempty" since:"2"`
 }
 
 // InitCluster names a new cluster; repeated with the same ID it changes nothing.

@@ -60,6 +60,12 @@ func (c *Command) kinds() []kind {
 		of("stop_domain", byOperator, c.StopDomain, (*txn).stopDomain),
 		of("record_event", byOperator, c.RecordEvent, (*txn).recordEvent),
 		of("raise_version", byOperator, c.RaiseVersion, (*txn).raiseVersion),
+		of("freeze_volume", byOperator, c.FreezeVolume, (*txn).freezeVolume),
+		of("unfreeze", byOperator, c.Unfreeze, (*txn).unfreeze),
+		of("force_promote", byOperator, c.ForcePromote, (*txn).forcePromote),
+		of("note_label", byNode, c.NoteLabel, (*txn).noteLabel),
+		of("adopt_leg", byNode, c.AdoptLeg, (*txn).adoptLeg),
+		of("end_rebuild", byOperator, c.EndRebuild, (*txn).endRebuild),
 	}
 }
 

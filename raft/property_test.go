@@ -30,7 +30,10 @@ func TestRandomCommands(t *testing.T) {
 			g.setUp()
 			replica := decodeState(t, mustJSON(t, g.state))
 			accepted := 0
-			for range 300 {
+			for i := range 400 {
+				if i == 200 { // from here on the coordinators go on from what they were
+					g.restoreBoth(&replica)
+				}
 				cmd := g.parse(g.line())
 				before := g.state.Fork()
 				result := g.state.Apply(cmd)
@@ -54,7 +57,7 @@ func requireInvariants(t *testing.T, before, after *State, line string) {
 		if old := before.Volumes[id]; old != nil {
 			require.GreaterOrEqual(t, v.Epoch, old.Epoch, "I1: %s", line)
 			require.GreaterOrEqual(t, v.CfgVer, old.CfgVer, "I1: %s", line)
-			if !slices.Equal(v.InSync, old.InSync) {
+			if !slices.Equal(v.InSync, old.InSync) && !v.Rebuilt { // else it says nothing
 				require.Greater(t, v.CfgVer, old.CfgVer, "I1: a changed list has a new version: %s", line)
 			}
 			activated := v.Phase == volume.PhaseAttached && old.Phase == volume.PhaseAttaching
@@ -73,9 +76,14 @@ func requireInvariants(t *testing.T, before, after *State, line string) {
 			require.Empty(t, without(v.InSync, func(l volume.LegID) bool { return slices.Contains(v.Granted, l) }),
 				"what is in sync is granted: %s", line)
 		}
-		require.Equal(t, v.Attach != nil, v.Phase == volume.PhaseAttaching || v.Phase == volume.PhaseAttached ||
-			v.Phase == volume.PhaseFrozen, line)
-		requireLegs(t, v, line)
+		if v.Phase != volume.PhaseFrozen {
+			require.Equal(t, v.Attach != nil, v.Phase == volume.PhaseAttaching || v.Phase == volume.PhaseAttached, line)
+		}
+		require.Empty(t, v.flaw(), line)
+		require.False(t, v.VerifyAll && v.Phase == volume.PhaseAttached, "I20: %s", line)
+		require.True(t, v.VerifyAll || !v.Rebuilt && v.Promoted.IsZero(), line)
+		require.Equal(t, v.Phase == volume.PhaseFrozen, v.FrozenWhy != "", line)
+		requireLegs(t, v, line, after.Cluster.FromLegs)
 	}
 	for leg := range after.Tombs {
 		v, l := after.LegByID(leg)
@@ -90,20 +98,22 @@ func requireInvariants(t *testing.T, before, after *State, line string) {
 	require.LessOrEqual(t, len(after.Events), EventsMax)
 }
 
-func requireLegs(t *testing.T, v *Volume, line string) {
+func requireLegs(t *testing.T, v *Volume, line string, found bool) {
 	t.Helper()
 	nodes := make(map[volume.NodeID]*Leg)
 	for _, l := range v.Legs {
 		if v.Phase != volume.PhaseProvisioning && !v.Deleting {
 			require.Equal(t, v.inSync(l.ID) && l.usable(), l.State == volume.LegInSync, "leg %s: %s", l.ID, line)
 		}
-		if twin := nodes[l.Node]; twin != nil {
+		if twin := nodes[l.Node]; twin != nil && !found { // legs are where they are found
 			require.True(t, twin.Replaces == l.ID || l.Replaces == twin.ID, "two legs on a node: %s", line)
 		}
 		nodes[l.Node] = l
 		require.LessOrEqual(t, l.FencedEpoch, v.Epoch, line)
 		require.LessOrEqual(t, l.JoinedCfg, v.CfgVer, line)
 		require.LessOrEqual(t, l.LastISRCfg, v.CfgVer, line)
+		require.False(t, l.GivenUp && l.usable(), "what is given up is not used: %s", line)
+		require.True(t, l.Shown == nil || v.VerifyAll, line)
 		if l.SetBack && !v.inSync(l.ID) {
 			require.Zero(t, l.LastISRCfg, "what was known of a leg that was set back is void: %s", line)
 		}
@@ -147,6 +157,18 @@ func requireRepeatable(t *testing.T, s *State, cmd Command, line string) {
 	require.Equal(t, s.LastSeq, again.LastSeq, "repeated: %s", line)
 }
 
+// restoreBoth makes restored ones of both replicas, alike.
+func (g *generator) restoreBoth(replica **State) {
+	r := Restoration{Incarnation: volume.ClusterID{UUID: g.uuid("restored")},
+		Generation: g.state.Cluster.RestoreGen + 1, At: at(), From: "a backup"}
+	restored := func(s *State) *State {
+		next, err := Restored(s, r)
+		require.NoError(g.t, err)
+		return next
+	}
+	g.state, *replica = restored(g.state), restored(*replica)
+}
+
 // generator makes lines of scripts, mostly sensible ones.
 type generator struct {
 	*script
@@ -157,6 +179,7 @@ type generator struct {
 
 func (g *generator) setUp() {
 	g.apply(`init_cluster demo
+		raise_version 2
 		register n1 storage stores=s1
 		register n2 storage stores=s2
 		register n3 storage stores=s3
@@ -243,8 +266,12 @@ func (g *generator) draw() string {
 		return fmt.Sprintf("keep_leg %s %s", name, leg)
 	case n < 89:
 		return fmt.Sprintf("lost %s %s", name, leg)
-	case n < 92:
+	case n < 91:
 		return g.drawScrub(name, v)
+	case n < 92:
+		return pick(g, "unfreeze "+name, "promote "+name+" "+leg, "freeze "+name, "note "+leg+
+			fmt.Sprintf(" epoch=%d cfgver=%d", epoch+uint64(g.rand.IntN(3)), cfg+uint64(g.rand.IntN(3))),
+			fmt.Sprintf("adopt %s %s@%s slot=1 cfgver=%d list=%s", name, g.id(), pick(g, "n1/s1", "n3/s3"), cfg, leg))
 	default:
 		return g.drawOther()
 	}

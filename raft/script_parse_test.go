@@ -75,7 +75,8 @@ func (s *script) parse(line string) Command {
 		e := Event{Severity: w.next(), Object: w.next(), Kind: w.next(), Message: "a word"}
 		c.RecordEvent = &RecordEvent{Event: e}
 	default:
-		if !s.parseAttach(&c, name, w) && !s.parseDomain(&c, name, w) && !s.parseScrub(&c, name, w) {
+		if !s.parseRestore(&c, name, w) && !s.parseAttach(&c, name, w) &&
+			!s.parseDomain(&c, name, w) && !s.parseScrub(&c, name, w) {
 			s.t.Fatalf("unknown command %q", line)
 		}
 	}
@@ -132,6 +133,53 @@ func (s *script) parseSeqs(w *words) (seqs []volume.LegSeq) {
 		seqs = append(seqs, volume.LegSeq{Leg: s.leg(leg), Seq: n})
 	}
 	return seqs
+}
+
+// parseRestore reads the commands of a restored cluster, and of operators who decide.
+func (s *script) parseRestore(c *Command, name string, w *words) bool {
+	switch name {
+	case "freeze": // VOLUME
+		c.FreezeVolume = &FreezeVolume{Volume: s.vol(w.next())}
+	case "unfreeze": // VOLUME [no_reason]
+		c.Unfreeze = &Unfreeze{Reason: reason(w), Volume: s.vol(w.next())}
+	case "promote": // VOLUME LEG [no_reason]
+		c.ForcePromote = &ForcePromote{Reason: reason(w), Volume: s.vol(w.next()), Leg: s.leg(w.next())}
+	case "note": // LEG [epoch=E] [cfgver=C]
+		c.NoteLabel = &NoteLabel{Leg: s.leg(w.next()), Epoch: volume.Epoch(w.number("epoch")),
+			CfgVer: volume.CfgVer(w.number("cfgver"))}
+	case "adopt": // VOLUME LEG@NODE/STORE [slot=N] [epoch=E] [cfgver=C] [list=LEG,…], and what else the label says
+		vol, leg := w.next(), s.parseLeg(w.next(), int(w.number("slot")))
+		c.AdoptLeg = &AdoptLeg{Node: leg.Node, Store: leg.Store, Label: volume.Label{
+			Incarnation: volume.ClusterID{UUID: s.uuid(or(w.keys["inc"], "inc"))}, VolumeID: s.vol(vol),
+			VolumeName: or(w.keys["name"], vol), LegID: leg.ID, StoreID: leg.Store,
+			DataGen: s.uuid(or(w.keys["gen"], "gen")),
+			Layout:  volume.Mirror(2), Slot: leg.Slot, Durability: volume.DurabilityFlush, SizeBytes: 1 << 30,
+			FenceEpoch: volume.Epoch(w.number("epoch")),
+			Config:     volume.Config{CfgVer: volume.CfgVer(w.number("cfgver"))},
+		}}
+		label := &c.AdoptLeg.Label
+		for _, id := range w.list("list") {
+			label.Config.InSync = append(label.Config.InSync, s.leg(id))
+		}
+		if w.keys["size"] != "" {
+			label.SizeBytes = int64(w.number("size"))
+		}
+		if store := w.keys["store"]; store != "" {
+			label.StoreID = s.store(store)
+		}
+	case "end_rebuild":
+		c.EndRebuild = &EndRebuild{}
+	default:
+		return false
+	}
+	return true
+}
+
+func reason(w *words) string {
+	if w.flag("no_reason") {
+		return ""
+	}
+	return "the disk of n2 burnt"
 }
 
 // parseScrub reads the commands of scrubs.

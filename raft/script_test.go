@@ -30,6 +30,8 @@ func TestScripts(t *testing.T) {
 				return s.apply(d.Input)
 			case "state":
 				return s.show(strings.Fields(d.Input))
+			case "restore": // NAME and generation of the incarnation; the state becomes that of a restored cluster
+				return s.restore(d)
 			}
 			t.Fatalf("%s: unknown directive %q", d.Pos, d.Cmd)
 			return ""
@@ -77,6 +79,35 @@ func (s *script) readable(text string) string {
 		text = strings.ReplaceAll(text, id, s.names[id])
 	}
 	return text
+}
+
+// restore makes of the state the one of a cluster that was restored from it, or from legs alone.
+func (s *script) restore(d *datadriven.TestData) string {
+	var inc string
+	var generation uint64
+	d.ScanArgs(s.t, "inc", &inc)
+	d.ScanArgs(s.t, "gen", &generation)
+	r := Restoration{Incarnation: volume.ClusterID{UUID: s.uuid(inc)}, Generation: uint32(generation), At: at(),
+		From: "a backup"}
+	before, seq := mustJSON(s.t, s.state), s.state.LastSeq
+	next, err := Restored(s.state, r)
+	if d.HasArg("legs") {
+		seq = 0
+		r.From = "the labels of legs"
+		next, err = FoundAnew("demo", s.state.Cluster.ID, r)
+	}
+	require.Equal(s.t, string(before), string(mustJSON(s.t, s.state)), "the old state is left alone")
+	if err != nil {
+		return s.readable(err.Error()) + "\n"
+	}
+	s.state = next
+	var out strings.Builder
+	for _, e := range s.state.Events {
+		if e.Seq > seq {
+			fmt.Fprintf(&out, "%s %s %s: %s\n", e.Severity, e.Object, e.Kind, e.Message)
+		}
+	}
+	return s.readable(out.String())
 }
 
 // apply applies one command a line and tells what came of it. A refused command must change nothing
@@ -169,6 +200,18 @@ func (s *script) show(kinds []string) string {
 			fmt.Fprintf(&out, " attach=%s host=%s maintenance=%t detaching=%t",
 				a.ID, a.Host, a.Maintenance, a.Detaching)
 		}
+		for _, word := range []struct {
+			name string
+			set  bool
+		}{{"verify_all", v.VerifyAll}, {"rebuilt", v.Rebuilt},
+			{"promoted=" + v.Promoted.String(), !v.Promoted.IsZero()}} {
+			if word.set {
+				out.WriteString(" " + word.name)
+			}
+		}
+		if v.SeenEpoch != 0 || v.SeenCfg != 0 {
+			fmt.Fprintf(&out, " seen=e%s,c%s", v.SeenEpoch, v.SeenCfg)
+		}
 		out.WriteByte('\n')
 		for _, l := range v.Legs {
 			fmt.Fprintf(&out, "  %s on %s slot=%d %s joined=%s last=%s fenced=%s replaces=%s retiring=%t", l.ID,
@@ -179,6 +222,12 @@ func (s *script) show(kinds []string) string {
 			}
 			if l.SetBack {
 				out.WriteString(" set_back")
+			}
+			if l.Shown != nil {
+				fmt.Fprintf(&out, " shown=c%s%s", l.Shown.CfgVer, legList(l.Shown.InSync))
+			}
+			if l.GivenUp {
+				out.WriteString(" given_up")
 			}
 			out.WriteByte('\n')
 		}

@@ -18,8 +18,11 @@ type State struct {
 	// Removed are the nodes that left the cluster, and when. They are not taken in again: such a
 	// machine needs a new identity.
 	Removed map[volume.NodeID]time.Time `json:"removed"`
-	Events  []Event                     `json:"events"` // newest last, at most EventsMax
-	LastSeq uint64                      `json:"last_seq"`
+	// Former are the incarnations before the present one, oldest first: legs that were made under them have
+	// labels of them.
+	Former  []volume.ClusterID `json:"former,omitempty" since:"2"`
+	Events  []Event            `json:"events"` // newest last, at most EventsMax
+	LastSeq uint64             `json:"last_seq"`
 
 	broken Rules // by Break, for tests
 }
@@ -32,7 +35,10 @@ type Cluster struct {
 	Name        string           `json:"name"`
 	ID          volume.ClusterID `json:"id"`
 	Incarnation volume.ClusterID `json:"incarnation"` // changes with every restore
-	RestoreGen  uint32           `json:"restore_gen"`
+	RestoreGen  uint32           `json:"restore_gen"` // grows with every restore, and every ForcePromote
+	// FromLegs: the catalogue of volumes is completed, or made anew, from what storage nodes find on their disks,
+	// since it was restored, until an operator ends it.
+	FromLegs bool `json:"from_legs,omitempty" since:"2"`
 	// OverProvision is how many percent of what a store can hold may be promised to legs, which are thin:
 	// zero is 100, so that every leg can be written in full.
 	OverProvision int `json:"over_provision,omitempty" since:"2"`
@@ -111,7 +117,23 @@ type Volume struct {
 	LastAttach volume.AttachID `json:"last_attach,omitzero"`
 	Legs       []*Leg          `json:"legs"`
 	Deleting   bool            `json:"deleting,omitempty"`
-	CreatedAt  time.Time       `json:"created_at"`
+
+	// VerifyAll: the legs may know more of the volume than the coordinators do, since these were restored, or
+	// the volume was frozen. Every leg has to answer the fence of one epoch before anything is read, and the
+	// newest in-sync list that a label shows is adopted (protocol §1.7.11).
+	VerifyAll bool `json:"verify_all,omitempty" since:"2"`
+	// Rebuilt: what is known of the volume is what labels say, or that it was to be made, so its own in-sync list
+	// says nothing. Implies VerifyAll.
+	Rebuilt bool `json:"rebuilt,omitempty" since:"2"`
+	// Promoted is the leg from which alone the volume goes on, by an operator's word; zero without one.
+	// Implies VerifyAll.
+	Promoted volume.LegID `json:"promoted,omitzero" since:"2"`
+	// SeenEpoch and SeenCfg are the highest numbers that labels have shown of the volume while they were ahead
+	// of it. The next epoch and the next configuration are above them.
+	SeenEpoch volume.Epoch  `json:"seen_epoch,omitempty" since:"2"`
+	SeenCfg   volume.CfgVer `json:"seen_cfg,omitempty" since:"2"`
+	FrozenWhy string        `json:"frozen_why,omitempty" since:"2"` // why it is frozen, while it is
+	CreatedAt time.Time     `json:"created_at"`
 
 	// Spread is what no two of its legs may share. Apart are volumes with whose legs its own share no
 	// node; it holds both ways. Volumes that are gone stay listed and mean nothing.
@@ -168,6 +190,13 @@ type Leg struct {
 	//
 	// Invariant: SetBack implies that LastISRCfg is zero, or that the leg is in sync still.
 	SetBack bool `json:"set_back,omitempty"`
+
+	// Shown is the configuration of the label that the leg answered in FencedEpoch, kept while the volume is
+	// VerifyAll.
+	Shown *volume.Config `json:"shown,omitempty" since:"2"`
+	// GivenUp: the volume goes on without what the leg holds, whatever that is. The leg is lost or
+	// quarantined, it is never awaited, and its data is never deleted.
+	GivenUp bool `json:"given_up,omitempty" since:"2"`
 }
 
 // Tombstone permits a node to delete a leg's data.

@@ -43,7 +43,7 @@ type phaseTransition struct {
 }
 
 // phaseTransitions returns every legal change of a volume's phase; what is absent is refused. A
-// frozen volume stays frozen.
+// volume that breaks the invariants is frozen from any phase, see freezeFlawed; only an operator's word ends it.
 func phaseTransitions() []phaseTransition {
 	return []phaseTransition{
 		{volume.PhaseProvisioning, volume.PhaseDetached, "all legs are provisioned"},
@@ -55,6 +55,8 @@ func phaseTransitions() []phaseTransition {
 		{volume.PhaseAttached, volume.PhaseDetached, "the attachment ended"},
 		{volume.PhaseAttaching, volume.PhaseFrozen, "a label is ahead of raft"},
 		{volume.PhaseAttached, volume.PhaseFrozen, "a label is ahead of raft"},
+		{volume.PhaseDetached, volume.PhaseFrozen, "labels of its legs contradict each other"},
+		{volume.PhaseFrozen, volume.PhaseDetached, "an operator lets it go on"},
 	}
 }
 

@@ -77,7 +77,9 @@ func TestPhaseTransitions(t *testing.T) {
 		}
 	}
 	for _, tr := range phaseTransitions() {
-		require.NotEqual(t, volume.PhaseFrozen, tr.from, "only an operator's command may ever thaw a volume")
+		if tr.from == volume.PhaseFrozen {
+			require.Equal(t, volume.PhaseDetached, tr.to, "a volume that thaws is attached anew")
+		}
 	}
 }
 
@@ -162,7 +164,7 @@ func TestCommand_OneKindOnly(t *testing.T) {
 func TestCommand_Kinds(t *testing.T) {
 	engine := []string{"record_fence", "activate", "remove_leg", "add_leg", "confirm_config", "report_scrub", "detach"}
 	node := []string{"register_node", "leg_provisioned", "leg_lost", "leg_deleted", "begin_attach",
-		"request_detach"}
+		"request_detach", "note_label", "adopt_leg"}
 	names := commandFields(t)
 	require.Len(t, (&Command{}).kinds(), len(names))
 	for name, c := range names {

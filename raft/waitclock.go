@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"slices"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/volume"
@@ -48,13 +49,20 @@ func (w *WaitClock) Observe(s *State, now time.Time) {
 		if _, ok := w.started[id]; ok || v.Phase != volume.PhaseAttaching {
 			continue
 		}
-		for _, leg := range v.InSync {
-			if v.fenced(leg) {
-				w.started[id] = waitStart{epoch: v.Epoch, at: now}
-				break
-			}
+		if v.starved() {
+			w.started[id] = waitStart{epoch: v.Epoch, at: now}
 		}
 	}
+}
+
+// starved reports whether a leg is fenced whose confirmations every older host needs to serve reads. That is
+// any member of the in-sync list; where the list is not known for sure, all legs that are awaited have to be
+// fenced, so that one of them is a member.
+func (v *Volume) starved() bool {
+	if v.VerifyAll {
+		return len(v.awaitedAll()) == 0
+	}
+	return slices.ContainsFunc(v.InSync, v.fenced)
 }
 
 // Left returns how much of the wait is left for an epoch, zero when it is over: then Activate may

@@ -14,7 +14,7 @@ import (
 func newVolume(c *connection) *cobra.Command {
 	cmd := group("volume", "Provision, attach and look at volumes")
 	cmd.AddCommand(volumeCreate(c), volumeList(c), volumeShow(c), volumeAttach(c), volumeDetach(c),
-		volumeScrub(c), volumeReplaceAfter(c), volumeDelete(c))
+		volumeScrub(c), volumeReplaceAfter(c), volumeUnfreeze(c), volumePromote(c), volumeDelete(c))
 	return cmd
 }
 

@@ -43,7 +43,9 @@ func (v *View) judgeVolume(vol *raft.Volume) []Finding {
 		return []Finding{{
 			Severity: raft.SeverityError, Status: Down, Object: object, Kind: "volume_frozen",
 			Message: sprintf("volume %s is frozen: a leg's label contradicts the coordinators", vol.Name),
-			Next:    "nothing is touched until an operator decides; look at holdfast events",
+			Cause:   vol.FrozenWhy,
+			Next: sprintf("nothing is touched until an operator decides: holdfast volume unfreeze %s lets it go on "+
+				"once all legs have answered, holdfast volume promote %s from one leg", vol.Name, vol.Name),
 		}}
 	case vol.Phase == volume.PhaseProvisioning:
 		return v.judgeProvisioning(vol)

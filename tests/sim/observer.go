@@ -101,12 +101,24 @@ func (o *observer) mayDeclare(before *raft.Volume) {
 	if before.Attach.AcceptLoss || before.UnflushedLoss == volume.LossAccept {
 		return
 	}
-	for _, id := range before.InSync {
+	for _, id := range o.list(before) {
 		if l := o.fit(id); l != nil {
 			o.hold(slices.Contains(before.Attach.Lossy, id), "C.4",
 				"a loss is declared, nobody accepted it, and leg %s kept everything", id.Short())
 		}
 	}
+}
+
+// list returns the in-sync list that counts: the newest that is on a disk, where coordinators were restored
+// from an older one.
+func (o *observer) list(v *raft.Volume) []volume.LegID {
+	newest := v.Config()
+	for _, l := range v.Legs {
+		if s := o.w.legOf(l.ID); v.VerifyAll && s != nil && s.durable.label.Config.CfgVer > newest.CfgVer {
+			newest = s.durable.label.Config
+		}
+	}
+	return newest.InSync
 }
 
 // trusted looks at legs that were set back and are gone on with: only if the operator accepted it for this
@@ -115,8 +127,11 @@ func (o *observer) trusted(before, after *raft.Volume) bool {
 	any := false
 	for _, id := range after.InSync {
 		l := o.w.legOf(id)
-		if l == nil || !l.excused || o.w.restored || after.Epoch <= l.excusedIn {
+		if l == nil || !l.excused || after.Epoch <= l.excusedIn {
 			continue // what was reported before it was set back proves nothing: its next login binds the host
+		}
+		if o.w.restored && !before.Attach.AcceptLoss {
+			continue // what proved it is forgotten
 		}
 		o.hold(before.Attach.AcceptLoss, "setback",
 			"leg %s was set back, nobody accepted it, and it is gone on with", id.Short())

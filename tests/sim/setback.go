@@ -71,8 +71,8 @@ func (w *world) empty() {
 	})
 }
 
-// restoreRaft sets the coordinators back to an old copy of their state. Every host is stopped first and
-// every leg can be reached, as the operator is told; a leg that knows more than they do freezes the volume.
+// restoreRaft sets the coordinators back to an old copy of their state, as `cluster restore` does. Some hosts
+// go on as if nothing had been; every leg can be reached in the end, since none is done without.
 func (w *world) restoreRaft() {
 	if w.raft.old == nil || w.raft.noone {
 		w.raft.old = w.raft.state.Fork()
@@ -84,7 +84,9 @@ func (w *world) restoreRaft() {
 	}
 	w.logf("the coordinators are restored from an old copy")
 	for _, h := range w.hosts {
-		h.die()
+		if w.chance(2) {
+			h.die()
+		}
 	}
 	for _, n := range w.legNodes() {
 		n.unhang()
@@ -92,9 +94,14 @@ func (w *world) restoreRaft() {
 		n.slow = 0
 	}
 	w.restored = true
-	state := w.raft.old
+	state, err := raft.Restored(w.raft.old, raft.Restoration{Incarnation: volume.ClusterID{UUID: w.uuid()},
+		Generation: w.raft.state.Cluster.RestoreGen + 1, At: w.raft.time(), From: "an old copy"})
+	if err != nil {
+		w.fail("setup", "restore the coordinators: %v", err)
+		return
+	}
+	state.Break(w.opts.Broken.Raft)
 	w.raft.old = nil
-	state.Cluster.RestoreGen++
 	w.raft.state = state
 	w.raft.elect()
 	w.watch.restored()
@@ -115,6 +122,5 @@ func (w *world) sameLegs(s *raft.State) bool {
 // restored forgets what the coordinators have forgotten.
 func (o *observer) restored() {
 	clear(o.removedAt)
-	clear(o.active)
 	o.ackedIn = 0
 }

@@ -1,0 +1,112 @@
+package raft
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// Restoration says how a cluster goes on from an older state.
+type Restoration struct {
+	Incarnation volume.ClusterID // a fresh one
+	Generation  uint32           // above every generation that any node or leg has seen
+	At          time.Time
+	From        string // what it is restored from, for the event
+}
+
+// Was reports whether an incarnation is the cluster's present one or one before it.
+func (s *State) Was(incarnation volume.ClusterID) bool {
+	return incarnation == s.Cluster.Incarnation || slices.Contains(s.Former, incarnation)
+}
+
+// Restored returns the state of a cluster that goes on from an older one, which is left as it is. What
+// happened since is forgotten, so nothing of it is relied on (protocol §1.7.11):
+//
+//   - the incarnation and the generation are new ones: no secret, epoch or configuration is used twice, and
+//     coordinators of before are refused;
+//   - every attachment is void, and every volume is VerifyAll;
+//   - every domain is stopped: where its guest ran last is not known;
+//   - legs that were lost or quarantined stay so, and are not waited for;
+//   - legs and volumes that are on disks and not in the older state are taken in (FromLegs).
+//
+// Volumes whose rows cannot be are frozen.
+func Restored(old *State, r Restoration) (*State, error) {
+	switch {
+	case r.Incarnation.IsZero() || old.Was(r.Incarnation):
+		return nil, errors.New("restore the coordinators: a fresh incarnation is needed")
+	case r.Generation <= old.Cluster.RestoreGen:
+		return nil, fmt.Errorf("restore the coordinators: generation %d is not above %d, which they had",
+			r.Generation, old.Cluster.RestoreGen)
+	case old.Cluster.ID.IsZero():
+		return nil, errors.New("restore the coordinators: the state is of no cluster")
+	}
+	text, err := json.Marshal(old)
+	if err != nil {
+		return nil, fmt.Errorf("restore the coordinators: %w", err)
+	}
+	s := NewState()
+	if err := decodeStrict(text, s); err != nil {
+		return nil, fmt.Errorf("restore the coordinators: %w", err)
+	}
+	s.Version = VersionLatest // there is no other coordinator to wait for
+	s.Former = append(s.Former, s.Cluster.Incarnation)
+	s.Cluster.Incarnation, s.Cluster.RestoreGen, s.Cluster.FromLegs = r.Incarnation, r.Generation, true
+	t := &txn{state: s, at: r.At}
+	t.event(SeverityError, "cluster", "restored", "the coordinators go on from %s, as generation %d: every attachment "+
+		"is void, and every leg of a volume has to answer before it serves", r.From, r.Generation)
+	for _, v := range s.SortedVolumes() {
+		if v.flaw() != "" {
+			if v.Phase != volume.PhaseFrozen {
+				t.freezeFlawed(v)
+			}
+			v = s.Volumes[v.ID]
+		}
+		t.restoreVolume(v)
+	}
+	for _, d := range s.SortedDomains() {
+		d.Running, d.Host = false, volume.NodeID{}
+		d.Run = max(d.Run, uint64(r.Generation)<<32) + 1 // above every run that a host may remember
+	}
+	return s, nil
+}
+
+func (t *txn) restoreVolume(v *Volume) {
+	v.VerifyAll, v.Clean, v.Scrub = true, false, nil
+	if v.Phase == volume.PhaseProvisioning {
+		v.Rebuilt = true // it may have been made, used and changed since
+	}
+	if v.Attach != nil {
+		v.LastAttach, v.Attach = v.Attach.ID, nil
+	}
+	if v.Phase == volume.PhaseAttaching || v.Phase == volume.PhaseAttached {
+		v.Phase = volume.PhaseDetached // without a word of the host, so not by setPhase
+	}
+	for _, l := range v.Legs {
+		l.Shown, l.Instance = nil, 0
+		if !l.usable() {
+			l.GivenUp = true // it never came back, whatever happened since
+		}
+	}
+}
+
+// FoundAnew returns the state of a cluster of which nothing is left but its name and what lies on the disks of
+// its storage nodes.
+func FoundAnew(name string, id volume.ClusterID, r Restoration) (*State, error) {
+	if r.Incarnation.IsZero() || r.Generation == 0 {
+		return nil, errors.New("restore the coordinators: a fresh incarnation and a generation above 0 are needed")
+	}
+	if err := volume.CheckName("cluster", name); err != nil || id.IsZero() {
+		return nil, errors.Join(errors.New("restore the coordinators: the cluster needs its name and id"), err)
+	}
+	s := NewState()
+	s.Version = VersionLatest
+	s.Cluster = Cluster{Name: name, ID: id, Incarnation: r.Incarnation, RestoreGen: r.Generation, FromLegs: true}
+	t := &txn{state: s, at: r.At}
+	t.event(SeverityError, "cluster", "restored", "the coordinators begin anew with %s, as generation %d: nodes "+
+		"register, and report the legs on their disks; domains have to be defined again", r.From, r.Generation)
+	return s, nil
+}
