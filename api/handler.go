@@ -38,6 +38,7 @@ func NewHandler(s Service) http.Handler {
 	routes.volumes()
 	routes.domains()
 	routes.placement()
+	routes.plans()
 	return mux
 }
 

@@ -22,6 +22,8 @@ type Service interface {
 	Nodes(ctx context.Context) ([]Node, error)
 	// Node shows one node by name or id.
 	Node(ctx context.Context, name string) (NodeDetail, error)
+	// Plan says what a verb would do, and changes nothing.
+	Plan(ctx context.Context, r PlanRequest) (Plan, error)
 	// SetNode changes what is known of a node.
 	SetNode(ctx context.Context, name string, r SetNode) (Node, error)
 	// SetCluster changes settings of the cluster.

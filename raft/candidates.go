@@ -121,9 +121,12 @@ func (s *State) legsPerNode() map[volume.NodeID]int {
 
 // placeError says what would be needed and why the nodes that take no leg do not.
 func placeError(r PlaceRequest, have int, refused []unfit) error {
-	what := "storage nodes"
+	what, grouped, are := "storage node", false, "is"
 	if r.Spread == SpreadZone || r.Spread == SpreadRack {
-		what = string(r.Spread) + "s"
+		what, grouped = string(r.Spread), true
+	}
+	if r.Legs != 1 {
+		what, are = what+"s", "are"
 	}
 	space := "a usable store"
 	if r.NeedBytes > 0 {
@@ -132,7 +135,7 @@ func placeError(r PlaceRequest, have int, refused []unfit) error {
 	reasons := make([]string, len(refused))
 	for i, u := range refused {
 		reasons[i] = u.name
-		if domain, known := r.Spread.domainOf(orNode(u.node)); known && what != "storage nodes" {
+		if domain, known := r.Spread.domainOf(orNode(u.node)); known && grouped {
 			reasons[i] += " (" + string(r.Spread) + " " + domain + ")"
 		}
 		reasons[i] += " " + u.why
@@ -141,7 +144,7 @@ func placeError(r PlaceRequest, have int, refused []unfit) error {
 	if len(reasons) > 0 {
 		why = ": " + strings.Join(reasons, "; ")
 	}
-	return fmt.Errorf("%d %s with %s are needed, %d can take a leg%s", r.Legs, what, space, have, why)
+	return fmt.Errorf("%d %s with %s %s needed, %d can take a leg%s", r.Legs, what, space, are, have, why)
 }
 
 func orNode(n *Node) *Node {

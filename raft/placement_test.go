@@ -132,7 +132,7 @@ func TestPlaceReplacement(t *testing.T) {
 		{"the node that takes the old one's place", "retire n1 by=n3", "A",
 			[]string{"n2", "n3", "n4"}, "n3/s3b", ""},
 		{"never the node of another leg", "", "A", []string{"n2"}, "", "n2 holds another leg of volume old"},
-		{"its own node has no other store", "", "A", []string{"n1", "n2"}, "", "1 storage nodes"},
+		{"its own node has no other store", "", "A", []string{"n1", "n2"}, "", "1 storage node "},
 		{"the same store, when the data is gone", "lost old A", "A", []string{"n1", "n2"}, "n1/s1", ""},
 		{"an unknown leg", "", "X", nil, "", "no leg"},
 	} {

@@ -226,7 +226,7 @@ func domainStop(c *connection) *cobra.Command {
 
 func domainFailover(c *connection) *cobra.Command {
 	var r api.FailoverDomain
-	return domainVerb("failover NAME", "Move a domain to another host now",
+	cmd := domainVerb("failover NAME", "Move a domain to another host now",
 		"Take the domain's volumes over on another host, which fences the old one, and start the domain there.\n"+
 			"The guest on the old host is killed; what it had not flushed may be lost, as when power fails.",
 		"  holdfast domain failover web1 --to h2", func(cmd *cobra.Command) {
@@ -240,6 +240,10 @@ func domainFailover(c *connection) *cobra.Command {
 			}
 			return client.FailoverDomain(cmd.Context(), name, r)
 		})
+	addWhatIf(cmd, c, func(list []string) api.PlanRequest {
+		return api.PlanRequest{Verb: api.PlanDomainFailover, Name: list[0], Host: r.To}
+	})
+	return cmd
 }
 
 func domainDelete(c *connection) *cobra.Command {

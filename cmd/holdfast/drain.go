@@ -19,7 +19,8 @@ func nodeDrain(c *connection) *cobra.Command {
 			"domains are started on other hosts, its vote moves to another coordinator if there is one. The\n" +
 			"node gets nothing new until holdfast node undrain. Refused when a volume would be left with fewer\n" +
 			"legs. Interrupting the command does not stop the work; the same command watches it again.",
-		Example: "  holdfast node drain n4\n" +
+		Example: "  holdfast node drain n4 --what-if\n" +
+			"  holdfast node drain n4\n" +
 			"  holdfast node drain n4 --stop       # the same as holdfast node undrain n4",
 		Args: args(cobra.ExactArgs(1)),
 	}
@@ -37,6 +38,9 @@ func nodeDrain(c *connection) *cobra.Command {
 		defer p.end()
 		return client.DrainNode(cmd.Context(), list[0], r, p.show)
 	}
+	addWhatIf(cmd, c, func(list []string) api.PlanRequest {
+		return api.PlanRequest{Verb: api.PlanNodeDrain, Name: list[0]}
+	})
 	return cmd
 }
 

@@ -101,7 +101,8 @@ func nodeReplace(c *connection) *cobra.Command {
 		Long: "Every leg of OLD gets a new one on NEW, which is filled from the other legs while writes go on;\n" +
 			"OLD's leg leaves when the new one is in sync. OLD may be dead. NEW may have OLD's name: nodes are told\n" +
 			"apart by their id. Interrupting the command does not stop the work; the same command watches it again.",
-		Example: "  holdfast node replace n2 n4\n" +
+		Example: "  holdfast node replace n2 n4 --what-if\n" +
+			"  holdfast node replace n2 n4\n" +
 			"  holdfast node replace n2 n2          # the machine was installed anew under its old name",
 		Args: args(cobra.ExactArgs(2)),
 	}
@@ -116,6 +117,9 @@ func nodeReplace(c *connection) *cobra.Command {
 		defer p.end()
 		return client.ReplaceNode(cmd.Context(), list[0], r, p.show)
 	}
+	addWhatIf(cmd, c, func(list []string) api.PlanRequest {
+		return api.PlanRequest{Verb: api.PlanNodeReplace, Name: list[0], New: list[1]}
+	})
 	return cmd
 }
 
@@ -126,7 +130,7 @@ func nodeRemove(c *connection) *cobra.Command {
 		Short: "Move a node's legs to other nodes and forget it",
 		Long: "Every leg of the node gets a new one on another node; when none is left the node is forgotten.\n" +
 			"Refused when the remaining nodes cannot take its legs.",
-		Example: "  holdfast node remove n4",
+		Example: "  holdfast node remove n4 --what-if\n  holdfast node remove n4",
 		Args:    args(cobra.ExactArgs(1)),
 	}
 	addNoWait(cmd, &r.NoWait)
@@ -139,5 +143,8 @@ func nodeRemove(c *connection) *cobra.Command {
 		defer p.end()
 		return client.RemoveNode(cmd.Context(), list[0], r, p.show)
 	}
+	addWhatIf(cmd, c, func(list []string) api.PlanRequest {
+		return api.PlanRequest{Verb: api.PlanNodeRemove, Name: list[0]}
+	})
 	return cmd
 }

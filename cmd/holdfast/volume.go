@@ -194,6 +194,7 @@ func volumeAttach(c *connection) *cobra.Command {
 			"answer. A volume that another host holds is refused, unless --takeover: then that host is fenced\n" +
 			"first, whatever state it is in, and none of its writes can land any more.",
 		Example: "  holdfast volume attach web1 --host h1\n" +
+			"  holdfast volume attach web1 --host h2 --takeover --what-if\n" +
 			"  holdfast volume attach web1 --host h2 --takeover",
 		Args: args(cobra.ExactArgs(1)),
 	}
@@ -223,6 +224,10 @@ func volumeAttach(c *connection) *cobra.Command {
 			}
 		})
 	}
+	addWhatIf(cmd, c, func(list []string) api.PlanRequest {
+		return api.PlanRequest{Verb: api.PlanVolumeAttach, Name: list[0], Host: r.Host, Takeover: r.Takeover,
+			AcceptLoss: r.AcceptLoss}
+	})
 	return cmd
 }
 
@@ -244,6 +249,9 @@ func volumeDetach(c *connection) *cobra.Command {
 		}
 		return client.DetachVolume(cmd.Context(), list[0], r)
 	}
+	addWhatIf(cmd, c, func(list []string) api.PlanRequest {
+		return api.PlanRequest{Verb: api.PlanVolumeDetach, Name: list[0]}
+	})
 	return cmd
 }
 
@@ -263,6 +271,9 @@ func volumeDelete(c *connection) *cobra.Command {
 		}
 		return client.DeleteVolume(cmd.Context(), list[0], r)
 	}
+	addWhatIf(cmd, c, func(list []string) api.PlanRequest {
+		return api.PlanRequest{Verb: api.PlanVolumeDelete, Name: list[0]}
+	})
 	return cmd
 }
 

@@ -96,32 +96,35 @@ func (s service) StartDomain(ctx context.Context, name string, w api.Wait) (api.
 
 // FailoverDomain moves a domain to another host and waits until it runs there.
 func (s service) FailoverDomain(ctx context.Context, name string, r api.FailoverDomain) (api.Domain, error) {
-	cmd, err := reading(s, func(v *control.View) (*raft.Command, error) {
-		d, err := findDomain(v.State, name)
-		if err != nil {
+	cmd, err := reading(s, func(v *control.View) (*raft.Command, error) { return decideFailover(v, name, r.To) })
+	return s.placed(ctx, name, cmd, r.Wait, err)
+}
+
+// decideFailover decides where a domain moves: to the host of that name, if it is not empty.
+func decideFailover(v *control.View, name, host string) (*raft.Command, error) {
+	d, err := findDomain(v.State, name)
+	if err != nil {
+		return nil, err
+	}
+	if !d.Running {
+		return nil, api.Errorf(api.CodeInvalid, "domain/"+name, "holdfast domain start "+name,
+			"domain %s is stopped, so there is nothing to move", name)
+	}
+	to := v.ChooseHost(d.Spec, d.Host)
+	if host != "" {
+		if to, err = findHost(v, host); err != nil {
 			return nil, err
 		}
-		if !d.Running {
-			return nil, api.Errorf(api.CodeInvalid, "domain/"+name, "holdfast domain start "+name,
-				"domain %s is stopped, so there is nothing to move", name)
-		}
-		to := v.ChooseHost(d.Spec, d.Host)
-		if r.To != "" {
-			if to, err = findHost(v, r.To); err != nil {
-				return nil, err
-			}
-		}
-		if to == nil {
-			return nil, noHost(v, d)
-		}
-		if to.ID == d.Host {
-			return nil, api.Errorf(api.CodeInvalid, "domain/"+name, "name another host with --to",
-				"domain %s is placed on %s already", name, to.Name)
-		}
-		place := v.Place(d, to.ID, "failed over by an operator")
-		return &place, nil
-	})
-	return s.placed(ctx, name, cmd, r.Wait, err)
+	}
+	if to == nil {
+		return nil, noHost(v, d)
+	}
+	if to.ID == d.Host {
+		return nil, api.Errorf(api.CodeInvalid, "domain/"+name, "name another host with --to",
+			"domain %s is placed on %s already", name, to.Name)
+	}
+	place := v.Place(d, to.ID, "failed over by an operator")
+	return &place, nil
 }
 
 // noHost says why none of a domain's hosts can take it.

@@ -13,21 +13,27 @@ import (
 // DrainNode moves everything away from a node and reports progress until nothing is left. Asked for again,
 // it watches what goes on already; whoever stops watching stops nothing.
 func (s service) DrainNode(ctx context.Context, name string, w api.Wait, emit func(api.Operation) error) error {
-	n, err := reading(s, func(v *control.View) (*raft.Node, error) {
-		n, err := findNode(v.State, name)
-		if err != nil {
-			return nil, err
-		}
-		return n, enoughRoom(v, n, "drain")
+	var cmd *raft.Command
+	n, err := reading(s, func(v *control.View) (n *raft.Node, err error) {
+		n, cmd, err = decideDrain(v, name)
+		return n, err
 	})
 	if err != nil {
 		return err
 	}
-	cmd := raft.Command{RetireNode: &raft.RetireNode{Node: n.ID, Stay: true}}
-	if _, err := s.propose(ctx, "node/"+n.Name, cmd); err != nil {
+	if _, err := s.propose(ctx, "node/"+n.Name, *cmd); err != nil {
 		return err
 	}
 	return s.follow(ctx, "drain", n, w, emit)
+}
+
+// decideDrain returns the node that is emptied and what is to be committed.
+func decideDrain(v *control.View, name string) (*raft.Node, *raft.Command, error) {
+	n, err := findNode(v.State, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return n, &raft.Command{RetireNode: &raft.RetireNode{Node: n.ID, Stay: true}}, enoughRoom(v, n, "drain")
 }
 
 // enoughRoom refuses to empty a node whose legs have nowhere to go. One that is emptied already is not

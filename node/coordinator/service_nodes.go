@@ -41,19 +41,27 @@ func (s service) Node(_ context.Context, name string) (api.NodeDetail, error) {
 // Asked for again, it watches what goes on already.
 func (s service) ReplaceNode(ctx context.Context, old string, r api.ReplaceNode,
 	emit func(api.Operation) error) error {
-	pair, err := reading(s, func(v *control.View) ([2]*raft.Node,
-		error) {
-		return planReplace(v, old, r.New)
+	var cmd *raft.Command
+	leaving, err := reading(s, func(v *control.View) (n *raft.Node, err error) {
+		n, cmd, err = decideReplace(v, old, r.New)
+		return n, err
 	})
 	if err != nil {
 		return err
 	}
-	leaving, heir := pair[0], pair[1]
-	cmd := raft.Command{RetireNode: &raft.RetireNode{Node: leaving.ID, By: heir.ID}}
-	if _, err := s.propose(ctx, "node/"+leaving.Name, cmd); err != nil {
+	if _, err := s.propose(ctx, "node/"+leaving.Name, *cmd); err != nil {
 		return err
 	}
 	return s.follow(ctx, "replace", leaving, r.Wait, emit)
+}
+
+// decideReplace returns the node that leaves and what is to be committed.
+func decideReplace(v *control.View, old, fresh string) (*raft.Node, *raft.Command, error) {
+	pair, err := planReplace(v, old, fresh)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pair[0], &raft.Command{RetireNode: &raft.RetireNode{Node: pair[0].ID, By: pair[1].ID}}, nil
 }
 
 // planReplace finds the two nodes of a replacement. The same name is allowed: then the new node is
@@ -124,27 +132,36 @@ func replacedBy(s *raft.State, name string, heir *raft.Node) *raft.Node {
 // RemoveNode empties a node and forgets it.
 func (s service) RemoveNode(ctx context.Context, name string, w api.Wait,
 	emit func(api.Operation) error) error {
-	n, err := reading(s, func(v *control.View) (*raft.Node, error) {
-		n, err := findNode(v.State, name)
-		if err != nil {
-			return nil, err
-		}
-		if err := enoughVotes(v, n, nil); err != nil {
-			return nil, err
-		}
-		return n, enoughRoom(v, n, "remove")
+	var cmd *raft.Command
+	n, err := reading(s, func(v *control.View) (n *raft.Node, err error) {
+		n, cmd, err = decideRemove(v, name)
+		return n, err
 	})
 	if err != nil {
 		return err
 	}
-	cmd := raft.Command{RetireNode: &raft.RetireNode{Node: n.ID}}
-	if n.Pending {
-		cmd = raft.Command{RemoveNode: &raft.RemoveNode{Node: n.ID}} // nothing was ever on it
-	}
-	if _, err := s.propose(ctx, "node/"+n.Name, cmd); err != nil {
+	if _, err := s.propose(ctx, "node/"+n.Name, *cmd); err != nil {
 		return err
 	}
 	return s.follow(ctx, "remove", n, w, emit)
+}
+
+// decideRemove returns the node that leaves and what is to be committed.
+func decideRemove(v *control.View, name string) (*raft.Node, *raft.Command, error) {
+	n, err := findNode(v.State, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := enoughVotes(v, n, nil); err != nil {
+		return nil, nil, err
+	}
+	if err := enoughRoom(v, n, "remove"); err != nil {
+		return nil, nil, err
+	}
+	if n.Pending {
+		return n, &raft.Command{RemoveNode: &raft.RemoveNode{Node: n.ID}}, nil // nothing was ever on it
+	}
+	return n, &raft.Command{RetireNode: &raft.RetireNode{Node: n.ID}}, nil
 }
 
 // follow reports how far a node is emptied until it has left the cluster.

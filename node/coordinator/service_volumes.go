@@ -151,14 +151,16 @@ func planVolume(v *control.View, id volume.ID, r api.CreateVolume) (*raft.Create
 // DeleteVolume deletes a detached volume. It is done when every node that answers has deleted its
 // legs; silent ones do so when they return.
 func (s service) DeleteVolume(ctx context.Context, name string, w api.Wait) error {
-	state, _ := s.raft.State()
-	vol, err := findVolume(state, name)
+	var cmd *raft.Command
+	vol, err := reading(s, func(v *control.View) (vol *raft.Volume, err error) {
+		vol, cmd, err = decideDelete(v, name)
+		return vol, err
+	})
 	if err != nil {
 		return err
 	}
 	object := "volume/" + vol.Name
-	cmd := raft.Command{DeleteVolume: &raft.DeleteVolume{Volume: vol.ID}}
-	if _, err := s.propose(ctx, object, cmd); err != nil {
+	if _, err := s.propose(ctx, object, *cmd); err != nil {
 		return err
 	}
 	if w.NoWait {
@@ -176,6 +178,15 @@ func (s service) DeleteVolume(ctx context.Context, name string, w api.Wait) erro
 		}
 		return true, nil
 	})
+}
+
+// decideDelete returns the volume to be deleted and what is to be committed.
+func decideDelete(v *control.View, name string) (*raft.Volume, *raft.Command, error) {
+	vol, err := findVolume(v.State, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return vol, &raft.Command{DeleteVolume: &raft.DeleteVolume{Volume: vol.ID}}, nil
 }
 
 // AttachVolume grants a volume to a host and waits until its engine serves.
@@ -295,18 +306,17 @@ func hopeless(v *control.View, vol *raft.Volume) error {
 
 // DetachVolume wants a volume detached and waits until it is.
 func (s service) DetachVolume(ctx context.Context, name string, w api.Wait) error {
-	state, _ := s.raft.State()
-	vol, err := findVolume(state, name)
-	if err != nil {
+	var cmd *raft.Command
+	vol, err := reading(s, func(v *control.View) (vol *raft.Volume, err error) {
+		vol, cmd, err = decideDetach(v, name)
+		return vol, err
+	})
+	if err != nil || cmd == nil {
 		return err
 	}
 	object := "volume/" + vol.Name
-	cmd := raft.Command{RequestDetach: &raft.RequestDetach{Volume: vol.ID, Epoch: vol.Epoch}}
-	if vol.Attach != nil && vol.Attach.Maintenance {
-		return nil // nobody holds it; maintenance gives way by itself
-	}
 	for try := 1; ; try++ {
-		result, err := s.propose(ctx, object, cmd)
+		result, err := s.propose(ctx, object, *cmd)
 		if err == nil {
 			break
 		}
@@ -324,4 +334,16 @@ func (s service) DetachVolume(ctx context.Context, name string, w api.Wait) erro
 		now := v.State.Volumes[vol.ID]
 		return now == nil || now.Attach == nil || now.Attach.Maintenance, nil
 	})
+}
+
+// decideDetach returns the volume to be detached and what is to be committed, nil if nothing is.
+func decideDetach(v *control.View, name string) (*raft.Volume, *raft.Command, error) {
+	vol, err := findVolume(v.State, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if vol.Attach != nil && vol.Attach.Maintenance {
+		return vol, nil, nil // nobody holds it; maintenance gives way by itself
+	}
+	return vol, &raft.Command{RequestDetach: &raft.RequestDetach{Volume: vol.ID, Epoch: vol.Epoch}}, nil
 }

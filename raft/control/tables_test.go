@@ -270,7 +270,7 @@ func TestStores_reserve(t *testing.T) {
 		}
 		return -1
 	}
-	require.EqualValues(t, 2<<30, free("s1"))
+	require.EqualValues(t, 9<<28, free("s1"), "a quarter of the leg is filled")
 	w.do("silent s1")
 	w.do("advance 5s")
 	require.EqualValues(t, -1, free("s1"), "a silent node offers nothing")
@@ -294,13 +294,13 @@ func TestStores_overProvision(t *testing.T) {
 		}
 		return raft.StoreUse{}
 	}
-	require.EqualValues(t, 9<<30, use().FreeBytes)
+	require.EqualValues(t, 39<<28, use().FreeBytes, "12 GiB, and three legs of 1 GiB, a quarter of each filled")
 	percent := 200
 	w.must(raft.Command{SetCluster: &raft.SetCluster{OverProvision: &percent}})
-	require.EqualValues(t, 21<<30, use().FreeBytes)
+	require.EqualValues(t, 90<<28, use().FreeBytes)
 	require.False(t, use().NearlyFull)
 	w.do("lost v0 s1")
-	require.EqualValues(t, 22<<30, use().FreeBytes, "what a lost leg held is promised to nobody")
+	require.EqualValues(t, 93<<28, use().FreeBytes, "what a lost leg held is promised to nobody")
 	w.stores["s1"] = 9 << 30 // of 200 GiB
 	require.True(t, use().NearlyFull, "whatever may be promised")
 }

@@ -161,7 +161,7 @@ func (w *world) beat() {
 					if c, ok := w.broken[v.Name+"/"+n.Name]; ok {
 						condition = c
 					}
-					r.Legs[l.ID] = &LegFact{Condition: condition, Volume: v.ID}
+					r.Legs[l.ID] = &LegFact{Condition: condition, Volume: v.ID, UsedBytes: 256 << 20}
 				}
 			}
 			if e := w.running[v.Name]; e != nil && e.Node == n.ID {
@@ -642,6 +642,8 @@ func TestScripts(t *testing.T) {
 			case "health":
 				w.checkWhy() // also what no script asks for
 				return w.health()
+			case "what-if":
+				return w.whatIf(strings.TrimSpace(d.Input))
 			case "state":
 				return w.show()
 			case "why":

@@ -1,0 +1,206 @@
+package control
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// describe says what a command does to the state as it is, and what is worse for it.
+func (p *planner) describe(c raft.Command) (steps []Step, risks []string) {
+	switch {
+	case c.RetireNode != nil:
+		return p.describeRetire(c.RetireNode)
+	case c.RemoveNode != nil:
+		name := p.State.NodeName(c.RemoveNode.Node)
+		return []Step{{Action: ActionLeave, Object: "node/" + name, From: name}}, nil
+	case c.ReplaceLeg != nil:
+		return p.describeReplaceLeg(c.ReplaceLeg)
+	case c.DeleteVolume != nil:
+		return p.describeDelete(c.DeleteVolume)
+	case c.BeginAttach != nil:
+		return p.describeAttach(c.BeginAttach)
+	case c.RequestDetach != nil:
+		return p.describeDetach(c.RequestDetach)
+	case c.PlaceDomain != nil:
+		return p.describePlace(c.PlaceDomain)
+	}
+	return nil, nil
+}
+
+func (p *planner) describeRetire(c *raft.RetireNode) ([]Step, []string) {
+	n := p.State.Nodes[c.Node]
+	if n == nil {
+		return nil, nil
+	}
+	s := Step{Action: ActionRetire, Object: "node/" + n.Name, From: n.Name, Note: "it is emptied and leaves"}
+	if c.Stay {
+		s.Note = "it is emptied and stays a member"
+	}
+	if heir := p.State.Nodes[c.By]; heir != nil {
+		s.To, s.Note = heir.Name, sprintf("%s (%s) takes its place", heir.Name, heir.ID.Short())
+	}
+	if p.votes(c.Node) {
+		s.Note += "; it votes as a coordinator: another takes its vote"
+	}
+	return []Step{s}, nil
+}
+
+func (p *planner) describeReplaceLeg(c *raft.ReplaceLeg) ([]Step, []string) {
+	vol := p.State.Volumes[c.Volume]
+	if vol == nil || vol.Leg(c.Old) == nil {
+		return nil, nil
+	}
+	old := vol.Leg(c.Old)
+	s := Step{Action: ActionCopy, Object: "volume/" + vol.Name, From: p.State.NodeName(old.Node),
+		To: p.State.NodeName(c.New.Node), Bytes: p.dataBytes(vol), InSync: p.readable(vol), Legs: vol.Layout.Legs()}
+	if old.Node == c.New.Node {
+		s.From, s.To = p.storeName(old.Node, old.Store), p.storeName(c.New.Node, c.New.Store)
+	}
+	_, condition := p.Leg(old)
+	serves := old.State == volume.LegInSync && condition == ConditionOK
+	s.Note = "the old leg serves until the new one is in sync"
+	if !serves {
+		s.Note = "the old leg does not serve"
+	}
+	var risks []string
+	for _, l := range vol.Legs {
+		if _, condition := p.Leg(l); l.State == volume.LegInSync && condition == ConditionOK {
+			s.source = p.State.NodeName(l.Node)
+			if l.ID != c.Old {
+				break
+			}
+		}
+	}
+	switch {
+	case s.InSync == 0:
+		risks = append(risks, sprintf("volume %s has no readable leg in sync: nothing can be copied before one is back",
+			vol.Name))
+	case s.InSync <= vol.Layout.Quorum() && vol.Layout.Legs() > 1:
+		risks = append(risks, sprintf("volume %s has %d of %d legs until the copy is in sync: if %s fails it stops",
+			vol.Name, s.InSync, s.Legs, s.source))
+	}
+	return []Step{s}, risks
+}
+
+// storeName names a store with its node.
+func (v *View) storeName(node volume.NodeID, store volume.StoreID) string {
+	if n := v.State.Nodes[node]; n != nil {
+		for _, st := range n.Stores {
+			if st.ID == store {
+				return n.Name + "/" + st.Name
+			}
+		}
+	}
+	return v.State.NodeName(node)
+}
+
+func (p *planner) describeDelete(c *raft.DeleteVolume) ([]Step, []string) {
+	vol := p.State.Volumes[c.Volume]
+	if vol == nil || vol.Deleting {
+		return nil, nil
+	}
+	var steps []Step
+	for _, l := range vol.Legs {
+		fact, condition := p.Leg(l)
+		s := Step{Action: ActionDelete, Object: "volume/" + vol.Name, From: p.State.NodeName(l.Node),
+			Bytes: fact.UsedBytes}
+		if condition == ConditionUnreachable {
+			s.Note = "it is silent, and deletes its leg when it returns"
+		}
+		steps = append(steps, s)
+	}
+	return steps, []string{sprintf("all data of volume %s (%s) is gone for good", vol.Name,
+		volume.FormatSize(vol.SizeBytes))}
+}
+
+func (p *planner) describeAttach(c *raft.BeginAttach) ([]Step, []string) {
+	vol := p.State.Volumes[c.Volume]
+	if vol == nil {
+		return nil, nil
+	}
+	object, to := "volume/"+vol.Name, p.State.NodeName(c.Host)
+	var steps []Step
+	var risks []string
+	if a := vol.Attach; a != nil && !a.Maintenance {
+		from := p.State.NodeName(a.Host)
+		steps = append(steps, Step{Action: ActionFence, Object: object, From: from,
+			Note: "none of its writes lands any more; what it did not acknowledge may be lost, a guest is killed"})
+		if d := p.State.DomainOf(vol.Name); d != nil {
+			risks = append(risks, sprintf("domain %s runs on %s with volume %s: it is killed there", d.Name, from,
+				vol.Name))
+		}
+	}
+	steps = append(steps, Step{Action: ActionAttach, Object: object, To: to, InSync: p.readable(vol),
+		Legs: vol.Layout.Legs(), Note: sprintf("in the epoch after %s", vol.Epoch)})
+	if c.AcceptLoss {
+		risks = append(risks, sprintf("volume %s is activated although writes that were not flushed may be lost, or, "+
+			"if every leg was set back, all that was written since%s", vol.Name, p.away(vol)))
+	}
+	return steps, risks
+}
+
+// away names the nodes whose legs in sync cannot be read now, as the end of a sentence: what only they
+// have is given up.
+func (v *View) away(vol *raft.Volume) string {
+	var names []string
+	for _, l := range vol.Legs {
+		if _, condition := v.Leg(l); slices.Contains(vol.InSync, l.ID) && condition != ConditionOK {
+			names = append(names, sprintf("%s (%s)", v.State.NodeName(l.Node), condition))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "; legs in sync that cannot be read now: " + strings.Join(names, ", ")
+}
+
+func (p *planner) describeDetach(c *raft.RequestDetach) ([]Step, []string) {
+	vol := p.State.Volumes[c.Volume]
+	if vol == nil || vol.Attach == nil || vol.Attach.Maintenance {
+		return nil, nil
+	}
+	host := p.State.NodeName(vol.Attach.Host)
+	var risks []string
+	if d := p.State.DomainOf(vol.Name); d != nil {
+		risks = append(risks, sprintf("domain %s, which runs on %s, loses its disk: holdfast domain stop %s first",
+			d.Name, host, d.Name))
+	}
+	if p.Condition(vol.Attach.Host) == raft.NodeDead {
+		risks = append(risks, sprintf("%s is silent, so the detach is not clean: the next attach reconciles", host))
+	}
+	return []Step{{Action: ActionDetach, Object: "volume/" + vol.Name, From: host,
+		Note: "its export ends when all is flushed"}}, risks
+}
+
+func (p *planner) describePlace(c *raft.PlaceDomain) ([]Step, []string) {
+	d := p.State.Domains[c.Name]
+	if d == nil {
+		return nil, nil
+	}
+	to := p.State.NodeName(c.Host)
+	s := Step{Action: ActionMove, Object: "domain/" + d.Name, To: to, Note: "it starts"}
+	if d.Running {
+		s.From, s.Note = p.State.NodeName(d.Host), "it is killed on the one and starts as a clone on the other"
+	}
+	steps := []Step{s}
+	var risks []string
+	for _, used := range d.Spec.Volumes {
+		vol := p.State.VolumeByName(used.Name)
+		if vol == nil || vol.Attach != nil && vol.Attach.Host == c.Host {
+			continue
+		}
+		attach, _ := p.describeAttach(&raft.BeginAttach{Volume: vol.ID, Host: c.Host})
+		steps = append(steps, attach...)
+		if p.readable(vol) < vol.Layout.Quorum() {
+			risks = append(risks, sprintf("volume %s has no readable leg in sync: domain %s waits for one%s", vol.Name,
+				d.Name, p.away(vol)))
+		}
+	}
+	if n := p.members(d.Spec)[c.Host]; n > 0 {
+		risks = append(risks, sprintf("domain %s shares host %s with %d of its anti-affinity group", d.Name, to, n))
+	}
+	return steps, risks
+}
