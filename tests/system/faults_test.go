@@ -84,6 +84,18 @@ type faultRounds struct {
 
 func startRounds(t *testing.T) *faultRounds {
 	t.Helper()
+	seed := drawSeed(t)
+	s := upWithDisks(t)
+	r := &faultRounds{site: s, c: s.cluster, host: "n4", chance: rand.New(rand.NewPCG(seed, 0))}
+	s.ok("volume", "create", "disk", "--size", fmt.Sprintf("%dM", guestDiskMiB), "--layout", "mirror=2",
+		"--legs-on", "n1,n2")
+	r.disk = newDisk(s.cluster, "disk", s.attach("disk", r.host))
+	return r
+}
+
+// drawSeed returns HOLDFAST_SEED, or a seed that no run had, and says which.
+func drawSeed(t *testing.T) uint64 {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv(seedEnv); text != "" {
 		var err error
@@ -91,12 +103,7 @@ func startRounds(t *testing.T) *faultRounds {
 		require.NoError(t, err, seedEnv)
 	}
 	t.Logf("%s=%d", seedEnv, seed)
-	s := upWithDisks(t)
-	r := &faultRounds{site: s, c: s.cluster, host: "n4", chance: rand.New(rand.NewPCG(seed, 0))}
-	s.ok("volume", "create", "disk", "--size", fmt.Sprintf("%dM", guestDiskMiB), "--layout", "mirror=2",
-		"--legs-on", "n1,n2")
-	r.disk = newDisk(s.cluster, "disk", s.attach("disk", r.host))
-	return r
+	return seed
 }
 
 // pause lets the load go on for a while that is drawn, up to atMost.

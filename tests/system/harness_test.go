@@ -100,6 +100,7 @@ type cluster struct {
 	t     *testing.T
 	dir   string
 	env   []string
+	made  []string // more arguments of dev up
 	enter []string // what precedes every command: a program that runs it where the cluster's disks are
 }
 
@@ -135,7 +136,7 @@ func newCluster(t *testing.T) *cluster {
 // start is dev up: it starts what is missing and takes over the environment that it prints.
 func (c *cluster) start(nodes int) {
 	c.t.Helper()
-	out := c.ok("dev", "up", "--dir", c.dir, "--nodes", strconv.Itoa(nodes))
+	out := c.ok(append([]string{"dev", "up", "--dir", c.dir, "--nodes", strconv.Itoa(nodes)}, c.made...)...)
 	api, found := strings.CutPrefix(strings.TrimSpace(out), "export HOLDFAST_API=")
 	require.Truef(c.t, found && !strings.Contains(api, "\n"), "stdout of dev up is only the export line: %q", out)
 	c.env = []string{"HOLDFAST_API=" + strings.Trim(api, `"'`)}

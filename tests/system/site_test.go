@@ -33,10 +33,11 @@ const nodeDiskBytes = 3 << 30
 // upWithDisks starts a cluster of nodes that can lose power.
 func upWithDisks(t *testing.T) *site { t.Helper(); return upSite(t, siteNodes) }
 
-// upSite starts a cluster of so many nodes that can lose power.
-func upSite(t *testing.T, nodes int) *site {
+// upSite starts a cluster of so many nodes that can lose power; made are more arguments of dev up.
+func upSite(t *testing.T, nodes int, made ...string) *site {
 	t.Helper()
 	s := enterNamespace(t)
+	s.made = made
 	s.start(nodes)
 	for i := range nodes {
 		name := fmt.Sprintf("n%d", i+1)
