@@ -64,6 +64,7 @@ type Store struct {
 	FreeBytes  int64  `json:"free_bytes"`
 	Promisable int64  `json:"promisable_bytes" doc:"that new legs may still get, in full"`
 	Error      string `json:"error,omitempty"`
+	Disk       *Disk  `json:"disk,omitempty" doc:"absent while the store is not open"`
 }
 
 // NodeLeg is one leg as its storage node sees it, with what it refused.

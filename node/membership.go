@@ -37,7 +37,9 @@ func (m *membership) beat(ctx context.Context) {
 	defer ticker.Stop()
 	beat := peer.Heartbeat{Node: m.config.ID, Start: randomStart(), PID: os.Getpid(),
 		Knows: raft.VersionLatest}
+	var clock clockWatch
 	for heard := true; ; {
+		clock.tick(time.Now())
 		beat.Seq++
 		if m.storage != nil {
 			beat.Stores = m.storage.Status()
@@ -45,7 +47,9 @@ func (m *membership) beat(ctx context.Context) {
 		if m.host != nil {
 			beat.Engines, beat.Domains = m.host.Status()
 		}
-		_, err := m.client.Heartbeat(ctx, beat)
+		beat.Health = m.health(&clock)
+		replies, err := m.client.Heartbeat(ctx, beat)
+		clock.heard(replies)
 		if now := err == nil; now != heard && ctx.Err() == nil {
 			heard = now
 			m.log.Info("heartbeats", "answered", heard, "error", err)

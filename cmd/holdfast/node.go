@@ -81,6 +81,11 @@ func showNode(t *table, n api.NodeDetail) {
 	for _, s := range n.Stores {
 		t.row("store "+s.Name, fmt.Sprintf("%s free of %s, %s for new legs %s",
 			volume.FormatSize(s.FreeBytes), volume.FormatSize(s.TotalBytes), volume.FormatSize(s.Promisable), s.Error))
+		if d := s.Disk; d != nil {
+			t.row("  disk "+orDash(d.Device), fmt.Sprintf(
+				"%.1f ms a read, %d failed checks, %d kernel errors, SMART %s %s", float64(d.ReadMicros)/1000,
+				d.FailedChecks, d.KernelErrors, d.Smart, strings.Join(d.Faults, ", ")))
+		}
 	}
 	if len(n.Legs) == 0 {
 		return

@@ -180,13 +180,15 @@ func (c *Coordinator) mute(now time.Time) []volume.NodeID {
 
 func nodeReport(h peer.Heartbeat) control.NodeReport {
 	r := control.NodeReport{
-		Node: h.Node, Start: h.Start, Seq: h.Seq, PID: h.PID, Knows: max(h.Knows, raft.VersionFirst),
+		Health: nodeHealth(h.Health),
+		Node:   h.Node, Start: h.Start, Seq: h.Seq, PID: h.PID, Knows: max(h.Knows, raft.VersionFirst),
 		Legs:    map[volume.LegID]*control.LegFact{},
 		Domains: make(map[string]*control.DomainFact, len(h.Domains)),
 	}
 	for _, st := range h.Stores {
 		r.Stores = append(r.Stores, control.StoreFact{
 			ID: st.ID, Name: st.Name, TotalBytes: st.TotalBytes, FreeBytes: st.FreeBytes, Error: st.Error,
+			Disk: diskFact(st.Disk),
 		})
 		for _, l := range st.Legs {
 			r.Legs[l.ID] = &control.LegFact{
@@ -213,6 +215,7 @@ func engineFact(e peer.EngineStatus) control.EngineFact {
 		Volume: e.Volume, Epoch: e.Epoch, AttachID: e.AttachID, PID: e.PID,
 		State:  control.EngineState(e.State),
 		Reason: e.Reason, CfgVer: e.CfgVer, Unreadable: e.Unreadable,
+		Build: e.Build, MemoryBytes: e.MemoryBytes,
 	}
 	if e.Scrub != nil {
 		f.ScrubID, f.ScrubDone = e.Scrub.ID, e.Scrub.Done
@@ -236,7 +239,7 @@ func engineFact(e peer.EngineStatus) control.EngineFact {
 func (c *Coordinator) leaderReply() peer.HeartbeatReply {
 	leader, _ := c.raft.Leader()
 	_, revision := c.raft.State()
-	return peer.HeartbeatReply{Leader: leader, Revision: revision}
+	return peer.HeartbeatReply{Leader: leader, Revision: revision, At: c.opts.Now().Round(0)}
 }
 
 // isCoordinator reports whether a node has the role in the state.

@@ -68,7 +68,7 @@ func showNodeDetail(v *control.View, n *raft.Node, leader volume.NodeID) api.Nod
 	for _, st := range heard.Stores {
 		out.Stores = append(out.Stores, api.Store{
 			ID: st.ID.String(), Name: st.Name, TotalBytes: st.TotalBytes, FreeBytes: st.FreeBytes,
-			Error: st.Error, Promisable: promisable(v, n.ID, st.ID),
+			Error: st.Error, Disk: showDisk(st.Disk), Promisable: promisable(v, n.ID, st.ID),
 		})
 	}
 	for id, l := range heard.Legs {

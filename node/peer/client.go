@@ -156,7 +156,9 @@ func (c *Client) broadcast(ctx context.Context, path string, body any) ([]Heartb
 			callCtx, cancel := context.WithTimeout(c.life, heartbeatTimeout)
 			defer cancel()
 			var h heard
+			sent := time.Now()
 			_, h.err = c.call(callCtx, http.MethodPost, p, path, body, &h.reply)
+			h.reply.From, h.reply.Sent, h.reply.Received = p.ID, sent, time.Now()
 			answers <- h
 		})
 	}

@@ -33,6 +33,7 @@ type Heartbeat struct {
 	Stores  []StoreStatus  `json:"stores,omitempty"`
 	Engines []EngineStatus `json:"engines,omitempty"`
 	Domains []DomainStatus `json:"domains,omitempty"`
+	Health  NodeHealth     `json:"health,omitzero"`
 	// Knows is the highest cluster version that the node's release understands; zero is the first.
 	Knows int `json:"knows,omitempty"`
 }
@@ -49,6 +50,11 @@ type EngineHeartbeat struct {
 type HeartbeatReply struct {
 	Leader   volume.NodeID `json:"leader"` // zero when this coordinator knows of none
 	Revision uint64        `json:"revision"`
+	At       time.Time     `json:"at,omitzero"` // by the clock of the coordinator that answers
+
+	// What the caller knows of the exchange: who answered, and when by its own clock.
+	From           volume.NodeID `json:"-"`
+	Sent, Received time.Time     `json:"-"`
 }
 
 // StoreStatus is the health of one store and of every leg on it, from real reads.
@@ -58,6 +64,7 @@ type StoreStatus struct {
 	TotalBytes int64          `json:"total_bytes"`
 	FreeBytes  int64          `json:"free_bytes"`
 	Error      string         `json:"error,omitempty"` // why the store cannot be used
+	Disk       *DiskStatus    `json:"disk,omitempty"`  // nil while the store is not open
 	Legs       []LegStatus    `json:"legs"`
 }
 

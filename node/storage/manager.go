@@ -49,6 +49,7 @@ type store struct {
 	total, free  int64 // bytes, of the latest check
 	checkErr     error
 	checkStarted time.Time // of the check that runs, zero when none does
+	disk         diskWatch
 }
 
 // servedLeg is one leg with an order, served or not.
@@ -133,6 +134,7 @@ func (m *Manager) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { m.checkLoop(ctx, &running) })
+	running.Go(func() { m.smartLoop(ctx) })
 	retry := time.NewTimer(m.options.RetryEvery)
 	defer retry.Stop()
 	said := "" // the error that was logged last: one that stays is not said again

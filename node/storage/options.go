@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-storage/holdfast/leg"
+	"github.com/holdfast-storage/holdfast/node/storage/disk"
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -31,6 +33,12 @@ type Options struct {
 	RetryEvery time.Duration
 	Logger     *slog.Logger // nil discards
 
+	// Sysfs is where the kernel shows its devices; empty is disk.Sysfs. Smartctl is the program that reads SMART;
+	// empty is smartctl, if it is installed. It is run first after SmartAfter (zero is a minute), then every
+	// SmartEvery (zero is an hour).
+	Sysfs, Smartctl        string
+	SmartAfter, SmartEvery time.Duration
+
 	// OpenFS opens the directory of a store; nil is leg.OSFS.
 	OpenFS func(path string) leg.FS
 }
@@ -51,6 +59,9 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.Sysfs = cmp.Or(o.Sysfs, disk.Sysfs)
+	o.SmartAfter = cmp.Or(o.SmartAfter, time.Minute)
+	o.SmartEvery = cmp.Or(o.SmartEvery, time.Hour)
 	if o.OpenFS == nil {
 		o.OpenFS = leg.OSFS
 	}

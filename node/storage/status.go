@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-storage/holdfast/leg"
 	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/node/storage/disk"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -48,12 +49,18 @@ func (m *Manager) dueStores() []*store {
 // checkStore really reads every leg of a store and asks for its space.
 func (m *Manager) checkStore(ctx context.Context, s *store) {
 	total, free, err := s.opened.Usage()
+	device, none := disk.Find(m.options.Sysfs, s.path)
+	m.mu.Lock()
+	s.disk.found(device, none)
+	s.disk.look()
+	m.mu.Unlock()
 	for _, l := range m.legsOn(s) {
 		if ctx.Err() != nil {
 			break
 		}
 		result, checkErr := l.Check()
 		m.mu.Lock()
+		s.disk.note(result.ReadTime, checkErr)
 		if served := m.legs[l.ID()]; served != nil && served.leg == l {
 			served.checked, served.checkErr = result, checkErr
 		}
@@ -89,6 +96,9 @@ func (m *Manager) Status() []peer.StoreStatus {
 		status := peer.StoreStatus{ID: s.id, Name: s.name, TotalBytes: s.total, FreeBytes: s.free}
 		if err := errors.Join(s.err, s.checkErr, m.overdue(now, s)); err != nil {
 			status.Error = err.Error()
+		}
+		if s.opened != nil {
+			status.Disk = s.disk.status()
 		}
 		byStore[s.id] = len(out)
 		out = append(out, status)

@@ -35,7 +35,8 @@ type NodeFact struct {
 	Legs    map[volume.LegID]*LegFact
 	Domains map[string]*DomainFact
 	Engines map[volume.AttachID]bool // engines that the daemon has
-	earlier uint64                   // the start before, whose late heartbeats count no more
+	Health  NodeHealth
+	earlier uint64 // the start before, whose late heartbeats count no more
 }
 
 // StoreFact is the health of one store.
@@ -44,7 +45,8 @@ type StoreFact struct {
 	Name       string
 	TotalBytes int64
 	FreeBytes  int64
-	Error      string // why it cannot be used
+	Error      string    // why it cannot be used
+	Disk       *DiskFact // nil if its node says nothing of it
 }
 
 // Condition is what a storage node says of a leg's data.
@@ -143,6 +145,9 @@ type EngineFact struct {
 	ScrubID    uint64 // the scrub that it is at, zero if none
 	ScrubDone  int64  // bytes that were looked at
 	Unreadable int64  // requests of the guest that no leg could answer
+
+	Build       string // of its program; "" if it does not say
+	MemoryBytes int64  // anonymous memory of its process
 }
 
 // Export is one way to reach a volume on its host.

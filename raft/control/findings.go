@@ -28,6 +28,13 @@ func FindingKinds() []FindingKind {
 		{"node_silent", severe, "a node's heartbeats stopped"},
 		{"daemon_silent", warning, "a node's engines answer and its daemon does not"},
 		{"store_error", severe, "a store cannot be used"},
+		{"store_full", severe, "a store fills up"},
+		{"disk_failing", severe, "SMART says that a disk wears out or is about to fail"},
+		{"disk_errors", warning, "a disk had I/O errors"},
+		{"disk_slow", warning, "a disk is much slower than it was, or than others"},
+		{"clock_skew", warning, "a node's clock is off the leader's"},
+		{"clock_stepped", warning, "a node's clock was set"},
+		{"cert_expiring", severe, "a node's certificate was not renewed in time"},
 
 		{"volume_frozen", severe, "a label contradicts the coordinators"},
 		{"volume_provisioning", warning, "a volume is not made yet"},
@@ -40,6 +47,8 @@ func FindingKinds() []FindingKind {
 		{"legs_diverged", severe, "a scrub found legs that differ"},
 		{"blocks_healed", warning, "a scrub rewrote bad blocks"},
 		{"scrub_overdue", warning, "the schedule of scrubs is not kept"},
+		{"engine_build", info, "an engine runs an older build than its daemon"},
+		{"engine_memory", warning, "an engine has more memory than it should need"},
 		{"guest_read_errors", severe, "a guest got read errors"},
 
 		{"leg_missing", severe, "a leg's data is gone"},

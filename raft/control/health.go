@@ -145,15 +145,9 @@ func (v *View) judgeNode(n *raft.Node) []Finding {
 		return out
 	}
 	for _, st := range heard.Stores {
-		if st.Error != "" {
-			out = append(out, Finding{
-				Severity: raft.SeverityError, Status: Degraded, Object: object, Kind: "store_error",
-				Message: sprintf("store %s of node %s cannot be used", st.Name, n.Name), Cause: st.Error,
-				Next: sprintf("mend it, or holdfast node replace %s NEW", n.Name),
-			})
-		}
+		out = append(out, v.judgeStore(n, st)...)
 	}
-	return out
+	return append(out, v.judgeSelf(n, heard)...)
 }
 
 // LegProgress returns how far a leg is in sync, 0 to 1, and the bytes of the copy that runs.

@@ -50,7 +50,8 @@ func (v *View) judgeVolume(vol *raft.Volume) []Finding {
 	case vol.Phase == volume.PhaseProvisioning:
 		return v.judgeProvisioning(vol)
 	}
-	return slices.Concat(v.judgeRedundancy(vol), v.judgeAttachment(vol), v.judgeScrub(vol), v.judgeUnreadable(vol))
+	return slices.Concat(v.judgeRedundancy(vol), v.judgeAttachment(vol), v.judgeScrub(vol), v.judgeUnreadable(vol),
+		v.judgeEngine(vol))
 }
 
 func (v *View) judgeProvisioning(vol *raft.Volume) []Finding {

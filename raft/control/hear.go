@@ -18,6 +18,7 @@ type NodeReport struct {
 	Legs    map[volume.LegID]*LegFact
 	Domains map[string]*DomainFact
 	Engines []EngineFact
+	Health  NodeHealth
 }
 
 // HearNode takes a daemon's heartbeat. It reports whether anything but the time changed that a
@@ -32,7 +33,8 @@ func (f *Facts) HearNode(now time.Time, r NodeReport) bool {
 	}
 	n := &NodeFact{
 		Heard: now, Start: r.Start, Seq: r.Seq, PID: r.PID, Knows: r.Knows, Stores: r.Stores, Legs: r.Legs,
-		Domains: r.Domains, Engines: make(map[volume.AttachID]bool, len(r.Engines)), earlier: old.earlier,
+		Domains: r.Domains, Health: r.Health,
+		Engines: make(map[volume.AttachID]bool, len(r.Engines)), earlier: old.earlier,
 	}
 	if old.Start != r.Start {
 		n.earlier = old.Start

@@ -37,8 +37,8 @@ type Timer struct {
 // ErrNoObject is wrapped by what Why returns for a name that nothing has, or that more than one thing has.
 var ErrNoObject = errors.New("no such object")
 
-// Why explains an object: volume/NAME, node/NAME, domain/NAME, leg/ID, cluster, or a bare name or a leg's id
-// (its first four digits at least), if only one thing has it. The answer is of the moment of the view.
+// Why explains an object: volume/NAME, node/NAME, store/NODE/NAME, domain/NAME, leg/ID, cluster, or a bare name or a
+// leg's id (its first four digits at least), if only one thing has it. The answer is of the moment of the view.
 func Why(v *View, object string) (Reason, error) {
 	w := &explainer{View: v, seen: map[string]bool{}}
 	var found []func() Reason
@@ -57,6 +57,9 @@ func Why(v *View, object string) (Reason, error) {
 		if d := v.State.Domains[name]; kind != "" || d == nil || v.State.DomainOf(vol.Name) != d {
 			found = append(found, func() Reason { return w.volume(vol) })
 		}
+	}
+	if kind == "store" { // a finding's object: its node explains it
+		kind, name = "node", strings.Split(name, "/")[0]
 	}
 	if n := findNode(v.State, name); n != nil && (kind == "" || kind == "node") {
 		found = append(found, func() Reason { return w.node(n) })
@@ -186,6 +189,13 @@ func (w *explainer) cluster() Reason {
 			next = w.volume(w.State.VolumeByName(name))
 		case kind == "domain":
 			next = w.domain(w.State.Domains[name])
+		case kind == "store":
+			node, _, _ := strings.Cut(name, "/")
+			n := w.State.NodeByName(node)
+			if w.seen["node/"+n.ID.String()] {
+				continue
+			}
+			next = w.node(n)
 		case kind == "node":
 			n := w.accused(f)
 			if w.seen["node/"+n.ID.String()] {

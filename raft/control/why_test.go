@@ -3,6 +3,7 @@ package control
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -159,4 +160,59 @@ func TestJudge_aVoteOfNobody(t *testing.T) {
 	r, err := Why(v, "cluster")
 	require.NoError(t, err)
 	require.Contains(t, r.Because[0].Says, "has a vote but never joined")
+}
+
+// selfVerb executes the lines about what nodes say of themselves:
+//
+//	disk NODE read=20ms usual=1ms failed=1 kernel=2 smart=warn|failing
+//	self NODE offset=1s bound=5ms of=NODE step=1h stepped=5s cert=20h life=720h build=B
+//	process VOLUME build=B memory=MIB
+func (w *world) selfVerb(words []string, arg func(int) string) {
+	w.t.Helper()
+	value := func(key string) string {
+		for _, word := range words {
+			if v, ok := strings.CutPrefix(word, key+"="); ok {
+				return v
+			}
+		}
+		return ""
+	}
+	duration := func(key string) (d time.Duration) {
+		if text := value(key); text != "" {
+			var err error
+			d, err = time.ParseDuration(text)
+			require.NoError(w.t, err)
+		}
+		return d
+	}
+	count := func(key string) (n uint64) {
+		if text := value(key); text != "" {
+			var err error
+			n, err = strconv.ParseUint(text, 10, 64)
+			require.NoError(w.t, err)
+		}
+		return n
+	}
+	switch words[0] {
+	case "disk":
+		d := &DiskFact{Device: "sda", Read: duration("read"), Usual: duration("usual"), FailedChecks: count("failed"),
+			KernelErrors: count("kernel")}
+		if smart := value("smart"); smart != "" {
+			d.SmartFaults, d.SmartFailing = []string{"8 sectors cannot be read"}, smart == "failing"
+		}
+		w.disks[arg(1)] = d
+	case "self":
+		h := NodeHealth{Build: value("build"), ClockOffset: duration("offset"), ClockBound: duration("bound"),
+			ClockStep: duration("step"), ClockStepAge: duration("stepped")}
+		if of := value("of"); of != "" {
+			h.ClockLeader = w.node(of).ID
+		}
+		if life := duration("life"); life > 0 {
+			h.CertUntil = w.now.Add(duration("cert"))
+			h.CertFrom = h.CertUntil.Add(-life)
+		}
+		w.selves[arg(1)] = h
+	case "process":
+		w.running[arg(1)].Build, w.running[arg(1)].MemoryBytes = value("build"), int64(count("memory"))<<20
+	}
 }

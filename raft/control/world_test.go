@@ -42,6 +42,8 @@ type world struct {
 	mute     []volume.NodeID
 	suspects map[string]bool // nodes that are thought to be suspect
 	waitLeft time.Duration   // of the wait for reads of the host before
+	disks    map[string]*DiskFact
+	selves   map[string]NodeHealth
 }
 
 func newWorld(t *testing.T) *world {
@@ -49,6 +51,7 @@ func newWorld(t *testing.T) *world {
 		t: t, state: raft.NewState(), facts: NewFacts(), now: time.Unix(1_800_000_000, 0),
 		silent: map[string]bool{}, engines: map[string]bool{}, domains: map[string]map[string]*DomainFact{},
 		broken: map[string]Condition{}, running: map[string]*EngineFact{}, stores: map[string]int64{},
+		disks: map[string]*DiskFact{}, selves: map[string]NodeHealth{},
 		unusable: map[string]bool{}, hangs: map[string]bool{}, suspects: map[string]bool{},
 	}
 	w.apply(raft.Command{InitCluster: &raft.InitCluster{
@@ -142,13 +145,14 @@ func (w *world) beat() {
 			continue
 		}
 		r := NodeReport{Node: n.ID, Start: 1, Seq: w.seq, PID: 100, Legs: map[volume.LegID]*LegFact{},
-			Domains: map[string]*DomainFact{}}
+			Domains: map[string]*DomainFact{}, Health: w.selves[n.Name]}
 		for _, st := range n.Stores {
 			free, ok := w.stores[n.Name]
 			if !ok {
 				free = 100 << 30
 			}
-			fact := StoreFact{ID: st.ID, Name: st.Name, TotalBytes: 200 << 30, FreeBytes: free}
+			fact := StoreFact{ID: st.ID, Name: st.Name, TotalBytes: 200 << 30, FreeBytes: free,
+				Disk: w.disks[n.Name]}
 			if w.unusable[n.Name] {
 				fact.Error = "input/output error"
 			}
@@ -469,6 +473,8 @@ func (w *world) legVerb(words []string, arg func(int) string) {
 		v.Phase, v.Legs[0].Provisioned, v.Legs[0].State = volume.PhaseProvisioning, false, volume.LegRebuilding
 	case "frozen":
 		w.volume(arg(1)).Phase = volume.PhaseFrozen
+	case "disk", "self", "process":
+		w.selfVerb(words, arg)
 	case "suspect":
 		w.suspects[arg(1)] = true
 	case "waits": // of T_read is left
