@@ -32,6 +32,9 @@ const (
 // a storage node.
 const chaosNodes = 6
 
+// firstSpare has no legs in the beginning.
+const firstSpare = "n6"
+
 // chaosVolume is a volume with a writer.
 type chaosVolume struct {
 	name, layout, durability, legs string
@@ -88,7 +91,7 @@ type chaosRun struct {
 	at        string // which step is being done, for messages
 	writer    string // the writers' program
 	operators map[string]*chaosOperator
-	powerCuts bool
+	powerCuts []powerCut
 	skipped   int
 
 	background sync.WaitGroup // what an operator asked for and waits for
@@ -104,7 +107,7 @@ type chaosRun struct {
 
 func startChaos(t *testing.T, seed uint64, length time.Duration) *chaosRun {
 	t.Helper()
-	r := &chaosRun{site: upSite(t, chaosNodes, "--network", "netns"), seed: seed, length: length, spare: "n6",
+	r := &chaosRun{site: upSite(t, chaosNodes, "--network", "netns"), seed: seed, length: length, spare: firstSpare,
 		operators: map[string]*chaosOperator{}, events: map[uint64]chaosEvent{}, away: map[string]bool{}}
 	var quit context.CancelFunc
 	r.life, quit = context.WithCancel(context.Background())

@@ -232,14 +232,22 @@ func (r *chaosRun) killChaosDaemon(node string) error {
 	return signalOurs(id.PID, syscall.SIGKILL)
 }
 
+// powerCut is a node's loss of its power, on CLOCK_MONOTONIC.
+type powerCut struct {
+	node string
+	at   time.Duration
+}
+
 // cutPowerOf is cutPower while other commands may be in the way.
 func (r *chaosRun) cutPowerOf(nodes ...string) {
 	r.t.Helper()
-	r.powerCuts = true
 	for _, n := range nodes {
 		r.sure("pause", n)
 	}
 	for _, n := range nodes {
+		at, err := chaos.Now()
+		require.NoError(r.t, err)
+		r.powerCuts = append(r.powerCuts, powerCut{n, at})
 		r.dropCache(n)
 	}
 	for _, n := range nodes {

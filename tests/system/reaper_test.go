@@ -11,30 +11,46 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-storage/holdfast/node/devnet"
 )
 
 // TestReaper_aKilledTestLeavesNothing runs these very tests, kills them without a warning in the
-// middle of a round with mounts, loop devices, a relay and a load, and finds nothing of them a moment
-// later.
+// middle of a round with mounts, loop devices, a relay and a load, and of chaos with network namespaces, writers and
+// nodes that are paused, and finds nothing of them a moment later.
 func TestReaper_aKilledTestLeavesNothing(t *testing.T) {
 	need(t, "fio", "qemu-nbd", "mkfs.ext4", "nsenter")
 	if os.Getuid() != 0 {
 		t.Skip("mounting needs root")
 	}
+	t.Run("faults", func(t *testing.T) {
+		killInTheMiddle(t, "^TestFaults_nothingIsLostUnderVerifiedLoad$", "HOLDFAST_ROUNDS=1000", "round 1:", siteNodes)
+	})
+	t.Run("chaos", func(t *testing.T) {
+		if err := devnet.Able(); err != nil {
+			t.Skip(err)
+		}
+		killInTheMiddle(t, "^TestChaos$", chaosEnv+"=10", "step 3:", chaosNodes)
+	})
+}
+
+// killInTheMiddle runs a test until it says a word, and kills it.
+func killInTheMiddle(t *testing.T, test, setting, word string, disks int) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "hf-k")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	tests := exec.Command(os.Args[0], "-test.v", "-test.run=^TestFaults_nothingIsLostUnderVerifiedLoad$")
-	tests.Env = append(os.Environ(), "TMPDIR="+dir, "HOLDFAST_ROUNDS=1000")
+	tests := exec.Command(os.Args[0], "-test.v", "-test.run="+test)
+	tests.Env = append(os.Environ(), "TMPDIR="+dir, setting)
 	out, err := tests.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, tests.Start())
 	lines := bufio.NewScanner(out)
-	for lines.Scan() && !strings.Contains(lines.Text(), "round 1:") {
+	for lines.Scan() && !strings.Contains(lines.Text(), word) {
 	}
 	require.NoError(t, lines.Err())
-	require.Greater(t, len(processesOf(t, dir)), 5, "five daemons, an engine, a relay and a load run")
-	require.Len(t, loopsOf(t, dir), siteNodes)
+	require.Greater(t, len(processesOf(t, dir)), 5, "daemons, engines and a load run")
+	require.Len(t, loopsOf(t, dir), disks)
 
 	require.NoError(t, tests.Process.Kill())
 	require.Error(t, tests.Wait())
