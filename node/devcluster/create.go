@@ -219,6 +219,7 @@ func (c *Cluster) configOf(n Node) *config.Config {
 		Cluster:   config.Cluster{Name: c.state.Name, ID: c.state.ID, Incarnation: c.state.Incarnation},
 		DataDir:   c.path(n.Name, "data"),
 		RunDir:    n.RunDir,
+		Networks:  c.networks(),
 		APISocket: n.APISocket(),
 		TLS: identity.Files{CA: c.path(n.Name, "ca.pem"), Cert: c.path(n.Name, "node.pem"),
 			Key: c.path(n.Name, "node.key")},

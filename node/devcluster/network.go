@@ -66,6 +66,15 @@ func (c *Cluster) Network() Network {
 // address is a node's own, in a cluster of namespaces.
 func address(index int) netip.Addr { return netip.AddrFrom4([4]byte{10, 77, 0, byte(index + 1)}) }
 
+// networks are what a node's configuration says of its network. The switch carries nobody's frames but the nodes', so
+// that network is good for storage.
+func (c *Cluster) networks() config.Networks {
+	if c.Network() == Loopback {
+		return config.Networks{}
+	}
+	return config.Networks{Storage: netip.PrefixFrom(address(0), devnet.NetworkBits).Masked().String()}
+}
+
 // listen chooses what the node with this index listens on.
 func (c *Cluster) listen(index int, roles []raft.Role) (config.Listen, error) {
 	var at []string

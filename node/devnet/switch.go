@@ -14,8 +14,8 @@ import (
 // frameBytesMax is the longest frame: 64 KiB of unsegmented data with its headers and the kernel's note.
 const frameBytesMax = noteBytes + 18 + 65536
 
-// networkBits says how much of the nodes' addresses is that of their network, which exists in their namespaces only.
-const networkBits = 16
+// NetworkBits says how much of the nodes' addresses is that of their network, which exists in their namespaces only.
+const NetworkBits = 16
 
 // Switch carries frames between its ports, one for each node. Its methods are safe for use by many goroutines. Close
 // it.
@@ -70,7 +70,7 @@ func (s *Switch) On(node string, address netip.Addr, process int) (string, error
 	if other := s.byIP[address]; other != nil {
 		return "", fmt.Errorf("node %s: the address %s is node %s's", node, address, other.name)
 	}
-	plug, err := newPlug(netip.PrefixFrom(address, networkBits), process)
+	plug, err := newPlug(netip.PrefixFrom(address, NetworkBits), process)
 	if err != nil {
 		return "", fmt.Errorf("node %s: %w", node, err)
 	}
