@@ -9,8 +9,12 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
-// Version is the version of the API that the OpenAPI document names.
-const Version = "1"
+// Version is the version of the API, which the OpenAPI document names and every path begins with;
+// VersionNumber is the same as a number.
+const (
+	Version       = "1"
+	VersionNumber = 1
+)
 
 // PathPing answers at once, without asking anybody: a sign that the process runs.
 const PathPing = "/v1/ping"
@@ -39,7 +43,8 @@ func NewHandler(s Service) http.Handler {
 	routes.domains()
 	routes.placement()
 	routes.plans()
-	return mux
+	routes.versions()
+	return knownCalls(mux)
 }
 
 type routes struct {

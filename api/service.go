@@ -8,6 +8,8 @@ import "context"
 type Service interface {
 	// Cluster describes the cluster.
 	Cluster(ctx context.Context) (Cluster, error)
+	// UpgradeCluster uses the newest cluster version that every coordinator understands.
+	UpgradeCluster(ctx context.Context) (Cluster, error)
 	// Health judges the cluster now.
 	Health(ctx context.Context) (Health, error)
 	// Why explains an object down to the root of what is wrong with it.

@@ -18,6 +18,10 @@ type Cluster struct {
 	// OverProvision is how much of what a store can hold may be promised to thin legs.
 	OverProvision int    `json:"over_provision_percent" doc:"of what a store can hold, that may be promised to legs"`
 	Revision      uint64 `json:"revision" doc:"of the coordinators' state, as this node has it"`
+
+	Version         int      `json:"version" doc:"cluster version: which commands and rules are in use"`
+	NextVersion     int      `json:"next_version" doc:"the highest that every coordinator understands"`
+	VersionWaitsFor []string `json:"version_waits_for" doc:"coordinators that know no higher one, or are silent"`
 }
 
 // NodeState is what a node looks like from the leader.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -40,6 +41,9 @@ func openDataDir(path string, node volume.NodeID) (*dataDir, error) {
 	}
 	d := &dataDir{path: path, lock: lock}
 	if err == nil {
+		err = d.checkFormat()
+	}
+	if err == nil {
 		err = d.claim(node)
 	}
 	if err != nil {
@@ -47,6 +51,32 @@ func openDataDir(path string, node volume.NodeID) (*dataDir, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// dataFormat is the version of the files of a data directory that have none of their own: node, chap.json,
+// peers.json and what the host role keeps. It stands in the file format; a directory without it is of the
+// first release.
+const dataFormat = 1
+
+// checkFormat refuses a directory that a newer release wrote, and notes the format in any other.
+func (d *dataDir) checkFormat() error {
+	path := d.file("format")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return durable.CreateFile(path, []byte(strconv.Itoa(dataFormat)+"\n"), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("data_dir: %w", err)
+	}
+	format, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	switch {
+	case err != nil:
+		return fmt.Errorf("data_dir: %s is damaged: %q is no number; restore it from a backup", path, text)
+	case format > dataFormat:
+		return fmt.Errorf("data_dir %s has format %d, this release knows %d: it was written by a newer one, "+
+			"start that", d.path, format, dataFormat)
+	}
+	return nil
 }
 
 // claim notes the node in a new directory and refuses another node's.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -33,27 +32,9 @@ func newCluster(c *connection) *cobra.Command {
 			t.row("domains", s.Domains)
 			t.row("over-provision", fmt.Sprint(s.OverProvision, " %"))
 			t.row("revision", s.Revision)
+			t.row("version", describeVersion(s))
 		})
 	}
-	cmd.AddCommand(status, clusterSet(c), clusterReplaceAfter(c))
+	cmd.AddCommand(status, clusterSet(c), clusterReplaceAfter(c), clusterUpgrade(c))
 	return cmd
-}
-
-func newVersion() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print the version of this binary", Example: "  holdfast version",
-		Args: args(cobra.NoArgs),
-		Run: func(cmd *cobra.Command, _ []string) {
-			version, revision, goVersion := "(devel)", "", ""
-			if info, ok := debug.ReadBuildInfo(); ok {
-				version, goVersion = info.Main.Version, info.GoVersion
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						revision = " " + s.Value
-					}
-				}
-			}
-			cmd.Printf("holdfast %s%s %s\n", version, revision, goVersion)
-		},
-	}
 }

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -48,8 +49,9 @@ func (c *Coordinator) hearNode(h peer.Heartbeat) {
 	}
 }
 
-// hearEngine takes an engine's own heartbeat, which keeps its host alive, too.
-func (c *Coordinator) hearEngine(h peer.EngineHeartbeat) {
+// hearEngine takes an engine's own heartbeat, which keeps its host alive, too. It returns how often the
+// engine is to send them.
+func (c *Coordinator) hearEngine(h peer.EngineHeartbeat) time.Duration {
 	now := c.opts.Now()
 	fact := engineFact(h.Engine)
 	fact.Node = h.Node
@@ -57,10 +59,25 @@ func (c *Coordinator) hearEngine(h peer.EngineHeartbeat) {
 	c.known[h.Node] = true
 	c.liveness.Heard(h.Node, now)
 	changed := c.facts.HearEngine(now, fact)
+	engines := 0
+	if n := c.facts.Nodes[h.Node]; n != nil {
+		engines = len(n.Engines)
+	}
 	c.mu.Unlock()
 	if changed {
 		c.factsChanged()
 	}
+	return enginePace(engines, c.opts.Liveness)
+}
+
+// enginePace returns how often each of a host's engines sends heartbeats. Together they keep the host alive
+// while its daemon is away, so a host with many needs fewer of each: four in every interval are enough, and
+// none is silent for longer than the timeout. A thousand engines that all beat at every interval would keep
+// the coordinators busy with nothing else.
+func enginePace(engines int, l raft.LivenessOptions) time.Duration {
+	interval := cmp.Or(l.Interval, 500*time.Millisecond)
+	timeout := max(cmp.Or(l.Timeout, 2*time.Second), interval)
+	return min(max(interval*time.Duration(engines)/4, interval), timeout)
 }
 
 // factsChanged wakes the controllers and everybody who waits for something to be heard.

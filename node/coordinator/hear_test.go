@@ -97,3 +97,15 @@ func TestHeard_aHostLivesAsLongAsAnyCoordinatorHearsIt(t *testing.T) {
 		require.Equal(t, since.Round(0), follower.judged.history["node/h1 node_silent"].Local())
 	})
 }
+
+// However many engines a host has, together they are heard four times in every interval, and none is silent
+// for longer than the timeout.
+func TestEnginePace(t *testing.T) {
+	var l raft.LivenessOptions
+	require.Equal(t, 500*time.Millisecond, enginePace(0, l))
+	require.Equal(t, 500*time.Millisecond, enginePace(4, l))
+	require.Equal(t, time.Second, enginePace(8, l))
+	require.Equal(t, 2*time.Second, enginePace(1000, l))
+	require.Equal(t, time.Second, enginePace(1000, raft.LivenessOptions{Interval: 100 * time.Millisecond,
+		Timeout: time.Second}))
+}

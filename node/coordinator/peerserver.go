@@ -30,6 +30,10 @@ func (c *Coordinator) peerRoutes() http.Handler {
 	mux.HandleFunc("POST "+peer.PathCommand, c.serveCommand)
 	mux.HandleFunc("GET "+peer.PathAssignment, c.serveAssignment)
 	mux.HandleFunc("GET "+peer.PathTicket, c.serveTicket)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, fmt.Sprintf("this coordinator has no %s %s: it speaks version %d of the peer protocol, as "+
+			"its release does; %s", r.Method, r.URL.Path, peer.Version, upgradeHint), http.StatusNotFound)
+	})
 	return mux
 }
 
@@ -52,11 +56,14 @@ func read(w http.ResponseWriter, r *http.Request, into any) bool {
 	return err == nil
 }
 
+// upgradeHint says what to do about a peer of another version.
+const upgradeHint = "upgrade the older of the two, one release at a time"
+
 // sameVersion answers the request if the peer is of another version of the protocol.
 func sameVersion(w http.ResponseWriter, version int) bool {
 	if version != peer.Version {
-		http.Error(w, fmt.Sprintf("peer protocol version %d is unknown, this coordinator speaks %d: "+
-			"run the same release on all nodes", version, peer.Version), http.StatusBadRequest)
+		http.Error(w, fmt.Sprintf("the sender speaks version %d of the peer protocol, this coordinator version %d: %s",
+			version, peer.Version, upgradeHint), http.StatusBadRequest)
 	}
 	return version == peer.Version
 }
@@ -91,8 +98,9 @@ func (c *Coordinator) serveEngineHeartbeat(w http.ResponseWriter, r *http.Reques
 		return
 	}
 	c.meters.heartbeats.WithLabelValues("engine").Inc()
-	c.hearEngine(h)
-	write(w, http.StatusOK, c.leaderReply())
+	reply := c.leaderReply()
+	reply.Pace = c.hearEngine(h)
+	write(w, http.StatusOK, reply)
 }
 
 func (c *Coordinator) serveHeard(w http.ResponseWriter, r *http.Request) {

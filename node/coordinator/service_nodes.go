@@ -300,6 +300,7 @@ func (s service) Cluster(context.Context) (api.Cluster, error) {
 	if n := state.Nodes[leader]; n != nil {
 		out.Leader = n.Name
 	}
+	s.showVersions(&out)
 	return out, nil
 }
 

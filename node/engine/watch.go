@@ -20,21 +20,15 @@ const (
 // heartbeats tells every coordinator that the engine lives, until the process ends. Its host counts
 // as alive by it while the daemon is being restarted.
 func (p *process) heartbeats() {
-	ticker := time.NewTicker(heartbeatEvery)
-	defer ticker.Stop()
-	for {
-		p.heartbeat()
-		select {
-		case <-ticker.C:
-		case <-p.life.Done():
-			return
-		}
+	for p.sleep(p.heartbeat()) {
 	}
 }
 
-func (p *process) heartbeat() {
+// heartbeat sends one heartbeat and returns when the next is due.
+func (p *process) heartbeat() time.Duration {
+	began := time.Now()
 	h := peer.EngineHeartbeat{Node: p.start.Node, Engine: p.status()}
-	_, err := p.coordinators.EngineHeartbeat(p.life, h)
+	replies, err := p.coordinators.EngineHeartbeat(p.life, h)
 	p.mu.Lock()
 	changed := (err == nil) != p.heard
 	p.heard = err == nil
@@ -42,6 +36,20 @@ func (p *process) heartbeat() {
 	if changed && p.life.Err() == nil {
 		p.log.Info("coordinators", "heard", err == nil, "cause", err)
 	}
+	return max(0, pace(h.Engine.State, replies)-time.Since(began))
+}
+
+// pace returns how often heartbeats are sent: as the most demanding coordinator wants it, and as often as
+// ever while the engine does not serve, or a coordinator does not say.
+func pace(state peer.EngineState, replies []peer.HeartbeatReply) time.Duration {
+	if state != peer.EngineServing || len(replies) == 0 {
+		return heartbeatEvery
+	}
+	slowest := replies[0].Pace
+	for _, r := range replies {
+		slowest = min(slowest, r.Pace)
+	}
+	return max(slowest, heartbeatEvery)
 }
 
 // watchTicket follows the attachment's ticket until the process ends: legs come and go, and a detach

@@ -3,6 +3,7 @@ package engine
 import (
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -57,4 +58,18 @@ func TestTicket_legsAreFollowed(t *testing.T) {
 	take(peer.TicketLeg{ID: a, Portal: "newest"}, peer.TicketLeg{ID: b, Portal: "there"})
 	require.NotSame(t, first, known.legs[a], "one that was stopped is not started again")
 	require.Equal(t, "newest", at(a))
+}
+
+// An engine takes the pace of the most demanding coordinator; one of an earlier release names none.
+func TestPace(t *testing.T) {
+	replies := func(paces ...time.Duration) (out []peer.HeartbeatReply) {
+		for _, p := range paces {
+			out = append(out, peer.HeartbeatReply{Pace: p})
+		}
+		return out
+	}
+	require.Equal(t, heartbeatEvery, pace(peer.EngineServing, nil), "nobody answers")
+	require.Equal(t, time.Second, pace(peer.EngineServing, replies(2*time.Second, time.Second)))
+	require.Equal(t, heartbeatEvery, pace(peer.EngineServing, replies(2*time.Second, 0)))
+	require.Equal(t, heartbeatEvery, pace(peer.EngineConnecting, replies(2*time.Second)))
 }

@@ -50,7 +50,9 @@ type EngineHeartbeat struct {
 type HeartbeatReply struct {
 	Leader   volume.NodeID `json:"leader"` // zero when this coordinator knows of none
 	Revision uint64        `json:"revision"`
-	At       time.Time     `json:"at,omitzero"` // by the clock of the coordinator that answers
+	// Pace is how often an engine is to send its heartbeats while it serves; zero is as often as it would.
+	Pace time.Duration `json:"pace,omitempty"`
+	At   time.Time     `json:"at,omitzero"` // by the clock of the coordinator that answers
 
 	// What the caller knows of the exchange: who answered, and when by its own clock.
 	From           volume.NodeID `json:"-"`

@@ -74,7 +74,7 @@ func (m *Manager) admitStore(s *store, opened *leg.Store, want volume.StoreID, k
 	if known {
 		return nil
 	}
-	next := record{Format: recordFormat, Stores: maps.Clone(m.recorded.Stores)}
+	next := record{Format: RecordFormat, Stores: maps.Clone(m.recorded.Stores)}
 	next.Stores[s.name] = opened.ID()
 	if err := next.write(m.options.RecordFile); err != nil {
 		return err

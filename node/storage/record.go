@@ -17,11 +17,12 @@ type record struct {
 	Stores map[string]volume.StoreID `json:"stores"`
 }
 
-const recordFormat = 1
+// RecordFormat is the version of the record of stores, and the only one that this program reads.
+const RecordFormat = 1
 
 // readRecord reads the record; a missing file is a node that has had no store yet.
 func readRecord(path string) (record, error) {
-	r := record{Format: recordFormat, Stores: map[string]volume.StoreID{}}
+	r := record{Format: RecordFormat, Stores: map[string]volume.StoreID{}}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
@@ -32,9 +33,9 @@ func readRecord(path string) (record, error) {
 	if err != nil {
 		return r, fmt.Errorf("record of stores %s: %w", path, err)
 	}
-	if r.Format != recordFormat || r.Stores == nil {
+	if r.Format != RecordFormat || r.Stores == nil {
 		return r, fmt.Errorf("record of stores %s: format %d, this program knows %d", path, r.Format,
-			recordFormat)
+			RecordFormat)
 	}
 	return r, nil
 }

@@ -15,7 +15,7 @@ import (
 // restarts takes a new epoch, protocol-flush B.1) or gives it up.
 func Detachments(v *View) []raft.Command {
 	var out []raft.Command
-	for _, vol := range v.State.SortedVolumes() {
+	for _, vol := range v.sortedVolumes() {
 		if vol.Attach == nil || !vol.Attach.Detaching && !vol.Attach.Maintenance {
 			continue
 		}

@@ -21,7 +21,7 @@ import (
 func Domains(v *View) []raft.Command {
 	var out []raft.Command
 	planned := v
-	for _, d := range v.State.SortedDomains() {
+	for _, d := range v.sortedDomains() {
 		if !d.Running {
 			continue
 		}
@@ -57,7 +57,7 @@ func (v *View) keepRunning(d *raft.Domain) []raft.Command {
 // clearUp wants the volumes detached that were attached for a domain which does not run any more.
 func (v *View) clearUp() []raft.Command {
 	var out []raft.Command
-	for _, vol := range v.State.SortedVolumes() {
+	for _, vol := range v.sortedVolumes() {
 		if vol.Attach == nil || vol.Attach.Domain == "" || vol.Attach.Detaching {
 			continue
 		}

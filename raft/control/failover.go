@@ -16,7 +16,7 @@ import (
 // guests never write is the fence's doing.
 func Failover(v *View) []raft.Command {
 	var out []raft.Command
-	for _, d := range v.State.SortedDomains() {
+	for _, d := range v.sortedDomains() {
 		if !d.Running || !slices.Contains(v.Dead, d.Host) {
 			continue
 		}

@@ -48,13 +48,13 @@ func Judge(v *View) (Status, []Finding) {
 	for _, n := range v.State.SortedNodes() {
 		findings = append(findings, v.judgeNode(n)...)
 	}
-	for _, vol := range v.State.SortedVolumes() {
+	for _, vol := range v.sortedVolumes() {
 		findings = append(findings, v.judgeVolume(vol)...)
 		for _, l := range vol.Legs {
 			findings = append(findings, v.judgeLeg(vol, l)...)
 		}
 	}
-	for _, d := range v.State.SortedDomains() {
+	for _, d := range v.sortedDomains() {
 		findings = append(findings, v.judgeDomain(d)...)
 	}
 	slices.SortStableFunc(findings, func(a, b Finding) int {

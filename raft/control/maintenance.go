@@ -13,7 +13,7 @@ import (
 // a domain's attach pre-empts it.
 func Maintain(v *View) []raft.Command {
 	var out []raft.Command
-	for _, vol := range v.State.SortedVolumes() {
+	for _, vol := range v.sortedVolumes() {
 		switch {
 		case vol.Deleting:
 		case vol.Attach == nil && vol.Phase == volume.PhaseDetached:

@@ -62,7 +62,7 @@ type replacement struct {
 // are in sync and can be reached first, the oldest volume first among equals.
 func (v *View) replacements() []replacement {
 	var all []replacement
-	for _, vol := range v.State.SortedVolumes() {
+	for _, vol := range v.sortedVolumes() {
 		if vol.Deleting || vol.Phase == volume.PhaseProvisioning || vol.Phase == volume.PhaseFrozen {
 			continue
 		}
@@ -228,7 +228,7 @@ func (v *View) deletes(id volume.NodeID) bool {
 
 // Holds returns what is still on a node, as a phrase, "" if nothing is.
 func (v *View) Holds(id volume.NodeID) string {
-	for _, vol := range v.State.SortedVolumes() {
+	for _, vol := range v.sortedVolumes() {
 		if vol.Attach != nil && vol.Attach.Host == id {
 			return fmt.Sprintf("it holds volume %s: holdfast volume attach %s --host OTHER --takeover",
 				vol.Name, vol.Name)
@@ -239,7 +239,7 @@ func (v *View) Holds(id volume.NodeID) string {
 			}
 		}
 	}
-	for _, d := range v.State.SortedDomains() {
+	for _, d := range v.sortedDomains() {
 		if d.Running && d.Host == id {
 			return fmt.Sprintf("domain %s is placed on it", d.Name)
 		}

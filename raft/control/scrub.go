@@ -24,7 +24,7 @@ func Scrubs(v *View) []raft.Command {
 		}
 	}
 	var out []raft.Command
-	for _, vol := range v.State.SortedVolumes() {
+	for _, vol := range v.sortedVolumes() {
 		if !scrubbable(vol) || vol.Scrub != nil || busy[vol.Attach.Host] || !v.scrubDue(vol) {
 			continue
 		}

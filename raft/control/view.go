@@ -35,6 +35,25 @@ type View struct {
 	// NewID makes a fresh identity; a simulator draws it from its seed.
 	NewID  func() volume.UUID
 	Timing Timing
+
+	volumes []*raft.Volume // see sortedVolumes
+	domains []*raft.Domain // see sortedDomains
+}
+
+// sortedVolumes returns all volumes by name. They are sorted once for all controllers, which change nothing.
+func (v *View) sortedVolumes() []*raft.Volume {
+	if v.volumes == nil {
+		v.volumes = v.State.SortedVolumes()
+	}
+	return v.volumes
+}
+
+// sortedDomains returns all domains by name, likewise.
+func (v *View) sortedDomains() []*raft.Domain {
+	if v.domains == nil {
+		v.domains = v.State.SortedDomains()
+	}
+	return v.domains
 }
 
 // Timing tunes the controllers.

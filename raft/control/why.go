@@ -65,7 +65,7 @@ func Why(v *View, object string) (Reason, error) {
 		found = append(found, func() Reason { return w.node(n) })
 	}
 	if kind == "" || kind == "leg" {
-		for _, vol := range v.State.SortedVolumes() {
+		for _, vol := range v.sortedVolumes() {
 			for _, l := range vol.Legs {
 				if len(name) >= legDigits && strings.HasPrefix(l.ID.String(), name) {
 					found = append(found, func() Reason { return w.leg(vol, l) })

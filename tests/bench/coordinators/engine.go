@@ -94,18 +94,21 @@ func (e *engine) ask(c raft.Command) (raft.Result, error) {
 	return r, nil
 }
 
-// beat sends the engine's own heartbeats.
+// beat sends the engine's own heartbeats, at the pace that the coordinators ask for.
 func (e *engine) beat() {
-	ticker := time.NewTicker(beatEvery)
-	defer ticker.Stop()
 	for e.ctx.Err() == nil {
 		h := peer.EngineHeartbeat{Node: e.machine.self.ID, Engine: e.status()}
 		e.machine.world.sizes.note("heartbeat of an engine", h)
-		_, _ = e.client.EngineHeartbeat(e.ctx, h) // one that is lost is followed by the next
-		select {
-		case <-e.ctx.Done():
-		case <-ticker.C:
+		replies, _ := e.client.EngineHeartbeat(e.ctx, h) // one that is lost is followed by the next
+		every := beatEvery
+		if h.Engine.State == peer.EngineServing && len(replies) > 0 {
+			slowest := replies[0].Pace
+			for _, r := range replies {
+				slowest = min(slowest, r.Pace)
+			}
+			every = max(every, slowest)
 		}
+		pause(e.ctx, every)
 	}
 }
 

@@ -1,0 +1,8 @@
+package leg
+
+// The versions of what a store holds, for `holdfast version`. This program opens no others.
+const (
+	StoreFormat      = storeFormat    // layout of the store's directory
+	RegionsVersion   = regionsVersion // of the file regions
+	ChecksumsVersion = sumsVersion    // of the file checksums
+)
