@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math"
+	"regexp"
 	"slices"
 	"time"
 
@@ -135,15 +137,25 @@ func drawHealth(w io.Writer, out *output, h api.Health, terminal bool, now time.
 	return printHealth(w, out, h)
 }
 
-// healthKey is what counts as a change: not how long something has been so, nor each percent.
+// healthKey is what counts as a change: not how long something has been so, nor each percent, nor each second of a
+// clock that runs.
 func healthKey(h api.Health) string {
 	h.Findings = slices.Clone(h.Findings)
 	for i := range h.Findings {
-		h.Findings[i].Since = time.Time{}
+		f := &h.Findings[i]
+		f.Since = time.Time{}
+		f.Progress = math.Floor(10*f.Progress) / 10
+		f.Message, f.Cause, f.Next = coarse(f.Message), coarse(f.Cause), coarse(f.Next)
 	}
 	text, err := json.Marshal(h)
 	if err != nil {
 		return err.Error()
 	}
 	return string(text)
+}
+
+// coarse leaves durations out of a sentence, and of percentages all but the tens.
+func coarse(sentence string) string {
+	sentence = regexp.MustCompile(`\b(?:\d+(?:\.\d+)?(?:ns|µs|ms|h|m|s))+\b`).ReplaceAllString(sentence, "a while")
+	return regexp.MustCompile(`\b(\d*)\d ?%`).ReplaceAllString(sentence, "${1}0 %")
 }

@@ -39,6 +39,12 @@ func TestHealthKey_timeAloneIsNoChange(t *testing.T) {
 	}
 	require.Equal(t, h(1, "a"), h(2, "a"))
 	require.NotEqual(t, h(1, "a"), h(1, "b"))
+	require.Equal(t, h(1, "leg x is replaced in 9m55s"), h(1, "leg x is replaced in 9m54.5s"))
+	require.Equal(t, h(1, "72 % done"), h(1, "75 % done"))
+	require.NotEqual(t, h(1, "79 % done"), h(1, "80 % done"))
+	require.Equal(t, h(1, "9 % done"), h(1, "3 % done"))
+	require.NotEqual(t, h(1, "2 of 3 legs"), h(1, "1 of 3 legs"))
+	require.NotEqual(t, h(1, "waits for n1s"), h(1, "waits for n2s"), "a name is no duration")
 }
 
 func TestEventFilter(t *testing.T) {
