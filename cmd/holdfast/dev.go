@@ -164,9 +164,9 @@ func (d *dev) status() *cobra.Command {
 
 func (d *dev) add() *cobra.Command {
 	var roles string
-	var fresh bool
+	var fresh, noWait bool
 	cmd := &cobra.Command{
-		Use:   "add NODE --dir DIR [--roles LIST | --fresh]",
+		Use:   "add NODE --dir DIR [--roles LIST | --fresh] [--no-wait]",
 		Short: "Add a node to the cluster and start it",
 		Long: "With --fresh the node exists and is down: its machine is replaced by a new one of the same name with\n" +
 			"empty disks and a new identity, which waits for `holdfast node replace NODE NODE`.",
@@ -175,6 +175,7 @@ func (d *dev) add() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&roles, "roles", "",
 		"comma-separated: coordinator,storage,host (default all; it votes once it replaces a coordinator)")
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "return once the daemon runs, before the cluster sees it")
 	cmd.Flags().BoolVar(&fresh, "fresh", false, "put a new machine in the place of this node, which is down")
 	cmd.RunE = func(cmd *cobra.Command, list []string) error {
 		parsed, err := devcluster.ParseRoles(roles)
@@ -193,6 +194,9 @@ func (d *dev) add() *cobra.Command {
 		}
 		if err != nil {
 			return err
+		}
+		if noWait {
+			return c.Launch(list[0])
 		}
 		return startNode(cmd.Context(), c, list[0])
 	}

@@ -185,14 +185,18 @@ func (r *chaosRun) try(limit time.Duration, args ...string) (string, error) {
 // sure runs a command of `dev` until it succeeds: what was begun has to be ended.
 func (r *chaosRun) sure(args ...string) {
 	r.t.Helper()
-	var last error
-	r.eventually(2*time.Minute, fmt.Sprint(args), func() bool {
-		_, last = r.try(time.Minute, append(append([]string{"dev"}, args...), "--dir", r.dir)...)
-		if last != nil {
-			r.t.Logf("again: %v", last)
+	for deadline := time.After(2 * time.Minute); ; {
+		_, err := r.try(time.Minute, append(append([]string{"dev"}, args...), "--dir", r.dir)...)
+		if err == nil {
+			return
 		}
-		return last == nil
-	})
+		r.t.Logf("again: %v", err)
+		select {
+		case <-deadline:
+			r.t.Fatalf("dev %v cannot be done", args)
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // keep leaves the books and logs of a run that failed, and says where and how to run it again.

@@ -325,7 +325,7 @@ func (r *chaosRun) exchange(node string) {
 	r.sure("kill", node)
 	r.must("umount", r.nodePath(node, "disk"))
 	require.NoError(r.t, os.RemoveAll(filepath.Join(r.nodePath(node), "disk")))
-	r.sure("add", node, "--fresh")
+	r.sure("add", node, "--fresh", "--no-wait")
 	r.sure("kill", node)
 	r.moveToDisk(node)
 	r.sure("start", node, "--no-wait")

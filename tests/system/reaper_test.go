@@ -30,7 +30,7 @@ func TestReaper_aKilledTestLeavesNothing(t *testing.T) {
 		if err := devnet.Able(); err != nil {
 			t.Skip(err)
 		}
-		killInTheMiddle(t, "^TestChaos$", chaosEnv+"=10", "step 3:", chaosNodes)
+		killInTheMiddle(t, "^TestChaos$", chaosEnv+"=10", "step 3", chaosNodes)
 	})
 }
 
