@@ -44,6 +44,7 @@ func NewHandler(s Service) http.Handler {
 	routes.placement()
 	routes.plans()
 	routes.versions()
+	routes.rebalancing()
 	return knownCalls(mux)
 }
 

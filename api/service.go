@@ -26,6 +26,11 @@ type Service interface {
 	Node(ctx context.Context, name string) (NodeDetail, error)
 	// Plan says what a verb would do, and changes nothing.
 	Plan(ctx context.Context, r PlanRequest) (Plan, error)
+	// Rebalance moves legs until stores are even and volumes are spread, and reports progress to emit. While
+	// that goes on already it joins it.
+	Rebalance(ctx context.Context, r Wait, emit func(Operation) error) error
+	// StopRebalance begins no more moves; those under way go on.
+	StopRebalance(ctx context.Context) error
 	// SetNode changes what is known of a node.
 	SetNode(ctx context.Context, name string, r SetNode) (Node, error)
 	// SetCluster changes settings of the cluster.

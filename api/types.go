@@ -290,7 +290,7 @@ const (
 // watches, and asking for the same work again watches it again.
 type Operation struct {
 	Verb      string  `json:"verb" doc:"replace, remove, drain or scrub"`
-	Object    string  `json:"object" doc:"node/n2 or volume/web1"`
+	Object    string  `json:"object" doc:"node/n2, volume/web1 or cluster"`
 	State     string  `json:"state" enum:"running,done,failed"`
 	LegsDone  int     `json:"legs_done"`
 	LegsTotal int     `json:"legs_total"`

@@ -9,6 +9,7 @@ const (
 	PlanVolumeAttach   = "volume-attach"
 	PlanVolumeDetach   = "volume-detach"
 	PlanDomainFailover = "domain-failover"
+	PlanRebalance      = "cluster-rebalance"
 )
 
 // PlanRequest asks what a verb would do, with what that verb is given.

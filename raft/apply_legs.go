@@ -287,8 +287,13 @@ func (t *txn) replaceLeg(c *ReplaceLeg) *Refusal {
 	if r := t.placeable(v, c.New, replaces); r != nil {
 		return r
 	}
+	if c.Ordered {
+		if r := t.countMove(); r != nil {
+			return r
+		}
+	}
 	v.Legs = append(v.Legs, &Leg{ID: c.New.ID, Node: c.New.Node, Store: c.New.Store, Slot: old.Slot,
-		State: volume.LegRebuilding, Replaces: replaces})
+		State: volume.LegRebuilding, Replaces: replaces, Ordered: c.Ordered})
 	t.event(SeverityInfo, "volume/"+v.Name, "leg_replacing", "%s of volume %s is to take the place of %s",
 		t.legName(v.Leg(c.New.ID)), v.Name, t.legName(old))
 	t.answer(v)

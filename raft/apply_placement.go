@@ -115,12 +115,15 @@ func (t *txn) keepsApart(v *Volume, node *Node, replaces volume.LegID) *Refusal 
 // volumes that it is apart from, or that are apart from it.
 func (s *State) apartFrom(id volume.ID, apart []volume.ID) map[volume.NodeID]string {
 	taken := make(map[volume.NodeID]string)
-	for _, other := range s.SortedVolumes() {
+	for _, other := range s.Volumes { // of two on one node the first by name is told of, in any order
 		if other.ID == id || !slices.Contains(apart, other.ID) && !slices.Contains(other.Apart, id) {
 			continue
 		}
+		why := "holds a leg of volume " + other.Name + ", which this volume keeps apart from"
 		for _, l := range other.Legs {
-			taken[l.Node] = "holds a leg of volume " + other.Name + ", which this volume keeps apart from"
+			if taken[l.Node] == "" || why < taken[l.Node] {
+				taken[l.Node] = why
+			}
 		}
 	}
 	return taken

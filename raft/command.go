@@ -11,44 +11,46 @@ import (
 type Command struct {
 	At time.Time `json:"at"`
 
-	InitCluster     *InitCluster     `json:"init_cluster,omitempty"`
-	RegisterNode    *RegisterNode    `json:"register_node,omitempty"`
-	RetireNode      *RetireNode      `json:"retire_node,omitempty"`
-	RemoveNode      *RemoveNode      `json:"remove_node,omitempty"`
-	SetLocation     *SetLocation     `json:"set_location,omitempty" since:"2"`
-	SetCluster      *SetCluster      `json:"set_cluster,omitempty" since:"2"`
-	KeepNode        *KeepNode        `json:"keep_node,omitempty" since:"2"`
-	CreateVolume    *CreateVolume    `json:"create_volume,omitempty"`
-	LegProvisioned  *LegProvisioned  `json:"leg_provisioned,omitempty"`
-	LegLost         *LegLost         `json:"leg_lost,omitempty"`
-	DeleteVolume    *DeleteVolume    `json:"delete_volume,omitempty"`
-	LegDeleted      *LegDeleted      `json:"leg_deleted,omitempty"`
-	ReplaceLeg      *ReplaceLeg      `json:"replace_leg,omitempty"`
-	KeepLeg         *KeepLeg         `json:"keep_leg,omitempty" since:"2"`
-	SetReplaceAfter *SetReplaceAfter `json:"set_replace_after,omitempty" since:"2"`
-	BeginAttach     *BeginAttach     `json:"begin_attach,omitempty"`
-	RecordFence     *RecordFence     `json:"record_fence,omitempty"`
-	Activate        *Activate        `json:"activate,omitempty"`
-	RemoveLeg       *RemoveLeg       `json:"remove_leg,omitempty"`
-	AddLeg          *AddLeg          `json:"add_leg,omitempty"`
-	ConfirmConfig   *ConfirmConfig   `json:"confirm_config,omitempty"`
-	RequestDetach   *RequestDetach   `json:"request_detach,omitempty"`
-	Detach          *Detach          `json:"detach,omitempty"`
-	RequestScrub    *RequestScrub    `json:"request_scrub,omitempty"`
-	StopScrub       *StopScrub       `json:"stop_scrub,omitempty"`
-	ReportScrub     *ReportScrub     `json:"report_scrub,omitempty"`
-	DefineDomain    *DefineDomain    `json:"define_domain,omitempty"`
-	DeleteDomain    *DeleteDomain    `json:"delete_domain,omitempty"`
-	PlaceDomain     *PlaceDomain     `json:"place_domain,omitempty"`
-	StopDomain      *StopDomain      `json:"stop_domain,omitempty"`
-	RecordEvent     *RecordEvent     `json:"record_event,omitempty"`
-	RaiseVersion    *RaiseVersion    `json:"raise_version,omitempty" since:"2"`
-	FreezeVolume    *FreezeVolume    `json:"freeze_volume,omitempty" since:"2"`
-	Unfreeze        *Unfreeze        `json:"unfreeze,omitempty" since:"2"`
-	ForcePromote    *ForcePromote    `json:"force_promote,omitempty" since:"2"`
-	NoteLabel       *NoteLabel       `json:"note_label,omitempty" since:"2"`
-	AdoptLeg        *AdoptLeg        `json:"adopt_leg,omitempty" since:"2"`
-	EndRebuild      *EndRebuild      `json:"end_rebuild,omitempty" since:"2"`
+	InitCluster      *InitCluster      `json:"init_cluster,omitempty"`
+	RegisterNode     *RegisterNode     `json:"register_node,omitempty"`
+	RetireNode       *RetireNode       `json:"retire_node,omitempty"`
+	RemoveNode       *RemoveNode       `json:"remove_node,omitempty"`
+	SetLocation      *SetLocation      `json:"set_location,omitempty" since:"2"`
+	SetCluster       *SetCluster       `json:"set_cluster,omitempty" since:"2"`
+	KeepNode         *KeepNode         `json:"keep_node,omitempty" since:"2"`
+	RequestRebalance *RequestRebalance `json:"request_rebalance,omitempty" since:"2"`
+	EndRebalance     *EndRebalance     `json:"end_rebalance,omitempty" since:"2"`
+	CreateVolume     *CreateVolume     `json:"create_volume,omitempty"`
+	LegProvisioned   *LegProvisioned   `json:"leg_provisioned,omitempty"`
+	LegLost          *LegLost          `json:"leg_lost,omitempty"`
+	DeleteVolume     *DeleteVolume     `json:"delete_volume,omitempty"`
+	LegDeleted       *LegDeleted       `json:"leg_deleted,omitempty"`
+	ReplaceLeg       *ReplaceLeg       `json:"replace_leg,omitempty"`
+	KeepLeg          *KeepLeg          `json:"keep_leg,omitempty" since:"2"`
+	SetReplaceAfter  *SetReplaceAfter  `json:"set_replace_after,omitempty" since:"2"`
+	BeginAttach      *BeginAttach      `json:"begin_attach,omitempty"`
+	RecordFence      *RecordFence      `json:"record_fence,omitempty"`
+	Activate         *Activate         `json:"activate,omitempty"`
+	RemoveLeg        *RemoveLeg        `json:"remove_leg,omitempty"`
+	AddLeg           *AddLeg           `json:"add_leg,omitempty"`
+	ConfirmConfig    *ConfirmConfig    `json:"confirm_config,omitempty"`
+	RequestDetach    *RequestDetach    `json:"request_detach,omitempty"`
+	Detach           *Detach           `json:"detach,omitempty"`
+	RequestScrub     *RequestScrub     `json:"request_scrub,omitempty"`
+	StopScrub        *StopScrub        `json:"stop_scrub,omitempty"`
+	ReportScrub      *ReportScrub      `json:"report_scrub,omitempty"`
+	DefineDomain     *DefineDomain     `json:"define_domain,omitempty"`
+	DeleteDomain     *DeleteDomain     `json:"delete_domain,omitempty"`
+	PlaceDomain      *PlaceDomain      `json:"place_domain,omitempty"`
+	StopDomain       *StopDomain       `json:"stop_domain,omitempty"`
+	RecordEvent      *RecordEvent      `json:"record_event,omitempty"`
+	RaiseVersion     *RaiseVersion     `json:"raise_version,omitempty" since:"2"`
+	FreezeVolume     *FreezeVolume     `json:"freeze_volume,omitempty" since:"2"`
+	Unfreeze         *Unfreeze         `json:"unfreeze,omitempty" since:"2"`
+	ForcePromote     *ForcePromote     `json:"force_promote,omitempty" since:"2"`
+	NoteLabel        *NoteLabel        `json:"note_label,omitempty" since:"2"`
+	AdoptLeg         *AdoptLeg         `json:"adopt_leg,omitempty" since:"2"`
+	EndRebuild       *EndRebuild       `json:"end_rebuild,omitempty" since:"2"`
 }
 
 // InitCluster names a new cluster; repeated with the same ID it changes nothing.
@@ -148,6 +150,8 @@ type ReplaceLeg struct {
 	Volume volume.ID    `json:"volume"`
 	Old    volume.LegID `json:"old"`
 	New    NewLeg       `json:"new"`
+	// Ordered: the rebalancing that is wanted wants it; nothing is wrong with Old.
+	Ordered bool `json:"ordered,omitempty" since:"2"`
 }
 
 // KeepLeg ends the replacement of a leg: the leg that was to take its place, and is not in sync, is let

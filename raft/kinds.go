@@ -35,6 +35,8 @@ func (c *Command) kinds() []kind {
 		of("set_location", byOperator, c.SetLocation, (*txn).setLocation),
 		of("set_cluster", byOperator, c.SetCluster, (*txn).setCluster),
 		of("keep_node", byOperator, c.KeepNode, (*txn).keepNode),
+		of("request_rebalance", byOperator, c.RequestRebalance, (*txn).requestRebalance),
+		of("end_rebalance", byOperator, c.EndRebalance, (*txn).endRebalance),
 		of("create_volume", byOperator, c.CreateVolume, (*txn).createVolume),
 		of("leg_provisioned", byNode, c.LegProvisioned, (*txn).legProvisioned),
 		of("leg_lost", byNode, c.LegLost, (*txn).legLost),

@@ -65,8 +65,13 @@ func (s *script) parse(line string) Command {
 		c.DeleteVolume = &DeleteVolume{Volume: s.vol(w.next())}
 	case "leg_deleted": // LEG
 		c.LegDeleted = &LegDeleted{Leg: s.leg(w.next())}
-	case "replace": // VOLUME OLD NEW@NODE/STORE
-		c.ReplaceLeg = &ReplaceLeg{Volume: s.vol(w.next()), Old: s.leg(w.next()), New: s.parseLeg(w.next(), 0)}
+	case "rebalance": // REQUEST
+		c.RequestRebalance = &RequestRebalance{Request: s.uuid(w.next())}
+	case "end_rebalance": // REQUEST
+		c.EndRebalance = &EndRebalance{Request: s.uuid(w.next()), Reason: "a script"}
+	case "replace": // VOLUME OLD NEW@NODE/STORE [ordered]
+		c.ReplaceLeg = &ReplaceLeg{Ordered: w.flag("ordered"), Volume: s.vol(w.next()), Old: s.leg(w.next()),
+			New: s.parseLeg(w.next(), 0)}
 	case "raise_version": // VERSION
 		to, err := strconv.Atoi(w.next())
 		require.NoError(s.t, err)

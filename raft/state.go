@@ -20,9 +20,12 @@ type State struct {
 	Removed map[volume.NodeID]time.Time `json:"removed"`
 	// Former are the incarnations before the present one, oldest first: legs that were made under them have
 	// labels of them.
-	Former  []volume.ClusterID `json:"former,omitempty" since:"2"`
-	Events  []Event            `json:"events"` // newest last, at most EventsMax
-	LastSeq uint64             `json:"last_seq"`
+	Former []volume.ClusterID `json:"former,omitempty" since:"2"`
+	// Rebalance is wanted while it is not nil.
+	Rebalance *Rebalance `json:"rebalance,omitempty" since:"2"`
+
+	Events  []Event `json:"events"` // newest last, at most EventsMax
+	LastSeq uint64  `json:"last_seq"`
 
 	broken Rules // by Break, for tests
 }
@@ -179,6 +182,8 @@ type Leg struct {
 	Instance    uint64          `json:"instance"`           // of the node process at the last fence
 	Replaces    volume.LegID    `json:"replaces,omitzero"`  // it takes this leg's place once in sync
 	Retiring    bool            `json:"retiring,omitempty"` // leaves when its replacement is in sync
+	// Ordered: it replaces a leg that nothing is wrong with, as a rebalancing wants it.
+	Ordered bool `json:"ordered,omitempty" since:"2"`
 
 	// LabelCfg and LabelSeq are what the leg's durable label has reached, as was known in LabelEpoch: its
 	// configuration and its Progress. A label that shows less in a later epoch was set back.

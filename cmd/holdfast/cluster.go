@@ -35,6 +35,6 @@ func newCluster(c *connection) *cobra.Command {
 			t.row("version", describeVersion(s))
 		})
 	}
-	cmd.AddCommand(status, clusterSet(c), clusterReplaceAfter(c), clusterUpgrade(c))
+	cmd.AddCommand(status, clusterSet(c), clusterRebalance(c), clusterReplaceAfter(c), clusterUpgrade(c))
 	return cmd
 }

@@ -275,6 +275,10 @@ func (s service) Operations(context.Context) ([]api.Operation, error) {
 			}
 			out = append(out, newTally(v, n.ID).operation(v, verb, n))
 		}
+		if v.State.Rebalance != nil {
+			op, _ := rebalanceOperation(v, 0)
+			out = append(out, op)
+		}
 		for _, vol := range v.State.SortedVolumes() {
 			if vol.Scrub == nil {
 				continue

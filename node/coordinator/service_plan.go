@@ -52,6 +52,9 @@ func decide(v *control.View, r api.PlanRequest) (object string, commands []raft.
 	case api.PlanDomainFailover:
 		cmd, err = decideFailover(v, r.Name, r.Host)
 		object = "domain/" + r.Name
+	case api.PlanRebalance:
+		cmd, err = decideRebalance(v)
+		object = "cluster"
 	default:
 		err = api.Errorf(api.CodeInvalid, "cluster", "", "verb %q has no plan", r.Verb)
 	}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/raft"
@@ -84,12 +85,16 @@ func (p *planner) take(c raft.Command) *raft.Refusal {
 	if r := next.Apply(c).Err; r != nil {
 		return r
 	}
+	if c.RequestRebalance != nil && p.State.Rebalance == nil {
+		steps = p.describeMoves()
+	}
 	p.State = next
 	for _, s := range steps {
 		p.plan.Steps = append(p.plan.Steps, s)
 		if s.Action == ActionCopy {
 			p.plan.Bytes += s.Bytes
-			p.in[s.To] += s.Bytes
+			node, _, _ := strings.Cut(s.To, "/")
+			p.in[node] += s.Bytes
 			p.out[s.source] += s.Bytes
 		}
 	}

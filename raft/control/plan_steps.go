@@ -85,6 +85,22 @@ func (p *planner) describeReplaceLeg(c *raft.ReplaceLeg) ([]Step, []string) {
 	return []Step{s}, risks
 }
 
+// describeMoves says what a rebalancing does. Every leg is in sync, or nothing would move.
+func (p *planner) describeMoves() (steps []Step) {
+	then := p.State
+	for _, m := range p.Moves() {
+		vol := then.Volumes[m.Volume]
+		old := vol.Leg(m.Old)
+		steps = append(steps, Step{Action: ActionCopy, Object: "volume/" + vol.Name,
+			From: p.storeName(old.Node, old.Store), To: p.storeName(m.New.Node, m.New.Store),
+			Bytes: p.dataBytes(p.State.Volumes[m.Volume]), InSync: vol.Layout.Legs(), Legs: vol.Layout.Legs(),
+			Note:   "the old leg serves until the new one is in sync",
+			source: p.State.NodeName(old.Node)})
+		then = then.Settled(m.Volume, m.Old, m.New)
+	}
+	return steps
+}
+
 // storeName names a store with its node.
 func (v *View) storeName(node volume.NodeID, store volume.StoreID) string {
 	if n := v.State.Nodes[node]; n != nil {

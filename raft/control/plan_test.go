@@ -56,7 +56,7 @@ func (w *world) happens(commands []raft.Command) (did []string) {
 		due[subject(c)] = true
 	}
 	for round := 0; len(commands) > 0; round++ {
-		require.Less(w.t, round, 10, "the controllers never come to rest")
+		require.Less(w.t, round, 50, "the controllers never come to rest")
 		for _, c := range commands {
 			note := ""
 			switch {
@@ -65,7 +65,7 @@ func (w *world) happens(commands []raft.Command) (did []string) {
 				v := w.state.Volumes[c.ReplaceLeg.Volume]
 				old, fresh := v.Leg(c.ReplaceLeg.Old), c.ReplaceLeg.New
 				from, to := w.state.NodeName(old.Node), w.state.NodeName(fresh.Node)
-				if old.Node == fresh.Node {
+				if old.Node == fresh.Node || c.ReplaceLeg.Ordered {
 					from, to = w.view().storeName(old.Node, old.Store), w.view().storeName(fresh.Node, fresh.Store)
 				}
 				note = fmt.Sprintf("volume/%s %s -> %s", v.Name, from, to)
@@ -80,10 +80,32 @@ func (w *world) happens(commands []raft.Command) (did []string) {
 				did = append(did, note)
 			}
 		}
+		w.finishMoves()
 		w.beat()
 		commands = Controllers(w.view())
 	}
 	return did
+}
+
+// finishMoves lets the legs that a rebalancing moves get in sync, and those that they replace go. No store
+// ever has less than the legs on it need, and each volume keeps its legs in sync all the time.
+func (w *world) finishMoves() {
+	w.t.Helper()
+	for _, v := range w.state.SortedVolumes() {
+		require.GreaterOrEqual(w.t, len(v.InSync), v.Layout.Legs(), "a move never costs redundancy")
+		for _, l := range v.Legs {
+			if l.Ordered && l.State == volume.LegRebuilding && !l.Provisioned {
+				w.must(raft.Command{LegProvisioned: &raft.LegProvisioned{Volume: v.ID, Leg: l.ID}})
+				w.join(v, w.state.NodeName(l.Node))
+				now := w.state.Volumes[v.ID]
+				w.must(raft.Command{RemoveLeg: &raft.RemoveLeg{Volume: v.ID, Epoch: now.Epoch, Leg: l.Replaces,
+					SeenCfg: now.CfgVer, Reason: "it is replaced"}})
+			}
+		}
+	}
+	for leg := range w.state.Tombs {
+		w.must(raft.Command{LegDeleted: &raft.LegDeleted{Leg: leg}})
+	}
 }
 
 // order makes the commands of what an operator asks for.
@@ -104,6 +126,8 @@ func (w *world) order(words []string) []raft.Command {
 		return []raft.Command{{BeginAttach: &raft.BeginAttach{Volume: w.volume(words[1]).ID,
 			Host: w.node(words[2]).ID, AttachID: volume.AttachID{UUID: w.newID()},
 			Takeover: slices.Contains(words, "takeover"), AcceptLoss: slices.Contains(words, "accept")}}}
+	case "rebalance":
+		return []raft.Command{{RequestRebalance: &raft.RequestRebalance{Request: w.newID()}}}
 	case "place": // DOMAIN HOST
 		return []raft.Command{w.view().Place(w.state.Domains[words[1]], w.node(words[2]).ID, "a script")}
 	}

@@ -145,7 +145,7 @@ func (v *View) LeavesAt(vol *raft.Volume, l *raft.Leg) (at time.Time, why string
 func (v *View) keepsPlace(vol *raft.Volume, l, heir *raft.Leg) bool {
 	n := v.State.Nodes[l.Node]
 	if n == nil || n.Retiring || l.State != volume.LegInSync && l.State != volume.LegStale || l.SetBack ||
-		heir.State == volume.LegInSync {
+		heir.State == volume.LegInSync || heir.Ordered {
 		return false
 	}
 	_, condition := v.Leg(l)

@@ -79,7 +79,7 @@ func DefaultTiming() Timing {
 func Controllers(v *View) []raft.Command {
 	var out []raft.Command
 	for _, controller := range []func(*View) []raft.Command{
-		Failover, Domains, Detachments, Replace, Retire, Maintain, Scrubs, Versions, Flaws,
+		Failover, Domains, Detachments, Replace, Rebalance, Retire, Maintain, Scrubs, Versions, Flaws,
 	} {
 		out = append(out, controller(v)...)
 	}

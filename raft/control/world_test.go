@@ -443,6 +443,8 @@ func (w *world) legVerb(words []string, arg func(int) string) {
 		w.stores[arg(1)] = gib << 30
 	case "unusable":
 		w.unusable[arg(1)] = true
+	case "rebalance":
+		w.must(raft.Command{RequestRebalance: &raft.RequestRebalance{Request: w.newID()}})
 	case "full":
 		w.stores[arg(1)] = 0
 	case "votes":
