@@ -104,6 +104,7 @@ type Coordinator struct {
 	ledSince time.Time                   // when leads became so
 	judged   judgements
 	known    map[volume.NodeID]bool // nodes that liveness may know
+	beats    map[volume.NodeID]beat // last heartbeats of nodes
 	changed  chan struct{}          // closed, and replaced, when facts changed
 	answers  map[string]answered    // last answers to watches
 }
@@ -119,7 +120,8 @@ func New(o Options) (*Coordinator, error) {
 		meters: newMeters(), kick: make(chan struct{}, 1), audience: newAudience(), facts: control.NewFacts(),
 		liveness: raft.NewLiveness(o.Liveness, o.Now()), waits: raft.NewWaitClock(o.TRead),
 		judged: newJudgements(o.Now()), known: map[volume.NodeID]bool{},
-		changed: make(chan struct{}), answers: map[string]answered{}, follows: map[volume.NodeID]following{},
+		changed: make(chan struct{}),
+		answers: map[string]answered{}, beats: map[volume.NodeID]beat{}, follows: map[volume.NodeID]following{},
 	}
 	c.peers = c.peerRoutes()
 	local := api.NewHandler(service{c})

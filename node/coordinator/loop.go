@@ -137,6 +137,7 @@ func (c *Coordinator) observe(state *raft.State, now time.Time) {
 		if state.Nodes[id] == nil {
 			c.liveness.Forget(id)
 			delete(c.follows, id)
+			delete(c.beats, id)
 			delete(c.known, id)
 		}
 	}

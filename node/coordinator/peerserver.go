@@ -80,17 +80,6 @@ func (c *Coordinator) misdirected(w http.ResponseWriter) {
 	write(w, http.StatusMisdirectedRequest, c.leaderReply())
 }
 
-func (c *Coordinator) serveHeartbeat(w http.ResponseWriter, r *http.Request) {
-	var h peer.Heartbeat
-	id, ok := c.caller(w, r)
-	if !ok || !read(w, r, &h) || !sameVersion(w, h.Version) || !ownWord(w, id, h.Node) {
-		return
-	}
-	c.meters.heartbeats.WithLabelValues("node").Inc()
-	c.hearNode(h)
-	write(w, http.StatusOK, c.leaderReply())
-}
-
 func (c *Coordinator) serveEngineHeartbeat(w http.ResponseWriter, r *http.Request) {
 	var h peer.EngineHeartbeat
 	id, ok := c.caller(w, r)

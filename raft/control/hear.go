@@ -69,6 +69,17 @@ func (f *Facts) HearNode(now time.Time, r NodeReport) bool {
 	return changed
 }
 
+// HearAgain takes a daemon's heartbeat that says what its last one said, and is of the same start. It reports
+// whether it is newer than that: one that is not is told to HearNode.
+func (f *Facts) HearAgain(now time.Time, node volume.NodeID, seq uint64) bool {
+	n := f.Nodes[node]
+	if n == nil || seq <= n.Seq {
+		return false
+	}
+	n.Heard, n.Seq = now, seq
+	return true
+}
+
 // HearEngine takes an engine's own heartbeat and reports whether anything changed that a controller
 // may act on.
 func (f *Facts) HearEngine(now time.Time, e EngineFact) bool {
