@@ -30,7 +30,8 @@ var errSilent = errors.New("it stopped answering")
 // ClientOptions configures a Client.
 type ClientOptions struct {
 	Endpoints string        // comma-separated unix:///path and https://host:port; required
-	TLS       *tls.Config   // for https endpoints: the cluster's CA and a client certificate
+	TLS       *tls.Config   // for https endpoints: the cluster's CA, and a client certificate if there is one
+	Token     string        // shown to https endpoints; "" shows none
 	Patience  time.Duration // zero means DefaultPatience, negative means none
 }
 
@@ -48,7 +49,7 @@ type Client struct {
 
 // NewClient returns a client; it reaches nothing yet. Close it.
 func NewClient(o ClientOptions) (*Client, error) {
-	endpoints, err := parseEndpoints(o.Endpoints, o.TLS)
+	endpoints, err := parseEndpoints(o)
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +157,7 @@ func (e endpoint) exchange(ctx context.Context, k call, payload []byte) error {
 	if payload != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	e.show(req)
 	res, err := e.http.Do(req)
 	if err != nil {
 		return silent(ctx, err)

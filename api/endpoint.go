@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -20,19 +19,27 @@ const (
 
 // endpoint is one way to reach the API.
 type endpoint struct {
-	text string // as the user wrote it
-	base string // scheme and host for requests
-	http *http.Client
+	text  string // as the user wrote it
+	base  string // scheme and host for requests
+	http  *http.Client
+	token string // "" if there is none
+}
+
+// show puts the caller's token into a request.
+func (e endpoint) show(r *http.Request) {
+	if e.token != "" {
+		r.Header.Set(tokenHeader, tokenScheme+e.token)
+	}
 }
 
 // parseEndpoints reads a comma-separated list of unix:///path and https://host:port.
-func parseEndpoints(list string, config *tls.Config) ([]endpoint, error) {
+func parseEndpoints(o ClientOptions) ([]endpoint, error) {
 	var all []endpoint
-	for text := range strings.SplitSeq(list, ",") {
+	for text := range strings.SplitSeq(o.Endpoints, ",") {
 		if text = strings.TrimSpace(text); text == "" {
 			continue
 		}
-		e, err := parseEndpoint(text, config)
+		e, err := parseEndpoint(text, o)
 		if err != nil {
 			return nil, err
 		}
@@ -44,14 +51,14 @@ func parseEndpoints(list string, config *tls.Config) ([]endpoint, error) {
 	return all, nil
 }
 
-func parseEndpoint(text string, config *tls.Config) (endpoint, error) {
+func parseEndpoint(text string, o ClientOptions) (endpoint, error) {
 	u, err := url.Parse(text)
 	if err != nil {
 		return endpoint{}, fmt.Errorf("API endpoint %q: %w", text, err)
 	}
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	transport := &http.Transport{
-		TLSClientConfig: config, TLSHandshakeTimeout: dialTimeout, IdleConnTimeout: 30 * time.Second,
+		TLSClientConfig: o.TLS, TLSHandshakeTimeout: dialTimeout, IdleConnTimeout: 30 * time.Second,
 		DialContext: dialer.DialContext,
 	}
 	e := endpoint{text: text, http: &http.Client{Transport: transport}}
@@ -62,7 +69,7 @@ func parseEndpoint(text string, config *tls.Config) (endpoint, error) {
 			return dialer.DialContext(ctx, "unix", u.Path)
 		}
 	case u.Scheme == "https" && u.Port() != "" && strings.Trim(u.Path, "/") == "":
-		e.base = "https://" + u.Host
+		e.base, e.token = "https://"+u.Host, o.Token
 	default:
 		return endpoint{}, fmt.Errorf("API endpoint %q: want unix:///path or https://host:port", text)
 	}
@@ -71,22 +78,26 @@ func parseEndpoint(text string, config *tls.Config) (endpoint, error) {
 
 // ping returns nil if the endpoint answers within pingTimeout.
 func (e endpoint) ping(ctx context.Context) error {
-	return ping(ctx, e.http, e.base)
+	return ping(ctx, e.http, e.base, e.show)
 }
 
-func ping(ctx context.Context, client *http.Client, base string) error {
+// ping asks for a sign of life. One that is refused is a sign of life, too: the call itself will say why.
+func ping(ctx context.Context, client *http.Client, base string, show func(*http.Request)) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+PathPing, nil)
 	if err != nil {
 		return err
 	}
+	show(req)
 	res, err := client.Do(req)
 	if err != nil {
 		return err
 	}
 	_ = res.Body.Close()
-	if res.StatusCode != http.StatusOK {
+	switch res.StatusCode {
+	case http.StatusOK, http.StatusUnauthorized, http.StatusForbidden:
+	default:
 		return fmt.Errorf("ping: %s", res.Status)
 	}
 	return nil

@@ -11,16 +11,17 @@ type Code string
 
 // The codes.
 const (
-	CodeInvalid  Code = "invalid"   // the request contradicts itself or the state
-	CodeNotFound Code = "not_found" // no such object
-	CodeExists   Code = "exists"    // the name is taken
-	CodeBusy     Code = "busy"      // another holder or state is in the way
-	CodeRefused  Code = "refused"   // the caller may not, or the coordinators refused
-	CodeFailed   Code = "failed"    // it was tried and did not work
-	CodeTimeout  Code = "timeout"   // not done in time; it may still come about
-	CodeNoLeader Code = "no_leader" // no coordinator leads now, nothing was done: ask again
-	CodeUnknown  Code = "unknown"   // whether it was done is not known: ask again
-	CodeInternal Code = "internal"  // a fault of the server
+	CodeInvalid      Code = "invalid"      // the request contradicts itself or the state
+	CodeNotFound     Code = "not_found"    // no such object
+	CodeExists       Code = "exists"       // the name is taken
+	CodeBusy         Code = "busy"         // another holder or state is in the way
+	CodeRefused      Code = "refused"      // the caller may not, or the coordinators refused
+	CodeUnauthorized Code = "unauthorized" // the caller has not shown who it is
+	CodeFailed       Code = "failed"       // it was tried and did not work
+	CodeTimeout      Code = "timeout"      // not done in time; it may still come about
+	CodeNoLeader     Code = "no_leader"    // no coordinator leads now, nothing was done: ask again
+	CodeUnknown      Code = "unknown"      // whether it was done is not known: ask again
+	CodeInternal     Code = "internal"     // a fault of the server
 )
 
 // Error is a problem document (RFC 9457): which object, what is wrong, what to do.
@@ -80,6 +81,8 @@ func (c Code) status() int {
 		return http.StatusNotFound
 	case CodeExists, CodeBusy, CodeFailed:
 		return http.StatusConflict
+	case CodeUnauthorized:
+		return http.StatusUnauthorized
 	case CodeRefused:
 		return http.StatusForbidden
 	case CodeTimeout:

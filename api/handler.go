@@ -25,8 +25,12 @@ const PathHealth = "/v1/health"
 // requestBytesMax bounds a request's body.
 const requestBytesMax = 1 << 20
 
-// NewHandler returns the API served by s, with its OpenAPI document at /openapi.json.
-func NewHandler(s Service) http.Handler {
+// NewHandler returns the API served by s to everybody, with its OpenAPI document at /openapi.json.
+func NewHandler(s Service) http.Handler { return NewGuardedHandler(s, nil) }
+
+// NewGuardedHandler returns the API served by s to whom guard gives the role that a call needs, with its
+// OpenAPI document, which is no secret, at /openapi.json. A nil guard lets everybody do everything.
+func NewGuardedHandler(s Service, guard Guard) http.Handler {
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Holdfast", Version)
 	config.Info.Description = "Volumes that survive the servers they are on."
@@ -34,6 +38,9 @@ func NewHandler(s Service) http.Handler {
 	config.CreateHooks = nil
 	config.RejectUnknownQueryParameters = true
 	api := humago.New(mux, config)
+	if guard != nil {
+		api.UseMiddleware(guarded(guard))
+	}
 	routes := routes{api: api, service: s}
 	routes.cluster()
 	routes.why()
@@ -41,6 +48,7 @@ func NewHandler(s Service) http.Handler {
 	routes.nodes()
 	routes.volumes()
 	routes.domains()
+	routes.trust()
 	routes.placement()
 	routes.plans()
 	routes.versions()

@@ -119,7 +119,7 @@ func noLeader(cause string) *Error {
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, target string, payload []byte, hops int,
 ) *Error {
 	base := p.scheme + "://" + target
-	check := func(ctx context.Context) error { return ping(ctx, p.client, base) }
+	check := func(ctx context.Context) error { return ping(ctx, p.client, base, func(*http.Request) {}) }
 	if err := check(r.Context()); err != nil {
 		return noLeader(err.Error())
 	}
@@ -130,6 +130,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, target string, p
 		return asError(err)
 	}
 	out.Header.Set(hopsHeader, strconv.Itoa(hops))
+	CallerOf(r.Context()).passOn(out)
 	for _, name := range []string{"Content-Type", "Accept"} {
 		if value := r.Header.Get(name); value != "" {
 			out.Header.Set(name, value)

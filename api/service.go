@@ -6,6 +6,8 @@ import "context"
 // unless its request says NoWait, and returns when ctx ends; errors are *Error wherever the cause
 // is known. Results belong to the caller.
 type Service interface {
+	TrustService
+
 	// Cluster describes the cluster.
 	Cluster(ctx context.Context) (Cluster, error)
 	// UpgradeCluster uses the newest cluster version that every coordinator understands.

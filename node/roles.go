@@ -15,6 +15,7 @@ import (
 	"github.com/holdfast-storage/holdfast/node/config"
 	"github.com/holdfast-storage/holdfast/node/coordinator"
 	"github.com/holdfast-storage/holdfast/node/engine"
+	"github.com/holdfast-storage/holdfast/node/enroll"
 	"github.com/holdfast-storage/holdfast/node/host"
 	"github.com/holdfast-storage/holdfast/node/identity"
 	"github.com/holdfast-storage/holdfast/node/storage"
@@ -33,9 +34,13 @@ func (d *Daemon) openCoordinator(ctx context.Context) error {
 		return err
 	}
 	dialer := &tls.Dialer{NetDialer: &net.Dialer{}, Config: d.identity.ClientTLS()}
+	founding, err := enroll.LoadAuthority(d.config.DataDir)
+	if err != nil {
+		return errors.Join(err, ignoreClosed(l.Close()))
+	}
 	d.raft, err = raft.Open(raft.Options{
 		ID: d.config.ID, Dir: d.data.file("raft"), Bootstrap: firstMembers(d.config),
-		Stream: raft.NewStreamLayer(tls.NewListener(l, d.identity.ServerTLS()),
+		Stream: raft.NewStreamLayer(tls.NewListener(l, d.refuseRemoved(d.identity.ServerTLS())),
 			func(ctx context.Context, address string) (net.Conn, error) {
 				return dialer.DialContext(ctx, "tcp", address)
 			}, d.config.Listen.Raft),
@@ -49,7 +54,8 @@ func (d *Daemon) openCoordinator(ctx context.Context) error {
 		Raft: d.raft, Self: d.config.ID, Identify: d.identify, Transport: d.web, Others: d.coordinatorAddresses,
 		Cluster: raft.InitCluster{Name: d.config.Cluster.Name, ID: d.config.Cluster.ID,
 			Incarnation: d.config.Cluster.Incarnation},
-		TRead: d.config.Timing.TRead,
+		Authority: founding,
+		TRead:     d.config.Timing.TRead,
 		Liveness: raft.LivenessOptions{Interval: d.config.Timing.Heartbeat,
 			Timeout: d.config.Timing.DeadAfter},
 		Logger: d.log,

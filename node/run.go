@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"time"
 )
 
 // Run serves until ctx ends or a part fails for good, then ends all parts and gives back what Open
@@ -25,12 +26,14 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, d.close())
 	}
-	part(func(ctx context.Context) error { return serveHTTP(ctx, d.socket, public, nil, d.log) })
+	part(func(ctx context.Context) error { return serveHTTP(ctx, d.socket, fromSocket(public), nil, d.log) })
 	part(func(ctx context.Context) error {
-		return serveHTTP(ctx, d.api, split(public, peers), d.identity.ServerTLS(), d.log)
+		return serveHTTP(ctx, d.api, &edge{cluster: d.config.Cluster.ID, now: time.Now, removed: d.removedNode,
+			next: split(public, peers)}, d.identity.OpenServerTLS(), d.log)
 	})
 	if d.coordinator != nil {
 		part(func(ctx context.Context) error { d.coordinator.Run(ctx); return nil })
+		part(d.forgetAuthority)
 	}
 	if d.storage != nil {
 		part(func(ctx context.Context) error { d.storage.Run(ctx); return nil })
@@ -39,6 +42,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.host != nil {
 		part(d.host.Run)
 	}
+	part(func(ctx context.Context) error { d.renewals(ctx); return nil })
 	m := &membership{Daemon: d}
 	part(func(ctx context.Context) error { m.beat(ctx); return nil })
 	part(func(ctx context.Context) error { m.follow(ctx); return nil })

@@ -30,6 +30,7 @@ func (s *State) Fork() *State {
 	f.Nodes, f.Volumes = maps.Clone(s.Nodes), maps.Clone(s.Volumes)
 	f.Domains, f.Tombs = maps.Clone(s.Domains), maps.Clone(s.Tombs)
 	f.Removed = maps.Clone(s.Removed)
+	f.Joins, f.Tokens = maps.Clone(s.Joins), maps.Clone(s.Tokens)
 	f.Events = slices.Clip(s.Events) // an append to one of them moves it away
 	return &f
 }

@@ -51,6 +51,13 @@ type Command struct {
 	NoteLabel        *NoteLabel        `json:"note_label,omitempty" since:"2"`
 	AdoptLeg         *AdoptLeg         `json:"adopt_leg,omitempty" since:"2"`
 	EndRebuild       *EndRebuild       `json:"end_rebuild,omitempty" since:"2"`
+
+	SetAuthority *SetAuthority `json:"set_authority,omitempty" since:"2"`
+	CreateJoin   *CreateJoin   `json:"create_join,omitempty" since:"2"`
+	UseJoin      *UseJoin      `json:"use_join,omitempty" since:"2"`
+	RevokeJoin   *RevokeJoin   `json:"revoke_join,omitempty" since:"2"`
+	CreateToken  *CreateToken  `json:"create_token,omitempty" since:"2"`
+	RevokeToken  *RevokeToken  `json:"revoke_token,omitempty" since:"2"`
 }
 
 // InitCluster names a new cluster; repeated with the same ID it changes nothing.

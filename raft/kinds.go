@@ -68,6 +68,12 @@ func (c *Command) kinds() []kind {
 		of("note_label", byNode, c.NoteLabel, (*txn).noteLabel),
 		of("adopt_leg", byNode, c.AdoptLeg, (*txn).adoptLeg),
 		of("end_rebuild", byOperator, c.EndRebuild, (*txn).endRebuild),
+		of("set_authority", byOperator, c.SetAuthority, (*txn).setAuthority),
+		of("create_join", byOperator, c.CreateJoin, (*txn).createJoin),
+		of("use_join", byOperator, c.UseJoin, (*txn).useJoin),
+		of("revoke_join", byOperator, c.RevokeJoin, (*txn).revokeJoin),
+		of("create_token", byOperator, c.CreateToken, (*txn).createToken),
+		of("revoke_token", byOperator, c.RevokeToken, (*txn).revokeToken),
 	}
 }
 

@@ -19,6 +19,8 @@ func NewState() *State {
 		Domains: make(map[string]*Domain),
 		Tombs:   make(map[volume.LegID]Tombstone),
 		Removed: make(map[volume.NodeID]time.Time),
+		Joins:   make(map[string]*JoinToken),
+		Tokens:  make(map[string]*APIToken),
 	}
 }
 

@@ -81,7 +81,7 @@ func (s *script) parse(line string) Command {
 		c.RecordEvent = &RecordEvent{Event: e}
 	default:
 		if !s.parseRestore(&c, name, w) && !s.parseAttach(&c, name, w) &&
-			!s.parseDomain(&c, name, w) && !s.parseScrub(&c, name, w) {
+			!s.parseDomain(&c, name, w) && !s.parseScrub(&c, name, w) && !s.parseTrust(&c, name, w) {
 			s.t.Fatalf("unknown command %q", line)
 		}
 	}

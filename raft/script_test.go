@@ -241,6 +241,9 @@ func (s *script) show(kinds []string) string {
 				d.Name, d.Running, d.Host, d.Run, d.Spec.Hosts)
 		}
 	}
+	if slices.Contains(kinds, "tokens") {
+		s.showTokens(&out)
+	}
 	if wants("tombs") {
 		fmt.Fprintf(&out, "tombstones: %d\n", len(s.state.Tombs))
 	}

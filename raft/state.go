@@ -24,6 +24,10 @@ type State struct {
 	// Rebalance is wanted while it is not nil.
 	Rebalance *Rebalance `json:"rebalance,omitempty" since:"2"`
 
+	Authority *Authority            `json:"authority,omitempty" since:"2"`   // nil before the CA was handed over
+	Joins     map[string]*JoinToken `json:"join_tokens,omitempty" since:"2"` // by id
+	Tokens    map[string]*APIToken  `json:"api_tokens,omitempty" since:"2"`  // by name
+
 	Events  []Event `json:"events"` // newest last, at most EventsMax
 	LastSeq uint64  `json:"last_seq"`
 

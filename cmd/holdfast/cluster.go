@@ -7,7 +7,7 @@ import (
 )
 
 func newCluster(c *connection) *cobra.Command {
-	cmd := group("cluster", "Look at the cluster as a whole")
+	cmd := group("cluster", "Make or join a cluster, look at it as a whole")
 	status := &cobra.Command{
 		Use: "status", Short: "Show the cluster, who leads it and what is in it", Example: "  holdfast cluster status",
 		Args: args(cobra.NoArgs),
@@ -35,6 +35,7 @@ func newCluster(c *connection) *cobra.Command {
 			t.row("version", describeVersion(s))
 		})
 	}
+	cmd.AddCommand(clusterInit(), clusterJoin(), clusterToken(c))
 	cmd.AddCommand(status, clusterSet(c), clusterRebalance(c), clusterReplaceAfter(c), clusterUpgrade(c))
 	return cmd
 }

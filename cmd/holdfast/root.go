@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,7 +26,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringVar(&c.endpoints, "api", "",
 		"nodes to talk to, comma-separated: unix:///path or https://host:port (default $HOLDFAST_API)")
 	root.AddCommand(
-		newVolume(c), newDomain(c), newNode(c), newHealth(c), newWhy(c), newEvents(c), newCluster(c),
+		newVolume(c), newDomain(c), newNode(c), newHealth(c), newWhy(c), newEvents(c), newCluster(c), newToken(c),
 		newDemo(), newDev(), newServe(), newEngine(), newTarget(), newSelftest(), newRescue(), newVersion(),
 	)
 	return root
@@ -63,7 +64,17 @@ func (c *connection) clientFor(patience time.Duration) (*api.Client, error) {
 		return nil, usageError{errors.New("which cluster? set HOLDFAST_API or --api, " +
 			"as in --api unix:///run/holdfast/api.sock; `holdfast dev up` prints the line to set it")}
 	}
-	client, err := api.NewClient(api.ClientOptions{Endpoints: endpoints, Patience: patience})
+	o := api.ClientOptions{Endpoints: endpoints, Patience: patience}
+	if strings.Contains(endpoints, "https:") {
+		var err error
+		if o.TLS, err = remoteTLS(); err != nil {
+			return nil, usageError{err}
+		}
+		if o.Token, err = remoteToken(); err != nil {
+			return nil, usageError{err}
+		}
+	}
+	client, err := api.NewClient(o)
 	if err != nil {
 		return nil, usageError{err}
 	}

@@ -45,6 +45,8 @@ type Options struct {
 
 	// Cluster is recorded by the first leader of a new cluster; a zero ID records nothing.
 	Cluster raft.InitCluster
+	// Authority is handed to the coordinators by the first leader that has it; nil hands over nothing.
+	Authority *raft.SetAuthority
 
 	TRead    time.Duration        // of protocol §1.6; zero means raft.TRead
 	Liveness raft.LivenessOptions // Voters is set from the members
@@ -124,7 +126,7 @@ func New(o Options) (*Coordinator, error) {
 		answers: map[string]answered{}, beats: map[volume.NodeID]beat{}, follows: map[volume.NodeID]following{},
 	}
 	c.peers = c.peerRoutes()
-	local := api.NewHandler(service{c})
+	local := api.NewGuardedHandler(service{c}, c.guard)
 	c.public = &publicAPI{
 		coordinator: c, local: local,
 		proxy: api.NewProxy(api.ProxyOptions{

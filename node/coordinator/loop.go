@@ -21,6 +21,9 @@ const (
 	acceptedPause = 500 * time.Millisecond
 )
 
+// authorityVersion is the cluster version from which on the coordinators can have the CA.
+const authorityVersion = 2
+
 // Run judges liveness, runs the controllers while this coordinator leads, and tells the leader whom
 // it hears while it follows. It returns when ctx ends and everything that it started has ended.
 func (c *Coordinator) Run(ctx context.Context) {
@@ -118,6 +121,9 @@ func (l *loop) step() {
 
 	if state.Cluster.ID.IsZero() && !l.opts.Cluster.ID.IsZero() {
 		commands = append([]raft.Command{{InitCluster: &l.opts.Cluster}}, commands...)
+	}
+	if state.Authority == nil && l.opts.Authority != nil && state.Uses(authorityVersion) {
+		commands = append(commands, raft.Command{SetAuthority: l.opts.Authority})
 	}
 	l.start(commands, vote, now)
 }

@@ -28,6 +28,7 @@ func (c *Coordinator) peerRoutes() http.Handler {
 	mux.HandleFunc("POST "+pathHeard, c.serveHeard)
 	mux.HandleFunc("POST "+peer.PathRegister, c.serveRegister)
 	mux.HandleFunc("POST "+peer.PathCommand, c.serveCommand)
+	mux.HandleFunc("POST "+peer.PathRenew, c.serveRenew)
 	mux.HandleFunc("GET "+peer.PathAssignment, c.serveAssignment)
 	mux.HandleFunc("GET "+peer.PathTicket, c.serveTicket)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -127,6 +128,27 @@ func (c *Coordinator) serveCommand(w http.ResponseWriter, r *http.Request) {
 	if id, ok := c.caller(w, r); ok && read(w, r, &cmd) {
 		c.command(w, r, id, cmd)
 	}
+}
+
+// serveRenew gives a node another certificate in place of the one that it shows.
+func (c *Coordinator) serveRenew(w http.ResponseWriter, r *http.Request) {
+	if _, ok := c.caller(w, r); !ok {
+		return
+	}
+	if !c.raft.Leading() {
+		c.misdirected(w) // this one may not have heard yet that the node was removed
+		return
+	}
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		http.Error(w, "there is no certificate to renew", http.StatusForbidden)
+		return
+	}
+	cert, err := c.renew(r.TLS.PeerCertificates[0])
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	write(w, http.StatusOK, peer.Renewed{Cert: cert})
 }
 
 // command proposes a peer's command if its certificate entitles it to.

@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-storage/holdfast/node/config"
 	"github.com/holdfast-storage/holdfast/node/devnet"
 	"github.com/holdfast-storage/holdfast/node/durable"
+	"github.com/holdfast-storage/holdfast/node/enroll"
 	"github.com/holdfast-storage/holdfast/node/identity"
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
@@ -85,6 +86,12 @@ func (c *Cluster) found(specs []NodeSpec) error {
 	}
 	for _, node := range c.state.Nodes {
 		if err := c.install(node); err != nil {
+			return err
+		}
+		if !node.First {
+			continue
+		}
+		if err := enroll.SaveAuthority(c.path(node.Name, "data"), ca, identity.DefaultLifetime); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -66,7 +67,10 @@ func newCluster(t *testing.T, storageNodes int) *cluster {
 	require.NoError(t, err)
 	server := httptest.NewUnstartedServer(c)
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	server.TLS = served.ServerTLS()
+	// StartTLS puts a certificate of its own into the settings, unless they are chosen for each client.
+	server.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return served.ServerTLS(), nil
+	}}
 	server.StartTLS()
 	t.Cleanup(func() {
 		server.CloseClientConnections() // ends the watches, which Close waits for

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -19,11 +20,17 @@ import (
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
-// caLifetime is how long a cluster's CA, and every certificate that it signs, is valid.
+// caLifetime is how long a cluster's CA is valid.
 const caLifetime = 10 * 365 * 24 * time.Hour
 
-// backdate makes fresh certificates valid on nodes whose clock is behind.
-const backdate = time.Hour
+// DefaultLifetime is how long the certificate of a node is valid unless the cluster was told otherwise.
+const DefaultLifetime = 90 * 24 * time.Hour
+
+// backdateMax makes fresh certificates valid on nodes whose clock is behind by no more than that.
+const backdateMax = time.Hour
+
+// caBackdate makes certificates of a fresh CA valid whose signer's clock is behind.
+const caBackdate = 24 * time.Hour
 
 // CA is a cluster's certificate authority with its private key. Whoever holds it can make nodes.
 type CA struct {
@@ -41,7 +48,7 @@ func NewCA(clusterName string, cluster volume.ClusterID, now time.Time) (*CA, er
 	template := &x509.Certificate{
 		SerialNumber:          serial(),
 		Subject:               pkix.Name{Organization: organization(), CommonName: "cluster " + clusterName},
-		NotBefore:             now.Add(-backdate),
+		NotBefore:             now.Add(-caBackdate),
 		NotAfter:              now.Add(caLifetime),
 		IsCA:                  true,
 		BasicConstraintsValid: true,
@@ -97,10 +104,11 @@ func LoadCA(cluster volume.ClusterID, certFile, keyFile string) (*CA, error) {
 
 // NodeOptions describe a node to Issue a certificate for.
 type NodeOptions struct {
-	Name  string
-	ID    volume.NodeID
-	Hosts []string  // addresses and DNS names under which others reach it, without ports
-	Now   time.Time // its clock may be backdate behind
+	Name     string
+	ID       volume.NodeID
+	Hosts    []string      // addresses and DNS names under which others reach it, without ports
+	Now      time.Time     // its clock may be an hour behind
+	Lifetime time.Duration // zero means as long as the CA's
 }
 
 // Issue makes a key and a certificate for a node and writes them, with the CA's certificate, into
@@ -113,10 +121,9 @@ func (ca *CA) Issue(o NodeOptions, f Files) error {
 	if err != nil {
 		return fmt.Errorf("node %s: make its key: %w", o.Name, err)
 	}
-	template := ca.nodeTemplate(o)
-	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, key.Public(), ca.key)
+	der, err := ca.Sign(o, key.Public())
 	if err != nil {
-		return fmt.Errorf("node %s: sign its certificate: %w", o.Name, err)
+		return err
 	}
 	keyPEM, err := encodeKey(key)
 	if err != nil {
@@ -133,12 +140,28 @@ func (ca *CA) Issue(o NodeOptions, f Files) error {
 	return nil
 }
 
+// Sign returns a certificate, as DER, for a node that has the private key to a public one.
+func (ca *CA) Sign(o NodeOptions, key crypto.PublicKey) ([]byte, error) {
+	if err := volume.CheckName("node", o.Name); err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, ca.nodeTemplate(o), ca.cert, key, ca.key)
+	if err != nil {
+		return nil, fmt.Errorf("node %s: sign its certificate: %w", o.Name, err)
+	}
+	return der, nil
+}
+
 func (ca *CA) nodeTemplate(o NodeOptions) *x509.Certificate {
+	until := ca.cert.NotAfter
+	if end := o.Now.Add(o.Lifetime); o.Lifetime != 0 && end.Before(until) {
+		until = end
+	}
 	t := &x509.Certificate{
 		SerialNumber: serial(),
 		Subject:      pkix.Name{Organization: organization(), CommonName: "node " + o.Name},
-		NotBefore:    o.Now.Add(-backdate),
-		NotAfter:     ca.cert.NotAfter,
+		NotBefore:    o.Now.Add(-min(backdateMax, until.Sub(o.Now)/10)), // see RenewAt
+		NotAfter:     until,
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		DNSNames:     []string{o.Name, "localhost"},
@@ -147,7 +170,9 @@ func (ca *CA) nodeTemplate(o NodeOptions) *x509.Certificate {
 	t.URIs = append(t.URIs, nodeURI(ca.cluster, o.ID))
 	for _, host := range o.Hosts {
 		if ip := net.ParseIP(host); ip == nil {
-			t.DNSNames = append(t.DNSNames, host)
+			if !slices.Contains(t.DNSNames, host) {
+				t.DNSNames = append(t.DNSNames, host)
+			}
 		} else if !slices.ContainsFunc(t.IPAddresses, ip.Equal) {
 			t.IPAddresses = append(t.IPAddresses, ip)
 		}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
+	"time"
 
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -19,21 +21,40 @@ type Files struct {
 	Key  string `yaml:"key" json:"key"`
 }
 
-// Identity is one node's place in a cluster, loaded and checked. It does not change.
+// Identity is one node's place in a cluster, loaded and checked. Cluster, node and CA do not change; a
+// renewed certificate in its file is taken up with the next connection. It is safe for concurrent use.
 type Identity struct {
+	files   Files
 	cluster volume.ClusterID
 	node    volume.NodeID
-	pair    tls.Certificate
+	ca      *x509.Certificate
 	pool    *x509.CertPool
+
+	mu    sync.Mutex // protects what follows
+	pair  *tls.Certificate
+	stamp fileStamp // of the file that pair was read from
 }
 
 // Load reads a node's identity and checks it against itself: the key belongs to the certificate,
-// the CA signed it, and it names one node. Errors name the file and what to do.
+// the CA signed it, it names one node and is valid now. Errors name the file and what to do.
 func Load(f Files) (*Identity, error) {
 	ca, err := loadCert(f.CA)
 	if err != nil {
 		return nil, err
 	}
+	id := &Identity{files: f, ca: ca, pool: pool(ca), stamp: stampOf(f.Cert)}
+	if id.pair, err = id.load(); err != nil {
+		return nil, err
+	}
+	if id.cluster, id.node, err = NodeOf(id.pair.Leaf); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Cert, err)
+	}
+	return id, CheckTime(id.pair.Leaf, time.Now())
+}
+
+// load reads certificate and key.
+func (id *Identity) load() (*tls.Certificate, error) {
+	f := id.files
 	cert, err := loadCert(f.Cert)
 	if err != nil {
 		return nil, err
@@ -46,20 +67,10 @@ func Load(f Files) (*Identity, error) {
 		return nil, fmt.Errorf("key %s does not belong to certificate %s: "+
 			"use the pair that was issued together", f.Key, f.Cert)
 	}
-	cluster, node, err := NodeOf(cert)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Cert, err)
-	}
-	id := &Identity{
-		cluster: cluster, node: node, pool: x509.NewCertPool(),
-		pair: tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert},
-	}
-	id.pool.AddCert(ca)
-	if _, err := cert.Verify(x509.VerifyOptions{Roots: id.pool,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+	if err := verifyChain(cert, id.pool, x509.ExtKeyUsageClientAuth); err != nil {
 		return nil, fmt.Errorf("certificate %s is not valid under %s: %w", f.Cert, f.CA, err)
 	}
-	return id, nil
+	return &tls.Certificate{Certificate: [][]byte{cert.Raw, id.ca.Raw}, PrivateKey: key, Leaf: cert}, nil
 }
 
 // Cluster returns the cluster that the identity belongs to.
@@ -68,12 +79,17 @@ func (id *Identity) Cluster() volume.ClusterID { return id.cluster }
 // Node returns the node that the identity names.
 func (id *Identity) Node() volume.NodeID { return id.node }
 
+// Certificate returns the node's certificate as it is now.
+func (id *Identity) Certificate() *x509.Certificate { return id.current().Leaf }
+
 // ServerTLS returns the settings of a listener that only nodes of the cluster may connect to. Each
 // call returns a fresh copy.
 func (id *Identity) ServerTLS() *tls.Config {
 	return &tls.Config{
-		MinVersion:       tls.VersionTLS13,
-		Certificates:     []tls.Certificate{id.pair},
+		MinVersion: tls.VersionTLS13,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return id.current(), nil
+		},
 		ClientAuth:       tls.RequireAndVerifyClientCert,
 		ClientCAs:        id.pool,
 		VerifyConnection: id.verifyPeer,
@@ -81,12 +97,32 @@ func (id *Identity) ServerTLS() *tls.Config {
 	}
 }
 
+// OpenServerTLS returns the settings of a listener to which others than nodes may connect, too: they
+// show no certificate. Who shows one must be a node of the cluster; whether the certificate is valid
+// now is for ClientOf to say, so that a node whose certificate expired is told so in words.
+func (id *Identity) OpenServerTLS() *tls.Config {
+	c := id.ServerTLS()
+	c.ClientAuth = tls.RequestClientCert
+	c.VerifyConnection = func(s tls.ConnectionState) error {
+		if len(s.PeerCertificates) == 0 {
+			return nil
+		}
+		if err := verifyChain(s.PeerCertificates[0], id.pool, x509.ExtKeyUsageClientAuth); err != nil {
+			return err
+		}
+		return id.verifyPeer(s)
+	}
+	return c
+}
+
 // ClientTLS returns the settings of a connection to a node of the cluster. The server's certificate
 // must also name the host that was dialled. Each call returns a fresh copy.
 func (id *Identity) ClientTLS() *tls.Config {
 	return &tls.Config{
-		MinVersion:       tls.VersionTLS13,
-		Certificates:     []tls.Certificate{id.pair},
+		MinVersion: tls.VersionTLS13,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return id.current(), nil
+		},
 		RootCAs:          id.pool,
 		VerifyConnection: id.verifyPeer,
 	}

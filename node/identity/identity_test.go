@@ -106,7 +106,7 @@ func TestHandshake_refusals(t *testing.T) {
 	foreignID := volume.NewClusterID()
 	foreign := cluster{foreignID, &CA{cluster: foreignID, cert: c.ca.cert, key: c.ca.key}}
 	noCert := c.node(t).ClientTLS()
-	noCert.Certificates = nil
+	noCert.GetClientCertificate = nil
 	trusting := other.node(t).ClientTLS()
 	trusting.RootCAs = server.pool
 	oldVersion := c.node(t).ClientTLS()
@@ -198,7 +198,7 @@ func TestLoad_refusals(t *testing.T) {
 		"empty certificate":  {Files{good.CA, empty, good.Key}, "CERTIFICATE"},
 		"another's key":      {Files{good.CA, good.Cert, second.Key}, "does not belong"},
 		"another CA":         {Files{foreign.CA, good.Cert, good.Key}, "not valid under"},
-		"not valid yet":      {expired, "not valid under"},
+		"not valid yet":      {expired, "is not valid before"},
 		"no node's name":     {Files{good.CA, good.CA, good.Key}, "does not belong"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -84,6 +84,9 @@ func (c *Client) Close() {
 	c.http.CloseIdleConnections()
 }
 
+// Reconnect drops the connections that are idle, so that the next calls show the certificate as it is now.
+func (c *Client) Reconnect() { c.http.CloseIdleConnections() }
+
 // SetPeers replaces the coordinators to talk to; an empty list is ignored, since a client without
 // any would never learn of others.
 func (c *Client) SetPeers(peers []Peer) {

@@ -18,6 +18,7 @@ const (
 	PathAssignment      = "/peer/v1/assignment"       // GET ?node=&after=REV -> Assignment; waits
 	PathTicket          = "/peer/v1/ticket"           // GET ?volume=&attach=&after=REV -> Ticket; waits; 410 = over
 	PathCommand         = "/peer/v1/command"          // POST raft.Command, of an engine or a node -> raft.Result
+	PathRenew           = "/peer/v1/renew"            // POST, with the certificate to renew -> Renewed
 )
 
 // WatchWait is how long the coordinator holds a watch open when nothing changes.
@@ -185,6 +186,11 @@ type Assignment struct {
 	Attach      []Ticket         `json:"attach"` // volumes whose current grant is this host's
 	Domains     []DomainOrder    `json:"domains"`
 	Peers       []Peer           `json:"peers"` // coordinators to talk to
+}
+
+// Renewed is a node's next certificate, for the same key.
+type Renewed struct {
+	Cert []byte `json:"cert"` // DER
 }
 
 // Peer is one coordinator.

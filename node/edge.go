@@ -1,0 +1,134 @@
+package node
+
+import (
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/api"
+	"github.com/holdfast-storage/holdfast/node/identity"
+	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// fromSocket marks the calls of the unix socket, which only root can open.
+func fromSocket(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(api.WithCaller(r.Context(), api.Caller{Kind: api.CallerRoot})))
+	})
+}
+
+// edge is what stands before everything that a node serves over the network. It finds out who calls, and
+// lets nobody in who shows nothing: the one exception is a machine that wants to join. What a caller may
+// do is decided by who answers, which is the leading coordinator in the end.
+type edge struct {
+	cluster volume.ClusterID
+	now     func() time.Time
+	removed func(api.Caller) *api.Error // why a node is no part of the cluster any more; nil result if it is
+	next    http.Handler
+}
+
+// ServeHTTP passes on or refuses one call.
+func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	caller, refusal := e.caller(w, r)
+	if refusal == nil {
+		refusal = e.admit(caller, r)
+	}
+	if refusal != nil {
+		w.Header().Set("Connection", "close") // whoever was refused may have something better to show
+		api.Refuse(w, refusal)
+		return
+	}
+	e.next.ServeHTTP(w, r.WithContext(api.WithCaller(r.Context(), caller)))
+}
+
+// caller returns who calls.
+func (e *edge) caller(w http.ResponseWriter, r *http.Request) (api.Caller, *api.Error) {
+	var state tls.ConnectionState
+	if r.TLS != nil {
+		state = *r.TLS
+	}
+	now := e.now()
+	cert, err := identity.ClientOf(state, now)
+	if err != nil {
+		return api.Caller{}, api.Errorf(api.CodeRefused, "", "", "%s", err)
+	}
+	if cert == nil {
+		if token := api.BearerOf(r); token != "" {
+			return api.Caller{Kind: api.CallerToken, Token: token}, nil
+		}
+		return api.Caller{}, nil
+	}
+	node, err := identity.PeerNode(state, e.cluster)
+	if err != nil {
+		return api.Caller{}, api.Errorf(api.CodeRefused, "", "", "%s", err)
+	}
+	if identity.AboutToEnd(cert, now) {
+		w.Header().Set("Connection", "close") // the next connection shows the renewed one
+	}
+	self := api.Caller{Kind: api.CallerNode, Node: node}
+	if refusal := e.removed(self); refusal != nil && !tellsThatItIsOver(r) {
+		return self, refusal
+	}
+	return api.CallerFor(r, node), nil
+}
+
+// tellsThatItIsOver are the calls by which a node that was removed, and engines that are left there, hear
+// that they are to end: it has no orders and no ticket, and raft refuses what it proposes, in words.
+func tellsThatItIsOver(r *http.Request) bool {
+	switch r.URL.Path {
+	case peer.PathAssignment, peer.PathTicket, peer.PathRegister, peer.PathCommand:
+		return true
+	}
+	return false
+}
+
+// admit returns why a caller gets no further.
+func (e *edge) admit(c api.Caller, r *http.Request) *api.Error {
+	switch {
+	case c.Kind == api.CallerNode || c.Kind == api.CallerRoot:
+		return nil
+	case betweenNodes(r.URL.Path):
+		return api.Errorf(api.CodeRefused, "", "", "%s is for nodes of the cluster only", r.URL.Path)
+	case c.Kind == api.CallerToken:
+		return nil
+	case r.URL.Path == api.PathJoin && r.Method == http.MethodPost:
+		return nil
+	}
+	return api.Unauthorized("who asks is not known")
+}
+
+// betweenNodes reports whether a path is only for who has a node's certificate, or is root on a node.
+func betweenNodes(path string) bool {
+	return strings.HasPrefix(path, "/peer/") || strings.HasPrefix(path, "/target/") || path == "/metrics"
+}
+
+// removedNode returns why a caller's certificate is not accepted any more. A node that is no coordinator
+// does not know; it passes calls on to one that does, and says for whom.
+func (d *Daemon) removedNode(c api.Caller) *api.Error {
+	if d.coordinator == nil {
+		return nil
+	}
+	return d.coordinator.Removed(c)
+}
+
+// refuseRemoved makes a listener of coordinators refuse those that left the cluster.
+func (d *Daemon) refuseRemoved(c *tls.Config) *tls.Config {
+	verify := c.VerifyConnection
+	c.VerifyConnection = func(s tls.ConnectionState) error {
+		if err := verify(s); err != nil {
+			return err
+		}
+		node, err := identity.PeerNode(s, d.config.Cluster.ID)
+		if err != nil {
+			return err
+		}
+		if refusal := d.removedNode(api.Caller{Kind: api.CallerNode, Node: node}); refusal != nil {
+			return errors.New(refusal.Message)
+		}
+		return nil
+	}
+	return c
+}
