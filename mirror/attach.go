@@ -93,6 +93,7 @@ func (c *Core) onRecordFence(k call, err error, r *Reply) {
 	}
 	g.recorded = true
 	if g.state == LegRecording {
+		c.join.save = saveJob{done: r.Copied, dueAt: c.now + c.timing().CopySave}
 		g.lost = false // it is copied from here on, whatever it lost
 		c.enter(k.leg, LegConfiguring, "the coordinators know its login")
 	}

@@ -16,8 +16,8 @@ type Authority interface {
 	// also called for a leg that is about to join while the epoch is active, so that the
 	// coordinators know the instance which AddLeg will name. setBack says that the engine found the leg
 	// set back to an older state in this epoch. The answer says the same, of any epoch: such a leg is
-	// copied in full, whatever was known of it.
-	RecordFence(ctx context.Context, e volume.Epoch, r volume.LegReport, setBack bool) (bool, error)
+	// copied in full, whatever was known of it, but for what it has of a copy that did not come to its end.
+	RecordFence(ctx context.Context, e volume.Epoch, r volume.LegReport, setBack bool) (Fenced, error)
 	// Activate asks to activate the epoch. It returns ErrWait (with a text that names what is
 	// awaited) until it can.
 	Activate(ctx context.Context, e volume.Epoch) (Activation, error)
@@ -30,11 +30,29 @@ type Authority interface {
 	// configuration. With ErrRetry it returns the current one; if it does not, RemoveLeg settles it.
 	AddLeg(ctx context.Context, e volume.Epoch, cfgver volume.CfgVer, leg volume.LegID,
 		store volume.StoreID, instance uint64) (volume.Config, error)
+	// ConfirmCopy commits how far the copy onto a leg has come, and a new configuration of the same list, by
+	// compare-and-set on cfgver as AddLeg. With ErrRetry it returns the current configuration. ErrWait
+	// means that nothing is kept of copies onto this leg. seqs as in Confirm, of the leg.
+	ConfirmCopy(ctx context.Context, e volume.Epoch, cfgver volume.CfgVer, leg volume.LegID,
+		store volume.StoreID, instance uint64, done Copied, seqs []volume.LegSeq) (volume.Config, error)
 	// Confirm says that the configuration is durable on every leg in sync, and how far their labels
 	// have come. A leg that later shows less has been set back. Losing it costs only that evidence.
 	Confirm(ctx context.Context, e volume.Epoch, cfgver volume.CfgVer, seqs []volume.LegSeq) error
 	// Detach ends the attachment. seqs as in Confirm.
 	Detach(ctx context.Context, e volume.Epoch, clean bool, seqs []volume.LegSeq) error
+}
+
+// Fenced is the answer to RecordFence.
+type Fenced struct {
+	Full   bool   // nothing that the leg holds counts: it is copied in full
+	Copied Copied // but for this
+}
+
+// Copied is how far a leg was copied that never was in sync: its first Upto bytes equal the legs in sync, but
+// for what is newer than Since there and for what is marked on either. The zero value is not at all.
+type Copied struct {
+	Upto  int64
+	Since volume.CfgVer
 }
 
 // Activation is the answer to Activate.

@@ -79,7 +79,7 @@ func (c *Core) onAnswer(ev *Event) {
 	if errors.Is(err, ErrSuperseded) && !errors.Is(err, block.ErrFenced) {
 		err = fmt.Errorf("%s: %w: %w", k.kind, err, block.ErrFenced)
 	}
-	if k.kind == CommandConfirm && c.phase > phaseServing {
+	if (k.kind == CommandConfirm || k.kind == CommandConfirmCopy) && c.phase > phaseServing {
 		return // the epoch may be given back by now, and nothing hangs on it
 	}
 	if errors.Is(err, block.ErrFenced) {
@@ -140,6 +140,8 @@ func (c *Core) answered(k call, err error, r *Reply) {
 		c.onDetached(err)
 	case CommandConfirm:
 		c.onConfirm(k, err)
+	case CommandConfirmCopy:
+		c.onConfirmCopy(k, err, r)
 	}
 }
 

@@ -98,6 +98,10 @@ func (c *Core) beginClear() {
 }
 
 func (c *Core) onRotate(n call, err error, r *Reply) {
+	if n.ref&saveRef != 0 {
+		c.onSaveRotate(n, err, r)
+		return
+	}
 	k := &c.clear
 	c.note(workClear) // that of a clearing which was given up may be what the next one waits for
 	if err != nil {
@@ -126,6 +130,10 @@ func (c *Core) sendStable() {
 }
 
 func (c *Core) onStable(n call, err error, r *Reply) {
+	if n.ref&saveRef != 0 {
+		c.onSaveStable(n, err, r)
+		return
+	}
 	k := &c.clear
 	if err != nil {
 		c.abortClear()

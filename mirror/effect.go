@@ -96,6 +96,7 @@ const (
 	CommandAddLeg                             // LegID, CfgVer, Store, Instance
 	CommandDetach                             // Clean, Seqs
 	CommandConfirm                            // CfgVer, Seqs
+	CommandConfirmCopy                        // LegID, CfgVer, Store, Instance, Copied, Seqs
 )
 
 // ToLeg reports whether the command goes to a leg.
@@ -107,6 +108,7 @@ var commandNames = [...]string{
 	CommandDetachLeg: "DETACH", CommandRecordFence: "RecordFence",
 	CommandActivate: "Activate", CommandRemoveLeg: "RemoveLeg", CommandAddLeg: "AddLeg",
 	CommandDetach: "Detach", CommandConfirm: "Confirm",
+	CommandConfirmCopy: "ConfirmCopy",
 }
 
 // String returns the command's name in the protocol.
@@ -135,4 +137,5 @@ type Command struct {
 	Reason     string
 	Store      volume.StoreID
 	Instance   uint64
+	Copied     Copied
 }

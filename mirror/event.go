@@ -83,7 +83,8 @@ type Event struct {
 type Reply struct {
 	Config        volume.Config // Activate, RemoveLeg, AddLeg; with ErrRetry and ErrStaleRequest the current one
 	Lossy         []volume.LegID
-	SetBack       bool // RecordFence: the leg is copied in full
+	SetBack       bool   // RecordFence: the leg is copied in full
+	Copied        Copied // RecordFence: but for what it has of an earlier copy
 	Clean         bool
 	Generation    uint64        // Rotate
 	Seq           uint64        // Rotate: Progress of the leg's durable label

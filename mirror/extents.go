@@ -112,6 +112,16 @@ func (e *extents) done(x int64, ok bool) {
 	}
 }
 
+// firstOpen returns the lowest piece that is not done, one behind the last if all are.
+func (e *extents) firstOpen() int64 {
+	for w := range e.todo {
+		if open := e.todo[w] | e.busy[w]; open != 0 {
+			return int64(w)*64 + int64(bits.TrailingZeros64(open))
+		}
+	}
+	return e.count()
+}
+
 // clear empties the set.
 func (e *extents) clear() {
 	clear(e.todo)

@@ -8,9 +8,13 @@ type flushPurpose uint8
 const (
 	flushGuest flushPurpose = iota // of the guest, or of an orderly end: every leg of ack_set
 	flushJoin                      // of a joining leg, before AddLeg
+	flushSave                      // of a joining leg, before how far it is copied is saved
 	flushClear                     // of ack_set, before STABLE
 	flushEnd                       // of ack_set, before an unclean DETACH
 )
+
+// ofJoin reports whether the flush is of a joining leg alone.
+func (p flushPurpose) ofJoin() bool { return p == flushJoin || p == flushSave }
 
 // startFlush sends a flush to targets. It covers every write that was acknowledged before, because
 // those writes have been answered by every leg of ack_set.
@@ -33,7 +37,7 @@ func (c *Core) flushFor(p flushPurpose, targets legSet, ref uint64) {
 // is removed first, and CONFIG is everywhere before the flush counts.
 func (c *Core) advanceFlush(o *op) {
 	done := c.removed == 0 && c.ack != 0 && c.ack.within(o.answered)
-	if o.purpose == flushJoin {
+	if o.purpose.ofJoin() {
 		done = o.targets.within(o.answered)
 	}
 	if c.breaks(BreakFlushEarly) && o.purpose == flushGuest {
@@ -42,7 +46,7 @@ func (c *Core) advanceFlush(o *op) {
 	if !done {
 		return
 	}
-	failed := o.purpose == flushJoin && o.targets == 0
+	failed := o.purpose.ofJoin() && o.targets == 0
 	purpose, ref := o.purpose, o.seq
 	if purpose == flushGuest {
 		c.complete(o, nil)
@@ -59,6 +63,9 @@ func (c *Core) flushed(p flushPurpose, ref uint64) {
 	case p == flushJoin && ref == c.join.number:
 		c.join.flushed = true
 		c.note(workJoin)
+	case p == flushSave && ref == c.join.number:
+		c.join.save.flushed = true
+		c.note(workJoin)
 	case p == flushClear && ref == c.clear.number:
 		c.clear.flushed = true
 		c.note(workClear)
@@ -71,7 +78,7 @@ func (c *Core) flushed(p flushPurpose, ref uint64) {
 // needFlushOf makes flushes under way wait for a leg that acks need from now on.
 func (c *Core) needFlushOf(i LegIndex) {
 	for o := c.flushes.head; o != nil; o = o.next {
-		if o.purpose != flushJoin {
+		if !o.purpose.ofJoin() {
 			o.targets = o.targets.with(i)
 			c.send(o, i)
 		}

@@ -34,6 +34,7 @@ type joinJob struct {
 	unread   block.Range
 	stuckAt  time.Duration
 	stamping bool // the source is being asked for its versions
+	save     saveJob
 }
 
 // joinStuck is how long a join waits before it looks again at what no leg in sync can read.
@@ -58,7 +59,11 @@ func (c *Core) settleJoin() {
 	case LegMarking:
 		c.askJoinMarks()
 	case LegCopying:
-		if j.set.left == 0 && c.proven(j.leg) {
+		c.settleSave()
+		if c.leg(j.leg).state != LegCopying {
+			return
+		}
+		if j.set.left == 0 && j.save.step == saveIdle && c.proven(j.leg) {
 			c.enter(j.leg, LegStamping, "its copy set is copied")
 			c.note(workJoin)
 		}
@@ -126,14 +131,17 @@ func (c *Core) askJoinMarks() {
 	j.set = extents{}
 	j.set.init(c.opts.SizeBytes, c.timing().CopyBytes)
 	g := c.leg(j.leg)
-	if g.copySince() == 0 {
-		j.set.add(block.Range{Len: c.opts.SizeBytes})
-		c.enter(j.leg, LegCopying, "it is compared in full")
-		return
+	since := g.copySince()
+	if since == 0 {
+		if since = c.resume(g); since == 0 {
+			j.set.add(block.Range{Len: c.opts.SizeBytes})
+			c.enter(j.leg, LegCopying, "it is compared in full")
+			return
+		}
 	}
 	j.asked, j.marks = only(j.leg).with(src), 2
 	ref := markJoin + j.number
-	c.callLeg(src, &Command{Kind: CommandMarks, Since: g.copySince()}, nil, ref)
+	c.callLeg(src, &Command{Kind: CommandMarks, Since: since}, nil, ref)
 	c.callLeg(j.leg, &Command{Kind: CommandMarks, Since: c.kcfg.CfgVer}, nil, ref)
 }
 
@@ -153,6 +161,9 @@ func (c *Core) onJoinMarks(k call, err error, r *Reply) {
 	if k.leg != j.leg || !c.breaks(BreakNoOwnMarks) {
 		for _, m := range r.Marked {
 			j.set.add(m)
+			if k.leg == j.leg {
+				j.save.noteOwn(m)
+			}
 		}
 	}
 	if k.leg != j.leg {

@@ -347,8 +347,8 @@ func (a *memAuthority) ask(f func() error) error {
 	return f()
 }
 
-func (a *memAuthority) RecordFence(_ context.Context, _ volume.Epoch, r volume.LegReport, _ bool) (bool, error) {
-	return false, a.ask(func() error {
+func (a *memAuthority) RecordFence(_ context.Context, _ volume.Epoch, r volume.LegReport, _ bool) (Fenced, error) {
+	return Fenced{}, a.ask(func() error {
 		if r.Lossy {
 			a.lossy = append(a.lossy, r.Label.LegID)
 		}
@@ -391,6 +391,12 @@ func (a *memAuthority) AddLeg(_ context.Context, _ volume.Epoch, cfgver volume.C
 		return nil
 	})
 	return c, err
+}
+
+// ConfirmCopy keeps nothing, as coordinators of an older version.
+func (a *memAuthority) ConfirmCopy(context.Context, volume.Epoch, volume.CfgVer, volume.LegID, volume.StoreID,
+	uint64, Copied, []volume.LegSeq) (volume.Config, error) {
+	return volume.Config{}, ErrWait
 }
 
 func (a *memAuthority) Confirm(context.Context, volume.Epoch, volume.CfgVer, []volume.LegSeq) error {

@@ -66,6 +66,7 @@ type Timing struct {
 	JoinWell    time.Duration // a leg that was in sync for this long did not fail soon; zero = 30 min
 	StableIdle  time.Duration // marks are cleared when no write came for this long; zero = 1 s
 	StableBusy  time.Duration // marks are cleared at least this often under load; zero = 5 s
+	CopySave    time.Duration // between two savings of how far a full copy has come; zero = 30 s
 	CopyDepth   int           // extents being copied at once; zero = 8
 	CopyBytes   int64         // of one extent, a power of two of at least 64 KiB; zero = 256 KiB
 }
@@ -90,6 +91,7 @@ func (t Timing) withDefaults() Timing {
 	def(&t.JoinWell, 30*time.Minute)
 	def(&t.StableIdle, time.Second)
 	def(&t.StableBusy, 5*time.Second)
+	def(&t.CopySave, 30*time.Second)
 	if t.CopyDepth == 0 {
 		t.CopyDepth = 8
 	}
@@ -109,6 +111,7 @@ func (t Timing) validate() error {
 		{"LegLost", t.LegLost}, {"FenceWait", t.FenceWait}, {"Retry", t.Retry}, {"Hedge", t.Hedge},
 		{"Challenge", t.Challenge}, {"JoinBackOff", t.JoinBackOff},
 		{"JoinBan", t.JoinBan}, {"JoinWell", t.JoinWell}, {"StableIdle", t.StableIdle}, {"StableBusy", t.StableBusy},
+		{"CopySave", t.CopySave},
 	} {
 		if d.v <= 0 {
 			errs = append(errs, fmt.Errorf("timing %s is %v: it must be above zero", d.name, d.v))

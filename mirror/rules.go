@@ -2,7 +2,7 @@ package mirror
 
 // Rules is a set of safety rules that a Core breaks on purpose. It exists for tests alone: the
 // simulation must find every one of them. The names are those of the protocol's ablations.
-type Rules uint32
+type Rules uint64
 
 // The rules that the engine holds. Each stands in one place, which names it.
 const (
@@ -36,6 +36,7 @@ const (
 	BreakAdoptFirst                       // a bad block is adopted although another leg has a whole one
 	BreakHealStale                        // a heal does not keep writers away
 	BreakScrubGuess                       // a scrub picks one of several whole blocks that differ
+	BreakSaveEarly                        // how far a copy has come is saved while older writes are under way
 
 	breakEnd
 )
@@ -47,6 +48,7 @@ var ruleNames = [...]string{
 	"oldEvidence", "blindRelogin", "removeGood", "flushEarly", "noJoinFlush", "joinReboot",
 	"readSuspect", "readUncommit", "noConfirm", "noSetBack", "lagLast",
 	"noStampTake", "promoteUnread", "badEqual", "adoptFirst", "healStale", "scrubGuess",
+	"saveEarly",
 }
 
 // RuleByName returns the rule with the protocol's name, false if the engine has none of that name.

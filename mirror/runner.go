@@ -303,7 +303,9 @@ func (e *Engine) ask(ctx context.Context, c *Command) (reply Reply, err error) {
 	a, epoch := e.opts.Authority, e.opts.Epoch
 	switch c.Kind {
 	case CommandRecordFence:
-		reply.SetBack, err = a.RecordFence(ctx, epoch, c.Report, c.SetBack)
+		var fenced Fenced
+		fenced, err = a.RecordFence(ctx, epoch, c.Report, c.SetBack)
+		reply.SetBack, reply.Copied = fenced.Full, fenced.Copied
 	case CommandActivate:
 		var act Activation
 		act, err = a.Activate(ctx, epoch)
@@ -316,6 +318,8 @@ func (e *Engine) ask(ctx context.Context, c *Command) (reply Reply, err error) {
 		err = a.Detach(ctx, epoch, c.Clean, c.Seqs)
 	case CommandConfirm:
 		err = a.Confirm(ctx, epoch, c.CfgVer, c.Seqs)
+	case CommandConfirmCopy:
+		reply.Config, err = a.ConfirmCopy(ctx, epoch, c.CfgVer, c.LegID, c.Store, c.Instance, c.Copied, c.Seqs)
 	}
 	return reply, err
 }

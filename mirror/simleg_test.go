@@ -422,6 +422,8 @@ func (r *simRaft) apply(e volume.Epoch, c *Command) (Reply, error) {
 	case CommandDetach:
 		r.clean = c.Clean
 		return Reply{}, nil
+	case CommandConfirmCopy:
+		return Reply{}, ErrWait // nothing is kept: tests/sim has coordinators that do
 	case CommandConfirm:
 		if c.CfgVer > r.cfg {
 			r.w.violation("configuration %s is confirmed, raft is at %s", c.CfgVer, r.cfg)

@@ -199,7 +199,7 @@ func (c *Core) openWrites(l *opList, open *openLags) {
 			switch {
 			case o.answered != 0:
 				open.add(i, scale, max(o.firstAt, g.upSince))
-			case o.kind == opCopy || o.purpose == flushJoin:
+			case o.kind == opCopy || o.purpose.ofJoin():
 				// Nobody else was asked: only one that hangs counts.
 				since := max(o.sentAt, g.upSince)
 				if c.now-since >= c.lagBudget(scale) && c.othersConfirmed(i, o.sentAt) {

@@ -68,7 +68,7 @@ func (t *txn) activateWith(v *Volume, next choice) *Refusal {
 func (v *Volume) forgetOthers() {
 	for _, l := range v.Legs {
 		if !v.inSync(l.ID) {
-			l.LastISRCfg = 0
+			l.LastISRCfg, l.Copied = 0, Copied{}
 		}
 	}
 }

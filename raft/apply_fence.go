@@ -59,6 +59,7 @@ func (t *txn) recordFence(c *RecordFence) *Refusal {
 	t.answer(v)
 	// A host may have a ticket from before the volume lost what the leg still holds.
 	t.result.SetBack = l.SetBack || !v.inSync(l.ID) && l.LastISRCfg == 0
+	t.result.Copied = l.Copied
 	return nil
 }
 

@@ -173,7 +173,7 @@ func (t *txn) addLeg(c *AddLeg) *Refusal {
 	v = t.edit(v)
 	l = v.Leg(c.Leg)
 	t.event(SeverityInfo, "volume/"+v.Name, "leg_added", "%s of volume %s is in sync", t.legName(l), v.Name)
-	l.JoinedCfg, l.SetBack = t.nextCfgVer(v), false
+	l.JoinedCfg, l.SetBack, l.Copied = t.nextCfgVer(v), false, Copied{}
 	if r := t.setInSync(v, append(slices.Clone(v.InSync), l.ID), ""); r != nil {
 		return r
 	}
@@ -244,6 +244,7 @@ func (t *txn) legLost(c *LegLost) *Refusal {
 	if r := setLegState(l, volume.LegLost); r != nil {
 		return r
 	}
+	l.Copied = Copied{}
 	t.event(SeverityError, "volume/"+v.Name, "leg_lost",
 		"the data of %s of volume %s is gone: %s; replace the leg", t.legName(l), v.Name, c.Reason)
 	t.answer(v)

@@ -39,6 +39,9 @@ func (t *txn) judgeReport(v *Volume, l *Leg, c *RecordFence) {
 	if why == "" {
 		return
 	}
+	if !t.breaks(BreakKeepCopied) { // [M:keepCopied]
+		l.Copied = Copied{}
+	}
 	l.LabelCfg, l.LabelSeq = label.Config.CfgVer, label.Progress // it goes on from here
 	if !l.SetBack && !t.breaks(BreakTrustSetBack) {              // [M:trustSetBack]
 		t.setBack(v, l, why)
@@ -74,7 +77,7 @@ func (t *txn) setBack(v *Volume, l *Leg, why string) {
 func (t *txn) hostSawSetBack(v *Volume, l *Leg) *Volume {
 	v = t.edit(v)
 	l = v.Leg(l.ID)
-	l.LabelCfg, l.LabelSeq = 0, 0
+	l.LabelCfg, l.LabelSeq, l.Copied = 0, 0, Copied{}
 	t.setBack(v, l, "its host saw a newer one in this epoch")
 	t.answer(v)
 	return v

@@ -41,6 +41,8 @@ func (s *State) Authorise(node volume.NodeID, c Command) *Refusal {
 		return s.holds(node, c.RemoveLeg.Volume, c.RemoveLeg.Epoch)
 	case c.AddLeg != nil:
 		return s.holds(node, c.AddLeg.Volume, c.AddLeg.Epoch)
+	case c.ConfirmCopy != nil:
+		return s.holds(node, c.ConfirmCopy.Volume, c.ConfirmCopy.Epoch)
 	case c.ConfirmConfig != nil:
 		return s.holds(node, c.ConfirmConfig.Volume, c.ConfirmConfig.Epoch)
 	case c.ReportScrub != nil:

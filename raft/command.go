@@ -33,6 +33,7 @@ type Command struct {
 	Activate         *Activate         `json:"activate,omitempty"`
 	RemoveLeg        *RemoveLeg        `json:"remove_leg,omitempty"`
 	AddLeg           *AddLeg           `json:"add_leg,omitempty"`
+	ConfirmCopy      *ConfirmCopy      `json:"confirm_copy,omitempty" since:"2"`
 	ConfirmConfig    *ConfirmConfig    `json:"confirm_config,omitempty"`
 	RequestDetach    *RequestDetach    `json:"request_detach,omitempty"`
 	Detach           *Detach           `json:"detach,omitempty"`
@@ -233,6 +234,22 @@ type AddLeg struct {
 	Instance uint64         `json:"instance"`
 }
 
+// ConfirmCopy keeps how far the copy onto a leg has come, see Copied, and makes a new configuration of the
+// same list: what is written from then on is newer than what the next ConfirmCopy may name as Since. It is
+// a compare-and-set on the configuration, the store and the instance, as AddLeg. Seqs as in ConfirmConfig, of
+// the leg.
+type ConfirmCopy struct {
+	Volume   volume.ID       `json:"volume"`
+	Epoch    volume.Epoch    `json:"epoch"`
+	CfgVer   volume.CfgVer   `json:"cfgver"`
+	Leg      volume.LegID    `json:"leg"`
+	Store    volume.StoreID  `json:"store"`
+	Instance uint64          `json:"instance"`
+	Upto     int64           `json:"upto"`
+	Since    volume.CfgVer   `json:"since"`
+	Seqs     []volume.LegSeq `json:"seqs,omitempty"`
+}
+
 // ConfirmConfig is the host's word that a configuration is durable on every leg in sync, and how far
 // their labels have come. It decides nothing now: it is evidence against a leg that is set back later.
 type ConfirmConfig struct {
@@ -303,9 +320,12 @@ type Result struct {
 	Lossy []volume.LegID `json:"lossy,omitempty"`
 	// SetBack answers RecordFence: nothing that the leg holds counts, since it or the volume was set back
 	// to an older state, or since it never was in sync. It is copied in full before it is in sync.
-	SetBack bool   `json:"set_back,omitempty"`
-	Scrub   uint64 `json:"scrub,omitempty"` // answers the commands of scrubs: which one
-	Clean   bool   `json:"clean,omitempty"` // the last detach was clean: no region needs reconciling
+	SetBack bool `json:"set_back,omitempty"`
+	// Copied answers RecordFence: what a leg that is copied in full has already. The epoch of the
+	// answer's leg is the current one.
+	Copied Copied `json:"copied,omitzero"`
+	Scrub  uint64 `json:"scrub,omitempty"` // answers the commands of scrubs: which one
+	Clean  bool   `json:"clean,omitempty"` // the last detach was clean: no region needs reconciling
 }
 
 // Code says why a command was refused, for programs.

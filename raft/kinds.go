@@ -50,6 +50,7 @@ func (c *Command) kinds() []kind {
 		of("activate", byEngine, c.Activate, (*txn).activate),
 		of("remove_leg", byEngine, c.RemoveLeg, (*txn).removeLeg),
 		of("add_leg", byEngine, c.AddLeg, (*txn).addLeg),
+		of("confirm_copy", byEngine, c.ConfirmCopy, (*txn).confirmCopy),
 		of("confirm_config", byEngine, c.ConfirmConfig, (*txn).confirmConfig),
 		of("request_detach", byNode, c.RequestDetach, (*txn).requestDetach),
 		of("detach", byEngine, c.Detach, (*txn).detach),

@@ -114,6 +114,10 @@ func requireLegs(t *testing.T, v *Volume, line string, found bool) {
 		require.LessOrEqual(t, l.LastISRCfg, v.CfgVer, line)
 		require.False(t, l.GivenUp && l.usable(), "what is given up is not used: %s", line)
 		require.True(t, l.Shown == nil || v.VerifyAll, line)
+		if v.inSync(l.ID) || l.SetBack || l.LastISRCfg != 0 {
+			require.Zero(t, l.Copied, "how far such a leg was copied means nothing: %s", line)
+		}
+		require.LessOrEqual(t, l.Copied.Since, v.CfgVer, line)
 		if l.SetBack && !v.inSync(l.ID) {
 			require.Zero(t, l.LastISRCfg, "what was known of a leg that was set back is void: %s", line)
 		}
@@ -254,6 +258,9 @@ func (g *generator) draw() string {
 		return fmt.Sprintf("add %s %s e=%d c=%d instance=%d", name, leg, epoch, cfg, l.Instance)
 	case n < 77:
 		return fmt.Sprintf("confirm %s e=%d c=%d seqs=%s:%d", name, epoch, cfg, leg, l.LabelSeq+uint64(g.rand.IntN(4)))
+	case n < 78:
+		return fmt.Sprintf("copied %s %s e=%d c=%d instance=%d upto=%d since=%d", name, leg, epoch, cfg, l.Instance,
+			l.Copied.Upto>>20+int64(g.rand.IntN(3)), max(l.Copied.Since, volume.CfgVer(cfg)-1))
 	case n < 79:
 		return fmt.Sprintf("detach %s e=%d", name, epoch) + maybe(2, "clean")
 	case n < 81:

@@ -18,6 +18,10 @@ const (
 	BreakAnyInstance                    // AddLeg need not name the process of the leg that the copy went to
 	// BreakEpochReuse: a host that asks again goes on with its epoch and its attachment, see Volume.Attach.
 	BreakEpochReuse
+	// BreakCopySinceNow: what is newer than a saved copy is what is newer than the saving, although the leg
+	// may have missed writes of before.
+	BreakCopySinceNow
+	BreakKeepCopied // how far a leg was copied is believed although the leg was set back since
 
 	breakEnd
 )
@@ -25,7 +29,7 @@ const (
 // ruleNames holds the protocol's name of each rule, lowest bit first.
 var ruleNames = [...]string{
 	"staleOK", "noLease", "isrOnly", "noBump", "noCAS", "ignoreLossy", "anyLossy", "noLabelCheck",
-	"trustSetBack", "anyInstance", "epochReuse",
+	"trustSetBack", "anyInstance", "epochReuse", "copySinceNow", "keepCopied",
 }
 
 // RuleByName returns the rule with the protocol's name, false if the coordinators have none of that

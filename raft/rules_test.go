@@ -57,6 +57,21 @@ var brokenRules = map[string]struct {
 		remove web B e=1 seen=2
 		fence web B e=1 instance=2
 		add web B e=1 c=3 instance=1`, "retry: ", "ok e1 c4 [A B]"},
+	"copySinceNow": {`
+		replace web B C@n3/s3
+		provisioned web C
+		fence web C e=1 instance=1
+		copied web C e=1 c=2 instance=1 upto=64 since=1
+		fence web C e=1 instance=1`, "ok e1 c3 [A B] set_back copied=64@1 clean", "ok e1 c3 [A B] set_back copied=64@3 clean"},
+	"keepCopied": {`
+		replace web B C@n3/s3
+		provisioned web C
+		fence web C e=1 instance=1
+		copied web C e=1 c=2 instance=1 seqs=C:9
+		copied web C e=1 c=3 instance=1 upto=64 since=2 seqs=C:9
+		begin web h2 a2 takeover
+		fence web C e=2 seq=8`, "ok e2 c4 [A B] set_back",
+		"ok e2 c4 [A B] set_back copied=64@2"},
 	"epochReuse": {`
 		begin web h1 a2 takeover`, "ok e2 ", "ok e1 "},
 }
@@ -64,6 +79,7 @@ var brokenRules = map[string]struct {
 const rulesSetUp = `init_cluster demo
 	register n1 storage stores=s1
 	register n2 storage stores=s2
+	register n3 storage stores=s3
 	register h1 host
 	register h2 host
 	create web A@n1/s1 B@n2/s2 layout:mirror:2

@@ -116,6 +116,13 @@ func (s *script) parseAttach(c *Command, name string, w *words) bool {
 		if store := w.keys["store"]; store != "" {
 			c.AddLeg.Store = s.store(store)
 		}
+	case "copied": // VOLUME LEG e=E c=C [instance=N] [upto=MIB] [since=C] [seqs=LEG:N,…]
+		c.ConfirmCopy = &ConfirmCopy{Volume: s.vol(w.next()), Leg: s.leg(w.next()), Epoch: epoch(),
+			CfgVer: volume.CfgVer(w.number("c")), Instance: w.number("instance"),
+			Upto: int64(w.number("upto")) << 20, Since: volume.CfgVer(w.number("since")), Seqs: s.parseSeqs(w)}
+		if _, l := s.state.LegByID(c.ConfirmCopy.Leg); l != nil {
+			c.ConfirmCopy.Store = l.Store
+		}
 	case "confirm": // VOLUME e=E c=C [seqs=LEG:N,…]
 		c.ConfirmConfig = &ConfirmConfig{Volume: s.vol(w.next()), Epoch: epoch(),
 			CfgVer: volume.CfgVer(w.number("c")), Seqs: s.parseSeqs(w)}

@@ -159,6 +159,7 @@ func (s *script) answer(r Result) string {
 	if r.SetBack {
 		text += " set_back"
 	}
+	text += copiedText(r.Copied)
 	if len(r.Lossy) > 0 {
 		text += " lossy=" + legList(r.Lossy)
 	}
@@ -166,6 +167,14 @@ func (s *script) answer(r Result) string {
 		text += " clean"
 	}
 	return text
+}
+
+// copiedText shows how far a leg was copied, in MiB, nothing if it was not.
+func copiedText(c Copied) string {
+	if c.Upto == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" copied=%d@%s", c.Upto>>20, c.Since)
 }
 
 func legList(legs []volume.LegID) string {
@@ -229,6 +238,7 @@ func (s *script) show(kinds []string) string {
 			if l.GivenUp {
 				out.WriteString(" given_up")
 			}
+			out.WriteString(copiedText(l.Copied))
 			out.WriteByte('\n')
 		}
 	}

@@ -206,6 +206,19 @@ type Leg struct {
 	// GivenUp: the volume goes on without what the leg holds, whatever that is. The leg is lost or
 	// quarantined, it is never awaited, and its data is never deleted.
 	GivenUp bool `json:"given_up,omitempty" since:"2"`
+	// Copied is what a leg that never was in sync has of the others, so that its copy need not begin anew.
+	Copied Copied `json:"copied,omitzero" since:"2"`
+}
+
+// Copied is a host's word that the first Upto bytes of a leg equal the legs in sync, but for what is newer
+// than Since there and for what is marked, and that what is not marked is on stable storage. It stays
+// true whatever happens to the leg, until the leg is set back or in sync.
+//
+// Invariant: it is zero for a leg that is in sync, lost or was set back.
+type Copied struct {
+	Upto  int64         `json:"upto,omitempty"`
+	Since volume.CfgVer `json:"since,omitempty"`
+	At    volume.CfgVer `json:"at,omitempty"` // the configuration that the latest ConfirmCopy named
 }
 
 // Tombstone permits a node to delete a leg's data.

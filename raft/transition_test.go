@@ -162,7 +162,8 @@ func TestCommand_OneKindOnly(t *testing.T) {
 
 // Every kind is named as in JSON, and who may propose it is settled.
 func TestCommand_Kinds(t *testing.T) {
-	engine := []string{"record_fence", "activate", "remove_leg", "add_leg", "confirm_config", "report_scrub", "detach"}
+	engine := []string{"record_fence", "activate", "remove_leg", "add_leg", "confirm_copy", "confirm_config",
+		"report_scrub", "detach"}
 	node := []string{"register_node", "leg_provisioned", "leg_lost", "leg_deleted", "begin_attach",
 		"request_detach", "note_label", "adopt_leg"}
 	names := commandFields(t)

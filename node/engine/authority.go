@@ -23,13 +23,13 @@ type authority struct {
 
 var _ mirror.Authority = (*authority)(nil)
 
-// RecordFence says that a leg was fenced in this epoch, and what it reported. It returns whether
-// nothing that the leg holds counts, because it or the volume was set back.
+// RecordFence says that a leg was fenced in this epoch, and what it reported.
 func (a *authority) RecordFence(ctx context.Context, e volume.Epoch, r volume.LegReport,
-	setBack bool) (bool, error) {
+	setBack bool) (mirror.Fenced, error) {
 	answer, err := a.ask(ctx, "record fence", raft.Command{RecordFence: &raft.RecordFence{
 		Volume: a.volume, Epoch: e, Leg: r.Label.LegID, Report: r, SetBack: setBack}})
-	return answer.SetBack, err
+	return mirror.Fenced{Full: answer.SetBack,
+		Copied: mirror.Copied{Upto: answer.Copied.Upto, Since: answer.Copied.Since}}, err
 }
 
 // Activate asks to activate the epoch.
@@ -57,6 +57,19 @@ func (a *authority) AddLeg(ctx context.Context, e volume.Epoch, cfgver volume.Cf
 		Volume: a.volume, Epoch: e, CfgVer: cfgver, Leg: leg, Store: store, Instance: instance}})
 	if r.Err != nil && (r.Err.Code == raft.CodeNotFound || r.Err.Code == raft.CodeInvalid) {
 		err = fmt.Errorf("%w: %w", err, mirror.ErrRetry)
+	}
+	return r.Config, err
+}
+
+// ConfirmCopy keeps how far the copy onto a leg has come. Coordinators that do not keep it, for this leg or
+// at their version, are not asked again.
+func (a *authority) ConfirmCopy(ctx context.Context, e volume.Epoch, cfgver volume.CfgVer, leg volume.LegID,
+	store volume.StoreID, instance uint64, done mirror.Copied, seqs []volume.LegSeq) (volume.Config, error) {
+	r, err := a.ask(ctx, "confirm copy", raft.Command{ConfirmCopy: &raft.ConfirmCopy{
+		Volume: a.volume, Epoch: e, CfgVer: cfgver, Leg: leg, Store: store, Instance: instance,
+		Upto: done.Upto, Since: done.Since, Seqs: seqs}})
+	if r.Err != nil && (r.Err.Code == raft.CodeNotFound || r.Err.Code == raft.CodeInvalid) {
+		err = fmt.Errorf("%w: %w", err, mirror.ErrWait)
 	}
 	return r.Config, err
 }

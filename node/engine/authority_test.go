@@ -28,9 +28,9 @@ func TestAuthority_refusalsTellWhatStands(t *testing.T) {
 		label := volume.Label{VolumeID: ticket.Volume, LegID: l.ID, StoreID: l.Store, Incarnation: ticket.Incarnation,
 			DataGen: c.volume("web").DataGen, FenceEpoch: ticket.Epoch, AttachID: ticket.AttachID}
 		report := volume.LegReport{Label: label, Instance: uint64(i)}
-		setBack, err := a.RecordFence(t.Context(), ticket.Epoch, report, false)
+		fenced, err := a.RecordFence(t.Context(), ticket.Epoch, report, false)
 		require.NoError(t, err)
-		require.False(t, setBack)
+		require.Zero(t, fenced)
 	}
 	activation, err := a.Activate(t.Context(), ticket.Epoch)
 	require.NoError(t, err)
@@ -62,6 +62,11 @@ func TestAuthority_refusalsTellWhatStands(t *testing.T) {
 	got, err = a.AddLeg(t.Context(), ticket.Epoch, without.CfgVer, legB.ID, legB.Store, 1)
 	require.ErrorIs(t, err, mirror.ErrRetry)
 	require.Equal(t, without, got)
+
+	// What is kept of a copy is that of a leg which never was in sync.
+	_, err = a.ConfirmCopy(t.Context(), ticket.Epoch, without.CfgVer, legB.ID, legB.Store, 1,
+		mirror.Copied{Upto: 4096, Since: 1}, nil)
+	require.ErrorIs(t, err, mirror.ErrWait)
 
 	c.grant("web")
 	got, err = a.AddLeg(t.Context(), ticket.Epoch, without.CfgVer, legB.ID, legB.Store, 1)

@@ -126,16 +126,17 @@ func TestAuthority_commands(t *testing.T) {
 	vol, leg, store := volume.NewID(), volume.NewLegID(), volume.NewStoreID()
 	report := volume.LegReport{Label: volume.Label{LegID: leg}, Instance: 5, Lossy: true}
 	answer := raft.Result{Config: volume.Config{CfgVer: 4, InSync: []volume.LegID{leg}},
-		Lossy: []volume.LegID{leg}, SetBack: true, Clean: true}
+		Lossy: []volume.LegID{leg}, SetBack: true, Clean: true,
+		Copied: raft.Copied{Upto: 8192, Since: 2, At: 3}}
 	var got raft.Command
 	a := &authority{volume: vol, coordinators: answering(func(c raft.Command) (raft.Result, error) {
 		got = c
 		return answer, nil
 	})}
 	seqs := []volume.LegSeq{{Leg: leg, Seq: 9}}
-	setBack, err := a.RecordFence(t.Context(), 7, report, true)
+	fenced, err := a.RecordFence(t.Context(), 7, report, true)
 	require.NoError(t, err)
-	require.True(t, setBack)
+	require.Equal(t, mirror.Fenced{Full: true, Copied: mirror.Copied{Upto: 8192, Since: 2}}, fenced)
 	require.Equal(t, raft.Command{RecordFence: &raft.RecordFence{Volume: vol, Epoch: 7, Leg: leg, Report: report,
 		SetBack: true}}, got)
 	activation, err := a.Activate(t.Context(), 7)

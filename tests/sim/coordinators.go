@@ -148,6 +148,9 @@ func (c *coordinators) ask(h *host, x *mirror.Effect, answer func(mirror.Reply, 
 		}
 		r := c.commit(cmd)
 		w.logf("raft %s of epoch %s: %s", cmd.Name(), h.epoch, resultText(&r))
+		if cmd.ConfirmCopy != nil && r.Err == nil {
+			w.saved(h, cmd.ConfirmCopy.Leg)
+		}
 		return reply(x.Command.Kind, &r)
 	}
 	fate := 99
@@ -204,6 +207,10 @@ func (c *coordinators) command(h *host, x *mirror.Command) raft.Command {
 	case mirror.CommandAddLeg:
 		return raft.Command{AddLeg: &raft.AddLeg{Volume: c.volume, Epoch: h.epoch, CfgVer: x.CfgVer,
 			Leg: x.LegID, Store: x.Store, Instance: x.Instance}}
+	case mirror.CommandConfirmCopy:
+		return raft.Command{ConfirmCopy: &raft.ConfirmCopy{Volume: c.volume, Epoch: h.epoch, CfgVer: x.CfgVer,
+			Leg: x.LegID, Store: x.Store, Instance: x.Instance, Upto: x.Copied.Upto, Since: x.Copied.Since,
+			Seqs: x.Seqs}}
 	case mirror.CommandConfirm:
 		return raft.Command{ConfirmConfig: &raft.ConfirmConfig{Volume: c.volume, Epoch: h.epoch,
 			CfgVer: x.CfgVer,
@@ -214,7 +221,8 @@ func (c *coordinators) command(h *host, x *mirror.Command) raft.Command {
 
 // reply makes the engine's answer of raft's result.
 func reply(kind mirror.CommandKind, r *raft.Result) (mirror.Reply, error) {
-	out := mirror.Reply{Config: r.Config, Lossy: r.Lossy, Clean: r.Clean, SetBack: r.SetBack}
+	out := mirror.Reply{Config: r.Config, Lossy: r.Lossy, Clean: r.Clean, SetBack: r.SetBack,
+		Copied: mirror.Copied{Upto: r.Copied.Upto, Since: r.Copied.Since}}
 	if r.Err == nil {
 		return out, nil
 	}
@@ -223,6 +231,9 @@ func reply(kind mirror.CommandKind, r *raft.Result) (mirror.Reply, error) {
 	known := codes[r.Err.Code]
 	if kind == mirror.CommandAddLeg && (r.Err.Code == raft.CodeNotFound || r.Err.Code == raft.CodeInvalid) {
 		known = mirror.ErrRetry // the leg changed: as if the compare-and-set had failed
+	}
+	if kind == mirror.CommandConfirmCopy && (r.Err.Code == raft.CodeNotFound || r.Err.Code == raft.CodeInvalid) {
+		known = mirror.ErrWait // nothing is kept of this leg
 	}
 	if known == nil {
 		known = errNoAnswer

@@ -27,6 +27,7 @@ type profile struct {
 	raftSlow            time.Duration // what a commit may take
 	raftLate            int           // one command in so many is committed after its engine gave it up; zero = none
 	strikes             int           // one change of a leg's state in so many brings a fault with it; zero = none
+	saves               int           // one saving of a copy's progress in so many brings a fault with it; zero = none
 	rivals              bool          // these faults are mostly a new epoch that does not reach the leg
 	partings            bool          // a leg whose place in the list is open is all that an older engine is left with
 	zeroes              int           // one write in so many is a zero
@@ -153,6 +154,15 @@ func narrowFlavours() []flavour {
 			}},
 		{name: "sluggish", faults: func(f *faultWeights) { f.slow, f.hang, f.powerCut, f.crossfire = 12, 6, 6, 6 },
 			change: func(w *world, p *profile) { p.think, p.strikes = 10*time.Millisecond, 8 }},
+		{name: "rebuild", faults: func(f *faultWeights) {
+			*f = faultWeights{replace: 10, idle: 14, takeover: 2, siteCut: 1, detach: 1}
+		},
+			change: func(w *world, p *profile) { // copies in full are cut off everywhere, and go on
+				p.sparse, p.spares, p.away, p.writes, p.think, p.saves = true, 2, 0, 40, 20*time.Millisecond, 3
+				p.acts = 8 + w.rng.IntN(12)
+				p.timing.StableIdle, p.timing.StableBusy = 20*time.Millisecond, 100*time.Millisecond
+				p.timing.CopyDepth, p.timing.CopySave, p.timing.JoinBackOff = 1, w.pick(60*time.Millisecond), 20*time.Millisecond
+			}},
 		{name: "rotting", faults: func(f *faultWeights) { f.rot, f.stop, f.idle, f.siteCut = 14, 6, 6, 0 },
 			change: func(w *world, p *profile) {
 				p.writes, p.away, p.think = 25, w.rng.IntN(2), 10*time.Millisecond

@@ -17,12 +17,14 @@ type image struct {
 // setBack takes a picture of one leg, and later, while another leg keeps the data, sets its node back to
 // it. Only what the coordinators can prove is asked of them: that the label has moved on by more than was
 // confirmed. The node's processes end; its system starts anew.
-func (w *world) setBack() {
-	n := w.someNode()
+func (w *world) setBack() { w.setBackOf(w.someNode(), 10*time.Second) }
+
+// setBackOf sets a node back within a time to what its leg is now.
+func (w *world) setBackOf(n *node, within time.Duration) {
 	l := n.leg
 	picture := image{disk: l.disk.clone(), label: l.durable.label, meta: durableLeg{label: l.durable.label,
 		older: l.durable.older, regions: l.durable.regions.Clone(), rotten: map[uint32]bool{}}}
-	w.after(w.pick(10*time.Second), func() {
+	w.after(w.pick(within), func() {
 		if n.leg != l || w.calm || !w.provable(l, &picture.label) || !w.keptElsewhere(l) {
 			return
 		}

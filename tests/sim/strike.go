@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/holdfast-storage/holdfast/mirror"
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // A strike is a fault that comes when something is on its way: a leg has just changed its state, so a
@@ -66,6 +67,31 @@ func (w *world) strike(h *host, n *node) {
 		if w.chance(2) {
 			h.die()
 		}
+	}
+}
+
+// saved lets a fault follow now and then when how far a copy has come was saved: the next join of the leg
+// begins with that. Meanwhile the guest writes on, the leg may be set back, and engines may change.
+func (w *world) saved(h *host, id volume.LegID) {
+	l := w.raft.vol().Leg(id)
+	if w.profile.saves == 0 || w.calm || l == nil || !w.chance(w.profile.saves) {
+		return
+	}
+	n := w.nodeOf(l.Node)
+	switch w.rng.IntN(6) {
+	case 0:
+		w.setBackOf(n, 600*time.Millisecond)
+		w.later(w.pick(time.Second), func() { // the next engine knows only what the coordinators do
+			w.newHost(false)
+			h.die()
+		})
+	case 1, 2:
+		w.later(w.pick(300*time.Millisecond), func() {
+			n.crash()
+			w.after(w.pick(2*time.Second), n.start)
+		})
+	default:
+		w.later(w.pick(300*time.Millisecond), func() { w.strike(h, n) })
 	}
 }
 
