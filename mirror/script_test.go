@@ -171,9 +171,12 @@ func (s *script) begin(legs, outside, broken []string) {
 		s.must(ok, "no rule %s", name)
 		rules |= r
 	}
-	timing := Timing{CopyBytes: 64 << 10, Challenge: time.Hour}
+	timing := Timing{CopyBytes: 64 << 10, Challenge: time.Hour, CopySave: 2 * time.Second}
 	if s.challenge {
 		timing.Challenge = 0
+	}
+	if slices.Contains(outside, "n") {
+		timing.CopyDepth = 1 // one extent after the other
 	}
 	core, err := NewCore(CoreOptions{Epoch: 5, SizeBytes: 64 * BlockBytes, Broken: rules, Timing: timing})
 	s.must(err == nil, "%v", err)
@@ -184,8 +187,12 @@ func (s *script) begin(legs, outside, broken []string) {
 		s.names = append(s.names, name)
 		s.reports = append(s.reports, volume.LegReport{Label: volume.Label{LegID: id, FenceEpoch: 5},
 			BootID: volume.UUID{1}, Instance: 1})
+		since := volume.CfgVer(1)
+		if name == "n" { // a new leg, which never was in sync
+			since = 0
+		}
 		s.step(&Event{Kind: EventLeg, Leg: LegIndex(len(s.names) - 1),
-			Info: &LegInfo{ID: id, InSync: slices.Contains(legs, name), Since: 1, Join: true}})
+			Info: &LegInfo{ID: id, InSync: slices.Contains(legs, name), Since: since, Join: true}})
 	}
 	s.step(&Event{Kind: EventAttach})
 }

@@ -39,9 +39,7 @@ func (t *txn) judgeReport(v *Volume, l *Leg, c *RecordFence) {
 	if why == "" {
 		return
 	}
-	if !t.breaks(BreakKeepCopied) { // [M:keepCopied]
-		l.Copied = Copied{}
-	}
+	l.Copied = Copied{}
 	l.LabelCfg, l.LabelSeq = label.Config.CfgVer, label.Progress // it goes on from here
 	if !l.SetBack && !t.breaks(BreakTrustSetBack) {              // [M:trustSetBack]
 		t.setBack(v, l, why)

@@ -21,7 +21,6 @@ const (
 	// BreakCopySinceNow: what is newer than a saved copy is what is newer than the saving, although the leg
 	// may have missed writes of before.
 	BreakCopySinceNow
-	BreakKeepCopied // how far a leg was copied is believed although the leg was set back since
 
 	breakEnd
 )
@@ -29,7 +28,7 @@ const (
 // ruleNames holds the protocol's name of each rule, lowest bit first.
 var ruleNames = [...]string{
 	"staleOK", "noLease", "isrOnly", "noBump", "noCAS", "ignoreLossy", "anyLossy", "noLabelCheck",
-	"trustSetBack", "anyInstance", "epochReuse", "copySinceNow", "keepCopied",
+	"trustSetBack", "anyInstance", "epochReuse", "copySinceNow",
 }
 
 // RuleByName returns the rule with the protocol's name, false if the coordinators have none of that

@@ -63,15 +63,6 @@ var brokenRules = map[string]struct {
 		fence web C e=1 instance=1
 		copied web C e=1 c=2 instance=1 upto=64 since=1
 		fence web C e=1 instance=1`, "ok e1 c3 [A B] set_back copied=64@1 clean", "ok e1 c3 [A B] set_back copied=64@3 clean"},
-	"keepCopied": {`
-		replace web B C@n3/s3
-		provisioned web C
-		fence web C e=1 instance=1
-		copied web C e=1 c=2 instance=1 seqs=C:9
-		copied web C e=1 c=3 instance=1 upto=64 since=2 seqs=C:9
-		begin web h2 a2 takeover
-		fence web C e=2 seq=8`, "ok e2 c4 [A B] set_back",
-		"ok e2 c4 [A B] set_back copied=64@2"},
 	"epochReuse": {`
 		begin web h1 a2 takeover`, "ok e2 ", "ok e1 "},
 }

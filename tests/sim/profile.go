@@ -161,7 +161,8 @@ func narrowFlavours() []flavour {
 				p.sparse, p.spares, p.away, p.writes, p.think, p.saves = true, 2, 0, 40, 20*time.Millisecond, 3
 				p.acts = 8 + w.rng.IntN(12)
 				p.timing.StableIdle, p.timing.StableBusy = 20*time.Millisecond, 100*time.Millisecond
-				p.timing.CopyDepth, p.timing.CopySave, p.timing.JoinBackOff = 1, w.pick(60*time.Millisecond), 20*time.Millisecond
+				p.timing.CopyDepth, p.timing.CopySave = 1, w.pick(60*time.Millisecond)
+				p.timing.JoinBackOff = 20 * time.Millisecond
 			}},
 		{name: "rotting", faults: func(f *faultWeights) { f.rot, f.stop, f.idle, f.siteCut = 14, 6, 6, 0 },
 			change: func(w *world, p *profile) {

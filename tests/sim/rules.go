@@ -88,7 +88,7 @@ func soonest() map[string]string {
 		"scrubGuess": "lying", "epochReuse": "takeover", "noLease": "readers", "noConfirm": "readers",
 		"blindRelogin": "attach", "oldEvidence": "attach", "lateMark": "attach", "noRestamp": "sparse",
 		"noCAS": "limbo", "anyLossy": "attach", "noKillSess": "sparse", "noDrain": "partings",
-		"copySinceNow": "rebuild", "keepCopied": "rebuild", "saveEarly": "rebuild",
+		"copySinceNow": "rebuild", "saveEarly": "rebuild",
 	}
 }
 
