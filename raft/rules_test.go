@@ -62,7 +62,8 @@ var brokenRules = map[string]struct {
 		provisioned web C
 		fence web C e=1 instance=1
 		copied web C e=1 c=2 instance=1 upto=64 since=1
-		fence web C e=1 instance=1`, "ok e1 c3 [A B] set_back copied=64@1 clean", "ok e1 c3 [A B] set_back copied=64@3 clean"},
+		fence web C e=1 instance=1`, "ok e1 c3 [A B] set_back copied=64@1 clean",
+		"ok e1 c3 [A B] set_back copied=64@3 clean"},
 	"epochReuse": {`
 		begin web h1 a2 takeover`, "ok e2 ", "ok e1 "},
 }
