@@ -159,10 +159,9 @@ func narrowFlavours() []flavour {
 		},
 			change: func(w *world, p *profile) { // copies in full are cut off everywhere, and go on
 				p.sparse, p.spares, p.away, p.writes, p.think, p.saves = true, 2, 0, 40, 20*time.Millisecond, 3
-				p.acts = 8 + w.rng.IntN(12)
+				p.acts, p.timing.JoinBackOff = 8+w.rng.IntN(12), 20*time.Millisecond
 				p.timing.StableIdle, p.timing.StableBusy = 20*time.Millisecond, 100*time.Millisecond
 				p.timing.CopyDepth, p.timing.CopySave = 1, w.pick(60*time.Millisecond)
-				p.timing.JoinBackOff = 20 * time.Millisecond
 			}},
 		{name: "rotting", faults: func(f *faultWeights) { f.rot, f.stop, f.idle, f.siteCut = 14, 6, 6, 0 },
 			change: func(w *world, p *profile) {
