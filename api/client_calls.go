@@ -49,11 +49,6 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 	return get[Health](ctx, c, "/v1/health")
 }
 
-// Operations lists the long work that runs.
-func (c *Client) Operations(ctx context.Context) ([]Operation, error) {
-	return get[[]Operation](ctx, c, "/v1/operations")
-}
-
 // Nodes lists the nodes.
 func (c *Client) Nodes(ctx context.Context) ([]Node, error) { return get[[]Node](ctx, c, "/v1/nodes") }
 

@@ -132,11 +132,7 @@ func (r routes) cluster() {
 			}
 			return answer(health, err)
 		})
-	huma.Register(r.api, r.op("list-operations", http.MethodGet, "/v1/operations", "Long work that runs",
-		"cluster"),
-		func(ctx context.Context, _ *struct{}) (*body[[]Operation], error) {
-			return list(r.service.Operations(ctx))
-		})
+	r.operations()
 
 	type input struct {
 		After  uint64 `query:"after" doc:"only events with a greater seq"`

@@ -19,8 +19,10 @@ type Service interface {
 	// Events calls emit for every event above after, oldest first, and with follow for those to
 	// come until ctx ends or emit fails.
 	Events(ctx context.Context, after uint64, follow bool, emit func(Event) error) error
-	// Operations lists the long work that runs.
+	// Operations lists the long work that runs, and the latest failovers that ended, oldest first.
 	Operations(ctx context.Context) ([]Operation, error)
+	// Operation shows one operation by its id.
+	Operation(ctx context.Context, id string) (Operation, error)
 
 	// Nodes lists the nodes.
 	Nodes(ctx context.Context) ([]Node, error)

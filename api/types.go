@@ -229,13 +229,14 @@ type DomainVolume struct {
 
 // Domain is one guest.
 type Domain struct {
-	Name  string     `json:"name"`
-	Host  string     `json:"host" doc:"where it is placed, empty when it is stopped"`
-	State string     `json:"state" doc:"stopped, starting, running, stopping, exited, killed, failed"`
-	PID   int        `json:"pid"`
-	Run   uint64     `json:"run" doc:"grows with every start and move"`
-	Error string     `json:"error,omitempty"`
-	Spec  DomainSpec `json:"spec"`
+	Name      string     `json:"name"`
+	Host      string     `json:"host" doc:"where it is placed, empty when it is stopped"`
+	State     string     `json:"state" doc:"stopped, starting, running, stopping, exited, killed, failed"`
+	PID       int        `json:"pid"`
+	Run       uint64     `json:"run" doc:"grows with every start and move"`
+	Operation string     `json:"operation,omitempty" doc:"id of the failover that moves it now"`
+	Error     string     `json:"error,omitempty"`
+	Spec      DomainSpec `json:"spec"`
 }
 
 // Status sums up how well something is.
@@ -289,9 +290,10 @@ const (
 // Operation is the progress of long work. It is computed from the state, so it goes on when nobody
 // watches, and asking for the same work again watches it again.
 type Operation struct {
-	Verb      string  `json:"verb" doc:"replace, remove, drain or scrub"`
-	Object    string  `json:"object" doc:"node/n2, volume/web1 or cluster"`
-	State     string  `json:"state" enum:"running,done,failed"`
+	ID        string  `json:"id" doc:"names it to GET /v1/operations/{id}; empty in the progress of a verb"`
+	Verb      string  `json:"verb" doc:"replace, remove, drain, rebalance, scrub, failover or takeover"`
+	Object    string  `json:"object" doc:"node/n2, volume/web1, domain/web1 or cluster"`
+	State     string  `json:"state" enum:"running,done,failed,superseded,cancelled"`
 	LegsDone  int     `json:"legs_done"`
 	LegsTotal int     `json:"legs_total"`
 	DoneBytes int64   `json:"done_bytes"`
@@ -300,5 +302,6 @@ type Operation struct {
 	Message   string  `json:"message"`
 	Error     *Error  `json:"error,omitempty"`
 
-	Scrub *ScrubResult `json:"scrub,omitempty" doc:"of a scrub that is over"`
+	Scrub    *ScrubResult `json:"scrub,omitempty" doc:"of a scrub that is over"`
+	Failover *Failover    `json:"failover,omitempty" doc:"of the verbs failover and takeover"`
 }

@@ -32,6 +32,7 @@ func (s *State) Fork() *State {
 	f.Removed = maps.Clone(s.Removed)
 	f.Joins, f.Tokens = maps.Clone(s.Joins), maps.Clone(s.Tokens)
 	f.Events = slices.Clip(s.Events) // an append to one of them moves it away
+	f.Operations = slices.Clip(s.Operations)
 	return &f
 }
 

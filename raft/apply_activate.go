@@ -34,6 +34,7 @@ func (t *txn) activate(c *Activate) *Refusal {
 
 // activateWith makes an epoch active with a choice. v is edited.
 func (t *txn) activateWith(v *Volume, next choice) *Refusal {
+	t.grantActive(v, len(v.openToOthers()) > 0)
 	if next.loss == lossOfAny {
 		for _, id := range next.legs {
 			v.Leg(id).SetBack = false // what it holds is what counts from now on
@@ -160,13 +161,10 @@ func (t *txn) awaited(v *Volume, fenced []volume.LegID, setBack bool) *Refusal {
 // zombieWait refuses until no older epoch can read: every leg that one may read is fenced, or
 // 1.25·T_read has passed (protocol §1.6).
 func (t *txn) zombieWait(v *Volume, waited bool) *Refusal {
-	readable := slices.Concat(v.InSync, v.Granted)
+	open := v.openToOthers()
 	if t.breaks(BreakIsrOnly) { // [M:isrOnly]
-		readable = v.InSync
+		open = without(v.InSync, v.fenced)
 	}
-	open := without(readable, v.fenced)
-	sortLegs(open)
-	open = slices.Compact(open)
 	if len(open) == 0 || waited || t.breaks(BreakNoLease) { // [M:noLease]
 		return nil
 	}

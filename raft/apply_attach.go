@@ -32,7 +32,15 @@ func (t *txn) beginAttach(c *BeginAttach) *Refusal {
 		return refuse(CodeBusy, "volume %s belongs to domain %s, which runs on %s: fail the domain over or stop it",
 			v.Name, d.Name, t.state.NodeName(d.Host))
 	}
-	return t.grant(v, c)
+	move, moves := t.moved(v, c)
+	if r := t.grant(v, c); r != nil {
+		return r
+	}
+	if moves {
+		move.Grants = []OperationGrant{{Volume: v.ID, Name: v.Name, Epoch: t.state.Volumes[v.ID].Epoch}}
+		t.beginOperation(move, c.Silent)
+	}
+	return nil
 }
 
 // mayAttach returns why a grant is refused. It changes nothing.
@@ -99,6 +107,7 @@ func (t *txn) grant(v *Volume, c *BeginAttach) *Refusal {
 		v.Attach.Domain = old.Domain // an engine's successor serves whom its predecessor served
 	}
 	t.attachEvent(v, old)
+	t.grantMoved(v, old)
 	if c.AcceptLoss {
 		t.event(SeverityWarning, "volume/"+v.Name, "loss_accepted",
 			"the operator accepts for epoch %s of volume %s that writes which were never flushed may be lost",
@@ -207,6 +216,7 @@ func (t *txn) endAttach(v *Volume, clean bool) *Refusal {
 		return r
 	}
 	v.LastAttach, v.Attach = v.Attach.ID, nil
+	t.superseded("volume/"+v.Name, OperationCancelled, "it was detached")
 	t.event(SeverityInfo, "volume/"+v.Name, "detach", "volume %s is detached from %s, %s", v.Name, host, how)
 	t.answer(v)
 	return nil

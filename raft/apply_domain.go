@@ -88,20 +88,32 @@ func (t *txn) placeDomain(c *PlaceDomain) *Refusal {
 		return invalid("domain %s has %d volumes, %d attachments came with it",
 			d.Name, len(d.Spec.Volumes), len(c.Attach))
 	}
+	var grants []OperationGrant
 	for i, use := range d.Spec.Volumes {
 		if r := t.placeVolume(d, use.Name, c, c.Attach[i]); r != nil {
 			return r
 		}
+		v := t.state.VolumeByName(use.Name)
+		grants = append(grants, OperationGrant{Volume: v.ID, Name: v.Name, Epoch: v.Epoch})
 	}
 	kind, severity, from := "domain_started", SeverityInfo, ""
+	moves, old := d.Running && d.Host != c.Host, t.state.NodeName(d.Host)
 	if d.Running {
-		kind, severity, from = "domain_moved", SeverityWarning, ", moved from "+t.state.NodeName(d.Host)
+		kind, severity, from = "domain_moved", SeverityWarning, ", moved from "+old
 	}
 	d = t.editDomain(d)
 	d.Running, d.Host = true, c.Host
 	d.Run++
 	t.event(severity, "domain/"+d.Name, kind, "domain %s is to run on %s%s (%s)",
 		d.Name, host.Name, from, cmp.Or(c.Reason, "asked for"))
+	if moves {
+		t.beginOperation(Operation{
+			Kind: OperationFailover, Object: "domain/" + d.Name, Reason: c.Reason, From: old, To: host.Name,
+			Domain: d.Name, Run: d.Run, Grants: grants,
+		}, c.Silent)
+	} else {
+		t.followRun(d, grants)
+	}
 	return nil
 }
 
@@ -147,6 +159,7 @@ func (t *txn) stopDomain(c *StopDomain) *Refusal {
 	d = t.editDomain(d)
 	d.Running, d.Host = false, volume.NodeID{}
 	d.Run++
+	t.superseded("domain/"+d.Name, OperationCancelled, "the domain was stopped")
 	t.event(SeverityInfo, "domain/"+d.Name, "domain_stopped", "domain %s is to stop on %s", d.Name, host)
 	return nil
 }

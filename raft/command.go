@@ -52,6 +52,7 @@ type Command struct {
 	NoteLabel        *NoteLabel        `json:"note_label,omitempty" since:"2"`
 	AdoptLeg         *AdoptLeg         `json:"adopt_leg,omitempty" since:"2"`
 	EndRebuild       *EndRebuild       `json:"end_rebuild,omitempty" since:"2"`
+	EndOperation     *EndOperation     `json:"end_operation,omitempty" since:"2"`
 
 	SetAuthority *SetAuthority `json:"set_authority,omitempty" since:"2"`
 	CreateJoin   *CreateJoin   `json:"create_join,omitempty" since:"2"`
@@ -191,6 +192,9 @@ type BeginAttach struct {
 	// it is not to be detached: its engine is gone and a new one takes the next epoch. Only so may a
 	// host's daemon propose the command.
 	Renews volume.AttachID `json:"renews,omitzero"`
+	// Reason and Silent are kept with the operation of a takeover, as in PlaceDomain.
+	Reason string        `json:"reason,omitempty" since:"2,drop"`
+	Silent time.Duration `json:"silent,omitempty" since:"2,drop"`
 }
 
 // RecordFence says that the host of this epoch fenced a leg by logging in, and what it found.
@@ -297,6 +301,9 @@ type PlaceDomain struct {
 	Takeover bool              `json:"takeover,omitempty"`
 	Attach   []volume.AttachID `json:"attach"` // a fresh one for each of its volumes, in order
 	Reason   string            `json:"reason"`
+	// Silent is how long the host that it is taken from has been silent, by the leader's clock; zero if it
+	// is not. It is kept with the operation and decides nothing.
+	Silent time.Duration `json:"silent,omitempty" since:"2,drop"`
 }
 
 // StopDomain wants a domain not to run. Its volumes are detached by its host afterwards.

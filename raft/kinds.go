@@ -75,6 +75,7 @@ func (c *Command) kinds() []kind {
 		of("revoke_join", byOperator, c.RevokeJoin, (*txn).revokeJoin),
 		of("create_token", byOperator, c.CreateToken, (*txn).createToken),
 		of("revoke_token", byOperator, c.RevokeToken, (*txn).revokeToken),
+		of("end_operation", byOperator, c.EndOperation, (*txn).endOperation),
 	}
 }
 

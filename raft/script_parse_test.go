@@ -81,7 +81,8 @@ func (s *script) parse(line string) Command {
 		c.RecordEvent = &RecordEvent{Event: e}
 	default:
 		if !s.parseRestore(&c, name, w) && !s.parseAttach(&c, name, w) &&
-			!s.parseDomain(&c, name, w) && !s.parseScrub(&c, name, w) && !s.parseTrust(&c, name, w) {
+			!s.parseDomain(&c, name, w) && !s.parseScrub(&c, name, w) && !s.parseTrust(&c, name, w) &&
+			!s.parseOperation(&c, name, w) {
 			s.t.Fatalf("unknown command %q", line)
 		}
 	}
@@ -240,8 +241,8 @@ func (s *script) parseDomain(c *Command, name string, w *words) bool {
 		c.DefineDomain = &DefineDomain{ID: s.uuid("dom." + spec.Name), Spec: spec}
 	case "delete_domain": // NAME
 		c.DeleteDomain = &DeleteDomain{Name: w.next()}
-	case "place": // NAME HOST run=N attach=ID,… [takeover]
-		p := &PlaceDomain{Takeover: w.flag("takeover"), Run: w.number("run")}
+	case "place": // NAME HOST run=N attach=ID,… [takeover] [silent=DURATION]
+		p := &PlaceDomain{Takeover: w.flag("takeover"), Run: w.number("run"), Silent: w.duration("silent")}
 		p.Name, p.Host = w.next(), s.node(w.next())
 		for _, id := range w.list("attach") {
 			p.Attach = append(p.Attach, s.attach(id))

@@ -254,6 +254,9 @@ func (s *script) show(kinds []string) string {
 	if slices.Contains(kinds, "tokens") {
 		s.showTokens(&out)
 	}
+	if slices.Contains(kinds, "operations") {
+		s.showOperations(&out)
+	}
 	if wants("tombs") {
 		fmt.Fprintf(&out, "tombstones: %d\n", len(s.state.Tombs))
 	}

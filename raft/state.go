@@ -30,6 +30,9 @@ type State struct {
 
 	Events  []Event `json:"events"` // newest last, at most EventsMax
 	LastSeq uint64  `json:"last_seq"`
+	// Operations are the failovers that run and the latest that ended, oldest first, at most OperationsMax.
+	Operations    []*Operation `json:"operations,omitempty" since:"2"`
+	LastOperation uint64       `json:"last_operation,omitempty" since:"2"` // the number of the newest
 
 	broken Rules // by Break, for tests
 }

@@ -181,7 +181,10 @@ func domainVerb(use, short, long, example string, flags func(*cobra.Command),
 		if err != nil {
 			return err
 		}
-		return out.print(cmd.OutOrStdout(), d, func(t *table) { domainRows(t, []api.Domain{d}) })
+		return out.print(cmd.OutOrStdout(), d, func(t *table) {
+			domainRows(t, []api.Domain{d})
+			domainOperation(t, []api.Domain{d})
+		})
 	}
 	return cmd
 }

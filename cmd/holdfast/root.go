@@ -26,7 +26,8 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringVar(&c.endpoints, "api", "",
 		"nodes to talk to, comma-separated: unix:///path or https://host:port (default $HOLDFAST_API)")
 	root.AddCommand(
-		newVolume(c), newDomain(c), newNode(c), newHealth(c), newWhy(c), newEvents(c), newCluster(c), newToken(c),
+		newVolume(c), newDomain(c), newNode(c), newHealth(c), newWhy(c), newEvents(c), newOperation(c),
+		newCluster(c), newToken(c),
 		newDemo(), newDev(), newServe(), newEngine(), newTarget(), newSelftest(), newRescue(), newVersion(),
 	)
 	return root

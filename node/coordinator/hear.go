@@ -42,7 +42,7 @@ func (c *Coordinator) hearNode(h peer.Heartbeat) {
 	c.mu.Lock()
 	c.known[h.Node] = true
 	c.liveness.Heard(h.Node, now)
-	changed := c.facts.HearNode(now, nodeReport(h))
+	changed := c.facts.HearNode(now, nodeReport(h, now))
 	c.mu.Unlock()
 	if changed {
 		c.factsChanged()
@@ -53,7 +53,7 @@ func (c *Coordinator) hearNode(h peer.Heartbeat) {
 // engine is to send them.
 func (c *Coordinator) hearEngine(h peer.EngineHeartbeat) time.Duration {
 	now := c.opts.Now()
-	fact := engineFact(h.Engine)
+	fact := engineFact(h.Engine, now)
 	fact.Node = h.Node
 	c.mu.Lock()
 	c.known[h.Node] = true
@@ -195,7 +195,7 @@ func (c *Coordinator) mute(now time.Time) []volume.NodeID {
 // The functions below translate the words of package peer to those of package control, which knows
 // nothing of the network.
 
-func nodeReport(h peer.Heartbeat) control.NodeReport {
+func nodeReport(h peer.Heartbeat, now time.Time) control.NodeReport {
 	r := control.NodeReport{
 		Health: nodeHealth(h.Health),
 		Node:   h.Node, Start: h.Start, Seq: h.Seq, PID: h.PID, Knows: max(h.Knows, raft.VersionFirst),
@@ -217,7 +217,7 @@ func nodeReport(h peer.Heartbeat) control.NodeReport {
 		}
 	}
 	for _, e := range h.Engines {
-		r.Engines = append(r.Engines, engineFact(e))
+		r.Engines = append(r.Engines, engineFact(e, now))
 	}
 	for _, d := range h.Domains {
 		r.Domains[d.Name] = &control.DomainFact{
@@ -227,12 +227,15 @@ func nodeReport(h peer.Heartbeat) control.NodeReport {
 	return r
 }
 
-func engineFact(e peer.EngineStatus) control.EngineFact {
+func engineFact(e peer.EngineStatus, now time.Time) control.EngineFact {
 	f := control.EngineFact{
 		Volume: e.Volume, Epoch: e.Epoch, AttachID: e.AttachID, PID: e.PID,
 		State:  control.EngineState(e.State),
 		Reason: e.Reason, CfgVer: e.CfgVer, Unreadable: e.Unreadable,
 		Build: e.Build, MemoryBytes: e.MemoryBytes,
+	}
+	if e.Uptime > 0 {
+		f.Began = now.Add(-e.Uptime)
 	}
 	if e.Scrub != nil {
 		f.ScrubID, f.ScrubDone = e.Scrub.ID, e.Scrub.Done

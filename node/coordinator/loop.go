@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -297,6 +298,8 @@ func subject(c raft.Command) string {
 		return key + c.RequestDetach.Volume.String() + " " + c.RequestDetach.Epoch.String()
 	case c.Detach != nil:
 		return key + c.Detach.Volume.String() + " " + c.Detach.Epoch.String()
+	case c.EndOperation != nil:
+		return key + strconv.FormatUint(c.EndOperation.ID, 10)
 	case c.ReplaceLeg != nil:
 		return key + c.ReplaceLeg.Old.String()
 	case c.KeepLeg != nil:

@@ -258,7 +258,7 @@ func (t *tally) operation(v *control.View, verb string, n *raft.Node) api.Operat
 	return op
 }
 
-// Operations lists the nodes that are being emptied, and the scrubs.
+// Operations lists the failovers, the nodes that are being emptied, and the scrubs.
 func (s service) Operations(context.Context) ([]api.Operation, error) {
 	return reading(s, func(v *control.View) ([]api.Operation, error) {
 		out := []api.Operation{}
@@ -287,7 +287,10 @@ func (s service) Operations(context.Context) ([]api.Operation, error) {
 				out = append(out, op)
 			}
 		}
-		return out, nil
+		for i := range out {
+			out[i].ID = workID(out[i])
+		}
+		return append(failovers(v), out...), nil
 	})
 }
 

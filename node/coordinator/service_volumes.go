@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/holdfast-storage/holdfast/api"
 	"github.com/holdfast-storage/holdfast/raft"
@@ -243,7 +244,12 @@ func planAttach(v *control.View, id volume.ID, name string, r api.AttachVolume) 
 				v.State.NodeName(vol.Attach.Host)),
 			"volume %s is attached to %s in epoch %s", vol.Name, v.State.NodeName(vol.Attach.Host), vol.Epoch)
 	}
+	silent := time.Duration(0)
+	if held && v.Condition(vol.Attach.Host) == raft.NodeDead {
+		silent = v.Silent(vol.Attach.Host)
+	}
 	return &raft.BeginAttach{
+		Reason: "taken over by an operator", Silent: silent,
 		Volume: vol.ID, Host: host.ID, AttachID: volume.AttachID{UUID: v.NewID()}, AcceptLoss: r.AcceptLoss,
 		Takeover: held, After: vol.Epoch,
 	}, nil

@@ -164,7 +164,7 @@ func stages(e *control.EngineFact) []api.Stage {
 
 func showDomain(v *control.View, d *raft.Domain) api.Domain {
 	out := api.Domain{
-		Name: d.Name, State: string(control.DomainStopped), Run: d.Run,
+		Name: d.Name, State: string(control.DomainStopped), Run: d.Run, Operation: runningFailover(v.State, d.Name),
 		Spec: api.DomainSpec{
 			Name: d.Spec.Name, Driver: d.Spec.Driver, Volumes: []api.DomainVolume{},
 			Hosts: append([]string{}, d.Spec.Hosts...), AntiAffinity: d.Spec.AntiAffinity,

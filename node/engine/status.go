@@ -26,6 +26,7 @@ func (p *process) status() peer.EngineStatus {
 		Stages:   make([]peer.Stage, 0, len(m.Stages)),
 
 		Unreadable: m.Unreadable, Build: peer.Build(), MemoryBytes: p.anonymousMemory(),
+		Uptime: time.Since(p.began),
 	}
 	if m.ScrubTotal > 0 {
 		s.Scrub = &peer.ScrubStatus{ID: m.ScrubID, Done: m.ScrubDone, Total: m.ScrubTotal}

@@ -122,9 +122,11 @@ type EngineStatus struct {
 	CfgVer   volume.CfgVer   `json:"cfgver"`
 	Exports  []Export        `json:"exports,omitempty"`
 	Legs     []EngineLeg     `json:"legs"`
-	// Milestones of the attach, for the operation's table: nanoseconds from the engine's start.
-	Stages []Stage      `json:"stages,omitempty"`
-	Scrub  *ScrubStatus `json:"scrub,omitempty"` // the one under way
+	// Milestones of the attach, for the operation's table: nanoseconds from the engine's start, which was
+	// Uptime ago.
+	Stages []Stage       `json:"stages,omitempty"`
+	Uptime time.Duration `json:"uptime,omitempty"`
+	Scrub  *ScrubStatus  `json:"scrub,omitempty"` // the one under way
 	// Unreadable counts requests of the guest that no leg could answer.
 	Unreadable int64 `json:"unreadable,omitempty"`
 	// Build is the build of the engine's program, MemoryBytes the anonymous memory of its process.

@@ -22,6 +22,8 @@ type Facts struct {
 	lost     map[volume.LegID]time.Time    // legs that are lost, likewise
 	versions map[volume.NodeID]versionFact // what coordinators say of cluster versions
 	known    map[volume.NodeID]time.Time   // nodes, likewise
+
+	operations map[uint64]operationSeen // operations that run, by their number; nil before the first Observe
 }
 
 // NodeFact is the last heartbeat of a node's daemon.
@@ -130,6 +132,7 @@ func (s EngineState) Serves() bool { return s == EngineServing || s == EngineHel
 type EngineFact struct {
 	Heard    time.Time // from the engine itself; zero if never
 	Since    time.Time // that it is in this state
+	Began    time.Time // its process: what its stages count from
 	Node     volume.NodeID
 	Volume   volume.ID
 	Epoch    volume.Epoch
@@ -246,6 +249,7 @@ func (f *Facts) Observe(s *raft.State, now time.Time) {
 		known[id] = firstSeen(f.known, id, now)
 	}
 	f.grants, f.detached, f.stopped, f.lost, f.known = grants, detached, stopped, lost, known
+	f.see(s, now)
 	f.forget(s, now)
 }
 

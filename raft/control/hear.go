@@ -93,6 +93,9 @@ func (f *Facts) hearEngine(now time.Time, e EngineFact) bool {
 	if e.Heard.IsZero() && before != nil {
 		e.Heard = before.Heard
 	}
+	if before != nil && !before.Began.IsZero() && (e.Began.IsZero() || before.Began.Before(e.Began)) {
+		e.Began = before.Began // what took long on its way makes it look younger
+	}
 	switch {
 	case before == nil:
 		e.Since = now
@@ -103,7 +106,8 @@ func (f *Facts) hearEngine(now time.Time, e EngineFact) bool {
 	default:
 		e.Since = now
 	}
-	changed := before == nil || before.State != e.State || !sameLegs(before.Legs, e.Legs)
+	changed := before == nil || before.State != e.State || len(before.Stages) != len(e.Stages) ||
+		!sameLegs(before.Legs, e.Legs)
 	f.Engines[e.AttachID] = &e
 	switch {
 	case e.State == EngineFailed:

@@ -28,7 +28,7 @@ type View struct {
 	// Leaderless: the view is of a coordinator that knows of no leader.
 	Leaderless bool
 	// Silent says how long a node has been silent, WaitLeft how much of the wait for reads of the host before
-	// is left in an epoch. Nil if that is not known; only explanations use them.
+	// is left in an epoch. Nil if that is not known; no decision rests on them.
 	Silent   func(volume.NodeID) time.Duration
 	WaitLeft func(volume.ID, volume.Epoch) time.Duration
 	History  History // since when findings hold; explanations only read it
@@ -79,7 +79,8 @@ func DefaultTiming() Timing {
 func Controllers(v *View) []raft.Command {
 	var out []raft.Command
 	for _, controller := range []func(*View) []raft.Command{
-		Failover, Domains, Detachments, Replace, Rebalance, Retire, Maintain, Scrubs, Versions, Flaws,
+		Failover, Domains, Operations, Detachments, Replace, Rebalance, Retire, Maintain, Scrubs, Versions,
+		Flaws,
 	} {
 		out = append(out, controller(v)...)
 	}
@@ -139,9 +140,13 @@ func (v *View) Place(d *raft.Domain, host volume.NodeID, reason string) raft.Com
 	for i := range attach {
 		attach[i] = volume.AttachID{UUID: v.NewID()}
 	}
-	return raft.Command{PlaceDomain: &raft.PlaceDomain{
+	place := &raft.PlaceDomain{
 		Name: d.Name, Host: host, Run: d.Run, Takeover: true, Attach: attach, Reason: reason,
-	}}
+	}
+	if d.Running && d.Host != host {
+		place.Silent = v.silent(d.Host)
+	}
+	return raft.Command{PlaceDomain: place}
 }
 
 // LegBytes returns how much data one leg of a volume holds when it is full.

@@ -260,6 +260,8 @@ func (w *world) describe(c raft.Command) string {
 		return fmt.Sprintf("the leg of %s on %s keeps its place", name(c.KeepLeg.Volume), w.state.NodeName(l.Node))
 	case c.RemoveNode != nil:
 		return "forget a node"
+	case c.EndOperation != nil:
+		return fmt.Sprintf("end operation %d:%s", c.EndOperation.ID, stageText(c.EndOperation.Stages))
 	}
 	return c.Name()
 }
@@ -378,7 +380,9 @@ func (w *world) do(line string) {
 		require.NoError(w.t, err)
 		w.advance(d)
 	default:
-		w.legVerb(words, arg)
+		if !w.operationVerb(words, arg) {
+			w.legVerb(words, arg)
+		}
 	}
 	w.facts.Observe(w.state, w.now)
 }
@@ -607,7 +611,12 @@ func (w *world) engine(name string, state EngineState, reason string) {
 	}
 	e := &EngineFact{Node: v.Attach.Host, Volume: v.ID, Epoch: v.Epoch, AttachID: v.Attach.ID, PID: 200,
 		State:  state,
-		Reason: reason, Exports: []Export{{"nbd", "nbd+unix:///" + name}}}
+		Reason: reason, Exports: []Export{{"nbd", "nbd+unix:///" + name}}, Began: w.now}
+	if state.Serves() {
+		for i, stage := range []string{raft.StageFenced, raft.StageActivated, raft.StageConfigured, raft.StageServing} {
+			e.Stages = append(e.Stages, Stage{stage, time.Duration(i+1) * 10 * time.Millisecond})
+		}
+	}
 	for _, l := range v.Legs {
 		if l.State == volume.LegInSync {
 			e.Legs = append(e.Legs, EngineLeg{ID: l.ID, State: "in_sync"})
@@ -654,6 +663,8 @@ func TestScripts(t *testing.T) {
 				return w.whatIf(strings.TrimSpace(d.Input))
 			case "state":
 				return w.show()
+			case "operations":
+				return w.operations()
 			case "why":
 				return w.why(strings.TrimSpace(d.Input))
 			case "strands": // what would have nowhere to go if the node were emptied
