@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -14,6 +15,7 @@ type Spec struct {
 	Volume      volume.ID
 	VolumeName  string // for rescue
 	Incarnation volume.ClusterID
+	Former      []volume.ClusterID // incarnations of before: a leg that was made under one is the very same
 	DataGen     volume.UUID
 	Layout      volume.Layout
 	Slot        int
@@ -65,7 +67,7 @@ func (s *Store) Provision(spec Spec) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		err = s.build(spec)
-	case err == nil && have.Incarnation != spec.Incarnation:
+	case err == nil && have.Incarnation != spec.Incarnation && !slices.Contains(spec.Former, have.Incarnation):
 		err = fmt.Errorf("leg %s: %w: it is of incarnation %s, want %s",
 			spec.Leg, ErrMismatch, have.Incarnation, spec.Incarnation)
 	case err == nil:

@@ -47,12 +47,15 @@ type Daemon struct {
 	log      *slog.Logger
 	identity *identity.Identity
 	data     *dataDir
-	key      chapKey
-	client   *peer.Client
-	web      *http.Transport // to other nodes' HTTPS, with this node's certificate
+	// generation is which restore of the cluster the node follows.
+	generation *generation
+	key        chapKey
+	client     *peer.Client
+	web        *http.Transport // to other nodes' HTTPS, with this node's certificate
 
 	api, socket net.Listener
 
+	group       *raft.Group              // nil without the role
 	raft        *raft.Coordinator        // nil without the role
 	coordinator *coordinator.Coordinator // nil without the role
 	storage     *storage.Manager         // nil without the role
@@ -121,13 +124,17 @@ func (d *Daemon) openData(context.Context) error {
 	if d.key, err = d.data.chapKey(); err != nil {
 		return err
 	}
+	if d.generation, err = d.data.generation(); err != nil {
+		return err
+	}
 	if d.peers, err = d.data.peers(d.config.Peers()); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(d.config.RunDir, 0o700); err != nil {
 		return fmt.Errorf("run_dir: %w", err)
 	}
-	d.client = peer.NewClient(peer.ClientOptions{Peers: d.peers, TLS: d.identity.ClientTLS()})
+	d.client = peer.NewClient(peer.ClientOptions{Peers: d.peers, TLS: d.identity.ClientTLS(),
+		Follow: d.generation.lineage()})
 	d.web = &http.Transport{
 		TLSClientConfig: d.identity.ClientTLS(), TLSHandshakeTimeout: 2 * time.Second,
 		DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,

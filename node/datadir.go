@@ -19,8 +19,9 @@ import (
 
 // dataDir is a node's data directory, held by this process alone until Close.
 type dataDir struct {
-	path string
-	lock *os.File
+	path  string
+	lock  *os.File
+	fresh bool // it was made by this very opening
 }
 
 // openDataDir makes the directory if it is missing, takes hold of it and makes sure that it belongs
@@ -84,6 +85,7 @@ func (d *dataDir) claim(node volume.NodeID) error {
 	path := d.file("node")
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		d.fresh = true
 		return durable.CreateFile(path, []byte(node.String()+"\n"), 0o600)
 	}
 	if err != nil {
@@ -157,4 +159,37 @@ func (d *dataDir) savePeers(peers []peer.Peer) error {
 		return fmt.Errorf("known coordinators: %w", err)
 	}
 	return durable.WriteFile(d.file("peers.json"), text, 0o600)
+}
+
+// joinedFile names the incarnation in which the node's coordinator was made anew last. It lies outside of the
+// coordinator's data, so that it is there still when those are lost.
+const joinedFile = "rejoined"
+
+// joined returns the incarnation in which the node's coordinator was made anew last, zero if it never was.
+func (d *dataDir) joined() (volume.ClusterID, error) {
+	text, err := os.ReadFile(d.file(joinedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return volume.ClusterID{}, nil
+	}
+	if err != nil {
+		return volume.ClusterID{}, fmt.Errorf("data_dir: %w", err)
+	}
+	id, err := volume.ParseUUID(strings.TrimSpace(string(text)))
+	if err != nil {
+		return volume.ClusterID{}, fmt.Errorf("data_dir: %s: %w", d.file(joinedFile), err)
+	}
+	return volume.ClusterID{UUID: id}, nil
+}
+
+func (d *dataDir) noteJoined(incarnation volume.ClusterID) error {
+	return durable.WriteFile(d.file(joinedFile), []byte(incarnation.String()+"\n"), 0o600)
+}
+
+// sync makes changes of names in the directory durable.
+func (d *dataDir) sync() error {
+	f, err := os.Open(d.path)
+	if err != nil {
+		return fmt.Errorf("data_dir: %w", err)
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

@@ -31,8 +31,10 @@ const (
 	repeatEvery = 15 * time.Minute
 )
 
-// beat sends a heartbeat to every coordinator at every interval.
-func (m *membership) beat(ctx context.Context) {
+// beat sends a heartbeat to every coordinator at every interval. From the answers the node learns of a restore
+// of the cluster, also when it is led by coordinators of before. It returns an error when its own coordinator
+// is one of those.
+func (m *membership) beat(ctx context.Context) error {
 	ticker := time.NewTicker(m.config.Timing.Heartbeat)
 	defer ticker.Stop()
 	beat := peer.Heartbeat{Node: m.config.ID, Start: randomStart(), PID: os.Getpid(),
@@ -50,13 +52,18 @@ func (m *membership) beat(ctx context.Context) {
 		beat.Health = m.health(&clock)
 		replies, err := m.client.Heartbeat(ctx, beat)
 		clock.heard(replies)
+		for _, r := range replies {
+			if _, err := m.heed(r.Lineage); err != nil {
+				return err
+			}
+		}
 		if now := err == nil; now != heard && ctx.Err() == nil {
 			heard = now
 			m.log.Info("heartbeats", "answered", heard, "error", err)
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-ticker.C:
 		}
 	}
@@ -71,7 +78,7 @@ func randomStart() uint64 {
 
 // follow keeps the node registered and brings every new assignment to the roles. A node that the
 // cluster refuses has one, too: what it still runs may have to end.
-func (m *membership) follow(ctx context.Context) {
+func (m *membership) follow(ctx context.Context) error {
 	for after := uint64(0); ctx.Err() == nil; {
 		self := m.describe()
 		again := self.Location != (raft.Location{}) && time.Since(m.told) >= repeatEvery
@@ -86,6 +93,14 @@ func (m *membership) follow(ctx context.Context) {
 			pause(ctx, retryPause)
 			continue
 		}
+		if ok, err := m.heed(a.Lineage); err != nil {
+			return err
+		} else if !ok {
+			m.log.Warn("an assignment of coordinators from before a restore is not followed",
+				"incarnation", a.Incarnation.String(), "generation", a.Generation)
+			pause(ctx, refusedPause)
+			continue
+		}
 		after = a.Revision
 		m.adopt(a)
 		if !a.Registered {
@@ -93,6 +108,7 @@ func (m *membership) follow(ctx context.Context) {
 			pause(ctx, retryPause)
 		}
 	}
+	return nil
 }
 
 // describe returns the node as the cluster is to know it.

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/holdfast-storage/holdfast/domain"
-	"github.com/holdfast-storage/holdfast/node/config"
 	"github.com/holdfast-storage/holdfast/node/coordinator"
 	"github.com/holdfast-storage/holdfast/node/engine"
 	"github.com/holdfast-storage/holdfast/node/enroll"
@@ -29,19 +28,24 @@ func (d *Daemon) openCoordinator(ctx context.Context) error {
 	if !d.config.Has(raft.RoleCoordinator) {
 		return nil
 	}
+	group, err := d.openGroup()
+	if err != nil {
+		return err
+	}
 	l, err := listenTCP(ctx, "listen.raft", d.config.Listen.Raft)
 	if err != nil {
 		return err
 	}
-	dialer := &tls.Dialer{NetDialer: &net.Dialer{}, Config: d.identity.ClientTLS()}
+	d.group = group
 	founding, err := enroll.LoadAuthority(d.config.DataDir)
 	if err != nil {
 		return errors.Join(err, ignoreClosed(l.Close()))
 	}
 	d.raft, err = raft.Open(raft.Options{
-		ID: d.config.ID, Dir: d.data.file("raft"), Bootstrap: firstMembers(d.config),
-		Stream: raft.NewStreamLayer(tls.NewListener(l, d.refuseRemoved(d.identity.ServerTLS())),
+		ID: d.config.ID, Dir: d.data.file("raft"), Bootstrap: d.firstMembers(),
+		Stream: raft.NewStreamLayer(tls.NewListener(l, group.Bind(d.refuseRemoved(d.identity.ServerTLS()))),
 			func(ctx context.Context, address string) (net.Conn, error) {
+				dialer := &tls.Dialer{NetDialer: &net.Dialer{}, Config: group.Bind(d.identity.ClientTLS())}
 				return dialer.DialContext(ctx, "tcp", address)
 			}, d.config.Listen.Raft),
 		Logger: d.log,
@@ -64,13 +68,14 @@ func (d *Daemon) openCoordinator(ctx context.Context) error {
 }
 
 // firstMembers are the members that the cluster begins with, if this node is one of them. Any other
-// coordinator waits until the cluster adds it.
-func firstMembers(c *config.Config) []raft.Member {
+// coordinator waits until the cluster adds it, and so does one that was made anew after a restore.
+func (d *Daemon) firstMembers() []raft.Member {
 	var members []raft.Member
-	for _, co := range c.Coordinators {
+	for _, co := range d.config.Coordinators {
 		members = append(members, raft.Member{ID: co.ID, Addr: co.Raft})
 	}
-	if !slices.ContainsFunc(members, func(m raft.Member) bool { return m.ID == c.ID }) {
+	first := slices.ContainsFunc(members, func(m raft.Member) bool { return m.ID == d.config.ID })
+	if !first || d.group.ID() != d.config.Cluster.Incarnation {
 		return nil
 	}
 	return members

@@ -44,8 +44,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	part(func(ctx context.Context) error { d.renewals(ctx); return nil })
 	m := &membership{Daemon: d}
-	part(func(ctx context.Context) error { m.beat(ctx); return nil })
-	part(func(ctx context.Context) error { m.follow(ctx); return nil })
+	part(m.beat)
+	part(m.follow)
 	d.log.Info("node is up", "id", d.config.ID, "api", d.config.Listen.API, "roles", d.config.Roles)
 
 	<-ctx.Done()

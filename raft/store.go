@@ -80,6 +80,9 @@ func (st *store) identify(id volume.NodeID) error {
 				return damaged(filepath.Join(st.dir, identityFile), fmt.Errorf("it is missing, yet %s is there", name))
 			}
 		}
+		if err := checkFresh(st.dir); err != nil {
+			return err
+		}
 		st.born = VersionLatest
 		if err := writeBorn(st.dir, st.born); err != nil {
 			return err
@@ -107,7 +110,7 @@ func remove(path string) error { return os.RemoveAll(path) }
 // directory as in use.
 func (st *store) bootstrap(config *hraft.Config, trans hraft.Transport, members []Member) error {
 	if st.id.State == stateReady {
-		return nil
+		return used(st.dir)
 	}
 	if len(members) > 0 {
 		var servers hraft.Configuration
@@ -124,7 +127,10 @@ func (st *store) bootstrap(config *hraft.Config, trans hraft.Transport, members 
 		}
 	}
 	st.id.State = stateReady
-	return st.id.write(st.dir)
+	if err := st.id.write(st.dir); err != nil {
+		return err
+	}
+	return used(st.dir)
 }
 
 func (st *store) close() error {

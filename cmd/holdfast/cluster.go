@@ -35,7 +35,7 @@ func newCluster(c *connection) *cobra.Command {
 			t.row("version", describeVersion(s))
 		})
 	}
-	cmd.AddCommand(clusterInit(), clusterJoin(), clusterToken(c))
+	cmd.AddCommand(clusterInit(), clusterJoin(), clusterToken(c), clusterBackup(c), clusterRestore(c), clusterRejoin())
 	cmd.AddCommand(status, clusterSet(c), clusterRebalance(c), clusterReplaceAfter(c), clusterUpgrade(c))
 	return cmd
 }

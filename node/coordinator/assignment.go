@@ -15,7 +15,7 @@ import (
 // the secrets of the node's own grants.
 func BuildAssignment(s *raft.State, id volume.NodeID, tRead time.Duration) peer.Assignment {
 	a := peer.Assignment{
-		Incarnation: s.Cluster.Incarnation, Legs: []peer.LegOrder{}, Attach: []peer.Ticket{},
+		Lineage: lineage(s), Former: s.Former, Legs: []peer.LegOrder{}, Attach: []peer.Ticket{},
 		Domains: []peer.DomainOrder{}, Peers: coordinators(s),
 	}
 	n := s.Nodes[id]
@@ -23,6 +23,7 @@ func BuildAssignment(s *raft.State, id volume.NodeID, tRead time.Duration) peer.
 	if a.Registered = n != nil || removed; n == nil || n.Pending {
 		return a
 	}
+	a.Adopt = s.Cluster.FromLegs
 	for _, v := range volumesOn(s, id) {
 		for _, l := range v.Legs {
 			if l.Node == id && !v.Deleting {
@@ -69,6 +70,11 @@ func domainsOn(s *raft.State, id volume.NodeID) []*raft.Domain {
 	return found
 }
 
+// lineage is the restore that these coordinators come from.
+func lineage(s *raft.State) peer.Lineage {
+	return peer.Lineage{Incarnation: s.Cluster.Incarnation, Generation: s.Cluster.RestoreGen}
+}
+
 func coordinators(s *raft.State) []peer.Peer {
 	peers := []peer.Peer{}
 	for _, n := range s.SortedNodes() {
@@ -91,7 +97,7 @@ func legOrder(v *raft.Volume, l *raft.Leg) peer.LegOrder {
 	return peer.LegOrder{
 		Leg: l.ID, Store: l.Store, Action: action, Volume: v.ID, VolumeName: v.Name, SizeBytes: v.SizeBytes,
 		Layout: v.Layout, Slot: l.Slot, Durability: v.Durability, DataGen: v.DataGen,
-		FloorEpoch: floor,
+		FloorEpoch: floor, Verify: v.VerifyAll,
 	}
 }
 
@@ -136,7 +142,8 @@ func domainOrder(s *raft.State, d *raft.Domain, id volume.NodeID) (peer.DomainOr
 // without the revision. The volume must be attached: the grant was committed.
 func BuildTicket(s *raft.State, v *raft.Volume, tRead time.Duration) peer.Ticket {
 	t := peer.Ticket{
-		Incarnation: s.Cluster.Incarnation, Volume: v.ID, Name: v.Name, SizeBytes: v.SizeBytes,
+		Incarnation: s.Cluster.Incarnation, Former: s.Former, Generation: s.Cluster.RestoreGen,
+		Volume: v.ID, Name: v.Name, SizeBytes: v.SizeBytes,
 		Layout:     v.Layout,
 		Durability: v.Durability, Epoch: v.Epoch, AttachID: v.Attach.ID, Maintenance: v.Attach.Maintenance,
 		Detach: v.Attach.Detaching, Config: v.Config(), TRead: tRead, Legs: []peer.TicketLeg{},

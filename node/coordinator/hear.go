@@ -28,6 +28,8 @@ type heardReport struct {
 	Since    uint64        `json:"since_version,omitempty"` // the version that it has of the leader's history
 	// Versions is zero from a release that knew of no cluster versions.
 	Versions control.VersionWord `json:"versions,omitzero"`
+	// Incarnation is that of its state: how much of another log it has says nothing.
+	Incarnation volume.ClusterID `json:"incarnation,omitzero"`
 }
 
 // following is what a follower said of itself last.
@@ -104,10 +106,11 @@ func (c *Coordinator) reportHeard(ctx context.Context) {
 		if len(targets) == 0 || c.raft.Leading() {
 			continue
 		}
-		_, revision := c.raft.State()
+		state, revision := c.raft.State()
 		c.mu.Lock()
 		report := heardReport{Version: peer.Version, Node: c.opts.Self, Revision: revision,
-			Since: c.judged.version, Versions: c.versions(), Signs: c.liveness.Hears(c.opts.Now())}
+			Incarnation: state.Cluster.Incarnation,
+			Since:       c.judged.version, Versions: c.versions(), Signs: c.liveness.Hears(c.opts.Now())}
 		c.mu.Unlock()
 		if err := c.sendHeard(ctx, targets[0], report); err != nil && ctx.Err() == nil {
 			c.log.Debug("report to the leader", "error", err)
@@ -146,6 +149,10 @@ func (c *Coordinator) sendHeard(ctx context.Context, leader string, report heard
 // takeHeard takes a follower's report.
 func (c *Coordinator) takeHeard(report heardReport) {
 	now := c.opts.Now()
+	state, _ := c.raft.State()
+	if !report.Incarnation.IsZero() && report.Incarnation != state.Cluster.Incarnation {
+		return // it is of before a restore: it must seem neither to follow nor to have the log
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, sign := range report.Signs {
@@ -258,8 +265,8 @@ func engineFact(e peer.EngineStatus, now time.Time) control.EngineFact {
 // leaderReply says who leads and how far this coordinator's state is.
 func (c *Coordinator) leaderReply() peer.HeartbeatReply {
 	leader, _ := c.raft.Leader()
-	_, revision := c.raft.State()
-	return peer.HeartbeatReply{Leader: leader, Revision: revision, At: c.opts.Now().Round(0)}
+	state, revision := c.raft.State()
+	return peer.HeartbeatReply{Leader: leader, Revision: revision, At: c.opts.Now().Round(0), Lineage: lineage(state)}
 }
 
 // isCoordinator reports whether a node has the role in the state.

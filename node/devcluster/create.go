@@ -207,6 +207,15 @@ func (c *Cluster) install(n Node) error {
 	if err := ca.Issue(who, cfg.TLS); err != nil {
 		return err
 	}
+	if slices.Contains(n.Roles, raft.RoleCoordinator) {
+		group := volume.ClusterID{} // of whoever adds it
+		if n.First {
+			group = c.state.Incarnation
+		}
+		if err := raft.Prepare(c.path(n.Name, "data", "raft"), group); err != nil {
+			return fmt.Errorf("node %s: %w", n.Name, err)
+		}
+	}
 	text, err := cfg.Marshal()
 	if err != nil {
 		return fmt.Errorf("node %s: %w", n.Name, err)

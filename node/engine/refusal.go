@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/holdfast-storage/holdfast/block"
@@ -44,7 +45,7 @@ func checkReport(t *peer.Ticket, l *peer.TicketLeg, r volume.LegReport) error {
 	label := r.Label
 	var why string
 	switch {
-	case label.Incarnation != t.Incarnation:
+	case label.Incarnation != t.Incarnation && !slices.Contains(t.Former, label.Incarnation):
 		why = fmt.Sprintf("its label belongs to cluster incarnation %s, not %s", label.Incarnation, t.Incarnation)
 	case label.VolumeID != t.Volume:
 		why = fmt.Sprintf("its label is of volume %s, not %s", label.VolumeID, t.Volume)

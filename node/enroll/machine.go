@@ -161,6 +161,9 @@ func (m Machine) makeDirs() error {
 
 // install writes node.yaml, which makes the machine a node.
 func install(dir string, c *config.Config) error {
+	if err := prepareCoordinator(c); err != nil {
+		return err
+	}
 	text, err := checked(c)
 	if err != nil {
 		return fmt.Errorf("node %s: %w", c.Name, err)
@@ -173,3 +176,20 @@ const (
 	LifetimeMin = 10 * time.Second // for tests; a renewal has to fit into the last third
 	LifetimeMax = 10 * 365 * 24 * time.Hour
 )
+
+// prepareCoordinator makes the data of a coordinator that never ran: without them none starts. The first one
+// of a cluster has a group, any other waits for whoever adds it.
+func prepareCoordinator(c *config.Config) error {
+	dir := filepath.Join(c.DataDir, "raft")
+	if !c.Has(raft.RoleCoordinator) {
+		return nil
+	}
+	if _, err := raft.OpenGroup(dir); !errors.Is(err, raft.ErrNoData) {
+		return err // an earlier try was interrupted
+	}
+	group := volume.ClusterID{}
+	if slices.ContainsFunc(c.Coordinators, func(o config.Coordinator) bool { return o.ID == c.ID }) {
+		group = c.Cluster.Incarnation
+	}
+	return raft.Prepare(dir, group)
+}

@@ -42,8 +42,11 @@ const (
 
 // ClientOptions configures a Client.
 type ClientOptions struct {
-	Peers []Peer      // at least one; SetPeers changes them
-	TLS   *tls.Config // with the node's certificate and the cluster's CA; nil only for plain tests
+	Peers []Peer // at least one; SetPeers changes them
+	// Follow is the restore of the cluster that the node followed last. Coordinators of an older one are asked
+	// nothing once they said so in an answer to a heartbeat.
+	Follow Lineage
+	TLS    *tls.Config // with the node's certificate and the cluster's CA; nil only for plain tests
 }
 
 // Client talks to the coordinators. It follows the leader and tries them all. It is safe for use
@@ -56,9 +59,11 @@ type Client struct {
 
 	mu     sync.Mutex // protects what follows; never held across I/O
 	peers  []Peer
-	busy   map[string]bool // path and address of heartbeats under way
-	leader volume.NodeID   // last one heard of; a hint only
-	moved  chan struct{}   // closed, and replaced, when leader changes
+	busy   map[string]bool        // path and address of heartbeats under way
+	leader volume.NodeID          // last one heard of; a hint only
+	follow Lineage                // the newest that a coordinator said
+	before map[volume.NodeID]bool // coordinators of before a restore: nothing is asked of them
+	moved  chan struct{}          // closed, and replaced, when leader changes
 }
 
 // NewClient returns a client for the coordinators in o. Close it.
@@ -73,7 +78,8 @@ func NewClient(o ClientOptions) *Client {
 	}
 	life, stop := context.WithCancel(context.Background())
 	return &Client{http: &http.Client{Transport: transport}, life: life, stop: stop,
-		peers: slices.Clone(o.Peers), busy: make(map[string]bool), moved: make(chan struct{})}
+		peers: slices.Clone(o.Peers), busy: make(map[string]bool), follow: o.Follow,
+		before: make(map[volume.NodeID]bool), moved: make(chan struct{})}
 }
 
 // Close ends the heartbeats under way and drops the connections. Other calls end by their own
@@ -162,6 +168,9 @@ func (c *Client) broadcast(ctx context.Context, path string, body any) ([]Heartb
 			sent := time.Now()
 			_, h.err = c.call(callCtx, http.MethodPost, p, path, body, &h.reply)
 			h.reply.From, h.reply.Sent, h.reply.Received = p.ID, sent, time.Now()
+			if h.err == nil && !c.heed(p, h.reply.Lineage) {
+				h.reply.Leader = volume.NodeID{} // whom it follows leads nobody any more
+			}
 			answers <- h
 		})
 	}
@@ -189,6 +198,21 @@ func (c *Client) broadcast(ctx context.Context, path string, body any) ([]Heartb
 	}
 	c.noteNamed(replies)
 	return replies, nil
+}
+
+// heed notes of which restore a coordinator is. It returns false for one of before a restore.
+func (c *Client) heed(p Peer, heard Lineage) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch c.follow.Judge(heard) {
+	case HeardOutdated, HeardRival:
+		c.before[p.ID] = true
+		return false
+	case HeardNewer:
+		c.follow = heard
+	}
+	delete(c.before, p.ID)
+	return true
 }
 
 // claim returns the coordinators to which no call of this path is under way, and notes one for each.
@@ -283,7 +307,7 @@ func (c *Client) leads() (<-chan struct{}, volume.NodeID) {
 func (c *Client) ordered() []Peer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	peers := slices.Clone(c.peers)
+	peers := slices.DeleteFunc(slices.Clone(c.peers), func(p Peer) bool { return c.before[p.ID] })
 	if i := slices.IndexFunc(peers, func(p Peer) bool { return p.ID == c.leader }); i > 0 {
 		peers[0], peers[i] = peers[i], peers[0]
 	}

@@ -51,6 +51,7 @@ type EngineHeartbeat struct {
 type HeartbeatReply struct {
 	Leader   volume.NodeID `json:"leader"` // zero when this coordinator knows of none
 	Revision uint64        `json:"revision"`
+	Lineage
 	// Pace is how often an engine is to send its heartbeats while it serves; zero is as often as it would.
 	Pace time.Duration `json:"pace,omitempty"`
 	At   time.Time     `json:"at,omitzero"` // by the clock of the coordinator that answers
@@ -181,13 +182,16 @@ type DomainStatus struct {
 // Assignment is what one node is to do, computed from the state. A node makes it so and forgets
 // what is not in it, except data: that is deleted only by an order.
 type Assignment struct {
-	Revision    uint64           `json:"revision"`
-	Incarnation volume.ClusterID `json:"incarnation"`
-	Registered  bool             `json:"registered"` // the node is or was known; false = register first
-	Legs        []LegOrder       `json:"legs"`
-	Attach      []Ticket         `json:"attach"` // volumes whose current grant is this host's
-	Domains     []DomainOrder    `json:"domains"`
-	Peers       []Peer           `json:"peers"` // coordinators to talk to
+	Revision uint64 `json:"revision"`
+	Lineage
+	Former []volume.ClusterID `json:"former,omitempty"` // incarnations before: legs that were made then are good
+	// Adopt: legs on the node's disks that have no order are to be reported (raft.AdoptLeg).
+	Adopt      bool          `json:"adopt,omitempty"`
+	Registered bool          `json:"registered"` // the node is or was known; false = register first
+	Legs       []LegOrder    `json:"legs"`
+	Attach     []Ticket      `json:"attach"` // volumes whose current grant is this host's
+	Domains    []DomainOrder `json:"domains"`
+	Peers      []Peer        `json:"peers"` // coordinators to talk to
 }
 
 // Renewed is a node's next certificate, for the same key.
@@ -214,6 +218,8 @@ type LegOrder struct {
 	Durability volume.Durability `json:"durability"`
 	DataGen    volume.UUID       `json:"data_gen"`
 	FloorEpoch volume.Epoch      `json:"floor_epoch"` // raft's fenced_epoch: a label below it was rolled back
+	// Verify: the label may know more than the coordinators; it is to be reported (raft.NoteLabel).
+	Verify bool `json:"verify,omitempty"`
 }
 
 // LegAction is what to do with a leg.
@@ -229,16 +235,18 @@ const (
 // Ticket is everything an engine needs to attach a volume. It holds secrets: it travels over mutual
 // TLS and on the engine's standard input, and is never written to a disk or a log.
 type Ticket struct {
-	Revision    uint64            `json:"revision"`
-	Incarnation volume.ClusterID  `json:"incarnation"`
-	Volume      volume.ID         `json:"volume"`
-	Name        string            `json:"name"`
-	SizeBytes   int64             `json:"size_bytes"`
-	Layout      volume.Layout     `json:"layout"`
-	Durability  volume.Durability `json:"durability"`
-	Epoch       volume.Epoch      `json:"epoch"`
-	AttachID    volume.AttachID   `json:"attach_id"`
-	Maintenance bool              `json:"maintenance,omitempty"`
+	Revision    uint64             `json:"revision"`
+	Incarnation volume.ClusterID   `json:"incarnation"`
+	Generation  uint32             `json:"restore_gen,omitempty"`
+	Former      []volume.ClusterID `json:"former,omitempty"` // see Assignment
+	Volume      volume.ID          `json:"volume"`
+	Name        string             `json:"name"`
+	SizeBytes   int64              `json:"size_bytes"`
+	Layout      volume.Layout      `json:"layout"`
+	Durability  volume.Durability  `json:"durability"`
+	Epoch       volume.Epoch       `json:"epoch"`
+	AttachID    volume.AttachID    `json:"attach_id"`
+	Maintenance bool               `json:"maintenance,omitempty"`
 	// Detach asks the engine to flush, detach cleanly and end.
 	Detach bool          `json:"detach,omitempty"`
 	Config volume.Config `json:"config"`

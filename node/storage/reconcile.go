@@ -33,15 +33,19 @@ func (m *Manager) Reconcile(ctx context.Context) error {
 	ordered := map[volume.LegID]bool{}
 	for _, order := range a.Legs {
 		ordered[order.Leg] = true
-		if err := m.carryOut(ctx, a.Incarnation, order); err != nil {
+		if err := m.carryOut(ctx, a, order); err != nil {
 			errs = append(errs, fmt.Errorf("%s leg %s: %w", order.Action, order.Leg, err))
 		}
 	}
-	return errors.Join(append(errs, m.quarantine(ordered))...)
+	errs = append(errs, m.quarantine(ordered))
+	if a.Adopt {
+		errs = append(errs, m.reportFound(ctx))
+	}
+	return errors.Join(errs...)
 }
 
 // carryOut makes one order so.
-func (m *Manager) carryOut(ctx context.Context, incarnation volume.ClusterID, order peer.LegOrder) error {
+func (m *Manager) carryOut(ctx context.Context, a peer.Assignment, order peer.LegOrder) error {
 	s := m.storeOf(order.Store)
 	if s == nil || s.opened == nil {
 		// Nothing is known of the leg, least of all that it is lost: its disk may come back.
@@ -53,7 +57,7 @@ func (m *Manager) carryOut(ctx context.Context, incarnation volume.ClusterID, or
 	case peer.LegDelete:
 		return m.remove(ctx, s, order)
 	case peer.LegProvision:
-		if err := s.opened.Provision(spec(incarnation, order)); err != nil {
+		if err := s.opened.Provision(spec(a, order)); err != nil {
 			m.serve(&servedLeg{order: order, store: s, state: peer.LegBad, err: err})
 			return err
 		}
@@ -64,6 +68,9 @@ func (m *Manager) carryOut(ctx context.Context, incarnation volume.ClusterID, or
 		if lost := m.keep(s, order); lost != "" {
 			return m.report(ctx, order.Leg, raft.Command{
 				LegLost: &raft.LegLost{Volume: order.Volume, Leg: order.Leg, Reason: lost}})
+		}
+		if order.Verify {
+			return m.reportLabel(ctx, s, order)
 		}
 		return nil
 	}
@@ -76,7 +83,7 @@ func (m *Manager) keep(s *store, order peer.LegOrder) (lost string) {
 	served := &servedLeg{order: order, store: s, state: peer.LegBad}
 	label, err := s.opened.ReadLabel(order.Leg)
 	if err == nil {
-		err = spec(volume.ClusterID{}, order).Match(label)
+		err = spec(peer.Assignment{}, order).Match(label)
 	}
 	gone := (*leg.LostError)(nil)
 	switch {
@@ -211,9 +218,10 @@ func (m *Manager) storeOf(id volume.StoreID) *store {
 	return nil
 }
 
-func spec(incarnation volume.ClusterID, o peer.LegOrder) leg.Spec {
+func spec(a peer.Assignment, o peer.LegOrder) leg.Spec {
 	return leg.Spec{
-		Leg: o.Leg, Volume: o.Volume, VolumeName: o.VolumeName, Incarnation: incarnation, DataGen: o.DataGen,
+		Leg: o.Leg, Volume: o.Volume, VolumeName: o.VolumeName, DataGen: o.DataGen,
+		Incarnation: a.Incarnation, Former: a.Former,
 		Layout: o.Layout, Slot: o.Slot, Durability: o.Durability, SizeBytes: o.SizeBytes,
 	}
 }

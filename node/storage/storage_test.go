@@ -87,8 +87,9 @@ func (n *node) heard() []raft.Command {
 
 func (n *node) assign(orders ...peer.LegOrder) error {
 	n.rev++
-	n.manager.Assign(peer.Assignment{Revision: n.rev, Incarnation: n.incarnation, Registered: true,
-		Legs: orders})
+	n.manager.Assign(peer.Assignment{Revision: n.rev, Registered: true,
+		Lineage: peer.Lineage{Incarnation: n.incarnation},
+		Legs:    orders})
 	return n.manager.Reconcile(n.t.Context())
 }
 
@@ -280,7 +281,7 @@ func TestRun_checksTheLegs(t *testing.T) {
 	done := make(chan struct{})
 	go func() { n.manager.Run(ctx); close(done) }()
 	o := n.order(peer.LegProvision)
-	n.manager.Assign(peer.Assignment{Revision: 1, Incarnation: n.incarnation, Registered: true,
+	n.manager.Assign(peer.Assignment{Revision: 1, Lineage: peer.Lineage{Incarnation: n.incarnation}, Registered: true,
 		Legs: []peer.LegOrder{o}})
 	require.Eventually(t, func() bool {
 		s := n.manager.Status()[0]

@@ -17,9 +17,7 @@ func TestNotBuilt_isRefused(t *testing.T) {
 		"volume clone web1 web2",
 		"volume resize web1",
 		"volume grow web1",
-		"volume promote web1",
 		"domain migrate web1",
-		"cluster restore backup",
 	} {
 		t.Run(line, func(t *testing.T) {
 			r := run(t, time.Minute, nil, os.Getenv(binaryEnv), strings.Fields(line)...)

@@ -1,0 +1,261 @@
+package raft
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	hraft "github.com/hashicorp/raft"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// A raft group is the coordinators of one incarnation. Coordinators that were restored are another group than
+// those before, although their nodes are the same: a leader of before must not write into the log of a member
+// that was restored, nor get its vote. So each data directory knows its group, and members talk to each other
+// only within it: the name of the group is the protocol that they agree on in the TLS handshake (ALPN).
+//
+// A directory of a release that knew no groups has none, and talks to its like alone.
+
+// groupFile says of which group a data directory is.
+const groupFile = "group.json"
+
+type groupRecord struct {
+	Group   volume.ClusterID `json:"group,omitzero"`
+	Waiting bool             `json:"waiting,omitempty"` // it takes the group of the first member that calls
+	Fresh   bool             `json:"fresh,omitempty"`   // no member has run on the directory
+}
+
+// Group is the group of a coordinator's data directory. It is safe for use by many goroutines.
+type Group struct {
+	dir string
+	mu  sync.Mutex // guards rec, also while it is written
+	rec groupRecord
+}
+
+// ErrNoData means that a node has no coordinator data, not even such as never ran.
+var ErrNoData = errors.New("there are no coordinator data")
+
+// Prepare makes the data directory of a coordinator that never ran, without which none starts: a directory
+// that is missing may have been lost, with promises in it. group is that of the first members of a new
+// cluster, or of one that was restored; zero is for a coordinator that is to be added to one, and takes the
+// group of whoever adds it. A directory that is there already is an error.
+func Prepare(dir string, group volume.ClusterID) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("prepare coordinator data: %w", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("prepare coordinator data: %w", err)
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("prepare coordinator data: %s is not empty", dir)
+	}
+	g := &Group{dir: dir}
+	return g.write(groupRecord{Group: group, Waiting: group.IsZero(), Fresh: true})
+}
+
+// OpenGroup reads the group of a data directory. It is ErrNoData when nothing is there.
+func OpenGroup(dir string) (*Group, error) {
+	g := &Group{dir: dir}
+	text, err := os.ReadFile(filepath.Join(dir, groupFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(filepath.Join(dir, identityFile)); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s: %w", dir, ErrNoData)
+		}
+		return g, nil // of an older release
+	}
+	if err == nil {
+		err = decodeStrict(text, &g.rec)
+	}
+	if err != nil {
+		return nil, damaged(filepath.Join(dir, groupFile), err)
+	}
+	return g, nil
+}
+
+// checkFresh refuses a directory that a member has run on, and that has lost the rest.
+func checkFresh(dir string) error {
+	g, err := OpenGroup(dir)
+	if errors.Is(err, ErrNoData) {
+		return nil // whoever opens it says that it is new
+	}
+	if err == nil && !g.rec.Fresh {
+		err = damaged(filepath.Join(dir, identityFile), errors.New("it is missing, yet a member has run here"))
+	}
+	return err
+}
+
+// used notes that a member runs on the directory.
+func used(dir string) error {
+	g, err := OpenGroup(dir)
+	if errors.Is(err, ErrNoData) || err == nil && !g.rec.Fresh {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	rec := g.rec
+	rec.Fresh = false
+	return g.write(rec)
+}
+
+// ID returns the group, zero when there is none yet.
+func (g *Group) ID() volume.ClusterID {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.rec.Group
+}
+
+// Waiting reports whether the coordinator waits to be added to a group.
+func (g *Group) Waiting() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.rec.Waiting
+}
+
+func (g *Group) write(rec groupRecord) error {
+	text, err := json.Marshal(rec)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", groupFile, err)
+	}
+	temp := filepath.Join(g.dir, groupFile+".new")
+	if err := writeSynced(temp, append(text, '\n')); err != nil {
+		return fmt.Errorf("write %s: %w", groupFile, err)
+	}
+	if err := os.Rename(temp, filepath.Join(g.dir, groupFile)); err != nil {
+		return fmt.Errorf("write %s: %w", groupFile, err)
+	}
+	g.rec = rec
+	return syncDir(g.dir)
+}
+
+// groupProtocol begins the name of a group's protocol.
+const groupProtocol = "holdfast-raft/"
+
+// errOtherGroup ends a handshake between coordinators that are not of one group.
+var errOtherGroup = errors.New("the other coordinator is of another group: its cluster, or this one, was restored; " +
+	"run holdfast cluster rejoin on the one that is older")
+
+// Bind returns a TLS configuration for connections between the members of the group. It works for both ends.
+func (g *Group) Bind(config *tls.Config) *tls.Config {
+	bound := config.Clone()
+	if id := g.ID(); !id.IsZero() {
+		bound.NextProtos = []string{groupProtocol + id.String()}
+	}
+	bound.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		answer := config.Clone()
+		if config.GetConfigForClient != nil {
+			own, err := config.GetConfigForClient(hello)
+			if err != nil {
+				return nil, err
+			}
+			if own != nil {
+				answer = own.Clone()
+			}
+		}
+		if err := g.adopt(hello.SupportedProtos); err != nil {
+			return nil, err
+		}
+		g.bind(answer)
+		return answer, nil
+	}
+	g.bind(bound)
+	return bound
+}
+
+// bind makes a configuration refuse whoever does not name the group.
+func (g *Group) bind(config *tls.Config) {
+	id := g.ID()
+	config.NextProtos = nil
+	if !id.IsZero() {
+		config.NextProtos = []string{groupProtocol + id.String()}
+	}
+	verify := config.VerifyConnection
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		want := ""
+		if id := g.ID(); !id.IsZero() {
+			want = groupProtocol + id.String()
+		}
+		if state.NegotiatedProtocol != want {
+			return errOtherGroup
+		}
+		if verify != nil {
+			return verify(state)
+		}
+		return nil
+	}
+}
+
+// adopt takes the group of the first member that calls a coordinator which waits to be added.
+func (g *Group) adopt(offered []string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.rec.Waiting {
+		return nil
+	}
+	if now, err := OpenGroup(g.dir); err == nil {
+		g.rec = now.rec // Open has noted meanwhile that it runs
+	}
+	i := slices.IndexFunc(offered, func(p string) bool { return strings.HasPrefix(p, groupProtocol) })
+	if i < 0 {
+		return nil
+	}
+	id, err := volume.ParseUUID(strings.TrimPrefix(offered[i], groupProtocol))
+	if err != nil {
+		return fmt.Errorf("another coordinator names the group %q: %w", offered[i], err)
+	}
+	return g.write(groupRecord{Group: volume.ClusterID{UUID: id}, Fresh: g.rec.Fresh})
+}
+
+// A restored state stands at an index and a term that no log begins with, so that no other member can seem to
+// have it: each gets the snapshot.
+const (
+	restoredIndex = 1000
+	restoredTerm  = 1000
+)
+
+// InstallRestored makes of a directory that is new or empty the data of the only member of a restored group,
+// with this state. Nothing else makes a member that knows of a state without a log.
+func InstallRestored(dir string, member Member, s *State) error {
+	if err := Prepare(dir, s.Cluster.Incarnation); err != nil {
+		return err
+	}
+	st, err := openStore(dir, member.ID, newHclog(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return err
+	}
+	_, trans := hraft.NewInmemTransport(hraft.ServerAddress(member.Addr)) // to write addresses with
+	configuration := hraft.Configuration{Servers: []hraft.Server{{
+		ID: hraft.ServerID(member.ID.String()), Address: hraft.ServerAddress(member.Addr)}}}
+	sink, err := st.snaps.Create(hraft.SnapshotVersionMax, restoredIndex, restoredTerm, configuration, restoredIndex,
+		trans)
+	if err == nil {
+		if err = WriteSnapshot(sink, s, restoredIndex); err != nil {
+			err = errors.Join(err, sink.Cancel())
+		} else {
+			err = sink.Close()
+		}
+	}
+	if err == nil {
+		err = syncDir(filepath.Join(dir, snapshotsDir))
+	}
+	if err == nil {
+		st.id.State = stateReady
+		if err = st.id.write(dir); err == nil {
+			err = used(dir)
+		}
+	}
+	if err = errors.Join(err, st.close()); err != nil {
+		return fmt.Errorf("install restored coordinator data in %s: %w", dir, err)
+	}
+	return nil
+}
