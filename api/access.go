@@ -45,7 +45,8 @@ func operationRoles() map[string]Role {
 		"join-cluster": RoleNone, // who asks has no role yet: the join token is what admits it
 
 		"get-cluster": RoleViewer, "get-health": RoleViewer, "list-operations": RoleViewer,
-		"list-events": RoleViewer, "why": RoleViewer, "list-nodes": RoleViewer, "get-node": RoleViewer,
+		"get-operation": RoleViewer,
+		"list-events":   RoleViewer, "why": RoleViewer, "list-nodes": RoleViewer, "get-node": RoleViewer,
 		"list-volumes": RoleViewer, "get-volume": RoleViewer, "list-domains": RoleViewer,
 		"get-domain": RoleViewer, "plan": RoleViewer,
 
