@@ -148,7 +148,7 @@ func TestServe_peersOnlyWithACertificate(t *testing.T) {
 	require.Error(t, err, "a node asks for itself only")
 
 	bare := id.ClientTLS()
-	bare.Certificates = nil
+	bare.Certificates, bare.GetClientCertificate = nil, nil
 	intruder := peer.NewClient(peer.ClientOptions{Peers: c.Peers(), TLS: bare})
 	defer intruder.Close()
 	_, err = intruder.Assignment(t.Context(), c.ID, 0)
