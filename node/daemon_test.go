@@ -152,7 +152,7 @@ func TestServe_peersOnlyWithACertificate(t *testing.T) {
 	intruder := peer.NewClient(peer.ClientOptions{Peers: c.Peers(), TLS: bare})
 	defer intruder.Close()
 	_, err = intruder.Assignment(t.Context(), c.ID, 0)
-	require.Error(t, err)
+	require.ErrorContains(t, err, "is for nodes of the cluster only")
 
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", c.APISocket)

@@ -96,7 +96,7 @@ func (w *trio) open(m *member, dir string, bootstrap []raft.Member, cluster raft
 	require.NoError(w.t, err)
 	mux := http.NewServeMux()
 	mux.Handle("/peer/", m.c.PeerHandler())
-	mux.Handle("/", m.c.APIHandler())
+	mux.Handle("/", asRoot(m.c.APIHandler()))
 	m.server = httptest.NewServer(mux)
 	m.node.API = strings.TrimPrefix(m.server.URL, "http://")
 	ctx, cancel := context.WithCancel(context.Background())

@@ -216,7 +216,7 @@ func TestPublic_withoutALeader(t *testing.T) {
 		w.raft.lead(false, volume.NodeID{})
 		ask := func(path string) *httptest.ResponseRecorder {
 			rec := httptest.NewRecorder()
-			w.c.APIHandler().ServeHTTP(rec, httptest.NewRequestWithContext(context.Background(),
+			asRoot(w.c.APIHandler()).ServeHTTP(rec, httptest.NewRequestWithContext(context.Background(),
 				http.MethodGet, path, nil))
 			return rec
 		}

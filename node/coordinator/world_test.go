@@ -186,6 +186,13 @@ func inWorld(t *testing.T, test func(*testing.T, *world)) {
 	})
 }
 
+// asRoot serves every call as one that came by the unix socket.
+func asRoot(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(api.WithCaller(r.Context(), api.Caller{Kind: api.CallerRoot})))
+	})
+}
+
 func identifyTest(r *http.Request) (volume.NodeID, error) {
 	id, err := volume.ParseUUID(r.Header.Get("X-Test-Node"))
 	return volume.NodeID{UUID: id}, err
