@@ -16,8 +16,8 @@ func newWhy(c *connection) *cobra.Command {
 		Use:   "why OBJECT",
 		Short: "Follow what is wrong with an object down to its root",
 		Long: "Say how an object is, what it waits for and why, which clock runs and how much of it is left,\n" +
-			"what happens next, and what you can do. OBJECT is volume/NAME, domain/NAME, node/NAME, leg/ID, a bare\n" +
-			"name or the first digits of a leg's id if only one thing has it, or cluster.",
+			"what happens next, and what you can do. OBJECT is volume/NAME, domain/NAME, node/NAME, leg/ID,\n" +
+			"operation/N, a bare name or the first digits of a leg's id if only one thing has it, or cluster.",
 		Example: "  holdfast why web1\n  holdfast why volume/db1 -o json\n  holdfast why cluster",
 		Args:    args(cobra.ExactArgs(1)),
 	}

@@ -160,25 +160,30 @@ func (x *collector) lead(v *control.View, gauge func(*prometheus.Desc, float64, 
 			gauge(x.lag, float64(revision-min(revision, f.revision)), n.Name)
 		}
 	}
-	retiring := map[string]int{"replace": 0, "remove": 0, "scrub": 0}
+	running := map[string]int{"replace": 0, "remove": 0, "scrub": 0, "failover": 0}
 	for _, n := range v.State.SortedNodes() {
 		switch {
 		case n.Pending:
 		case n.Retiring && n.ReplacedBy.IsZero():
-			retiring["remove"]++
+			running["remove"]++
 		case n.Retiring: // the one that replaces it may have its name
-			retiring["replace"]++
+			running["replace"]++
 		default:
 			gauge(x.nodeUp, number(v.Condition(n.ID) != raft.NodeDead && v.Facts.Nodes[n.ID] != nil), n.Name)
 		}
 	}
+	for _, o := range v.State.Operations {
+		if o.Running() {
+			running["failover"]++
+		}
+	}
 	for _, vol := range v.State.SortedVolumes() {
 		if vol.Scrub != nil {
-			retiring["scrub"]++
+			running["scrub"]++
 		}
 		x.volume(v, vol, gauge)
 	}
-	for verb, n := range retiring {
+	for verb, n := range running {
 		gauge(x.operations, float64(n), verb)
 	}
 }

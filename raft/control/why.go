@@ -37,8 +37,8 @@ type Timer struct {
 // ErrNoObject is wrapped by what Why returns for a name that nothing has, or that more than one thing has.
 var ErrNoObject = errors.New("no such object")
 
-// Why explains an object: volume/NAME, node/NAME, store/NODE/NAME, domain/NAME, leg/ID, cluster, or a bare name or a
-// leg's id (its first four digits at least), if only one thing has it. The answer is of the moment of the view.
+// Why explains an object: volume/NAME, node/NAME, store/NODE/NAME, domain/NAME, leg/ID, operation/N, cluster, or a bare name, a
+// number or a leg's id (its first four digits at least), if only one thing has it. The answer is of the moment of the view.
 func Why(v *View, object string) (Reason, error) {
 	w := &explainer{View: v, seen: map[string]bool{}}
 	var found []func() Reason
@@ -63,6 +63,9 @@ func Why(v *View, object string) (Reason, error) {
 	}
 	if n := findNode(v.State, name); n != nil && (kind == "" || kind == "node") {
 		found = append(found, func() Reason { return w.node(n) })
+	}
+	if o := findOperation(v.State, name); o != nil && (kind == "" || kind == "operation") {
+		found = append(found, func() Reason { return w.operation(o) })
 	}
 	if kind == "" || kind == "leg" {
 		for _, vol := range v.sortedVolumes() {
@@ -311,6 +314,7 @@ func (w *explainer) domain(d *raft.Domain) Reason {
 	if fact != nil {
 		r.Since = fact.Since
 	}
+	r.Because = append(r.Because, w.underWay(r.Object)...)
 	for _, f := range w.judgeDomain(d) {
 		r.Because = append(r.Because, w.domainFinding(d, f))
 	}

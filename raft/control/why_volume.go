@@ -17,6 +17,7 @@ func (w *explainer) volume(vol *raft.Volume) Reason {
 	if vol.Attach != nil {
 		r.Since = vol.Attach.At
 	}
+	r.Because = append(r.Because, w.underWay(r.Object)...)
 	for _, f := range w.judgeVolume(vol) {
 		reason := w.take(f)
 		switch f.Kind {
