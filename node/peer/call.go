@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 )
 
 // bodyBytesMax bounds an answer: an assignment of some thousand legs.
@@ -68,16 +67,4 @@ func (c *Client) scheme() string {
 		return "http"
 	}
 	return "https"
-}
-
-// pause waits for d and reports false if ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
