@@ -37,8 +37,9 @@ type Timer struct {
 // ErrNoObject is wrapped by what Why returns for a name that nothing has, or that more than one thing has.
 var ErrNoObject = errors.New("no such object")
 
-// Why explains an object: volume/NAME, node/NAME, store/NODE/NAME, domain/NAME, leg/ID, operation/N, cluster, or a bare name, a
-// number or a leg's id (its first four digits at least), if only one thing has it. The answer is of the moment of the view.
+// Why explains an object: volume/NAME, node/NAME, store/NODE/NAME, domain/NAME, leg/ID, operation/N, cluster, or a
+// bare name, a number or a leg's id (its first four digits at least), if only one thing has it. The answer is of the
+// moment of the view.
 func Why(v *View, object string) (Reason, error) {
 	w := &explainer{View: v, seen: map[string]bool{}}
 	var found []func() Reason
