@@ -57,6 +57,10 @@ func openStore(dir string, id volume.NodeID, logger hcLogger) (*store, error) {
 	if st.snaps, err = hraft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, logger); err != nil {
 		return nil, fmt.Errorf("open coordinator data: %s: %w", filepath.Join(dir, snapshotsDir), err)
 	}
+	// Snapshots hold every secret of the cluster, and hraft makes files that everybody may read.
+	if err := os.Chmod(filepath.Join(dir, snapshotsDir), 0o700); err != nil {
+		return nil, fmt.Errorf("open coordinator data: %w", err)
+	}
 	if st.id.State == stateReady {
 		if err := st.verify(); err != nil {
 			return nil, err

@@ -35,6 +35,17 @@ func usedDir(t *testing.T) (*group, string) {
 	return g, filepath.Join(g.dir, "n1")
 }
 
+// Snapshots hold the CA's key. Also what an earlier version left is closed to others.
+func TestStore_othersDoNotGetToSnapshots(t *testing.T) {
+	g, dir := usedDir(t)
+	parent := filepath.Dir(snapshotDir(t, dir))
+	require.NoError(t, os.Chmod(parent, 0o755))
+	g.start("n1", nil)
+	info, err := os.Stat(parent)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+}
+
 func snapshotDir(t *testing.T, dir string) string {
 	found, err := filepath.Glob(filepath.Join(dir, snapshotsDir, "*-*-*"))
 	require.NoError(t, err)
