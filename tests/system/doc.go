@@ -8,6 +8,7 @@
 //	disk      what a guest sees: QEMU's NBD client behind a server, which reconnects to whatever host
 //	load      fio on that disk, which verifies all it wrote
 //	chaos     a site in network namespaces where everything goes wrong at once (package chaos)
+//	by hand   machines made nodes by cluster init and join, each with a loopback address of its own
 //	ledger    a guest that knows what each of its blocks may hold after everything lost its power
 //
 // HOLDFAST_ROUNDS says how often the tests that repeat themselves do so, HOLDFAST_SEED repeats a draw.
