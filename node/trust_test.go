@@ -1,0 +1,206 @@
+package node_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-storage/holdfast/api"
+	"github.com/holdfast-storage/holdfast/node"
+	"github.com/holdfast-storage/holdfast/node/config"
+	"github.com/holdfast-storage/holdfast/node/enroll"
+	"github.com/holdfast-storage/holdfast/node/identity"
+	"github.com/holdfast-storage/holdfast/node/peer"
+)
+
+// oldCA makes a cluster of one node that does not run yet, and returns the CA that can make certificates of
+// any age.
+func oldCA(t *testing.T, lifetime time.Duration) (*config.Config, *identity.CA) {
+	t.Helper()
+	m := machine(t, "n1")
+	c, err := enroll.Found("prod", m, lifetime)
+	require.NoError(t, err)
+	a, err := enroll.LoadAuthority(c.DataDir)
+	require.NoError(t, err)
+	ca, err := identity.ParseCA(c.Cluster.ID, a.Cert, a.Key)
+	require.NoError(t, err)
+	return c, ca
+}
+
+func leaf(t *testing.T, c *config.Config) *x509.Certificate {
+	t.Helper()
+	text, err := os.ReadFile(c.TLS.Cert)
+	require.NoError(t, err)
+	der, err := identity.DER(text)
+	require.NoError(t, err)
+	cert, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	return cert
+}
+
+// issued replaces a node's certificate by one that was issued long ago.
+func issued(t *testing.T, c *config.Config, ca *identity.CA, ago, lifetime time.Duration) *x509.Certificate {
+	t.Helper()
+	old := leaf(t, c)
+	der, err := ca.Sign(identity.NodeOptions{Name: c.Name, ID: c.ID, Hosts: identity.HostsOf(old),
+		Now: time.Now().Add(-ago), Lifetime: lifetime}, old.PublicKey)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(c.TLS.Cert, identity.PEM(der), 0o600))
+	return leaf(t, c)
+}
+
+// joined makes a second node of the cluster, which does not run yet.
+func joined(t *testing.T, client *api.Client, first *config.Config) *config.Config {
+	t.Helper()
+	m := machine(t, "n2")
+	c, _, err := enroll.Join(t.Context(), enroll.JoinOptions{Token: joinToken(t, client, time.Hour),
+		Address: first.Listen.API, Machine: m, Patience: -1})
+	require.NoError(t, err)
+	return c
+}
+
+// dirOf returns where a node's node.yaml is.
+func dirOf(c *config.Config) string { return filepath.Dir(c.TLS.Key) }
+
+// socketClient returns a client of a node's socket.
+func socketClient(t *testing.T, c *config.Config) *api.Client {
+	t.Helper()
+	client, err := api.NewClient(api.ClientOptions{Endpoints: "unix://" + c.APISocket, Patience: patience})
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	return client
+}
+
+// shown returns the certificate that a node's API shows.
+func shown(address string, as *tls.Config) (*x509.Certificate, error) {
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Second}, "tcp", address, as)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0], nil
+}
+
+// ask makes one call with a certificate.
+func ask(t *testing.T, c *config.Config, method, path string, as *tls.Config) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, "https://"+c.Listen.API+path, nil)
+	require.NoError(t, err)
+	transport := &http.Transport{TLSClientConfig: as}
+	defer transport.CloseIdleConnections()
+	res, err := (&http.Client{Transport: transport}).Do(r)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return res.StatusCode, string(text)
+}
+
+// Certificates that are due are renewed while the nodes run: with the same key, from the leader, and at both
+// ends of connections, also by whoever loaded the old one before.
+func TestRenewal_runningNodesTakeTheirNextCertificateUp(t *testing.T) {
+	const lifetime = 2 * time.Minute
+	first, ca := oldCA(t, lifetime)
+	nodes := []*config.Config{first}
+	old := []*x509.Certificate{issued(t, first, ca, lifetime-30*time.Second, lifetime)}
+	serve(t, enroll.ConfigFile(dirOf(first)))
+	awaitNodes(t, first.APISocket, 1)
+	second := joined(t, socketClient(t, first), first)
+	nodes = append(nodes, second)
+	old = append(old, issued(t, second, ca, lifetime-30*time.Second, lifetime))
+	before, err := identity.Load(second.TLS)
+	require.NoError(t, err)
+	serve(t, enroll.ConfigFile(dirOf(second)))
+
+	for i, c := range nodes {
+		var now *x509.Certificate
+		require.Eventually(t, func() bool {
+			now, err = shown(c.Listen.API, before.ClientTLS())
+			return err == nil && now.SerialNumber.Cmp(old[i].SerialNumber) != 0
+		}, patience, 20*time.Millisecond, "%s shows its next certificate", c.Name)
+		require.True(t, now.NotAfter.After(old[i].NotAfter))
+		require.True(t, identity.SameKey(now, old[i].PublicKey))
+		require.Equal(t, identity.HostsOf(old[i]), identity.HostsOf(now))
+		require.Equal(t, leaf(t, c).Raw, now.Raw, "it is kept for the next start")
+	}
+	require.Equal(t, leaf(t, second).Raw, before.Certificate().Raw, "who loaded the old one shows the next one")
+	code, text := ask(t, first, http.MethodGet, "/v1/health", before.ClientTLS())
+	require.Equal(t, http.StatusOK, code, text)
+	awaitNodes(t, first.APISocket, 2)
+}
+
+// A certificate that is over is told so, with what to do: at the start, and by who is asked.
+func TestRenewal_anExpiredCertificateIsToldSo(t *testing.T) {
+	first, ca := oldCA(t, time.Minute)
+	serve(t, enroll.ConfigFile(dirOf(first)))
+	awaitNodes(t, first.APISocket, 1)
+	second := joined(t, socketClient(t, first), first)
+	issued(t, second, ca, time.Hour, time.Minute)
+	err := node.Serve(t.Context(), enroll.ConfigFile(dirOf(second)), nil)
+	require.ErrorIs(t, err, identity.ErrExpired)
+	require.ErrorContains(t, err, "holdfast cluster join")
+
+	pair, err := tls.LoadX509KeyPair(second.TLS.Cert, second.TLS.Key)
+	require.NoError(t, err)
+	as := &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}}
+	for path, method := range map[string]string{"/v1/health": http.MethodGet, peer.PathRenew: http.MethodPost} {
+		code, text := ask(t, first, method, path, as)
+		require.Equal(t, http.StatusForbidden, code, path)
+		require.Contains(t, text, "expired at", path)
+	}
+}
+
+// knocks connects to a node's raft listener as another coordinator does, and returns what comes of it:
+// a deadline if the listener waits for more.
+func knocks(t *testing.T, c *config.Config, as *tls.Config) error {
+	t.Helper()
+	as = as.Clone()
+	as.NextProtos = []string{"holdfast-raft/" + c.Cluster.Incarnation.String()}
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", c.Listen.Raft, as)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(300*time.Millisecond)))
+	_, err = conn.Read(make([]byte, 1))
+	return err
+}
+
+// The certificate of a node that was removed is good for nothing, long before it is over: it hears that it
+// left, and neither the API nor the coordinators let it in.
+func TestRemoved_itsCertificateIsRefused(t *testing.T) {
+	first, client := founded(t, "prod")
+	second := joined(t, client, first)
+	stop := serve(t, enroll.ConfigFile(dirOf(second)))
+	awaitNodes(t, first.APISocket, 2)
+	id, err := identity.Load(second.TLS)
+	require.NoError(t, err)
+	code, text := ask(t, first, http.MethodGet, "/v1/health", id.ClientTLS())
+	require.Equal(t, http.StatusOK, code, text)
+	require.ErrorIs(t, knocks(t, first, id.ClientTLS()), os.ErrDeadlineExceeded, "a coordinator is let in")
+
+	require.NoError(t, stop())
+	require.NoError(t, client.RemoveNode(t.Context(), "n2", api.Wait{}, nil))
+	awaitNodes(t, first.APISocket, 1)
+	for path, method := range map[string]string{
+		"/v1/health": http.MethodGet, "/v1/volumes": http.MethodGet, "/v1/tokens": http.MethodGet,
+		"/metrics": http.MethodGet, "/target/sessions": http.MethodGet, peer.PathRenew: http.MethodPost,
+		peer.PathHeartbeat: http.MethodPost,
+	} {
+		code, text := ask(t, first, method, path, id.ClientTLS())
+		require.Equal(t, http.StatusForbidden, code, path)
+		require.Contains(t, text, "left the cluster", path)
+	}
+	code, text = ask(t, first, http.MethodGet, peer.PathAssignment+"?node="+second.ID.String(), id.ClientTLS())
+	require.Equal(t, http.StatusOK, code, "it hears that it has nothing to do any more: "+text)
+	err = knocks(t, first, id.ClientTLS())
+	require.ErrorContains(t, err, "bad certificate")
+}
