@@ -272,8 +272,8 @@ func (s service) served(ctx context.Context, vol *raft.Volume, r api.AttachVolum
 				v.State.NodeName(now.Attach.Host))
 		}
 		answer.Host, answer.Epoch = v.State.NodeName(now.Attach.Host), uint64(now.Epoch)
-		e := v.Facts.Engines[now.Attach.ID]
-		if e == nil || e.Epoch != now.Epoch || !e.State.Serves() || len(e.Exports) == 0 {
+		e := v.Serving(now)
+		if e == nil || len(e.Exports) == 0 {
 			return false, hopeless(v, now)
 		}
 		answer.Exports, answer.Stages = exports(e), stages(e)

@@ -59,6 +59,7 @@ func (v *View) sortedDomains() []*raft.Domain {
 // Timing tunes the controllers.
 type Timing struct {
 	DaemonSilent time.Duration // silence of a daemon after which its word counts no more
+	EngineSilent time.Duration // the same of an engine, above the slowest pace of its heartbeats
 	EngineGone   time.Duration // an engine that neither it nor its daemon speaks of for so long is gone
 	Maintenance  time.Duration // a volume is detached for so long before it is maintained
 	LegLost      time.Duration // a leg is lost for so long before another takes its place
@@ -69,7 +70,7 @@ type Timing struct {
 // DefaultTiming returns the timing for real clusters.
 func DefaultTiming() Timing {
 	return Timing{
-		DaemonSilent: 2 * time.Second, EngineGone: 8 * time.Second,
+		DaemonSilent: 2 * time.Second, EngineSilent: 3 * time.Second, EngineGone: 8 * time.Second,
 		Maintenance: 10 * time.Second, LegLost: 5 * time.Second, DeadAfter: 2 * time.Second,
 		Upgrade: 10 * time.Minute,
 	}
@@ -105,6 +106,22 @@ func (v *View) engine(vol *raft.Volume) *EngineFact {
 		return nil
 	}
 	return v.Facts.Engines[vol.Attach.ID]
+}
+
+// Serving returns the engine that serves the volume's current attachment, nil if none does as far as was heard
+// lately: a word of an engine counts while it is fresh, or while the engine's daemon says that it has it.
+func (v *View) Serving(vol *raft.Volume) *EngineFact {
+	e := v.engine(vol)
+	if e == nil || e.Epoch != vol.Epoch || !e.State.Serves() {
+		return nil
+	}
+	if n := v.Facts.Nodes[e.Node]; v.speaks(e.Node) && n.Engines[e.AttachID] {
+		return e
+	}
+	if v.Now.Sub(e.Heard) < v.Timing.EngineSilent {
+		return e
+	}
+	return nil
 }
 
 // Domain returns what its host says of the domain's current run, nil if nothing.
