@@ -71,14 +71,17 @@ func (w *world) strike(h *host, n *node) {
 }
 
 // saved lets a fault follow now and then when how far a copy has come was saved: the next join of the leg
-// begins with that. Meanwhile the guest writes on, the leg may be set back, and engines may change.
+// begins with that. Meanwhile the guest writes on, the leg may be set back, writes may reach the leg alone, and
+// engines may change.
 func (w *world) saved(h *host, id volume.LegID) {
 	l := w.raft.vol().Leg(id)
 	if w.profile.saves == 0 || w.calm || l == nil || !w.chance(w.profile.saves) {
 		return
 	}
 	n := w.nodeOf(l.Node)
-	switch w.rng.IntN(6) {
+	switch w.rng.IntN(9) {
+	case 6, 7, 8:
+		w.later(w.pick(80*time.Millisecond), func() { w.halfWritten(h, n) })
 	case 0:
 		w.setBackOf(n, 600*time.Millisecond)
 		w.later(w.pick(time.Second), func() { // the next engine knows only what the coordinators do
@@ -93,6 +96,23 @@ func (w *world) saved(h *host, id volume.LegID) {
 	default:
 		w.later(w.pick(300*time.Millisecond), func() { w.strike(h, n) })
 	}
+}
+
+// halfWritten lets what an engine writes from now on reach the node of a leg that it copies to, and no other one,
+// until it dies a little later.
+func (w *world) halfWritten(h *host, n *node) {
+	for _, other := range w.legNodes() {
+		if other != n {
+			w.cut(h, other, true, false)
+		}
+	}
+	w.after(w.pick(400*time.Millisecond), func() {
+		w.newHost(false)
+		h.die()
+		for _, other := range w.nodes {
+			w.heal(h, other)
+		}
+	})
 }
 
 // rival attaches the volume in a new epoch that reaches all nodes but one, while the older engine is left with
