@@ -34,6 +34,9 @@ type Restored struct {
 	Volumes     int              `json:"volumes"`
 	Nodes       int              `json:"nodes"`
 	Kept        string           `json:"kept,omitempty"` // where the coordinator data of before are now
+	// Authority is whether the coordinators have the cluster's CA. Without it no node can join and no
+	// certificate is renewed.
+	Authority bool `json:"authority"`
 	// Others are the other coordinators that are known: each has to rejoin.
 	Others []string `json:"others"`
 }
@@ -79,7 +82,8 @@ func RestoreCoordinator(ctx context.Context, configFile string, o RestoreOptions
 		return Restored{}, err
 	}
 	out := Restored{Cluster: state.Cluster.Name, Incarnation: r.Incarnation, Generation: r.Generation, From: from,
-		Volumes: len(state.Volumes), Nodes: len(state.Nodes), Others: otherCoordinators(c, state)}
+		Volumes: len(state.Volumes), Nodes: len(state.Nodes), Others: otherCoordinators(c, state),
+		Authority: state.Authority != nil}
 	out.Kept, err = install(data, g, peer.Lineage{Incarnation: r.Incarnation, Generation: r.Generation},
 		func(dir string) error {
 			return raft.InstallRestored(dir, raft.Member{ID: c.ID, Addr: c.Listen.Raft}, state)

@@ -109,6 +109,10 @@ func restoredRows(t *table, r node.Restored, configFile string) {
 	if r.Kept != "" {
 		t.row("old data", r.Kept)
 	}
+	if !r.Authority {
+		t.row("attention", "the cluster's CA and its API tokens are lost: no node can join, no certificate is renewed;")
+		t.row("", "`holdfast health` says until when they last, docs/operations.md what to do")
+	}
 	t.row("next", "start this node")
 	t.row("then", fmt.Sprintf("on each other coordinator (%s), with its daemon stopped:",
 		orDash(strings.Join(r.Others, ", "))))

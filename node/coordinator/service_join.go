@@ -60,7 +60,7 @@ func joinToken(s *raft.State, text string) (*raft.JoinToken, error) {
 // authority returns the cluster's CA.
 func authority(s *raft.State) (*identity.CA, error) {
 	if s.Authority == nil {
-		return nil, noAuthority()
+		return nil, noAuthority(s)
 	}
 	return identity.ParseCA(s.Cluster.ID, s.Authority.Cert, s.Authority.Key)
 }

@@ -82,7 +82,7 @@ func (s service) CreateJoinToken(ctx context.Context, r api.CreateJoinToken) (ap
 	now := s.wallClock()
 	state, _ := s.raft.State()
 	if state.Authority == nil {
-		return api.JoinGrant{}, noAuthority()
+		return api.JoinGrant{}, noAuthority(state)
 	}
 	cmd := &raft.CreateJoin{ID: r.ID, Hash: r.Hash, Now: now,
 		Expires: now.Add(time.Duration(r.TTLSeconds) * time.Second)}
@@ -108,8 +108,13 @@ func (s service) RevokeJoinToken(ctx context.Context, id string) error {
 func (c *Coordinator) wallClock() time.Time { return c.opts.Now().UTC().Round(0) }
 
 // noAuthority answers while the coordinators do not have the CA yet. A cluster that has just begun takes
-// it over as soon as every coordinator understands this release's commands, so clients ask again.
-func noAuthority() *api.Error {
+// it over as soon as every coordinator understands this release's commands, so clients ask again. One that was
+// restored without it never gets it.
+func noAuthority(s *raft.State) *api.Error {
+	if s.Cluster.RestoreGen > 0 {
+		return api.Errorf(api.CodeRefused, "cluster", "holdfast why cluster says what to do",
+			"the coordinators were restored without the cluster's CA: no node can join, and no certificate is renewed")
+	}
 	return api.Errorf(api.CodeNoLeader, "cluster", "a cluster that has just begun has it in a moment, once all "+
 		"coordinators run this release; see docs/security.md for one that was made before there were tokens",
 		"the coordinators do not have the cluster's CA")

@@ -21,6 +21,7 @@ func FindingKinds() []FindingKind {
 		{"even_coordinators", warning, "an even number of coordinators votes"},
 		{"coordinator_missing", severe, "a coordinator has a vote but never joined"},
 		{"coordinator_silent", severe, "a coordinator does not follow the leader"},
+		{"no_authority", severe, "the coordinators were restored without the cluster's CA"},
 
 		{"node_pending", info, "a node waits to take another's place"},
 		{"node_retiring", info, "a node is being replaced or removed"},

@@ -45,6 +45,7 @@ func Judge(v *View) (Status, []Finding) {
 	var findings []Finding
 	findings = append(findings, v.judgeCluster()...)
 	findings = append(findings, v.judgeVotes()...)
+	findings = append(findings, v.judgeAuthority()...)
 	for _, n := range v.State.SortedNodes() {
 		findings = append(findings, v.judgeNode(n)...)
 	}

@@ -477,6 +477,8 @@ func (w *world) legVerb(words []string, arg func(int) string) {
 		w.addVolume(arg(1), []string{arg(2)})
 		v := w.volume(arg(1))
 		v.Phase, v.Legs[0].Provisioned, v.Legs[0].State = volume.PhaseProvisioning, false, volume.LegRebuilding
+	case "restored": // without a backup, and so without the CA
+		w.state.Cluster.RestoreGen++
 	case "frozen":
 		w.volume(arg(1)).Phase = volume.PhaseFrozen
 	case "disk", "self", "process":

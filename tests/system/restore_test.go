@@ -191,8 +191,14 @@ func TestRestore_fromLegs(t *testing.T) {
 	c.waitsBecause("db1", "n1", "no leg of slot")
 	c.waitsBecause("web1", "n1", "no leg of slot")
 
+	t.Log("the CA was on no other disk: that is said, and a token is not waited for")
+	require.Contains(t, c.run(time.Minute, "health").stdout, "do not have the cluster's CA")
+	r := c.run(10*time.Second, "cluster", "token", "create", "--role", "node")
+	require.Equal(t, 1, r.code)
+	require.Contains(t, r.stderr, "restored without the cluster's CA")
+
 	t.Log("the operator gives up the leg of web1 on n2; it is found afterwards, and stays given up")
-	r := c.run(time.Minute, "volume", "promote", "web1", "--leg", "n3", "--reason", "n2 burnt down")
+	r = c.run(time.Minute, "volume", "promote", "web1", "--leg", "n3", "--reason", "n2 burnt down")
 	require.Equal(t, 1, r.code)
 	require.Contains(t, r.stderr, "given up for good")
 	c.ok("volume", "promote", "web1", "--leg", "n3", "--reason", "n2 burnt down", "--yes")
