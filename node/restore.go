@@ -21,6 +21,8 @@ import (
 type RestoreOptions struct {
 	Backup   string // file; empty means from the labels of legs alone
 	FromLegs bool
+	// NewCA makes a new CA for the cluster, whose own is lost. Every other node has to join again.
+	NewCA bool
 	// Generation is the generation that is made; zero is one above all that this node knows of.
 	Generation uint32
 }
@@ -43,7 +45,8 @@ type Restored struct {
 
 // RestoreCoordinator makes the coordinator of a node, whose daemon does not run, the only one of a cluster that
 // goes on from a backup or from the labels of its legs (protocol §1.7.11). The data of before are kept beside
-// the new ones. It changes nothing when it fails.
+// the new ones. It changes nothing when it fails, but for a certificate that cannot be written: then it has to
+// be repeated.
 func RestoreCoordinator(ctx context.Context, configFile string, o RestoreOptions) (Restored, error) {
 	c, data, err := openStopped(configFile)
 	if err != nil {
@@ -81,6 +84,12 @@ func RestoreCoordinator(ctx context.Context, configFile string, o RestoreOptions
 	if err != nil {
 		return Restored{}, err
 	}
+	trust := func() error { return nil }
+	if o.NewCA {
+		if trust, err = newCA(c, state); err != nil {
+			return Restored{}, err
+		}
+	}
 	out := Restored{Cluster: state.Cluster.Name, Incarnation: r.Incarnation, Generation: r.Generation, From: from,
 		Volumes: len(state.Volumes), Nodes: len(state.Nodes), Others: otherCoordinators(c, state),
 		Authority: state.Authority != nil}
@@ -88,6 +97,9 @@ func RestoreCoordinator(ctx context.Context, configFile string, o RestoreOptions
 		func(dir string) error {
 			return raft.InstallRestored(dir, raft.Member{ID: c.ID, Addr: c.Listen.Raft}, state)
 		})
+	if err == nil {
+		err = trust()
+	}
 	return out, err
 }
 

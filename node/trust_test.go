@@ -204,3 +204,25 @@ func TestRemoved_itsCertificateIsRefused(t *testing.T) {
 	err = knocks(t, first, id.ClientTLS())
 	require.ErrorContains(t, err, "bad certificate")
 }
+
+// A node that the cluster knows gets another certificate only for who shows its last one. Another CA's does not do,
+// though it names the same node of the same cluster and its key.
+func TestJoin_aKnownNodeIsNotTakenOver(t *testing.T) {
+	first, client := founded(t, "prod")
+	second := joined(t, client, first)
+	serve(t, enroll.ConfigFile(dirOf(second)))
+	awaitNodes(t, first.APISocket, 2)
+	forger, err := identity.NewCA("prod", first.Cluster.ID, time.Now())
+	require.NoError(t, err)
+	issued(t, second, forger, 0, time.Hour)
+	again := func() error {
+		_, again, err := enroll.Join(t.Context(), enroll.JoinOptions{Token: joinToken(t, client, time.Hour),
+			Address: first.Listen.API, Machine: enroll.Machine{Name: "n2", Dir: dirOf(second), DataDir: second.DataDir,
+				RunDir: second.RunDir}, Patience: -1})
+		require.True(t, again)
+		return err
+	}
+	require.ErrorContains(t, again(), "not one that this cluster gave")
+	require.NoError(t, os.Remove(second.TLS.Cert))
+	require.ErrorContains(t, again(), "last certificate")
+}

@@ -59,12 +59,15 @@ func clusterRestore(c *connection) *cobra.Command {
 			"docs/operations.md has the whole procedure.",
 		Example: "  holdfast cluster restore /root/holdfast-2026-11-27.backup --config /etc/holdfast/node.yaml\n" +
 			"  holdfast cluster restore --from-legs --config /etc/holdfast/node.yaml\n" +
+			"  holdfast cluster restore --from-legs --new-ca --config /etc/holdfast/node.yaml\n" +
 			"  holdfast cluster restore --done",
 		Args: args(cobra.MaximumNArgs(1)),
 	}
 	f := cmd.Flags()
 	f.StringVar(&configFile, "config", "", "the node's configuration (required, unless --done)")
 	f.BoolVar(&o.FromLegs, "from-legs", false, "there is no backup: make the catalogue from the labels of legs")
+	f.BoolVar(&o.NewCA, "new-ca", false, "the cluster's CA is lost, too: make another one; every other node\n"+
+		"then gets a certificate of it by `cluster join`")
 	f.Uint32Var(&o.Generation, "generation", 0, "generation to make (default: one above all that this node knows of)")
 	f.BoolVar(&done, "done", false, "every leg was found: take no more of them into volumes")
 	out := addOutputFlag(cmd)
@@ -75,7 +78,7 @@ func clusterRestore(c *connection) *cobra.Command {
 				ways++
 			}
 		}
-		if ways != 1 || configFile == "" && !done {
+		if ways != 1 || configFile == "" && !done || o.NewCA && done {
 			return usagef("exactly one of FILE, --from-legs and --done, and --config with the first two\nUsage: %s",
 				cmd.UseLine())
 		}
@@ -93,13 +96,13 @@ func clusterRestore(c *connection) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return out.print(cmd.OutOrStdout(), r, func(t *table) { restoredRows(t, r, configFile) })
+		return out.print(cmd.OutOrStdout(), r, func(t *table) { restoredRows(t, r, configFile, o.NewCA) })
 	}
 	return cmd
 }
 
 // restoredRows says what a restore made, and what is to be done next.
-func restoredRows(t *table, r node.Restored, configFile string) {
+func restoredRows(t *table, r node.Restored, configFile string, newCA bool) {
 	t.row("cluster", r.Cluster)
 	t.row("restored from", r.From)
 	t.row("incarnation", r.Incarnation)
@@ -111,13 +114,17 @@ func restoredRows(t *table, r node.Restored, configFile string) {
 	}
 	if !r.Authority {
 		t.row("attention", "the cluster's CA and its API tokens are lost: no node can join, no certificate is renewed;")
-		t.row("", "`holdfast health` says until when they last, docs/operations.md what to do")
+		t.row("", "`holdfast health` says until when they last; restored with --new-ca they get another CA")
 	}
 	t.row("next", "start this node")
 	t.row("then", fmt.Sprintf("on each other coordinator (%s), with its daemon stopped:",
 		orDash(strings.Join(r.Others, ", "))))
 	t.row("", fmt.Sprintf("holdfast cluster rejoin --config %s --incarnation %s --generation %d",
 		filepath.Clean(configFile), r.Incarnation, r.Generation))
+	if newCA {
+		t.row("and", "on every other node, with its daemon stopped and a token of `holdfast cluster token create`:")
+		t.row("", "holdfast cluster join @TOKENFILE THIS-NODE:PORT --dir "+filepath.Dir(filepath.Clean(configFile)))
+	}
 }
 
 func clusterRejoin() *cobra.Command {

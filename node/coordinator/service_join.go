@@ -81,11 +81,13 @@ func (s service) admit(state *raft.State, ca *identity.CA, r api.Join) (*raft.Us
 	}
 	if len(r.Earlier) > 0 {
 		node, earlier, err := ca.Signed(r.Earlier)
-		if err != nil || node != request.Node || !identity.SameKey(earlier, request.Key) {
+		cmd.Proven = err == nil && node == request.Node && identity.SameKey(earlier, request.Key)
+		if !cmd.Proven && state.Nodes[request.Node] != nil {
 			return nil, api.Errorf(api.CodeRefused, "node/"+r.Name, "join as another node",
 				"the earlier certificate is not one that this cluster gave to this node's key")
 		}
-		cmd.Proven = true
+		// A node that nobody knows needs no proof but its token, as any new one. It has a certificate of a CA
+		// that was lost with the coordinators.
 	}
 	cmd.Cert, err = ca.Sign(identity.NodeOptions{Name: r.Name, ID: request.Node, Hosts: request.Hosts, Now: cmd.Now,
 		Lifetime: state.Authority.Lifetime}, request.Key)

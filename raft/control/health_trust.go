@@ -16,8 +16,8 @@ func (v *View) judgeAuthority() []Finding {
 		Severity: raft.SeverityWarning, Status: Healthy, Object: "cluster", Kind: "no_authority",
 		Message: "the coordinators do not have the cluster's CA: no node can join, and no certificate is renewed",
 		Cause:   "they were restored without a backup, and the CA's key was on no other disk; API tokens are gone, too",
-		Next: "restore from a backup, however old, or copy the volumes to a new cluster before certificates end: " +
-			"see \"When the coordinators are gone\" in docs/operations.md",
+		Next: "before certificates end, restore again: from a backup, however old, or with holdfast cluster restore " +
+			"--from-legs --new-ca",
 	}
 	node, until, due := v.firstCertificate()
 	if node == "" {
