@@ -23,6 +23,7 @@ type Facts struct {
 	versions map[volume.NodeID]versionFact // what coordinators say of cluster versions
 	known    map[volume.NodeID]time.Time   // nodes, likewise
 
+	progress   map[jobID]jobSeen        // of jobs under way
 	operations map[uint64]operationSeen // operations that run, by their number; nil before the first Observe
 }
 
@@ -250,6 +251,7 @@ func (f *Facts) Observe(s *raft.State, now time.Time) {
 	}
 	f.grants, f.detached, f.stopped, f.lost, f.known = grants, detached, stopped, lost, known
 	f.see(s, now)
+	f.seeJobs(s, now)
 	f.forget(s, now)
 }
 

@@ -60,6 +60,7 @@ func FindingKinds() []FindingKind {
 		{"leg_rebuilding", warning, "a leg is being filled"},
 		{"leg_medium_errors", warning, "a leg's disk loses blocks"},
 
+		{"job_stalled", warning, "a copy, move, scrub or other long job makes no progress"},
 		{"domain_not_running", severe, "a domain that is wanted does not run"},
 	}
 }

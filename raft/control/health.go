@@ -58,6 +58,7 @@ func Judge(v *View) (Status, []Finding) {
 	for _, d := range v.sortedDomains() {
 		findings = append(findings, v.judgeDomain(d)...)
 	}
+	findings = append(findings, v.judgeJobs()...)
 	slices.SortStableFunc(findings, func(a, b Finding) int {
 		return cmp.Compare(b.Status.Rank(), a.Status.Rank())
 	})

@@ -18,7 +18,7 @@ import (
 // volume's time (LeavesAt); and that one which comes back before its replacement is half copied keeps
 // its place. The old leg serves until the new one is in sync. The space of each new leg is set aside
 // before it is asked for, the volumes that lack most come first, and where no place is found nothing is
-// done: WhyLeg says what is missing.
+// done: WhyJob says what is missing.
 func Replace(v *View) []raft.Command {
 	var out []raft.Command
 	stores := v.Stores()

@@ -64,6 +64,7 @@ type Timing struct {
 	Maintenance  time.Duration // a volume is detached for so long before it is maintained
 	LegLost      time.Duration // a leg is lost for so long before another takes its place
 	DeadAfter    time.Duration // silence after which a node counts as dead, for explanations
+	Stalled      time.Duration // a job that makes no progress for so long is a finding; zero = none is
 	Upgrade      time.Duration // all coordinators know a newer cluster version for so long before it is used
 }
 
@@ -72,7 +73,7 @@ func DefaultTiming() Timing {
 	return Timing{
 		DaemonSilent: 2 * time.Second, EngineSilent: 3 * time.Second, EngineGone: 8 * time.Second,
 		Maintenance: 10 * time.Second, LegLost: 5 * time.Second, DeadAfter: 2 * time.Second,
-		Upgrade: 10 * time.Minute,
+		Stalled: 2 * time.Minute, Upgrade: 10 * time.Minute,
 	}
 }
 

@@ -261,6 +261,7 @@ func (w *explainer) node(n *raft.Node) Reason {
 			r.Because = append(r.Because, w.take(f))
 		}
 	}
+	r.Because = append(r.Because, w.waiting(r.Object)...)
 	return r.settled()
 }
 

@@ -36,6 +36,7 @@ func (w *explainer) volume(vol *raft.Volume) Reason {
 	r.Because = append(r.Because, w.legs(vol, func(l *raft.Leg) bool {
 		return !w.seen["leg/"+l.ID.String()] && (l.State != volume.LegInSync || len(w.judgeLeg(vol, l)) > 0)
 	})...)
+	r.Because = append(r.Because, w.waiting(r.Object)...)
 	r.Timers = append(r.Timers, w.attachTimers(vol)...)
 	return r.settled()
 }
@@ -168,6 +169,9 @@ func (w *explainer) leg(vol *raft.Volume, l *raft.Leg) Reason {
 	}
 	if by := vol.Replacement(l.ID); by != nil {
 		r.Because = append(r.Because, w.leg(vol, by))
+	}
+	if w.speaks(l.Node) { // else its node is explained
+		r.Because = append(r.Because, w.waiting(r.Object)...)
 	}
 	r.Timers = append(r.Timers, w.legTimers(vol, l)...)
 	return r.settled()
