@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/api"
@@ -17,11 +19,14 @@ import (
 	"github.com/holdfast-storage/holdfast/raft"
 )
 
-// The pace of looking, how long anything may take, and how long writes are watched after a fault.
+// The pace of looking, and how long anything may take. Writes are watched for stallWatch after a fault at least,
+// which is longer than it takes until a silent node is given up, and then until they go on: the last one is younger
+// than flowing.
 const (
 	poll       = 20 * time.Millisecond
-	patience   = time.Minute
-	stallWatch = 8 * time.Second
+	patience   = 40 * time.Second
+	stallWatch = 5 * time.Second
+	flowing    = 300 * time.Millisecond
 	volumeSize = 64 << 20
 )
 
@@ -34,20 +39,23 @@ type bench struct {
 	program, dir string
 	cluster      *devcluster.Cluster
 	client       *api.Client
-	turn, made   int
+	turn, made   int // hosts struck and guests made so far
 }
 
-// guest is the guest of one run.
-type guest struct{ name, host, log string }
+// say writes a line of progress.
+func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
-// raise starts three coordinators that are hosts too, three storage nodes, three hosts that may hold legs.
+// guest is the guest of one run.
+type guest struct{ name, log string }
+
+// raise starts three coordinators that are all else too, three storage nodes, three hosts that may hold legs.
 func raise(ctx context.Context, program, dir string) (*bench, error) {
 	var nodes []devcluster.NodeSpec
 	for _, kind := range []struct {
 		prefix string
 		roles  []raft.Role
 	}{
-		{"c", []raft.Role{raft.RoleCoordinator, raft.RoleHost}}, {"s", []raft.Role{raft.RoleStorage}},
+		{"c", []raft.Role{raft.RoleCoordinator, raft.RoleHost, raft.RoleStorage}}, {"s", []raft.Role{raft.RoleStorage}},
 		{"h", []raft.Role{raft.RoleHost, raft.RoleStorage}},
 	} {
 		for i := range 3 {
@@ -69,33 +77,38 @@ func raise(ctx context.Context, program, dir string) (*bench, error) {
 	return b, nil
 }
 
-// settled waits until every node is up and the cluster keeps operations.
-func (b *bench) settled(ctx context.Context) error {
-	return b.until(ctx, "all nodes", func() (bool, error) {
+// settled waits until all coordinators and these nodes are up. Others may still be on their way back.
+func (b *bench) settled(ctx context.Context, needed ...string) error {
+	needed = append(needed, "c1", "c2", "c3", "s1", "s2")
+	return b.until(ctx, "the nodes "+strings.Join(needed, ", "), func() (bool, error) {
 		nodes, err := b.client.Nodes(ctx)
+		up := 0
 		for _, n := range nodes {
-			if n.State != api.NodeUp {
-				return false, err
+			if n.State == api.NodeUp && slices.Contains(needed, n.Name) {
+				up++
 			}
 		}
-		return err == nil, err
+		slices.Sort(needed)
+		return up == len(slices.Compact(slices.Clone(needed))), err
 	})
 }
 
-// guest makes a volume and a domain that writes to it. It runs on the victim if that is to be moved.
-func (b *bench) guest(ctx context.Context, victim string, s scenario) (guest, error) {
-	b.made++
-	g := guest{name: fmt.Sprintf("g%d", b.made)}
-	g.log = filepath.Join(b.dir, g.name+".log")
-	spare := map[string]string{"h1": "h2", "h2": "h3", "h3": "h1"}
-	hosts := []string{"h1", "h2"}
-	if s.moves {
-		hosts = []string{victim, "h1"}
-		if to := spare[victim]; to != "" {
-			hosts[1] = to
-		}
+// hosts returns where a guest runs and where it may go. The host that was struck last is neither.
+func (b *bench) hosts(victim string, s scenario) []string {
+	after := map[string]string{"h1": "h2", "h2": "h3", "h3": "h1"}
+	last := []string{"h1", "h2", "h3"}[b.turn%3]
+	if s.moves && after[victim] != "" {
+		return []string{victim, after[victim]}
 	}
-	g.host = hosts[0]
+	if s.moves {
+		return []string{victim, after[last]}
+	}
+	return []string{after[last], after[after[last]]}
+}
+
+// guest makes a volume and a domain that writes to it. It runs on the first host.
+func (b *bench) guest(ctx context.Context, name, victim string, hosts []string, s scenario) (guest, error) {
+	g := guest{name: name, log: filepath.Join(b.dir, name+".log")}
 	if _, err := b.client.CreateVolume(ctx, api.CreateVolume{Name: g.name, SizeBytes: volumeSize, Layout: "mirror=2",
 		LegsOn: s.legs(victim)}); err != nil {
 		return g, err
@@ -121,7 +134,7 @@ func volumeVariable(name string) string { return "G" + name[1:] }
 // moved waits until the cluster's operation has ended, and returns its stages and the total.
 func (b *bench) moved(ctx context.Context, g guest, struck time.Time) (sample, error) {
 	var done api.Operation
-	err := b.until(ctx, "the failover", func() (bool, error) {
+	err := b.until(ctx, "the failover of "+g.name, func() (bool, error) {
 		all, err := b.client.Operations(ctx)
 		for _, o := range all {
 			if o.Object == "domain/"+g.name && o.State == api.OperationDone {
@@ -144,26 +157,27 @@ func (b *bench) moved(ctx context.Context, g guest, struck time.Time) (sample, e
 	return got, nil
 }
 
-// stalled watches the guest's flushed writes for a while and returns the longest time between two.
+// stalled watches the guest's flushed writes until they go on, and returns the longest time between two.
 func (b *bench) stalled(ctx context.Context, g guest, struck time.Time) (sample, error) {
-	watched := time.NewTimer(stallWatch)
-	defer watched.Stop()
-	select {
-	case <-watched.C:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	lines, err := readLog(g.log)
+	var longest time.Duration
+	err := b.until(ctx, "the writes of "+g.name+" to go on", func() (bool, error) {
+		if time.Since(struck) < stallWatch {
+			return false, nil
+		}
+		lines, err := readLog(g.log)
+		last := struck
+		longest = 0
+		for _, l := range lines {
+			if l.At.After(struck) {
+				longest, last = max(longest, l.At.Sub(last)), l.At
+			}
+		}
+		return last.After(struck) && time.Since(last) < flowing, err
+	})
 	if err != nil {
 		return nil, err
 	}
-	last, longest := struck, time.Duration(0)
-	for _, l := range lines {
-		if l.At.After(struck) {
-			longest, last = max(longest, l.At.Sub(last)), l.At
-		}
-	}
-	return sample{"longest stall of writes": max(longest, time.Since(last)).Seconds()}, nil
+	return sample{"longest stall of writes": longest.Seconds()}, nil
 }
 
 // until looks until something holds. What an API without a leader answers is asked again.

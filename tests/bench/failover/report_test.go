@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -28,4 +31,23 @@ func TestReport_hasARowForEachStageThatWasReached(t *testing.T) {
 	require.Contains(t, out.String(), "| host paused | decided | 2 | 2.000 | 3.000 | 3.000 |\n")
 	require.Contains(t, out.String(), "| host paused | first_read | 1 | 0.200 | 0.200 | 0.200 |\n")
 	require.NotContains(t, out.String(), "serving")
+	require.Contains(t, out.String(), "host paused: 0 faults, 2 samples, 0 failed\n")
+}
+
+func TestReport_countsAndNamesWhatFailed(t *testing.T) {
+	r := newReport("abc", 5)
+	r.fault("host paused")
+	r.failed("host paused", 5, errors.New("no leader"))
+	r.fault("host paused")
+	r.add("host paused", sample{"decided": 2})
+	r.failed("host paused", 1, errors.New("it waits"))
+	require.Equal(t, 6, r.failures())
+	var out strings.Builder
+	r.print(&out)
+	require.Contains(t, out.String(), "host paused: 2 faults, 1 samples, 6 failed\n  no leader\n  it waits\n")
+	file := filepath.Join(t.TempDir(), "r.json")
+	require.NoError(t, r.write(file))
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"failed": 6`)
 }

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"time"
 
-	"github.com/holdfast-storage/holdfast/api"
 	"github.com/holdfast-storage/holdfast/node/devcluster"
 	"github.com/holdfast-storage/holdfast/node/devnet"
 )
@@ -17,27 +14,29 @@ type scenario struct {
 	victim func(*bench, context.Context) (string, error)
 	legs   func(victim string) []string
 	strike func(*bench, string) error
-	mend   func(*bench, context.Context, string) error
-	moves  bool // the guest's host is the victim
+	mend   func(*bench, string) error // does not wait until it is back
+	moves  bool                       // the guests' host is the victim
 }
 
 func scenarios() []scenario {
 	elsewhere := func(string) []string { return []string{"s1", "s2"} }
 	withLeg := func(victim string) []string { return []string{"s1", victim} }
 	kill := func(b *bench, node string) error { return b.cluster.Kill(node) }
-	start := func(b *bench, ctx context.Context, node string) error { return b.cluster.Start(ctx, node) }
+	start := func(b *bench, node string) error { return b.cluster.Launch(node) }
+	pause := func(b *bench, node string) error { return b.cluster.Pause(node) }
+	resume := func(b *bench, node string) error { return b.cluster.Resume(node) }
 	return []scenario{
 		{"host power-off", (*bench).nextHost, elsewhere, kill, start, true},
 		{"host power-off, it held a leg", (*bench).nextHost, withLeg, kill, start, true},
-		{"host paused", (*bench).nextHost, elsewhere,
-			func(b *bench, node string) error { return b.cluster.Pause(node) },
-			func(b *bench, _ context.Context, node string) error { return b.cluster.Resume(node) }, true},
+		{"host paused", (*bench).nextHost, elsewhere, pause, resume, true},
 		{"host partitioned", (*bench).nextHost, elsewhere,
 			func(b *bench, node string) error {
 				return b.cluster.Impair(devcluster.Links{Node: node}, devnet.Rules{Cut: true})
 			},
-			func(b *bench, _ context.Context, node string) error { return b.cluster.Heal(node) }, true},
+			func(b *bench, node string) error { return b.cluster.Heal(node) }, true},
 		{"leader and host power-off", (*bench).leader, elsewhere, kill, start, true},
+		{"leader and host power-off, it held a leg", (*bench).leader, withLeg, kill, start, true},
+		{"leader and host paused", (*bench).leader, elsewhere, pause, resume, true},
 		{"leader power-off", (*bench).leader, elsewhere, kill, start, false},
 		{"storage node power-off", func(*bench, context.Context) (string, error) { return "s2", nil },
 			elsewhere, kill, start, false},
@@ -50,7 +49,7 @@ func (b *bench) nextHost(context.Context) (string, error) {
 	return []string{"h1", "h2", "h3"}[b.turn%3], nil
 }
 
-// leader returns the node that leads, once it is a host too, as each coordinator here is.
+// leader returns the node that leads. Each coordinator here is a host and a storage node too.
 func (b *bench) leader(ctx context.Context) (string, error) {
 	var name string
 	err := b.until(ctx, "a leader", func() (bool, error) {
@@ -59,39 +58,4 @@ func (b *bench) leader(ctx context.Context) (string, error) {
 		return name != "", err
 	})
 	return name, err
-}
-
-// run makes a volume and a guest, strikes, and measures. The victim is mended before it returns.
-func (b *bench) run(ctx context.Context, s scenario) (sample, error) {
-	if err := b.settled(ctx); err != nil {
-		return nil, err
-	}
-	victim, err := s.victim(b, ctx)
-	if err != nil {
-		return nil, err
-	}
-	g, err := b.guest(ctx, victim, s)
-	if err != nil {
-		return nil, err
-	}
-	struck := time.Now()
-	if err := s.strike(b, victim); err != nil {
-		return nil, err
-	}
-	var got sample
-	if s.moves {
-		got, err = b.moved(ctx, g, struck)
-	} else {
-		got, err = b.stalled(ctx, g, struck)
-	}
-	if mended := s.mend(b, context.WithoutCancel(ctx), victim); mended != nil {
-		return nil, errors.Join(err, mended)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if _, err := b.client.StopDomain(ctx, g.name, api.Wait{NoWait: true}); err != nil {
-		return nil, err
-	}
-	return got, nil
 }
