@@ -90,3 +90,38 @@ func TestKill_daemonLeavesItsEngineServing(t *testing.T) {
 	c.ok("volume", "detach", "web1")
 	require.Nil(t, c.volume("web1").Attachment)
 }
+
+// TestKill_daemonAwayForLongMovesNothing kills only the daemon of a host whose guest writes, and keeps it away for far
+// longer than a host may be silent. The engine speaks for its host: nothing is failed over, the guest writes on under
+// its epoch, and the daemon that comes back adopts the engine and the guest.
+func TestKill_daemonAwayForLongMovesNothing(t *testing.T) {
+	g := startGuest(t)
+	c, host := g.c, g.host()
+	type domain struct {
+		Host, State string
+		PID         int
+	}
+	var running, adopted domain
+	c.object(&running, "domain", "show", "guest")
+	before := c.volume("disk")
+	for _, n := range c.nodes() {
+		if n.Name == host {
+			require.NoError(t, syscall.Kill(n.PID, syscall.SIGKILL))
+		}
+	}
+
+	for killed := time.Now(); time.Since(killed) < 5*time.Second; { // a host is given up after 2 s
+		g.progress(10 * time.Second)
+	}
+	require.NotContains(t, c.ok("events", "-o", "json"), "failover_began")
+
+	c.ok("dev", "start", host, "--dir", c.dir)
+	g.progress(10 * time.Second)
+	after := c.volume("disk")
+	require.Equal(t, before.Epoch, after.Epoch)
+	require.Equal(t, host, after.Attachment.Host)
+	require.Equal(t, before.Attachment.EnginePID, after.Attachment.EnginePID)
+	c.object(&adopted, "domain", "show", "guest")
+	require.Equal(t, running, adopted, "the same process of the guest")
+	require.NotContains(t, c.ok("events", "-o", "json"), "failover_began")
+}
