@@ -41,7 +41,7 @@ type store struct {
 	id    identity
 	born  int // see readBorn
 	logs  *raftboltdb.BoltStore
-	snaps *hraft.FileSnapshotStore
+	snaps *snapshots
 }
 
 // openStore opens a data directory, or makes one if there is none.
@@ -54,12 +54,8 @@ func openStore(dir string, id volume.NodeID, logger hcLogger) (*store, error) {
 		return nil, err
 	}
 	var err error
-	if st.snaps, err = hraft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, logger); err != nil {
+	if st.snaps, err = openSnapshots(dir, logger); err != nil {
 		return nil, fmt.Errorf("open coordinator data: %s: %w", filepath.Join(dir, snapshotsDir), err)
-	}
-	// Snapshots hold every secret of the cluster, and hraft makes files that everybody may read.
-	if err := os.Chmod(filepath.Join(dir, snapshotsDir), 0o700); err != nil {
-		return nil, fmt.Errorf("open coordinator data: %w", err)
 	}
 	if st.id.State == stateReady {
 		if err := st.verify(); err != nil {

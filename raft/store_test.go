@@ -38,12 +38,23 @@ func usedDir(t *testing.T) (*group, string) {
 // Snapshots hold the CA's key. Also what an earlier version left is closed to others.
 func TestStore_othersDoNotGetToSnapshots(t *testing.T) {
 	g, dir := usedDir(t)
-	parent := filepath.Dir(snapshotDir(t, dir))
-	require.NoError(t, os.Chmod(parent, 0o755))
+	own := snapshotDir(t, dir)
+	files := []string{filepath.Dir(own), own, filepath.Join(own, "state.bin"), filepath.Join(own, "meta.json")}
+	closed := func() {
+		t.Helper()
+		for _, f := range files {
+			info, err := os.Stat(f)
+			require.NoError(t, err)
+			require.Zerof(t, info.Mode().Perm()&0o077, "%s: %s", f, info.Mode())
+		}
+	}
+	closed()
+	for _, f := range files {
+		require.NoError(t, os.Chmod(f, 0o755))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(files[0], "permTest"), nil, 0o600)) // hraft died while it tried
 	g.start("n1", nil)
-	info, err := os.Stat(parent)
-	require.NoError(t, err)
-	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+	closed()
 }
 
 func snapshotDir(t *testing.T, dir string) string {
