@@ -69,18 +69,23 @@ type blockState struct {
 // than two.
 const mergeBlocks = 8
 
-// pumpCopies starts the copies that are due: what the guest waits for first, then the rest, with
-// fewer at once while the guest has requests of its own.
+// guestAnswered counts a request of the guest that is answered.
+func (c *Core) guestAnswered(o *op) {
+	c.guestOps--
+	if o.kind != opFlush { // which takes as long as what was written before it
+		c.pace.answered(c.now, o.askedAt, o.beside || c.copies > 0, c.timing().CopyDepth)
+	}
+}
+
+// pumpCopies starts the copies that are due: what the guest waits for first, then the rest, as many at
+// once as the guest's own requests allow.
 func (c *Core) pumpCopies() {
 	switch c.phase {
 	case phaseDraining:
 		c.pumpReconcile(0)
 		c.pumpHeals()
 	case phaseServing:
-		depth := c.timing().CopyDepth
-		if c.guestOps > 0 {
-			depth = max(1, depth/2)
-		}
+		depth := c.pace.limit(c.now, c.guestOps > 0, c.timing().CopyDepth)
 		c.pumpReconcile(depth)
 		c.pumpHeals()
 		c.pumpJoin(depth)

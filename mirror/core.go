@@ -54,6 +54,7 @@ type Core struct {
 	seq      uint64 // of the latest dispatched write
 	copies   int    // extents being copied
 	guestOps int    // guest requests that are not answered
+	pace     pace
 	lastRead LegIndex
 
 	calls    []call
@@ -295,6 +296,7 @@ func (c *Core) onGuest(ev *Event) {
 	o.guest, o.data, o.verb, o.flags = ev.Guest, ev.Data, ev.Op, ev.Flags
 	o.want, o.rng = ev.Range, ev.Range.AlignOut(BlockBytes)
 	c.guestOps++
+	o.askedAt, o.beside = c.now, c.copies > 0
 	if c.phase != phaseServing {
 		c.parked.push(o)
 		return
@@ -320,7 +322,7 @@ func (c *Core) startGuest(o *op) {
 // complete answers the guest.
 func (c *Core) complete(o *op, err error) {
 	o.acked = true
-	c.guestOps--
+	c.guestAnswered(o)
 	c.emit(Effect{Kind: EffectComplete, Guest: o.guest, Err: err})
 	o.guest = nil
 }

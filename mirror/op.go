@@ -36,12 +36,14 @@ type op struct {
 	// The writing half: who gets it and who answered.
 	seq      uint64        // order of dispatch; zero before
 	sentAt   time.Duration // of the first dispatch
+	askedAt  time.Duration // by the guest, see pace
 	firstAt  time.Duration // of the first answer; zero before
 	targets  legSet        // legs it goes to
 	inflight legSet        // legs that have it and did not answer
 	answered legSet        // legs that have done it
 	noSpace  legSet        // legs that had no room for it, or could not rewrite a bad block with it
 	acked    bool          // whoever asked was answered
+	beside   bool          // the guest asked while something was copied
 	strays   int           // answers to superseded reads that are still to come
 
 	fetch fetch

@@ -192,7 +192,7 @@ func (c *Core) finishRead(o *op) {
 		c.stage("first_read")
 	}
 	o.acked = true
-	c.guestOps--
+	c.guestAnswered(o)
 	c.emit(Effect{Kind: EffectDeliver, Guest: o.guest, Data: o.data, Range: o.rng})
 	o.guest, o.data = nil, nil
 	c.retire(o)
