@@ -45,8 +45,10 @@ func (g *group) options(name string, bootstrap []Member) Options {
 	return Options{
 		ID: g.node(name), Dir: filepath.Join(g.dir, name), Transport: g.trans[name], Bootstrap: bootstrap,
 		SnapshotEntries: 8,
+		// Far above what a busy machine keeps a goroutine or an fsync waiting: a leader that loses its lease in
+		// between would fail tests that are about something else.
 		Timing: Timing{
-			Heartbeat: 150 * time.Millisecond, Lease: 100 * time.Millisecond, Commit: 5 * time.Millisecond,
+			Heartbeat: 600 * time.Millisecond, Lease: 500 * time.Millisecond, Commit: 5 * time.Millisecond,
 		},
 	}
 }

@@ -36,7 +36,7 @@ func selfSigned(t *testing.T) *tls.Config {
 func meet(t *testing.T, dialer, listener *Group) (dialed, accepted error) {
 	t.Helper()
 	config := selfSigned(t)
-	a, b := net.Pipe()
+	a, b := connected(t)
 	defer a.Close()
 	defer b.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -55,6 +55,19 @@ func meet(t *testing.T, dialer, listener *Group) (dialed, accepted error) {
 	}
 	_ = a.Close()
 	return dialed, <-answered
+}
+
+// connected returns the two ends of a connection that takes a last alert in, which net.Pipe does not.
+func connected(t *testing.T) (dialed, accepted net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	dialed, err = net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	accepted, err = l.Accept()
+	require.NoError(t, err)
+	return dialed, accepted
 }
 
 func groupIn(t *testing.T, group volume.ClusterID) (*Group, string) {
