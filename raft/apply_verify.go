@@ -125,8 +125,16 @@ func (t *txn) activateVerified(v *Volume, c *Activate) *Refusal {
 			"which the labels of its legs show (%s)", v.Name, adopted.CfgVer,
 			strings.Join(t.nodeNames(v, adopted.InSync), ", "))
 	}
-	v.InSync, v.CfgVer, v.Clean = slices.Clone(adopted.InSync), max(v.CfgVer, adopted.CfgVer), false
+	v.InSync, v.CfgVer, v.Clean = stillIn(v, adopted.InSync, next.legs), max(v.CfgVer, adopted.CfgVer), false
 	return t.activateWith(v, next)
+}
+
+// stillIn returns the legs of the adopted list without those which do not go on and were out of it before as far
+// as the coordinators knew: they stay what they were, and do not leave.
+func stillIn(v *Volume, adopted, next []volume.LegID) []volume.LegID {
+	return without(adopted, func(id volume.LegID) bool {
+		return !slices.Contains(next, id) && v.Leg(id).State != volume.LegInSync
+	})
 }
 
 // verified returns the volume with the configuration that it goes on from, which is the newest that any leg
