@@ -121,7 +121,9 @@ func TestKill_daemonAwayForLongMovesNothing(t *testing.T) {
 	require.Equal(t, before.Epoch, after.Epoch)
 	require.Equal(t, host, after.Attachment.Host)
 	require.Equal(t, before.Attachment.EnginePID, after.Attachment.EnginePID)
-	c.object(&adopted, "domain", "show", "guest")
-	require.Equal(t, running, adopted, "the same process of the guest")
+	c.eventually(10*time.Second, "the daemon says that it has the same process of the guest", func() bool {
+		c.object(&adopted, "domain", "show", "guest")
+		return adopted == running
+	})
 	require.NotContains(t, c.ok("events", "-o", "json"), "failover_began")
 }
