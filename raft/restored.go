@@ -74,8 +74,11 @@ func Restored(old *State, r Restoration) (*State, error) {
 	return s, nil
 }
 
+// restoreVolume makes a volume one of which only the legs know more. What an operator or a report once said of a
+// leg may be overtaken: the leg that a volume was to go on from may have left since, and one that was set back may
+// have been copied.
 func (t *txn) restoreVolume(v *Volume) {
-	v.VerifyAll, v.Clean, v.Scrub = true, false, nil
+	v.VerifyAll, v.Clean, v.Scrub, v.Promoted = true, false, nil, volume.LegID{}
 	if v.Phase == volume.PhaseProvisioning {
 		v.Rebuilt = true // it may have been made, used and changed since
 	}
@@ -87,6 +90,9 @@ func (t *txn) restoreVolume(v *Volume) {
 	}
 	for _, l := range v.Legs {
 		l.Shown, l.Instance = nil, 0
+		if !v.inSync(l.ID) {
+			l.SetBack = false // a list that names it is newer than that, and outside every list it is copied in full
+		}
 		if !l.usable() {
 			l.GivenUp = true // it never came back, whatever happened since
 		}

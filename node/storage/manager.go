@@ -115,11 +115,14 @@ func (m *Manager) Stores() []raft.Store {
 }
 
 // Assign gives the manager its newest orders. It does not block: Run carries them out. An assignment
-// that is older than the latest, or that of a node which is not registered, changes nothing.
+// that is older than the latest, or that of a node which is not registered, changes nothing. Revisions of
+// coordinators that were restored begin anew.
 func (m *Manager) Assign(a peer.Assignment) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !a.Registered || m.assigned && a.Revision < m.assignment.Revision {
+	last := &m.assignment
+	older := a.Generation < last.Generation || a.Incarnation == last.Incarnation && a.Revision < last.Revision
+	if !a.Registered || m.assigned && older {
 		return
 	}
 	m.assignment, m.assigned = a, true

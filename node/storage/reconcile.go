@@ -28,6 +28,9 @@ func (m *Manager) Reconcile(ctx context.Context) error {
 		return errors.Join(errs...)
 	}
 	m.mu.Lock()
+	if m.incarnation != a.Incarnation {
+		clear(m.reported) // coordinators that were restored do not know what was reported to those before
+	}
 	m.incarnation = a.Incarnation
 	m.mu.Unlock()
 	ordered := map[volume.LegID]bool{}
