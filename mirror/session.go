@@ -69,6 +69,9 @@ func (c *Core) backInAck(i LegIndex, restarted, older bool) {
 		c.checkCacheLost()
 		return
 	}
+	if restarted {
+		c.uncleared = true // what it could not read of its marks it takes for marked
+	}
 	if g.state == LegAdding && restarted && !c.breaks(BreakJoinReboot) { // [M:joinReboot]
 		c.suspect(i, "it restarted while it was being added")
 	}
