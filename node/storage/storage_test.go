@@ -219,10 +219,30 @@ func TestQuarantine_unknownLegsAreKeptNotServed(t *testing.T) {
 func TestAssign_anOlderOneOrThatOfAStrangerChangesNothing(t *testing.T) {
 	n := newNode(t)
 	o := n.provisioned()
-	n.manager.Assign(peer.Assignment{Revision: n.rev - 1, Registered: true})
-	n.manager.Assign(peer.Assignment{Revision: n.rev + 1})
+	same := peer.Lineage{Incarnation: n.incarnation}
+	n.manager.Assign(peer.Assignment{Revision: n.rev - 1, Registered: true, Lineage: same})
+	n.manager.Assign(peer.Assignment{Revision: n.rev + 1, Lineage: same})
 	require.NoError(t, n.manager.Reconcile(t.Context()))
 	require.Equal(t, peer.LegOK, n.status(o.Leg).State)
+}
+
+// The revisions of coordinators that were restored begin anew, and they do not know what was reported to those before.
+func TestAssign_coordinatorsThatWereRestored(t *testing.T) {
+	n := newNode(t)
+	o := n.provisioned()
+	o.Action = peer.LegProvision // their backup is older than the report of it
+	reports := len(n.heard())
+	restored := peer.Assignment{Revision: n.rev - 1, Registered: true, Legs: []peer.LegOrder{o},
+		Former: []volume.ClusterID{n.incarnation}, Lineage: peer.Lineage{Incarnation: volume.NewClusterID(), Generation: 1}}
+	n.manager.Assign(restored)
+	require.NoError(t, n.manager.Reconcile(t.Context()))
+	require.Equal(t, peer.LegOK, n.status(o.Leg).State)
+	require.Len(t, n.heard(), reports+1)
+
+	n.manager.Assign(peer.Assignment{Revision: n.rev + 100, Registered: true,
+		Lineage: peer.Lineage{Incarnation: n.incarnation}})
+	require.NoError(t, n.manager.Reconcile(t.Context()))
+	require.Equal(t, peer.LegOK, n.status(o.Leg).State, "those of before are not followed any more")
 }
 
 func TestStores_anEmptyDirectoryIsNotTheStoreThatWasThere(t *testing.T) {
