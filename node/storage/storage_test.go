@@ -233,7 +233,8 @@ func TestAssign_coordinatorsThatWereRestored(t *testing.T) {
 	o.Action = peer.LegProvision // their backup is older than the report of it
 	reports := len(n.heard())
 	restored := peer.Assignment{Revision: n.rev - 1, Registered: true, Legs: []peer.LegOrder{o},
-		Former: []volume.ClusterID{n.incarnation}, Lineage: peer.Lineage{Incarnation: volume.NewClusterID(), Generation: 1}}
+		Former:  []volume.ClusterID{n.incarnation},
+		Lineage: peer.Lineage{Incarnation: volume.NewClusterID(), Generation: 1}}
 	n.manager.Assign(restored)
 	require.NoError(t, n.manager.Reconcile(t.Context()))
 	require.Equal(t, peer.LegOK, n.status(o.Leg).State)
