@@ -91,6 +91,10 @@ type Caller struct {
 	Kind  CallerKind
 	Node  volume.NodeID // of CallerNode
 	Token string        // of CallerToken; a secret, not verified yet
+	// Via are the nodes that passed the call on, the first first, each as the next one saw its certificate.
+	// What they say of the caller is worth as much as they are: one that is no part of the cluster makes
+	// the whole call worth nothing.
+	Via []volume.NodeID
 }
 
 type callerKey struct{}
@@ -106,9 +110,10 @@ func CallerOf(ctx context.Context) Caller {
 	return c
 }
 
-// The headers by which callers are known. callerHeader is believed from nodes only.
+// The headers by which callers are known. callerHeader and viaHeader are believed from nodes only.
 const (
 	callerHeader = "X-Holdfast-Caller"
+	viaHeader    = "X-Holdfast-Via"
 	tokenHeader  = "Authorization"
 	tokenScheme  = "Bearer "
 )
@@ -129,30 +134,58 @@ func (c Caller) passOn(out *http.Request) {
 		word += " " + c.Node.String()
 	}
 	out.Header.Set(callerHeader, word)
+	out.Header.Del(viaHeader)
+	for _, node := range c.Via {
+		out.Header.Add(viaHeader, node.String())
+	}
 	if c.Kind == CallerToken {
 		out.Header.Set(tokenHeader, tokenScheme+c.Token)
 	}
 }
 
 // CallerFor returns on whose behalf a node makes a request: its own, or that of the caller whose call it
-// passes on. What it cannot understand is nobody.
+// passes on; then the node, whose certificate the request came with, is the last of Via. What it cannot
+// understand is nobody.
 func CallerFor(r *http.Request, node volume.NodeID) Caller {
 	values, passed := r.Header[callerHeader]
 	if !passed {
 		return Caller{Kind: CallerNode, Node: node}
 	}
+	via, ok := viaOf(r)
+	if !ok {
+		return Caller{}
+	}
+	via = append(via, node)
 	kind, id, _ := strings.Cut(strings.Join(values, ","), " ")
 	switch CallerKind(kind) {
 	case CallerRoot:
-		return Caller{Kind: CallerRoot}
+		return Caller{Kind: CallerRoot, Via: via}
 	case CallerNode:
 		if parsed, err := volume.ParseUUID(id); err == nil {
-			return Caller{Kind: CallerNode, Node: volume.NodeID{UUID: parsed}}
+			return Caller{Kind: CallerNode, Node: volume.NodeID{UUID: parsed}, Via: via}
 		}
 	case CallerToken:
-		return Caller{Kind: CallerToken, Token: BearerOf(r)}
+		return Caller{Kind: CallerToken, Token: BearerOf(r), Via: via}
 	}
-	return Caller{}
+	return Caller{Via: via}
+}
+
+// viaOf returns which nodes passed a call on before the one that makes the request; false if that cannot be
+// understood, or if it went through more nodes than any call does.
+func viaOf(r *http.Request) ([]volume.NodeID, bool) {
+	values := r.Header[viaHeader]
+	if len(values) > hopsMax {
+		return nil, false
+	}
+	via := make([]volume.NodeID, 0, len(values)+1)
+	for _, value := range values {
+		id, err := volume.ParseUUID(value)
+		if err != nil {
+			return nil, false
+		}
+		via = append(via, volume.NodeID{UUID: id})
+	}
+	return via, true
 }
 
 // Guard returns the role of a caller, or why it has none.

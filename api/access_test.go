@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -90,6 +91,7 @@ func TestCaller_isPassedOn(t *testing.T) {
 		{Kind: CallerToken, Token: "x"}} {
 		out := httptest.NewRequest(http.MethodGet, "/v1/health", nil)
 		c.passOn(out)
+		c.Via = []volume.NodeID{proxy}
 		require.Equal(t, c, CallerFor(out, proxy))
 	}
 	r := httptest.NewRequest(http.MethodGet, "/v1/health", nil)
@@ -97,8 +99,26 @@ func TestCaller_isPassedOn(t *testing.T) {
 	for _, bad := range []string{"admin", "node", "node x", "root root, root"} {
 		r.Header.Set(callerHeader, bad)
 		got := CallerFor(r, proxy)
-		require.True(t, got == Caller{} || got.Kind == CallerRoot && bad == "root root, root", bad)
+		require.True(t, got.Kind == CallerNobody || got.Kind == CallerRoot && bad == "root root, root", bad)
 	}
 	r.Header[callerHeader] = []string{"root", "node " + node.String()}
-	require.Equal(t, Caller{}, CallerFor(r, proxy), "two words are none")
+	require.Equal(t, CallerNobody, CallerFor(r, proxy).Kind, "two words are none")
+}
+
+// Every certificate that a call passed stays with it: nobody on the way can take its own off.
+func TestCaller_keepsWhoPassedItOn(t *testing.T) {
+	first, second := volume.NewNodeID(), volume.NewNodeID()
+	r := httptest.NewRequest(http.MethodGet, "/v1/health", nil)
+	Caller{Kind: CallerRoot}.passOn(r)
+	for range 2 {
+		again := httptest.NewRequest(http.MethodGet, "/v1/health", nil)
+		again.Header.Set(viaHeader, "left over")
+		CallerFor(r, first).passOn(again)
+		require.Equal(t, Caller{Kind: CallerRoot, Via: []volume.NodeID{first, second}}, CallerFor(again, second))
+	}
+	for _, bad := range [][]string{{"x"}, {""}, {first.String() + "," + second.String()},
+		slices.Repeat([]string{first.String()}, hopsMax+1)} {
+		r.Header[viaHeader] = bad
+		require.Equal(t, Caller{}, CallerFor(r, second), bad)
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/holdfast-storage/holdfast/node/enroll"
 	"github.com/holdfast-storage/holdfast/node/identity"
 	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/raft"
 )
 
 // oldCA makes a cluster of one node that does not run yet, and returns the CA that can make certificates of
@@ -92,8 +93,17 @@ func shown(address string, as *tls.Config) (*x509.Certificate, error) {
 // ask makes one call with a certificate.
 func ask(t *testing.T, c *config.Config, method, path string, as *tls.Config) (int, string) {
 	t.Helper()
+	return askFor(t, c, method, path, as, "")
+}
+
+// askFor is ask on behalf of a caller, who is named as nodes name each other those whose calls they pass on.
+func askFor(t *testing.T, c *config.Config, method, path string, as *tls.Config, caller string) (int, string) {
+	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "https://"+c.Listen.API+path, nil)
 	require.NoError(t, err)
+	if caller != "" {
+		r.Header.Set("X-Holdfast-Caller", caller)
+	}
 	transport := &http.Transport{TLSClientConfig: as}
 	defer transport.CloseIdleConnections()
 	res, err := (&http.Client{Transport: transport}).Do(r)
@@ -225,4 +235,33 @@ func TestJoin_aKnownNodeIsNotTakenOver(t *testing.T) {
 	require.ErrorContains(t, again(), "not one that this cluster gave")
 	require.NoError(t, os.Remove(second.TLS.Cert))
 	require.ErrorContains(t, again(), "last certificate")
+}
+
+// What a removed node says of itself through a node that is no coordinator, and cannot know that it left, is
+// worth nothing either: neither as itself, nor as root there, nor as another node.
+func TestRemoved_itsCallsAreNotPassedOnAsAnothers(t *testing.T) {
+	first, client := founded(t, "prod")
+	second := joined(t, client, first)
+	stop := serve(t, enroll.ConfigFile(dirOf(second)))
+	awaitNodes(t, first.APISocket, 2)
+	id, err := identity.Load(second.TLS)
+	require.NoError(t, err)
+	require.NoError(t, stop())
+	require.NoError(t, client.RemoveNode(t.Context(), "n2", api.Wait{}, nil))
+	awaitNodes(t, first.APISocket, 1)
+	m := machine(t, "n3")
+	m.Roles = []raft.Role{raft.RoleHost}
+	third, _, err := enroll.Join(t.Context(), enroll.JoinOptions{Token: joinToken(t, client, time.Hour),
+		Address: first.Listen.API, Machine: m, Patience: -1})
+	require.NoError(t, err)
+	serve(t, enroll.ConfigFile(m.Dir))
+	awaitNodes(t, first.APISocket, 2)
+	awaitNodes(t, third.APISocket, 2) // root's call is passed on by a node that is part of the cluster
+	for _, caller := range []string{"", "root", "node " + first.ID.String()} {
+		for _, path := range []string{"/v1/tokens", "/v1/cluster/backup", "/v1/health"} {
+			code, text := askFor(t, third, http.MethodGet, path, id.ClientTLS(), caller)
+			require.Equal(t, http.StatusForbidden, code, "%q %s", caller, path)
+			require.Contains(t, text, "left the cluster", "%q %s", caller, path)
+		}
+	}
 }

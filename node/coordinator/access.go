@@ -6,18 +6,19 @@ import (
 	"github.com/holdfast-storage/holdfast/api"
 	"github.com/holdfast-storage/holdfast/api/credential"
 	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // guard returns what a caller may do, by the state of this coordinator.
 func (c *Coordinator) guard(caller api.Caller) (api.Role, *api.Error) {
 	state, _ := c.raft.State()
+	if refusal := removedNode(state, caller); refusal != nil {
+		return api.RoleNone, refusal
+	}
 	switch caller.Kind {
 	case api.CallerRoot:
 		return api.RoleAdmin, nil
 	case api.CallerNode:
-		if refusal := removedNode(state, caller); refusal != nil {
-			return api.RoleNone, refusal
-		}
 		return api.RoleAdmin, nil // whoever has a node's key is root there
 	case api.CallerToken:
 		return bearer(state, caller.Token, c.opts.Now())
@@ -25,14 +26,17 @@ func (c *Coordinator) guard(caller api.Caller) (api.Role, *api.Error) {
 	return api.RoleNone, api.Unauthorized("who asks is not known")
 }
 
+// removedNode refuses a caller that left the cluster, and what such a node passed on: it may say what it
+// likes of who calls, also through a node that does not know that it left.
 func removedNode(s *raft.State, caller api.Caller) *api.Error {
-	at, removed := s.Removed[caller.Node]
-	if !removed {
-		return nil
+	for _, node := range append([]volume.NodeID{caller.Node}, caller.Via...) {
+		if at, removed := s.Removed[node]; removed {
+			return api.Errorf(api.CodeRefused, "", "join the machine as another node, with a new token",
+				"node %s left the cluster at %s: its certificate is not accepted any more", node,
+				at.UTC().Format(time.RFC3339))
+		}
 	}
-	return api.Errorf(api.CodeRefused, "", "join the machine as another node, with a new token",
-		"node %s left the cluster at %s: its certificate is not accepted any more", caller.Node,
-		at.UTC().Format(time.RFC3339))
+	return nil
 }
 
 // bearer returns the role of an API token. It does not say which part of a wrong one is wrong.
