@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -146,11 +145,9 @@ var errOtherGroup = errors.New("the other coordinator is of another group: its c
 	"run holdfast cluster rejoin on the one that is older")
 
 // Bind returns a TLS configuration for connections between the members of the group. It works for both ends.
+// Whoever accepts a connection also asks Admit when its handshake is over.
 func (g *Group) Bind(config *tls.Config) *tls.Config {
 	bound := config.Clone()
-	if id := g.ID(); !id.IsZero() {
-		bound.NextProtos = []string{groupProtocol + id.String()}
-	}
 	bound.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		answer := config.Clone()
 		if config.GetConfigForClient != nil {
@@ -162,30 +159,22 @@ func (g *Group) Bind(config *tls.Config) *tls.Config {
 				answer = own.Clone()
 			}
 		}
-		if err := g.adopt(hello.SupportedProtos); err != nil {
-			return nil, err
-		}
-		g.bind(answer)
+		bind(answer, g.answer(hello.SupportedProtos))
 		return answer, nil
 	}
-	g.bind(bound)
+	bind(bound, g.protocol())
 	return bound
 }
 
-// bind makes a configuration refuse whoever does not name the group.
-func (g *Group) bind(config *tls.Config) {
-	id := g.ID()
+// bind makes a configuration refuse whoever does not name the protocol; "" is for who names none.
+func bind(config *tls.Config, protocol string) {
 	config.NextProtos = nil
-	if !id.IsZero() {
-		config.NextProtos = []string{groupProtocol + id.String()}
+	if protocol != "" {
+		config.NextProtos = []string{protocol}
 	}
 	verify := config.VerifyConnection
 	config.VerifyConnection = func(state tls.ConnectionState) error {
-		want := ""
-		if id := g.ID(); !id.IsZero() {
-			want = groupProtocol + id.String()
-		}
-		if state.NegotiatedProtocol != want {
+		if state.NegotiatedProtocol != protocol {
 			return errOtherGroup
 		}
 		if verify != nil {
@@ -195,25 +184,71 @@ func (g *Group) bind(config *tls.Config) {
 	}
 }
 
-// adopt takes the group of the first member that calls a coordinator which waits to be added.
-func (g *Group) adopt(offered []string) error {
+// protocol is the name of the group's protocol, empty while there is no group.
+func (g *Group) protocol() string {
+	if id := g.ID(); !id.IsZero() {
+		return groupProtocol + id.String()
+	}
+	return ""
+}
+
+// answer chooses the protocol of one handshake that another member began. It changes nothing: who began it
+// has shown no certificate yet.
+func (g *Group) answer(offered []string) string {
+	if g.Waiting() {
+		for _, p := range offered {
+			if _, err := parseProtocol(p); err == nil {
+				return p
+			}
+		}
+	}
+	return g.protocol()
+}
+
+func parseProtocol(p string) (volume.ClusterID, error) {
+	text, ok := strings.CutPrefix(p, groupProtocol)
+	if !ok {
+		return volume.ClusterID{}, fmt.Errorf("%q is no protocol of a group of coordinators", p)
+	}
+	id, err := volume.ParseUUID(text)
+	if err != nil {
+		return volume.ClusterID{}, fmt.Errorf("another coordinator names the group %q: %w", p, err)
+	}
+	return volume.ClusterID{UUID: id}, nil
+}
+
+// Admit says whether a connection that another member began is of the group. A coordinator that waits to be
+// added takes the group of the first one, for good. So the handshake must be over: before its end, which is
+// after VerifyConnection, a caller has shown a certificate, but not that the key is its own.
+func (g *Group) Admit(state tls.ConnectionState) error {
+	if !state.HandshakeComplete {
+		return errors.New("the other coordinator has not shown yet who it is")
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.rec.Waiting {
-		return nil
+	if g.rec.Waiting && state.NegotiatedProtocol != "" {
+		return g.adopt(state.NegotiatedProtocol)
+	}
+	want := ""
+	if !g.rec.Group.IsZero() {
+		want = groupProtocol + g.rec.Group.String()
+	}
+	if state.NegotiatedProtocol != want {
+		return errOtherGroup
+	}
+	return nil
+}
+
+// adopt takes the group that a protocol names. The caller holds mu.
+func (g *Group) adopt(protocol string) error {
+	id, err := parseProtocol(protocol)
+	if err != nil {
+		return err
 	}
 	if now, err := OpenGroup(g.dir); err == nil {
 		g.rec = now.rec // Open has noted meanwhile that it runs
 	}
-	i := slices.IndexFunc(offered, func(p string) bool { return strings.HasPrefix(p, groupProtocol) })
-	if i < 0 {
-		return nil
-	}
-	id, err := volume.ParseUUID(strings.TrimPrefix(offered[i], groupProtocol))
-	if err != nil {
-		return fmt.Errorf("another coordinator names the group %q: %w", offered[i], err)
-	}
-	return g.write(groupRecord{Group: volume.ClusterID{UUID: id}, Fresh: g.rec.Fresh})
+	return g.write(groupRecord{Group: id, Fresh: g.rec.Fresh})
 }
 
 // A restored state stands at an index and a term that no log begins with, so that no other member can seem to

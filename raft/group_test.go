@@ -42,7 +42,15 @@ func meet(t *testing.T, dialer, listener *Group) (dialed, accepted error) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	answered := make(chan error, 1)
-	go func() { answered <- tls.Server(b, listener.Bind(config)).HandshakeContext(ctx); _ = b.Close() }()
+	go func() {
+		server := tls.Server(b, listener.Bind(config))
+		err := server.HandshakeContext(ctx)
+		if err == nil {
+			err = listener.Admit(server.ConnectionState())
+		}
+		answered <- err
+		_ = b.Close()
+	}()
 	client := tls.Client(a, dialer.Bind(config))
 	dialed = client.HandshakeContext(ctx)
 	if dialed == nil { // in TLS 1.3 the other end may refuse after this one is done
@@ -111,6 +119,43 @@ func TestGroup_whoTalksToWhom(t *testing.T) {
 	require.False(t, again.Waiting())
 	agree(other, again, false)
 	agree(again, a, true)
+}
+
+// Whoever cannot prove who it is leaves a coordinator that waits as it was, also with the certificate of
+// another, which everybody can get hold of.
+func TestGroup_strangersAreNotFollowed(t *testing.T) {
+	waiting, dir := groupIn(t, volume.ClusterID{})
+	honest := selfSigned(t)
+	config := honest.Clone()
+	config.ClientAuth, config.MinVersion = tls.RequireAnyClientCert, tls.VersionTLS13
+	call := func(certificates []tls.Certificate) error {
+		a, b := connected(t)
+		defer a.Close()
+		defer b.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		go func() {
+			stranger := tls.Client(a, &tls.Config{InsecureSkipVerify: true, Certificates: certificates,
+				NextProtos: []string{groupProtocol + volume.NewUUID().String()}})
+			_ = stranger.HandshakeContext(ctx)
+		}()
+		server := tls.Server(b, waiting.Bind(config))
+		if err := server.HandshakeContext(ctx); err != nil {
+			require.Error(t, waiting.Admit(server.ConnectionState()), "nobody asks, yet")
+			return err
+		}
+		return waiting.Admit(server.ConnectionState())
+	}
+	require.Error(t, call(nil), "no certificate")
+	stolen := honest.Certificates[0]
+	stolen.PrivateKey = selfSigned(t).Certificates[0].PrivateKey
+	require.ErrorContains(t, call([]tls.Certificate{stolen}), "signature", "not its own certificate")
+	require.True(t, waiting.Waiting())
+	again, err := OpenGroup(dir)
+	require.NoError(t, err)
+	require.True(t, again.Waiting())
+	require.NoError(t, call(honest.Certificates))
+	require.False(t, waiting.Waiting())
 }
 
 // A directory that a member ran on is never taken for a new one, whatever is left of it.

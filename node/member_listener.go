@@ -1,0 +1,140 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	// handshakeTimeout is how long another coordinator may take to show who it is.
+	handshakeTimeout = 5 * time.Second
+	// handshakesMax bounds how many connections may be about to show it. One more ends the oldest of them.
+	handshakesMax = 64
+)
+
+// handshakeDeadline bounds one handshake.
+func handshakeDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, handshakeTimeout)
+}
+
+// memberListener hands on only connections that have shown whose they are. Raft keeps what it accepts for
+// ever, with large buffers, and so a stranger must not get that far. Each connection has a goroutine of its
+// own until then, so that a silent one keeps nobody waiting.
+type memberListener struct {
+	net.Listener
+	security *tls.Config
+	admit    func(tls.ConnectionState) error // asked when a handshake is over
+	deadline func(context.Context) (context.Context, context.CancelFunc)
+	log      *slog.Logger
+
+	ctx    context.Context // ends when the listener is closed
+	cancel context.CancelFunc
+	ready  chan net.Conn
+	failed chan error // why there are no more connections; closed afterwards
+
+	mu         sync.Mutex // guards unfinished
+	unfinished []net.Conn // oldest first
+}
+
+// newMemberListener takes l over and starts to accept.
+func newMemberListener(l net.Listener, security *tls.Config, admit func(tls.ConnectionState) error,
+	deadline func(context.Context) (context.Context, context.CancelFunc), log *slog.Logger) *memberListener {
+	m := &memberListener{Listener: l, security: security, admit: admit, deadline: deadline, log: log,
+		ready: make(chan net.Conn), failed: make(chan error, 1)}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	go m.run()
+	return m
+}
+
+// Accept returns the next connection whose handshake is over.
+func (m *memberListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-m.ready:
+		return conn, nil
+	case err, ok := <-m.failed:
+		if !ok {
+			err = net.ErrClosed
+		}
+		return nil, err
+	}
+}
+
+// Close ends the listener and all handshakes, not what Accept has returned.
+func (m *memberListener) Close() error {
+	m.cancel()
+	return m.Listener.Close()
+}
+
+// acceptPause is how long the listener rests when the system has no connection to give, such as for want of
+// file descriptors.
+const acceptPause = 50 * time.Millisecond
+
+func (m *memberListener) run() {
+	defer close(m.failed)
+	for {
+		conn, err := m.Listener.Accept()
+		if err == nil {
+			m.begin(conn)
+			go m.shake(conn)
+			continue
+		}
+		if m.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			m.failed <- err
+			return
+		}
+		m.log.Warn("a coordinator's connection was not accepted", "error", err)
+		select {
+		case <-m.ctx.Done():
+		case <-time.After(acceptPause):
+		}
+	}
+}
+
+// begin notes a connection, and ends the oldest one when there are too many.
+func (m *memberListener) begin(conn net.Conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.unfinished) >= handshakesMax {
+		_ = m.unfinished[0].Close()
+		m.unfinished = m.unfinished[1:]
+	}
+	m.unfinished = append(m.unfinished, conn)
+}
+
+func (m *memberListener) end(conn net.Conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, c := range m.unfinished {
+		if c == conn {
+			m.unfinished = append(m.unfinished[:i:i], m.unfinished[i+1:]...)
+			return
+		}
+	}
+}
+
+// shake has a connection show whose it is, and hands it on or closes it.
+func (m *memberListener) shake(conn net.Conn) {
+	ctx, cancel := m.deadline(m.ctx)
+	defer cancel()
+	secure := tls.Server(conn, m.security)
+	err := secure.HandshakeContext(ctx)
+	m.end(conn)
+	if err == nil {
+		err = m.admit(secure.ConnectionState())
+	}
+	if err != nil {
+		m.log.Debug("a connection to the coordinator is refused", "from", conn.RemoteAddr().String(), "error", err)
+		_ = conn.Close()
+		return
+	}
+	select {
+	case m.ready <- secure:
+	case <-m.ctx.Done():
+		_ = conn.Close()
+	}
+}
