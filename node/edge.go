@@ -24,10 +24,11 @@ func fromSocket(next http.Handler) http.Handler {
 // lets nobody in who shows nothing: the one exception is a machine that wants to join. What a caller may
 // do is decided by who answers, which is the leading coordinator in the end.
 type edge struct {
-	cluster volume.ClusterID
-	now     func() time.Time
-	removed func(api.Caller) *api.Error // why a node is no part of the cluster any more; nil result if it is
-	next    http.Handler
+	cluster   volume.ClusterID
+	now       func() time.Time
+	removed   func(api.Caller) *api.Error // why a node is no part of the cluster any more; nil result if it is
+	strangers *strangers
+	next      http.Handler
 }
 
 // ServeHTTP passes on or refuses one call.
@@ -36,6 +37,12 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if refusal == nil {
 		refusal = e.admit(caller, r)
 	}
+	if refusal == nil && stranger(r) {
+		var leave func()
+		if r, leave, refusal = e.strangers.receive(w, r); refusal == nil {
+			defer leave()
+		}
+	}
 	if refusal != nil {
 		w.Header().Set("Connection", "close") // whoever was refused may have something better to show
 		api.Refuse(w, refusal)
@@ -43,6 +50,10 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	e.next.ServeHTTP(w, r.WithContext(api.WithCaller(r.Context(), caller)))
 }
+
+// stranger reports whether a call comes without a certificate. What a node passes on for somebody is whole, and
+// was bounded there.
+func stranger(r *http.Request) bool { return r.TLS == nil || len(r.TLS.PeerCertificates) == 0 }
 
 // caller returns who calls.
 func (e *edge) caller(w http.ResponseWriter, r *http.Request) (api.Caller, *api.Error) {
