@@ -265,3 +265,28 @@ func TestRemoved_itsCallsAreNotPassedOnAsAnothers(t *testing.T) {
 		}
 	}
 }
+
+// A machine that got a certificate and never registered is put out like a node: by its name, or its id.
+func TestRemoved_oneThatNeverRegistered(t *testing.T) {
+	first, client := founded(t, "prod")
+	for _, byID := range []bool{false, true} {
+		m := machine(t, "ghost")
+		ghost, _, err := enroll.Join(t.Context(), enroll.JoinOptions{Token: joinToken(t, client, time.Hour),
+			Address: first.Listen.API, Machine: m, Patience: -1})
+		require.NoError(t, err)
+		id, err := identity.Load(ghost.TLS)
+		require.NoError(t, err)
+		name := "ghost"
+		if byID {
+			name = ghost.ID.String()
+		}
+		require.NoError(t, client.RemoveNode(t.Context(), name, api.Wait{}, nil))
+		require.ErrorContains(t, client.RemoveNode(t.Context(), name, api.Wait{}, nil), "there is no node")
+		for _, path := range []string{"/v1/cluster/backup", "/metrics"} {
+			code, text := ask(t, first, http.MethodGet, path, id.ClientTLS())
+			require.Equal(t, http.StatusForbidden, code, path)
+			require.Contains(t, text, "left the cluster", path)
+		}
+		require.ErrorContains(t, knocks(t, first, id.ClientTLS()), "bad certificate")
+	}
+}

@@ -10,12 +10,12 @@ import (
 func (t *txn) registerNode(c *RegisterNode) *Refusal {
 	n := c.Node
 	n.Roles, n.Stores = slices.Clone(n.Roles), slices.Clone(n.Stores)
-	if r := t.checkNode(&n); r != nil {
-		return r
-	}
-	if _, removed := t.state.Removed[n.ID]; removed {
+	if _, removed := t.state.Removed[n.ID]; removed { // first, so that what it says makes no events either
 		return invalid("node %s (%s) was removed from the cluster and is not taken in again: "+
 			"give the machine a new identity to add it as another node", n.Name, n.ID.Short())
+	}
+	if r := t.checkNode(&n); r != nil {
+		return r
 	}
 	n.RegisteredLocation = n.Location
 	old := t.state.Nodes[n.ID]
@@ -220,6 +220,7 @@ func (t *txn) inheritDomains(from, to string) {
 func (t *txn) removeNode(c *RemoveNode) *Refusal {
 	n := t.state.Nodes[c.Node]
 	if n == nil {
+		t.removeAdmitted(c.Node)
 		return nil // it is gone, or never was
 	}
 	for _, v := range t.state.SortedVolumes() {

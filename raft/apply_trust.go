@@ -127,6 +127,10 @@ func (t *txn) checkJoinName(c *UseJoin) *Refusal {
 		}
 		return nil
 	}
+	if !c.Proven && t.admittedWithAnotherKey(c) {
+		return refuse(CodeExists, "node id %s was given a certificate for another key: remove this machine's "+
+			"configuration, so that it joins as another node", c.Node.Short())
+	}
 	if c.Replace {
 		return nil
 	}
@@ -135,12 +139,37 @@ func (t *txn) checkJoinName(c *UseJoin) *Refusal {
 			"to take the place of that node", c.Name)
 	}
 	for _, j := range t.state.Joins { // any one will do, so the order of the map does not matter
+		if _, removed := t.state.Removed[j.Node]; removed {
+			continue
+		}
 		if j.Name == c.Name && j.Node != c.Node && t.state.Nodes[j.Node] == nil && c.Now.Before(j.Expires) {
 			return refuse(CodeExists, "another machine has just joined as %s and starts soon: choose another name",
 				c.Name)
 		}
 	}
 	return nil
+}
+
+// admittedWithAnotherKey reports whether a join token admitted a node of this id that has another key: its
+// certificate is good, though it may not have registered yet.
+func (t *txn) admittedWithAnotherKey(c *UseJoin) bool {
+	for _, j := range t.state.Joins { // any one will do, so the order of the map does not matter
+		if !j.Used.IsZero() && j.Node == c.Node && j.Key != c.Key {
+			return true
+		}
+	}
+	return false
+}
+
+// removeAdmitted puts out a node that got a certificate by a join token and never registered.
+func (t *txn) removeAdmitted(id volume.NodeID) {
+	j := t.state.Admitted(id.String())
+	if j == nil || j.Node != id {
+		return
+	}
+	t.state.Removed[id] = t.at
+	t.event(SeverityInfo, "node/"+j.Name, "node_removed", "node %s (%s), which never registered, left the cluster",
+		j.Name, id.Short())
 }
 
 // revokeJoin forgets a join token.

@@ -136,3 +136,18 @@ type CreateToken struct {
 type RevokeToken struct {
 	Name string `json:"name"`
 }
+
+// Admitted returns the join token that gave a certificate to a node that has not registered since, by the
+// node's name or id; nil if there is none. Of several of a name it is the one that was used last.
+func (s *State) Admitted(node string) *JoinToken {
+	var found *JoinToken
+	for _, j := range s.SortedJoins() {
+		if j.Used.IsZero() || j.Name != node && j.Node.String() != node || s.Nodes[j.Node] != nil {
+			continue
+		}
+		if _, removed := s.Removed[j.Node]; !removed && (found == nil || j.Used.After(found.Used)) {
+			found = j
+		}
+	}
+	return found
+}

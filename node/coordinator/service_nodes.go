@@ -149,6 +149,9 @@ func (s service) RemoveNode(ctx context.Context, name string, w api.Wait,
 // decideRemove returns the node that leaves and what is to be committed.
 func decideRemove(v *control.View, name string) (*raft.Node, *raft.Command, error) {
 	n, err := findNode(v.State, name)
+	if j := v.State.Admitted(name); err != nil && j != nil { // it has a certificate, and nothing else
+		return &raft.Node{ID: j.Node, Name: j.Name}, &raft.Command{RemoveNode: &raft.RemoveNode{Node: j.Node}}, nil
+	}
 	if err != nil {
 		return nil, nil, err
 	}
