@@ -56,6 +56,7 @@ type Daemon struct {
 	api, socket net.Listener
 
 	group       *raft.Group              // nil without the role
+	members     *memberListener          // nil without the role
 	raft        *raft.Coordinator        // nil without the role
 	coordinator *coordinator.Coordinator // nil without the role
 	storage     *storage.Manager         // nil without the role

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net/http"
@@ -132,14 +133,36 @@ func (d *Daemon) refuseRemoved(c *tls.Config) *tls.Config {
 		if err := verify(s); err != nil {
 			return err
 		}
-		node, err := identity.PeerNode(s, d.config.Cluster.ID)
-		if err != nil {
-			return err
-		}
-		if refusal := d.removedNode(api.Caller{Kind: api.CallerNode, Node: node}); refusal != nil {
-			return errors.New(refusal.Message)
-		}
-		return nil
+		return d.refusesMember(s)
 	}
 	return c
+}
+
+// refusesMember returns why who is at the other end of a connection is no coordinator of the cluster any more.
+func (d *Daemon) refusesMember(s tls.ConnectionState) error {
+	node, err := identity.PeerNode(s, d.config.Cluster.ID)
+	if err != nil {
+		return err
+	}
+	if refusal := d.removedNode(api.Caller{Kind: api.CallerNode, Node: node}); refusal != nil {
+		return errors.New(refusal.Message)
+	}
+	return nil
+}
+
+// memberReviewEvery is how long the connections of a coordinator that was removed may go on.
+const memberReviewEvery = 2 * time.Second
+
+// reviewMembers ends the connections of coordinators that were removed, until ctx ends.
+func (d *Daemon) reviewMembers(ctx context.Context) error {
+	ticker := time.NewTicker(memberReviewEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			d.members.review(d.refusesMember)
+		}
+	}
 }

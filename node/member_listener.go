@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -37,15 +39,30 @@ type memberListener struct {
 	ready  chan net.Conn
 	failed chan error // why there are no more connections; closed afterwards
 
-	mu         sync.Mutex // guards unfinished
+	mu         sync.Mutex // guards unfinished and open
 	unfinished []net.Conn // oldest first
+	open       map[*memberConn]struct{}
+}
+
+// memberConn is a connection that was handed on, until it is closed.
+type memberConn struct {
+	*tls.Conn
+	from *memberListener
+}
+
+// Close closes the connection, which its listener no longer watches over.
+func (c *memberConn) Close() error {
+	c.from.mu.Lock()
+	delete(c.from.open, c)
+	c.from.mu.Unlock()
+	return c.Conn.Close()
 }
 
 // newMemberListener takes l over and starts to accept.
 func newMemberListener(l net.Listener, security *tls.Config, admit func(tls.ConnectionState) error,
 	deadline func(context.Context) (context.Context, context.CancelFunc), log *slog.Logger) *memberListener {
 	m := &memberListener{Listener: l, security: security, admit: admit, deadline: deadline, log: log,
-		ready: make(chan net.Conn), failed: make(chan error, 1)}
+		ready: make(chan net.Conn), failed: make(chan error, 1), open: map[*memberConn]struct{}{}}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	go m.run()
 	return m
@@ -132,9 +149,28 @@ func (m *memberListener) shake(conn net.Conn) {
 		_ = conn.Close()
 		return
 	}
+	member := &memberConn{Conn: secure, from: m}
+	m.mu.Lock()
+	m.open[member] = struct{}{}
+	m.mu.Unlock()
 	select {
-	case m.ready <- secure:
+	case m.ready <- member:
 	case <-m.ctx.Done():
-		_ = conn.Close()
+		_ = member.Close()
+	}
+}
+
+// review closes the open connections of those whom refused gives a reason against: a member's connection lasts,
+// also when the member left the cluster long ago.
+func (m *memberListener) review(refused func(tls.ConnectionState) error) {
+	m.mu.Lock()
+	open := slices.Collect(maps.Keys(m.open))
+	m.mu.Unlock()
+	for _, member := range open {
+		if err := refused(member.ConnectionState()); err != nil {
+			m.log.Info("a coordinator's connection is ended", "from", member.RemoteAddr().String(), "error", err)
+			_ = member.NetConn().Close() // first, so that nothing waits to say goodbye
+			_ = member.Close()
+		}
 	}
 }

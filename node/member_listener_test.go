@@ -115,3 +115,37 @@ func TestMemberListener_whoIsNotAdmittedIsClosed(t *testing.T) {
 	_, err = m.Accept()
 	require.ErrorIs(t, err, net.ErrClosed)
 }
+
+func TestMemberListener_whoIsRefusedLaterIsClosed(t *testing.T) {
+	m, client, _ := listening(t, anybody)
+	pair := func() (dialed *tls.Conn, accepted net.Conn) {
+		type result struct {
+			conn *tls.Conn
+			err  error
+		}
+		done := make(chan result, 1)
+		go func() {
+			conn, err := tls.Dial("tcp", m.Addr().String(), client)
+			done <- result{conn, err}
+		}()
+		accepted, err := m.Accept()
+		require.NoError(t, err)
+		r := <-done
+		require.NoError(t, r.err)
+		t.Cleanup(func() { _ = r.conn.Close() })
+		require.NoError(t, r.conn.SetDeadline(time.Now().Add(time.Minute)))
+		return r.conn, accepted
+	}
+	dialed, _ := pair()
+	_, other := pair()
+	require.NoError(t, other.Close())
+	asked := 0
+	m.review(func(tls.ConnectionState) error { asked++; return nil })
+	require.Equal(t, 1, asked, "what raft closed is not watched over")
+	m.review(func(s tls.ConnectionState) error {
+		require.NotEmpty(t, s.PeerCertificates)
+		return errors.New("it left")
+	})
+	requireClosed(t, dialed)
+	m.review(func(tls.ConnectionState) error { t.Error("it is closed already"); return nil })
+}

@@ -41,11 +41,11 @@ func (d *Daemon) openCoordinator(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, ignoreClosed(l.Close()))
 	}
-	members := newMemberListener(l, group.Bind(d.refuseRemoved(d.identity.ServerTLS())), group.Admit,
+	d.members = newMemberListener(l, group.Bind(d.refuseRemoved(d.identity.ServerTLS())), group.Admit,
 		handshakeDeadline, d.log)
 	d.raft, err = raft.Open(raft.Options{
 		ID: d.config.ID, Dir: d.data.file("raft"), Bootstrap: d.firstMembers(),
-		Stream: raft.NewStreamLayer(members,
+		Stream: raft.NewStreamLayer(d.members,
 			func(ctx context.Context, address string) (net.Conn, error) {
 				dialer := &tls.Dialer{NetDialer: &net.Dialer{}, Config: group.Bind(d.identity.ClientTLS())}
 				return dialer.DialContext(ctx, "tcp", address)
@@ -53,7 +53,7 @@ func (d *Daemon) openCoordinator(ctx context.Context) error {
 		Logger: d.log,
 	})
 	if err != nil {
-		return errors.Join(err, ignoreClosed(members.Close()))
+		return errors.Join(err, ignoreClosed(d.members.Close()))
 	}
 	d.opened(d.raft.Close)
 	d.coordinator, err = coordinator.New(coordinator.Options{

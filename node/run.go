@@ -34,6 +34,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.coordinator != nil {
 		part(func(ctx context.Context) error { d.coordinator.Run(ctx); return nil })
 		part(d.forgetAuthority)
+		part(d.reviewMembers)
 	}
 	if d.storage != nil {
 		part(func(ctx context.Context) error { d.storage.Run(ctx); return nil })

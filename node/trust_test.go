@@ -196,6 +196,11 @@ func TestRemoved_itsCertificateIsRefused(t *testing.T) {
 	code, text := ask(t, first, http.MethodGet, "/v1/health", id.ClientTLS())
 	require.Equal(t, http.StatusOK, code, text)
 	require.ErrorIs(t, knocks(t, first, id.ClientTLS()), os.ErrDeadlineExceeded, "a coordinator is let in")
+	as := id.ClientTLS()
+	as.NextProtos = []string{"holdfast-raft/" + first.Cluster.Incarnation.String()}
+	kept, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", first.Listen.Raft, as)
+	require.NoError(t, err)
+	defer kept.Close()
 
 	require.NoError(t, stop())
 	require.NoError(t, client.RemoveNode(t.Context(), "n2", api.Wait{}, nil))
@@ -213,6 +218,10 @@ func TestRemoved_itsCertificateIsRefused(t *testing.T) {
 	require.Equal(t, http.StatusOK, code, "it hears that it has nothing to do any more: "+text)
 	err = knocks(t, first, id.ClientTLS())
 	require.ErrorContains(t, err, "bad certificate")
+	require.NoError(t, kept.SetDeadline(time.Now().Add(patience)))
+	_, err = kept.Read(make([]byte, 1))
+	require.Error(t, err)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "a connection of before the removal ends, too")
 }
 
 // A node that the cluster knows gets another certificate only for who shows its last one. Another CA's does not do,
