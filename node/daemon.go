@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/api"
@@ -22,6 +23,7 @@ import (
 	"github.com/holdfast-storage/holdfast/node/storage"
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/target"
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // Serve runs the node that a configuration file describes until ctx ends, or a part of it fails for
@@ -63,6 +65,9 @@ type Daemon struct {
 	target      *target.Server           // nil without the role
 	portal      net.Listener
 	host        *host.Host // nil without the role
+
+	// departed are the nodes that left the cluster, as the latest assignment has them; nil before the first.
+	departed atomic.Pointer[[]volume.NodeID]
 
 	mu    sync.Mutex // protects peers
 	peers []peer.Peer

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ type edge struct {
 	cluster   volume.ClusterID
 	now       func() time.Time
 	removed   func(api.Caller) *api.Error // why a node is no part of the cluster any more; nil result if it is
+	untold    func(api.Caller) *api.Error // why no other may see what the node itself shows; nil result if it may
 	strangers *strangers
 	next      http.Handler
 }
@@ -84,6 +86,11 @@ func (e *edge) caller(w http.ResponseWriter, r *http.Request) (api.Caller, *api.
 	if refusal := e.removed(self); refusal != nil && !tellsThatItIsOver(r) {
 		return self, refusal
 	}
+	if ownView(r.URL.Path) {
+		if refusal := e.untold(self); refusal != nil {
+			return self, refusal
+		}
+	}
 	return api.CallerFor(r, node), nil
 }
 
@@ -114,16 +121,33 @@ func (e *edge) admit(c api.Caller, r *http.Request) *api.Error {
 
 // betweenNodes reports whether a path is only for who has a node's certificate, or is root on a node.
 func betweenNodes(path string) bool {
-	return strings.HasPrefix(path, "/peer/") || strings.HasPrefix(path, "/target/") || path == "/metrics"
+	return strings.HasPrefix(path, "/peer/") || ownView(path)
 }
 
+// ownView reports whether a path is answered from what the node knows itself, by no coordinator.
+func ownView(path string) bool { return strings.HasPrefix(path, "/target/") || path == "/metrics" }
+
 // removedNode returns why a caller's certificate is not accepted any more. A node that is no coordinator
-// does not know; it passes calls on to one that does, and says for whom.
+// knows what its last assignment told it.
 func (d *Daemon) removedNode(c api.Caller) *api.Error {
-	if d.coordinator == nil {
+	if d.coordinator != nil {
+		return d.coordinator.Removed(c)
+	}
+	departed := d.departed.Load()
+	if departed == nil || !slices.Contains(*departed, c.Node) {
 		return nil
 	}
-	return d.coordinator.Removed(c)
+	return api.Errorf(api.CodeRefused, "", "join the machine as another node, with a new token",
+		"node %s left the cluster: its certificate is not accepted any more", c.Node)
+}
+
+// untold returns why a node that has not heard yet who left the cluster shows nothing of itself to others.
+func (d *Daemon) untold(c api.Caller) *api.Error {
+	if d.coordinator != nil || d.departed.Load() != nil || c.Kind == api.CallerNode && c.Node == d.config.ID {
+		return nil
+	}
+	return api.Errorf(api.CodeRefused, "", "ask again once it reaches a coordinator, or as root on the node itself",
+		"this node has not heard yet from the coordinators who belongs to the cluster")
 }
 
 // refuseRemoved makes a listener of coordinators refuse those that left the cluster.

@@ -143,6 +143,7 @@ func (m *membership) register(ctx context.Context, self raft.Node) bool {
 
 // adopt brings an assignment to the roles.
 func (m *membership) adopt(a peer.Assignment) {
+	m.departed.Store(&a.Removed)
 	if m.storage != nil {
 		m.storage.Assign(a)
 	}

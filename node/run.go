@@ -29,7 +29,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	part(func(ctx context.Context) error { return serveHTTP(ctx, d.socket, fromSocket(public), nil, d.log) })
 	part(func(ctx context.Context) error {
 		return serveHTTP(ctx, d.api, &edge{cluster: d.config.Cluster.ID, now: time.Now, removed: d.removedNode,
-			strangers: newStrangers(), next: split(public, peers)}, d.identity.OpenServerTLS(), d.log)
+			untold: d.untold, strangers: newStrangers(), next: split(public, peers)}, d.identity.OpenServerTLS(), d.log)
 	})
 	if d.coordinator != nil {
 		part(func(ctx context.Context) error { d.coordinator.Run(ctx); return nil })

@@ -272,7 +272,16 @@ func TestRemoved_itsCallsAreNotPassedOnAsAnothers(t *testing.T) {
 			require.Equal(t, http.StatusForbidden, code, "%q %s", caller, path)
 			require.Contains(t, text, "left the cluster", "%q %s", caller, path)
 		}
+		for _, path := range []string{"/metrics", "/target/sessions"} { // which the node answers itself
+			code, text := askFor(t, third, http.MethodGet, path, id.ClientTLS(), caller)
+			require.Equal(t, http.StatusForbidden, code, "%q %s", caller, path)
+			require.Contains(t, text, "left the cluster", "%q %s", caller, path)
+		}
 	}
+	good, err := identity.Load(first.TLS)
+	require.NoError(t, err)
+	code, text := ask(t, third, http.MethodGet, "/metrics", good.ClientTLS())
+	require.Equal(t, http.StatusOK, code, text)
 }
 
 // A machine that got a certificate and never registered is put out like a node: by its name, or its id.

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"bytes"
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -17,6 +18,7 @@ func BuildAssignment(s *raft.State, id volume.NodeID, tRead time.Duration) peer.
 	a := peer.Assignment{
 		Lineage: lineage(s), Former: s.Former, Legs: []peer.LegOrder{}, Attach: []peer.Ticket{},
 		Domains: []peer.DomainOrder{}, Peers: coordinators(s),
+		Removed: removedNodes(s),
 	}
 	n := s.Nodes[id]
 	_, removed := s.Removed[id]
@@ -83,6 +85,14 @@ func coordinators(s *raft.State) []peer.Peer {
 		}
 	}
 	return peers
+}
+
+// removedNodes returns the nodes that left the cluster, the latest first, as many as an assignment has.
+func removedNodes(s *raft.State) []volume.NodeID {
+	ids := slices.SortedFunc(maps.Keys(s.Removed), func(a, b volume.NodeID) int {
+		return cmp.Or(s.Removed[b].Compare(s.Removed[a]), bytes.Compare(a.UUID[:], b.UUID[:]))
+	})
+	return ids[:min(len(ids), peer.RemovedMax)]
 }
 
 func legOrder(v *raft.Volume, l *raft.Leg) peer.LegOrder {

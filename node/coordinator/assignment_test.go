@@ -140,6 +140,22 @@ func TestBuildAssignment_removedNodesAreToEndEverything(t *testing.T) {
 	require.Empty(t, a.Legs)
 }
 
+// TestBuildAssignment_saysWhoLeft: to every node, the latest first, and not without bound.
+func TestBuildAssignment_saysWhoLeft(t *testing.T) {
+	s, v := heldState()
+	require.Empty(t, BuildAssignment(s, v.Legs[0].Node, raft.TRead).Removed)
+	var last volume.NodeID
+	for i := range peer.RemovedMax + 1 {
+		last = volume.NewNodeID()
+		s.Removed[last] = time.Unix(int64(i), 0)
+	}
+	for _, id := range []volume.NodeID{v.Legs[0].Node, volume.NewNodeID()} {
+		removed := BuildAssignment(s, id, raft.TRead).Removed
+		require.Len(t, removed, peer.RemovedMax)
+		require.Equal(t, last, removed[0])
+	}
+}
+
 // TestBuildAssignment_deletions: a tombstone says what may be deleted, also when its volume is gone.
 func TestBuildAssignment_deletions(t *testing.T) {
 	s, v := heldState()

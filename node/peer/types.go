@@ -192,7 +192,13 @@ type Assignment struct {
 	Attach     []Ticket      `json:"attach"` // volumes whose current grant is this host's
 	Domains    []DomainOrder `json:"domains"`
 	Peers      []Peer        `json:"peers"` // coordinators to talk to
+	// Removed are the nodes that left the cluster, at most RemovedMax, the latest: their certificates may still be
+	// valid, and are accepted no more.
+	Removed []volume.NodeID `json:"removed,omitempty"`
 }
+
+// RemovedMax is how many nodes Assignment.Removed has at most.
+const RemovedMax = 1000
 
 // Renewed is a node's next certificate, for the same key.
 type Renewed struct {
