@@ -10,12 +10,15 @@ import (
 func (t *txn) registerNode(c *RegisterNode) *Refusal {
 	n := c.Node
 	n.Roles, n.Stores = slices.Clone(n.Roles), slices.Clone(n.Stores)
-	if _, removed := t.state.Removed[n.ID]; removed { // first, so that what it says makes no events either
-		return invalid("node %s (%s) was removed from the cluster and is not taken in again: "+
-			"give the machine a new identity to add it as another node", n.Name, n.ID.Short())
+	gone := t.leftForGood(&n)
+	if gone != nil && t.state.Uses(2) { // first, so that what it says makes no events either
+		return gone
 	}
 	if r := t.checkNode(&n); r != nil {
 		return r
+	}
+	if gone != nil {
+		return gone
 	}
 	n.RegisteredLocation = n.Location
 	old := t.state.Nodes[n.ID]
@@ -51,6 +54,15 @@ func (t *txn) registerNode(c *RegisterNode) *Refusal {
 		t.state.Nodes[n.ID], t.changed = &n, true
 	}
 	return nil
+}
+
+// leftForGood refuses a node that was removed.
+func (t *txn) leftForGood(n *Node) *Refusal {
+	if _, removed := t.state.Removed[n.ID]; !removed {
+		return nil
+	}
+	return invalid("node %s (%s) was removed from the cluster and is not taken in again: "+
+		"give the machine a new identity to add it as another node", n.Name, n.ID.Short())
 }
 
 // checkNode returns what is wrong with a node's registration.
