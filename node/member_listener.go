@@ -34,10 +34,11 @@ type memberListener struct {
 	deadline func(context.Context) (context.Context, context.CancelFunc)
 	log      *slog.Logger
 
-	ctx    context.Context // ends when the listener is closed
-	cancel context.CancelFunc
-	ready  chan net.Conn
-	failed chan error // why there are no more connections; closed afterwards
+	ctx     context.Context // ends when the listener is closed
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	ready   chan net.Conn
+	failed  chan error // why there are no more connections; closed afterwards
 
 	mu         sync.Mutex // guards unfinished and open
 	unfinished []net.Conn // oldest first
@@ -64,7 +65,7 @@ func newMemberListener(l net.Listener, security *tls.Config, admit func(tls.Conn
 	m := &memberListener{Listener: l, security: security, admit: admit, deadline: deadline, log: log,
 		ready: make(chan net.Conn), failed: make(chan error, 1), open: map[*memberConn]struct{}{}}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
-	go m.run()
+	m.running.Go(m.run)
 	return m
 }
 
@@ -81,10 +82,13 @@ func (m *memberListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends the listener and all handshakes, not what Accept has returned.
+// Close ends the listener and all handshakes, not what Accept has returned. Nothing of them runs any more when it
+// returns.
 func (m *memberListener) Close() error {
 	m.cancel()
-	return m.Listener.Close()
+	err := m.Listener.Close()
+	m.running.Wait()
+	return err
 }
 
 // acceptPause is how long the listener rests when the system has no connection to give, such as for want of
@@ -97,7 +101,7 @@ func (m *memberListener) run() {
 		conn, err := m.Listener.Accept()
 		if err == nil {
 			m.begin(conn)
-			go m.shake(conn)
+			m.running.Go(func() { m.shake(conn) })
 			continue
 		}
 		if m.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {

@@ -10,9 +10,6 @@ import (
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
-// progressEvery is how often the progress of long work is reported.
-const progressEvery = 500 * time.Millisecond
-
 // Nodes lists the nodes.
 func (s service) Nodes(context.Context) ([]api.Node, error) {
 	leader, _ := s.raft.Leader()
@@ -171,33 +168,12 @@ func decideRemove(v *control.View, name string) (*raft.Node, *raft.Command, erro
 func (s service) follow(ctx context.Context, verb string, n *raft.Node, w api.Wait,
 	emit func(api.Operation) error) error {
 	var t *tally
-	tick := time.NewTicker(progressEvery)
-	defer tick.Stop()
-	for {
-		var op api.Operation
-		heard, _, _, err := s.try(func(v *control.View) (bool, error) {
-			if t == nil {
-				t = newTally(v, n.ID)
-			}
-			op = t.operation(v, verb, n)
-			return true, nil
-		})
-		if err != nil {
-			return err
+	return s.watch(ctx, w, emit, func(v *control.View) (api.Operation, error) {
+		if t == nil {
+			t = newTally(v, n.ID)
 		}
-		if err := emit(op); err != nil {
-			return err // the caller is gone; the work goes on
-		}
-		if w.NoWait || op.State == api.OperationDone {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		case <-heard:
-		}
-	}
+		return t.operation(v, verb, n), nil
+	})
 }
 
 // tally counts what leaves a node: the legs that were on it when counting began.

@@ -3,7 +3,6 @@ package coordinator
 import (
 	"context"
 	"strings"
-	"time"
 
 	"github.com/holdfast-storage/holdfast/api"
 	"github.com/holdfast-storage/holdfast/raft"
@@ -23,31 +22,11 @@ func (s service) Rebalance(ctx context.Context, w api.Wait, emit func(api.Operat
 			return err
 		}
 	}
-	tick := time.NewTicker(progressEvery)
-	defer tick.Stop()
 	begun := 0
-	for {
-		var op api.Operation
-		heard, _, _, err := s.try(func(v *control.View) (bool, error) {
-			op, begun = rebalanceOperation(v, begun)
-			return true, nil
-		})
-		if err != nil {
-			return err
-		}
-		if err := emit(op); err != nil {
-			return err // the caller is gone; the work goes on
-		}
-		if w.NoWait || op.State == api.OperationDone {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		case <-heard:
-		}
-	}
+	return s.watch(ctx, w, emit, func(v *control.View) (op api.Operation, err error) {
+		op, begun = rebalanceOperation(v, begun)
+		return op, nil
+	})
 }
 
 // decideRebalance returns what is to be committed, nil if a rebalancing goes on already.

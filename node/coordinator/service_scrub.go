@@ -51,30 +51,9 @@ func (s service) ScrubVolume(ctx context.Context, name string, r api.ScrubVolume
 // followScrub reports how far a scrub is until it is over.
 func (s service) followScrub(ctx context.Context, vol *raft.Volume, id uint64, w api.Wait,
 	emit func(api.Operation) error) error {
-	tick := time.NewTicker(progressEvery)
-	defer tick.Stop()
-	for {
-		var op api.Operation
-		heard, _, _, err := s.try(func(v *control.View) (done bool, err error) {
-			op, err = scrubOperation(v, vol, id)
-			return true, err
-		})
-		if err != nil {
-			return err
-		}
-		if err := emit(op); err != nil {
-			return err // the caller is gone; the scrub goes on
-		}
-		if w.NoWait || op.State == api.OperationDone {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		case <-heard:
-		}
-	}
+	return s.watch(ctx, w, emit, func(v *control.View) (api.Operation, error) {
+		return scrubOperation(v, vol, id)
+	})
 }
 
 // scrubOperation says how far a scrub is, or what it found. vol is the volume as it was when that began.

@@ -176,17 +176,6 @@ func (c *setCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// memoryEvery is how often the engine looks at its memory.
-const memoryEvery = 10 * time.Second
-
-// anonymousMemory returns how much anonymous memory the process had lately. The caller holds p.mu.
-func (p *process) anonymousMemory() int64 {
-	if p.memoryAt.IsZero() || time.Since(p.memoryAt) >= memoryEvery {
-		p.memoryAt, p.memory = time.Now(), anonymousBytes()
-	}
-	return p.memory
-}
-
 // nodeOf returns the name of a leg's node, as the newest ticket has it.
 func (p *process) nodeOf(id volume.LegID) string {
 	p.mu.Lock()

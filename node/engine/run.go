@@ -117,8 +117,6 @@ type process struct {
 	overCause   error
 	detachErr   error
 	nodes       map[volume.LegID]string // of the legs, as the newest ticket names them
-	memory      int64                   // anonymous bytes of this process, at memoryAt
-	memoryAt    time.Time
 
 	registry *prometheus.Registry
 	meter    *meter

@@ -10,7 +10,7 @@ import (
 
 // status returns the engine's view of its set, for heartbeats and the control socket.
 func (p *process) status() peer.EngineStatus {
-	m := p.set.Status()
+	m, memory := p.set.Status(), anonymousBytes()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := peer.EngineStatus{
@@ -25,7 +25,7 @@ func (p *process) status() peer.EngineStatus {
 		Legs:     make([]peer.EngineLeg, 0, len(m.Legs)),
 		Stages:   make([]peer.Stage, 0, len(m.Stages)),
 
-		Unreadable: m.Unreadable, Build: peer.Build(), MemoryBytes: p.anonymousMemory(),
+		Unreadable: m.Unreadable, Build: peer.Build(), MemoryBytes: memory,
 		Uptime: time.Since(p.began),
 	}
 	if m.ScrubTotal > 0 {
