@@ -60,6 +60,7 @@ func (t *txn) setAside(v *Volume) *Refusal {
 	if v.Attach != nil {
 		v.LastAttach, v.Attach = v.Attach.ID, nil
 	}
+	t.superseded("volume/"+v.Name, OperationCancelled, "an operator decided how the volume goes on")
 	v.Clean, v.FrozenWhy = false, ""
 	if v.Phase == volume.PhaseDetached {
 		return nil

@@ -101,6 +101,9 @@ func (t *txn) keepLeg(c *KeepLeg) *Refusal {
 	switch {
 	case l == nil:
 		return refuse(CodeNotFound, "volume %s has no leg %s", v.Name, c.Leg)
+	case v.unverified():
+		return refuse(CodeBusy, "no leg of volume %s keeps its place before all of them have answered: attach it once",
+			v.Name)
 	case !l.usable():
 		return invalid("%s of volume %s is %s: only its replacement can take part", t.legName(l), v.Name, l.State)
 	}
@@ -108,12 +111,16 @@ func (t *txn) keepLeg(c *KeepLeg) *Refusal {
 	return nil
 }
 
+// unverified reports whether the legs may know more of the volume than is known here.
+func (v *Volume) unverified() bool { return v.VerifyAll || v.Phase == volume.PhaseFrozen }
+
 // keepInPlace lets the leg go that was to take the place of old, if it is not in sync, and returns the volume as
 // it is then. Nothing is lost with it: acks may need such a leg, but no list that was committed names it,
-// and an AddLeg that is on its way finds it gone.
+// and an AddLeg that is on its way finds it gone. Where lists may have been committed that are not known here,
+// nobody is let go: the heir may be the one leg that has the latest writes.
 func (t *txn) keepInPlace(v *Volume, old volume.LegID) *Volume {
 	heir := v.Replacement(old)
-	if heir == nil || v.inSync(heir.ID) || v.Replacement(heir.ID) != nil {
+	if v.unverified() || heir == nil || v.inSync(heir.ID) || v.Replacement(heir.ID) != nil {
 		return v
 	}
 	v = t.edit(v)

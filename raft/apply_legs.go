@@ -37,7 +37,9 @@ func (t *txn) setInSync(v *Volume, next []volume.LegID, why string) *Refusal {
 	}
 	for _, id := range next {
 		// A lost leg may stay in the list for a while; it does not keep others from leaving or joining.
-		if l := v.Leg(id); l.State != volume.LegInSync && l.usable() {
+		l := v.Leg(id)
+		l.Copied = Copied{}
+		if l.State != volume.LegInSync && l.usable() {
 			if r := setLegState(l, volume.LegInSync); r != nil {
 				return r
 			}
@@ -173,7 +175,7 @@ func (t *txn) addLeg(c *AddLeg) *Refusal {
 	v = t.edit(v)
 	l = v.Leg(c.Leg)
 	t.event(SeverityInfo, "volume/"+v.Name, "leg_added", "%s of volume %s is in sync", t.legName(l), v.Name)
-	l.JoinedCfg, l.SetBack, l.Copied = t.nextCfgVer(v), false, Copied{}
+	l.JoinedCfg, l.SetBack = t.nextCfgVer(v), false
 	if r := t.setInSync(v, append(slices.Clone(v.InSync), l.ID), ""); r != nil {
 		return r
 	}

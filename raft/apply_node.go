@@ -193,9 +193,12 @@ func (t *txn) retireNode(c *RetireNode) *Refusal {
 	leaving.Retiring, leaving.Stays, leaving.ReplacedBy = true, c.Stay, c.By
 	t.state.Nodes[n.ID], t.changed = &leaving, true
 	if heir == nil {
-		stays := " and leaves"
-		if c.Stay {
+		stays := ""
+		switch {
+		case c.Stay:
 			stays = " and stays a member"
+		case t.state.Uses(2): // the first release says less, and all replicas have to say the same
+			stays = " and leaves"
 		}
 		t.event(SeverityInfo, "node/"+n.Name, "node_draining", "node %s is being emptied%s", n.Name, stays)
 		return nil

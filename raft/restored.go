@@ -70,6 +70,7 @@ func Restored(old *State, r Restoration) (*State, error) {
 	for _, d := range s.SortedDomains() {
 		d.Running, d.Host = false, volume.NodeID{}
 		d.Run = max(d.Run, uint64(r.Generation)<<32) + 1 // above every run that a host may remember
+		t.superseded("domain/"+d.Name, OperationCancelled, "the coordinators were restored")
 	}
 	return s, nil
 }
@@ -85,6 +86,7 @@ func (t *txn) restoreVolume(v *Volume) {
 	if v.Attach != nil {
 		v.LastAttach, v.Attach = v.Attach.ID, nil
 	}
+	t.superseded("volume/"+v.Name, OperationCancelled, "the coordinators were restored")
 	if v.Phase == volume.PhaseAttaching || v.Phase == volume.PhaseAttached {
 		v.Phase = volume.PhaseDetached // without a word of the host, so not by setPhase
 	}

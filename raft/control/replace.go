@@ -63,7 +63,7 @@ type replacement struct {
 func (v *View) replacements() []replacement {
 	var all []replacement
 	for _, vol := range v.sortedVolumes() {
-		if vol.Deleting || vol.Phase == volume.PhaseProvisioning || vol.Phase == volume.PhaseFrozen {
+		if vol.Deleting || vol.Phase == volume.PhaseProvisioning || vol.Phase == volume.PhaseFrozen || vol.VerifyAll {
 			continue
 		}
 		for _, l := range vol.Legs {

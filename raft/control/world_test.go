@@ -479,6 +479,11 @@ func (w *world) legVerb(words []string, arg func(int) string) {
 		v.Phase, v.Legs[0].Provisioned, v.Legs[0].State = volume.PhaseProvisioning, false, volume.LegRebuilding
 	case "restored": // without a backup, and so without the CA
 		w.state.Cluster.RestoreGen++
+	case "from_backup": // the coordinators go on from what they know now, as a backup
+		restored, err := raft.Restored(w.state, raft.Restoration{Incarnation: volume.ClusterID{UUID: volume.UUID{9}},
+			Generation: w.state.Cluster.RestoreGen + 1, At: w.now, From: "a backup"})
+		require.NoError(w.t, err)
+		w.state = restored
 	case "frozen":
 		w.volume(arg(1)).Phase = volume.PhaseFrozen
 	case "disk", "self", "process":
