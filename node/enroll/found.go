@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/node/config"
@@ -66,13 +67,17 @@ func (m Machine) unconfigured() error {
 		c.Name, c.Cluster.Name, ConfigFile(m.Dir), ConfigFile(m.Dir))
 }
 
-// discard removes what an attempt that did not get to node.yaml has left: nothing has used it.
+// discard removes what an attempt that did not get to node.yaml has left, of this cluster or another: no daemon
+// has used it, see fresh.
 func (m Machine) discard() error {
 	f := m.files()
-	for _, path := range []string{f.CA, f.Cert, f.Key} {
+	for _, path := range []string{f.CA, f.Cert, f.Key, m.joiningFile()} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(ForgetAuthority(m.DataDir), os.RemoveAll(m.raftDir()))
 }
+
+// raftDir returns where a coordinator's data are.
+func (m Machine) raftDir() string { return filepath.Join(m.DataDir, "raft") }
