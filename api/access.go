@@ -219,6 +219,19 @@ func guarded(guard Guard) func(huma.Context, func(huma.Context)) {
 			writeError(w, err)
 			return
 		}
-		next(ctx)
+		next(huma.WithValue(ctx, roleKey{}, role))
 	}
+}
+
+type roleKey struct{}
+
+// needs refuses what takes a stronger role than its operation alone, as what gives up data. Where nobody guards,
+// everybody may do everything.
+func needs(ctx context.Context, what string, needed Role) error {
+	role, guarded := ctx.Value(roleKey{}).(Role)
+	if !guarded || role.Covers(needed) {
+		return nil
+	}
+	return Errorf(CodeRefused, "", "ask somebody who has that role", "%s needs the role %s, the caller has %s", what,
+		needed, role)
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -81,6 +82,26 @@ func TestGuard_everyOperationByEveryRole(t *testing.T) {
 				}
 			}()
 			require.Equal(t, role.Covers(roleFor(id)), reached, "%s by %q", id, role)
+		}
+	}
+}
+
+// TestGuard_lossTakesAnAdmin: an operator attaches volumes, and gives up no acknowledged write.
+func TestGuard_lossTakesAnAdmin(t *testing.T) {
+	for _, role := range []Role{RoleOperator, RoleAdmin} {
+		h := NewGuardedHandler(nil, func(Caller) (Role, *Error) { return role, nil })
+		w := httptest.NewRecorder()
+		reached := false
+		func() {
+			defer func() { reached = recover() != nil }() // the service is not there
+			r := httptest.NewRequest(http.MethodPost, "/v1/volumes/v1/attach",
+				strings.NewReader(`{"host":"h1","accept_loss":true}`))
+			r.Header.Set("Content-Type", "application/json")
+			h.ServeHTTP(w, r)
+		}()
+		require.Equal(t, role == RoleAdmin, reached, "%s: %s", role, w.Body)
+		if !reached {
+			require.Equal(t, http.StatusForbidden, w.Code, "%s", w.Body)
 		}
 	}
 }

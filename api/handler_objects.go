@@ -42,6 +42,11 @@ func (r routes) volumes() {
 		"Grant a volume to a host; answers when it serves there", "volumes"),
 		func(ctx context.Context, in *attach) (*body[Attached], error) {
 			in.Body.Wait = Wait{in.NoWait}
+			if in.Body.AcceptLoss { // it gives up acknowledged writes
+				if err := needs(ctx, "attach-volume with accept_loss", RoleAdmin); err != nil {
+					return nil, err
+				}
+			}
 			return answer(r.service.AttachVolume(ctx, in.Name, in.Body))
 		})
 	huma.Register(r.api, r.op("detach-volume", http.MethodPost, "/v1/volumes/{name}/detach",
