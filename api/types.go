@@ -10,6 +10,8 @@ import (
 type Cluster struct {
 	Name         string `json:"name"`
 	ID           string `json:"id"`
+	Incarnation  string `json:"incarnation" doc:"changes with every restore"`
+	Generation   uint32 `json:"generation" doc:"grows with every restore, and every promotion"`
 	Leader       string `json:"leader" doc:"name of the node that leads, empty if this node knows of none"`
 	Coordinators int    `json:"coordinators"`
 	Nodes        int    `json:"nodes"`

@@ -11,6 +11,8 @@ import (
 const (
 	renewPauseMin = 200 * time.Millisecond
 	renewPauseMax = 10 * time.Minute
+	// renewPauseOver is the pause once the certificate has expired.
+	renewPauseOver = time.Minute
 )
 
 // renewals renews the node's certificate whenever two thirds of its life are over, until ctx ends.
@@ -34,6 +36,9 @@ func (d *Daemon) renewals(ctx context.Context) {
 // renewalDue returns how long to wait for the next attempt to renew a certificate. A long wait is cut
 // short, since the clock may be set meanwhile.
 func renewalDue(end, due, now time.Time, failed bool) time.Duration {
+	if failed && !now.Before(end) {
+		return renewPauseOver // what it takes is somebody who has it join again
+	}
 	if failed {
 		return min(max(end.Sub(now)/10, renewPauseMin), renewPauseMax)
 	}

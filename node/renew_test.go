@@ -25,8 +25,8 @@ func TestRenewalDue(t *testing.T) {
 		"failed, weeks are left":        {at(30 * 24 * time.Hour), at(-time.Minute), true, renewPauseMax},
 		"failed, an hour is left":       {at(time.Hour), at(-time.Minute), true, 6 * time.Minute},
 		"failed, a second is left":      {at(time.Second), at(-time.Minute), true, renewPauseMin},
-		"failed, and over":              {at(-time.Hour), at(-2 * time.Hour), true, renewPauseMin},
-		"failed, the clock was set far": {at(-1e6 * time.Hour), at(-2e6 * time.Hour), true, renewPauseMin},
+		"failed, and over":              {at(-time.Hour), at(-2 * time.Hour), true, renewPauseOver},
+		"failed, the clock was set far": {at(-1e6 * time.Hour), at(-2e6 * time.Hour), true, renewPauseOver},
 	} {
 		require.Equal(t, x.want, renewalDue(x.end, x.due, now, x.failed), name)
 	}

@@ -25,6 +25,8 @@ func newCluster(c *connection) *cobra.Command {
 		return out.print(cmd.OutOrStdout(), s, func(t *table) {
 			t.row("name", s.Name)
 			t.row("id", s.ID)
+			t.row("incarnation", s.Incarnation)
+			t.row("generation", s.Generation)
 			t.row("leader", orDash(s.Leader))
 			t.row("coordinators", s.Coordinators)
 			t.row("nodes", s.Nodes)

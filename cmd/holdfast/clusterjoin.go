@@ -32,7 +32,7 @@ func clusterJoin() *cobra.Command {
 	f.add(cmd)
 	cmd.Flags().BoolVar(&f.witness, "witness", false, "this node only votes: it has the role coordinator and no data")
 	cmd.Flags().BoolVar(&o.Replace, "replace", false, "take the place of the node of this name, once\n"+
-		"`holdfast node replace` says so")
+		"holdfast node replace says so")
 	cmd.RunE = func(cmd *cobra.Command, list []string) error {
 		var err error
 		if o.Machine, err = f.parse(); err != nil {

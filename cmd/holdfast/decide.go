@@ -71,7 +71,12 @@ func volumePromote(c *connection) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return fmt.Errorf("nothing is done yet.\n%s\nThe same command with --yes does it", givenUp(v, r.Leg))
+			cost, err := givenUp(v, r.Leg)
+			if err != nil {
+				return err
+			}
+			return fmt.Errorf("nothing is done yet.\n%s\nThe same command with --yes does it, unless the coordinators "+
+				"know why not", cost)
 		}
 		v, err := client.PromoteLeg(cmd.Context(), list[0], r)
 		if err != nil {
@@ -82,17 +87,23 @@ func volumePromote(c *connection) *cobra.Command {
 	return cmd
 }
 
-// givenUp says what promoting a leg costs.
-func givenUp(v api.Volume, leg string) string {
+// givenUp says what promoting a leg costs. leg has to name one of the volume's legs.
+func givenUp(v api.Volume, leg string) (string, error) {
 	var lines []string
+	named := 0
 	for _, l := range v.Legs {
 		what := fmt.Sprintf("leg %s on %s (%s, %s, cfgver %s)", l.ID, l.Node, l.State, l.Condition,
 			volume.CfgVer(l.CfgVer))
 		if strings.HasPrefix(l.ID, leg) || l.Node == leg {
+			named++
 			lines = append(lines, "volume "+v.Name+" would go on from "+what)
 		} else {
 			lines = append(lines, "given up for good would be what is on "+what)
 		}
 	}
-	return strings.Join(lines, "\n")
+	if named != 1 {
+		return "", fmt.Errorf("--leg %s names %d legs of volume %s, not one: holdfast volume show %s names them", leg,
+			named, v.Name, v.Name)
+	}
+	return strings.Join(lines, "\n"), nil
 }

@@ -26,7 +26,7 @@ func operationList(c *connection) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the work that runs, and the latest failovers with their times",
 		Long: "List the work that runs, and the latest failovers that ended, oldest first. TOTAL is the time from\n" +
-			"the old host's last heartbeat to the guest's first read; WAITS says which timer runs.",
+			"the old host's last heartbeat to the guest's first read; WHAT says which timer runs, too.",
 		Example: "  holdfast operation list\n  holdfast operation list --follow",
 		Args:    args(cobra.NoArgs),
 	}
@@ -62,7 +62,7 @@ func operations(ctx context.Context, client *api.Client, running bool) ([]api.Op
 	return wanted, err
 }
 
-// followOperations prints each operation again whenever its state or what it waits for has changed. JSON is
+// followOperations prints each operation again whenever its state, its progress or a stage has changed. JSON is
 // one object a line.
 func followOperations(ctx context.Context, client *api.Client, w io.Writer, out *output, running bool) error {
 	tick := time.NewTicker(followEvery)

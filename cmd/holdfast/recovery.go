@@ -67,7 +67,7 @@ func clusterRestore(c *connection) *cobra.Command {
 	f.StringVar(&configFile, "config", "", "the node's configuration (required, unless --done)")
 	f.BoolVar(&o.FromLegs, "from-legs", false, "there is no backup: make the catalogue from the labels of legs")
 	f.BoolVar(&o.NewCA, "new-ca", false, "the cluster's CA is lost, too: make another one; every other node\n"+
-		"then gets a certificate of it by `cluster join`")
+		"then gets a certificate of it by holdfast cluster join")
 	f.Uint32Var(&o.Generation, "generation", 0, "generation to make (default: one above all that this node knows of)")
 	f.BoolVar(&done, "done", false, "every leg was found: take no more of them into volumes")
 	out := addOutputFlag(cmd)

@@ -52,5 +52,9 @@ func remoteToken() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", envTokenFile, err)
 	}
-	return strings.TrimSpace(string(text)), nil
+	token := strings.TrimSpace(string(text))
+	if token == "" {
+		return "", fmt.Errorf("%s: %s is empty: make a token with holdfast token create", envTokenFile, path)
+	}
+	return token, nil
 }

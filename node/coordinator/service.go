@@ -158,6 +158,9 @@ func findHost(v *control.View, name string) (*raft.Node, error) {
 	case !n.Has(raft.RoleHost):
 		return nil, api.Errorf(api.CodeInvalid, object, "choose a node with the role host",
 			"node %s is no host", n.Name)
+	case n.Retiring && n.Stays:
+		return nil, api.Errorf(api.CodeBusy, object, "choose another host, or holdfast node undrain "+n.Name,
+			"node %s takes no guests: it is drained", n.Name)
 	case n.Pending || n.Retiring:
 		return nil, api.Errorf(api.CodeBusy, object, "choose another host",
 			"node %s takes no guests: it is being replaced or waits to replace another", n.Name)

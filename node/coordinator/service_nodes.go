@@ -279,6 +279,7 @@ func (s service) Cluster(context.Context) (api.Cluster, error) {
 	state, revision := s.raft.State()
 	out := api.Cluster{
 		Name: state.Cluster.Name, ID: state.Cluster.ID.String(), Nodes: len(state.Nodes),
+		Incarnation: state.Cluster.Incarnation.String(), Generation: state.Cluster.RestoreGen,
 		Volumes: len(state.Volumes), Domains: len(state.Domains), Revision: revision,
 		OverProvision: state.Cluster.OverProvisionPercent(),
 	}
