@@ -149,3 +149,11 @@ func TestMemberListener_whoIsRefusedLaterIsClosed(t *testing.T) {
 	requireClosed(t, dialed)
 	m.review(func(tls.ConnectionState) error { t.Error("it is closed already"); return nil })
 }
+
+func TestHandshakeDeadline_isShort(t *testing.T) {
+	ctx, cancel := handshakeDeadline(t.Context())
+	defer cancel()
+	end, bounded := ctx.Deadline()
+	require.True(t, bounded)
+	require.LessOrEqual(t, time.Until(end), handshakeTimeout)
+}

@@ -177,9 +177,9 @@ func (r *chaosRun) takeEvents() error {
 }
 
 // losses returns when the coordinators declared that a volume goes on without what was not flushed, and holds that
-// they had a reason: before it a node lost its power that holds one of its legs, or was the spare one. (One cut can
-// have two declarations, when the engine of the first one ends before it has told the legs.)
-func (r *chaosRun) losses(v chaosVolume) []chaos.Loss {
+// they had a reason: a node lost its power that can have had one of its legs, and nothing was answered since. (One cut
+// can have two declarations, when the engine of the first one ends before it has told the legs.)
+func (r *chaosRun) losses(v chaosVolume, h chaos.History) []chaos.Loss {
 	r.t.Helper()
 	var seqs []uint64
 	for seq := range r.events {
@@ -200,12 +200,18 @@ func (r *chaosRun) losses(v chaosVolume) []chaos.Loss {
 		}
 		require.NotEqual(r.t, "set_back_loss", e.Kind, "no disk was set back")
 		if e.Kind == "unflushed_loss" {
-			at := e.Time.Sub(boot)
-			require.Truef(r.t, slices.ContainsFunc(r.powerCuts, func(c powerCut) bool {
-				return c.at < at && (strings.Contains(v.legs, c.node) || c.node == firstSpare)
-			}), "volume %s lost what was not flushed, and no leg lost its power: %s", v.name, e.Message)
-			losses = append(losses, chaos.Loss{At: at})
+			losses = append(losses, chaos.Loss{At: e.Time.Sub(boot)})
 		}
+	}
+	var cuts []time.Duration
+	for _, c := range r.powerCuts {
+		if strings.Contains(v.legs, c.node) || slices.Contains(r.spares, c.node) {
+			cuts = append(cuts, c.at)
+		}
+	}
+	if loss, unexplained := h.Unexplained(losses, cuts); unexplained {
+		r.t.Errorf("volume %s lost what was not flushed at %s, and no leg had lost its power since it answered last: "+
+			"cuts at %s", v.name, loss.At, cuts)
 	}
 	return losses
 }
@@ -218,7 +224,7 @@ func (r *chaosRun) judge() {
 		r.at = "the judgement of volume " + v.name
 		h, err := chaos.ReadHistory(r.histories(v.name))
 		require.NoError(r.t, err)
-		losses := r.losses(v)
+		losses := r.losses(v, h)
 		if v.durability == "sync" {
 			require.Emptyf(r.t, losses, "volume %s of class sync lost what was not flushed", v.name)
 		}

@@ -314,6 +314,7 @@ func (r *chaosRun) replaced() {
 	defer r.mu.Unlock()
 	r.t.Logf("%6.1fs  %s was replaced by %s and is the spare now", time.Since(r.begun).Seconds(), r.replacing, r.spare)
 	delete(r.away, r.replacing)
+	r.spares = append(r.spares, r.replacing) // legs come to it with the next replacement
 	r.spare, r.replacing = r.replacing, ""
 }
 
