@@ -30,7 +30,7 @@ func (c *Client) Backup(ctx context.Context) ([]byte, error) {
 	return out, err
 }
 
-// EndRestore ends the time in which legs that nobody knows are taken into volumes.
-func (c *Client) EndRestore(ctx context.Context) error {
-	return c.do(ctx, call{method: http.MethodPost, path: "/v1/cluster/end-restore"})
+// EndRestore says that every leg was found after a restore: volumes go on, and legs that nobody knows are only kept.
+func (c *Client) EndRestore(ctx context.Context, r EndRestore) error {
+	return c.do(ctx, call{method: http.MethodPost, path: "/v1/cluster/end-restore", body: r})
 }

@@ -44,8 +44,9 @@ func (r routes) recovery() {
 			return &file{ContentType: "application/octet-stream", Body: data}, nil
 		})
 	huma.Register(r.api, r.op("end-restore", http.MethodPost, "/v1/cluster/end-restore",
-		"Take legs that nobody knows into volumes no longer, after a restore", "cluster"),
-		func(ctx context.Context, _ *struct{}) (*nothing, error) {
-			return done(r.service.EndRestore(ctx))
+		"Say that every leg was found after a restore: volumes go on, and legs that nobody knows are only kept",
+		"cluster"),
+		func(ctx context.Context, in *struct{ Body EndRestore }) (*nothing, error) {
+			return done(r.service.EndRestore(ctx, in.Body))
 		})
 }

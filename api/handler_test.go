@@ -111,8 +111,16 @@ func (f *fake) UnfreezeVolume(_ context.Context, name string, r Unfreeze) (Volum
 }
 
 func (f *fake) PromoteLeg(_ context.Context, name string, r Promote) (Volume, error) {
-	f.asked = name + " " + r.Leg + ": " + r.Reason
+	f.asked = fmt.Sprintf("%s %s: %s", name, r.Leg, r.Reason)
+	if r.HostIsOff {
+		f.asked += ", the host is off"
+	}
 	return Volume{Name: name}, f.err
+}
+
+func (f *fake) EndRestore(_ context.Context, r EndRestore) error {
+	f.asked = fmt.Sprintf("found, anyway %t", r.Anyway)
+	return f.err
 }
 
 func (f *fake) Backup(context.Context) ([]byte, error) { return []byte("all of it\n\x00"), f.err }

@@ -16,6 +16,14 @@ func TestRecovery_overHTTP(t *testing.T) {
 	w = serve(h, http.MethodPost, "/v1/volumes/web1/promote", `{"leg":"n1","reason":"n2 burnt"}`)
 	require.Equal(t, http.StatusOK, w.Code, w.Body)
 	require.Equal(t, "web1 n1: n2 burnt", f.asked)
+	w = serve(h, http.MethodPost, "/v1/volumes/web1/promote", `{"leg":"n1","reason":"fire","host_is_off":true}`)
+	require.Equal(t, http.StatusOK, w.Code, w.Body)
+	require.Equal(t, "web1 n1: fire, the host is off", f.asked)
+	for _, anyway := range []string{"false", "true"} {
+		w = serve(h, http.MethodPost, "/v1/cluster/end-restore", `{"anyway":`+anyway+`}`)
+		require.Equal(t, http.StatusNoContent, w.Code, w.Body)
+		require.Equal(t, "found, anyway "+anyway, f.asked)
+	}
 	w = serve(h, http.MethodGet, PathBackup, "")
 	require.Equal(t, http.StatusOK, w.Code)
 	require.Equal(t, "application/octet-stream", w.Header().Get("Content-Type"))

@@ -74,8 +74,9 @@ type Service interface {
 	PromoteLeg(ctx context.Context, name string, r Promote) (Volume, error)
 	// Backup returns a backup of the coordinators' state, with its secrets.
 	Backup(ctx context.Context) ([]byte, error)
-	// EndRestore ends the time in which legs that nobody knows are taken into volumes.
-	EndRestore(ctx context.Context) error
+	// EndRestore says that every leg was found after a restore: volumes go on, and legs that nobody knows are only
+	// kept. It is refused while storage nodes have not told what is on their disks, unless that is accepted.
+	EndRestore(ctx context.Context, r EndRestore) error
 
 	// Domains lists the domains.
 	Domains(ctx context.Context) ([]Domain, error)

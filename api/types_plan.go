@@ -8,6 +8,7 @@ const (
 	PlanVolumeDelete   = "volume-delete"
 	PlanVolumeAttach   = "volume-attach"
 	PlanVolumeDetach   = "volume-detach"
+	PlanVolumePromote  = "volume-promote"
 	PlanDomainFailover = "domain-failover"
 	PlanRebalance      = "cluster-rebalance"
 )
@@ -20,6 +21,9 @@ type PlanRequest struct {
 	Host       string `json:"host,omitempty" doc:"of volume-attach, and of domain-failover, where it may be empty"`
 	Takeover   bool   `json:"takeover,omitempty" doc:"of volume-attach"`
 	AcceptLoss bool   `json:"accept_loss,omitempty" doc:"of volume-attach"`
+	Leg        string `json:"leg,omitempty" doc:"of volume-promote"`
+	Reason     string `json:"reason,omitempty" doc:"of volume-promote"`
+	HostIsOff  bool   `json:"host_is_off,omitempty" doc:"of volume-promote"`
 }
 
 // Plan is what a verb would do if it were asked for now. What would be refused is refused as the verb is.
@@ -33,7 +37,7 @@ type Plan struct {
 
 // PlanStep is one thing that would happen.
 type PlanStep struct {
-	Action string `json:"action" doc:"retire, leave, copy_leg, move_domain, fence, attach, detach, delete_leg, wait"`
+	Action string `json:"action" doc:"retire, leave, copy_leg, move_domain, fence, attach, detach, delete_leg, wait …"`
 	Object string `json:"object" doc:"volume/web1, domain/web1 or node/n2"`
 	From   string `json:"from,omitempty" doc:"node, or node/store"`
 	To     string `json:"to,omitempty"`

@@ -9,4 +9,11 @@ type Unfreeze struct {
 type Promote struct {
 	Leg    string `json:"leg" minLength:"1" doc:"the leg's id, its first digits, or the name of its node"`
 	Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"kept as an event"`
+	// HostIsOff is needed where a host may use the legs that are given up.
+	HostIsOff bool `json:"host_is_off,omitempty" doc:"your word that no host uses the volume any more"`
+}
+
+// EndRestore says that every leg was found after a restore.
+type EndRestore struct {
+	Anyway bool `json:"anyway,omitempty" doc:"also if storage nodes have not told what is on their disks"`
 }

@@ -21,6 +21,8 @@ type generation struct {
 	path string
 	mu   sync.Mutex // held while the file is written, so that it is never older than what is followed
 	have peer.Lineage
+	// rival is the latest restore of the same generation that was heard and is not followed.
+	rival peer.Lineage
 }
 
 // generation reads what the node follows. A damaged file is an error: taking none for it would let
@@ -57,6 +59,15 @@ func (g *generation) follow(heard peer.Lineage) (peer.Heard, error) {
 		return verdict, nil
 	}
 	return verdict, g.write(heard)
+}
+
+// newRival notes a rival restore, and reports whether it is another one than the latest.
+func (g *generation) newRival(heard peer.Lineage) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	isNew := g.rival != heard
+	g.rival = heard
+	return isNew
 }
 
 func (g *generation) write(l peer.Lineage) error {

@@ -62,7 +62,15 @@ func (d *Daemon) heed(heard peer.Lineage) (bool, error) {
 		if d.group != nil && d.outdatedBy(heard.Incarnation) {
 			return false, errOutdated
 		}
-	case peer.HeardOutdated, peer.HeardRival:
+	case peer.HeardRival:
+		if d.generation.newRival(heard) {
+			d.log.Warn("coordinators of another restore of the same generation are heard, and not followed: one of "+
+				"the two restores is a mistake; stop the coordinators of that one, or, if it is the right one, "+
+				"restore again with a higher --generation",
+				"generation", heard.Generation, "incarnation", heard.Incarnation.String())
+		}
+		return false, nil
+	case peer.HeardOutdated:
 		return false, nil
 	}
 	return true, nil

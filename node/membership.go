@@ -44,7 +44,7 @@ func (m *membership) beat(ctx context.Context) error {
 		clock.tick(time.Now())
 		beat.Seq++
 		if m.storage != nil {
-			beat.Stores = m.storage.Status()
+			beat.Stores, beat.Told = m.storage.Status(), m.storage.Told()
 		}
 		if m.host != nil {
 			beat.Engines, beat.Domains = m.host.Status()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"time"
 
@@ -23,7 +24,7 @@ type RestoreOptions struct {
 	FromLegs bool
 	// NewCA makes a new CA for the cluster, whose own is lost. Every other node has to join again.
 	NewCA bool
-	// Generation is the generation that is made; zero is one above all that this node knows of.
+	// Generation is the generation that is made; zero is a round number above all that this node knows of.
 	Generation uint32
 }
 
@@ -35,7 +36,10 @@ type Restored struct {
 	From        string           `json:"from"`
 	Volumes     int              `json:"volumes"`
 	Nodes       int              `json:"nodes"`
-	Kept        string           `json:"kept,omitempty"` // where the coordinator data of before are now
+	// Members and APITokens are the names of those that have access again, as they had it then.
+	Members   []string `json:"members"`
+	APITokens []string `json:"api_tokens"`
+	Kept      string   `json:"kept,omitempty"` // where the coordinator data of before are now
 	// Authority is whether the coordinators have the cluster's CA. Without it no node can join and no
 	// certificate is renewed.
 	Authority bool `json:"authority"`
@@ -69,7 +73,7 @@ func RestoreCoordinator(ctx context.Context, configFile string, o RestoreOptions
 		return Restored{}, err
 	}
 	if o.Generation == 0 {
-		o.Generation = least
+		o.Generation = generationFor(least)
 	}
 	if o.Generation < least {
 		return Restored{}, fmt.Errorf("generation %d was used before: it has to be %d at least", o.Generation, least)
@@ -92,7 +96,13 @@ func RestoreCoordinator(ctx context.Context, configFile string, o RestoreOptions
 	}
 	out := Restored{Cluster: state.Cluster.Name, Incarnation: r.Incarnation, Generation: r.Generation, From: from,
 		Volumes: len(state.Volumes), Nodes: len(state.Nodes), Others: otherCoordinators(c, state),
-		Authority: state.Authority != nil}
+		Authority: state.Authority != nil, Members: []string{}, APITokens: []string{}}
+	for _, n := range state.SortedNodes() {
+		out.Members = append(out.Members, n.Name)
+	}
+	for _, token := range state.SortedTokens() {
+		out.APITokens = append(out.APITokens, token.Name)
+	}
 	out.Kept, err = install(data, g, peer.Lineage{Incarnation: r.Incarnation, Generation: r.Generation},
 		func(dir string) error {
 			return raft.InstallRestored(dir, raft.Member{ID: c.ID, Addr: c.Listen.Raft}, state)
@@ -131,6 +141,19 @@ func readBackup(c *config.Config, file string) (*raft.State, string, error) {
 			info.ID, c.Cluster.Name, c.Cluster.ID)
 	}
 	return state, "a backup of " + info.At.Format(time.RFC3339), nil
+}
+
+// generationStep is the distance of the generations that restores make. Between two of them every promotion of a leg
+// makes one: those of after a backup are not known to it, and are left below by a step.
+const generationStep = 1000
+
+// generationFor returns the generation of a restore that has to be this one at least.
+func generationFor(least uint32) uint32 {
+	round := (uint64(least) + generationStep - 1) / generationStep * generationStep
+	if round > math.MaxUint32 {
+		return least
+	}
+	return uint32(round)
 }
 
 // leastGeneration returns the lowest generation that is above all that this node knows of: what it followed,

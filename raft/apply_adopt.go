@@ -15,14 +15,15 @@ type AdoptLeg struct {
 	Label volume.Label   `json:"label"`
 }
 
-// EndRebuild ends the time in which legs that nobody knows become parts of volumes.
+// EndRebuild is an operator's word that every leg was found: it ends the time in which legs that nobody knows become
+// parts of volumes, and volumes that are VerifyAll may be activated from then on.
 type EndRebuild struct{}
 
 func (t *txn) endRebuild(*EndRebuild) *Refusal {
 	if t.state.Cluster.FromLegs {
 		t.state.Cluster.FromLegs = false
-		t.event(SeverityInfo, "cluster", "rebuild_ended", "the catalogue is made: legs that nobody knows are no "+
-			"longer taken into volumes")
+		t.event(SeverityInfo, "cluster", "rebuild_ended", "the operator says that every leg was found: volumes go on "+
+			"once their legs have answered, and legs that nobody knows are no longer taken into them")
 	}
 	return nil
 }
@@ -66,7 +67,7 @@ func (t *txn) adoptLeg(c *AdoptLeg) *Refusal {
 		t.state.Former = append(slices.Clone(t.state.Former), label.Incarnation)
 	}
 	found := &Leg{ID: label.LegID, Node: c.Node, Store: c.Store, Slot: label.Slot, Provisioned: true,
-		State: volume.LegInSync}
+		State: volume.LegInSync, SeenCfg: label.Config.CfgVer}
 	switch {
 	case !v.VerifyAll || !v.Promoted.IsZero(): // it is settled without it
 		found.State, found.GivenUp = volume.LegQuarantined, true

@@ -1,7 +1,6 @@
 package raft
 
 import (
-	"fmt"
 	"math"
 	"strings"
 
@@ -24,6 +23,9 @@ type ForcePromote struct {
 	Volume volume.ID    `json:"volume"`
 	Leg    volume.LegID `json:"leg"`
 	Reason string       `json:"reason"`
+	// HostIsOff is the operator's word that no host uses the volume any more. It is refused without it where a host
+	// may that the fence of this leg does not stop: see hostBefore.
+	HostIsOff bool `json:"host_is_off,omitempty"`
 }
 
 func (t *txn) unfreeze(c *Unfreeze) *Refusal {
@@ -93,7 +95,15 @@ func (t *txn) forcePromote(c *ForcePromote) *Refusal {
 	case !l.Provisioned || !l.usable():
 		return invalid("%s of volume %s is %s: nothing can go on from it", t.legName(l), v.Name, l.State)
 	}
-	cost := t.promotionCost(v, l)
+	if why := hostBefore(v, l); why != "" && !c.HostIsOff {
+		return refuse(CodeBusy, "no leg of volume %s is promoted while %s may serve a guest from the legs that are "+
+			"given up, which nothing fences: two guests would run. Power it off, and be sure of it, then say so with "+
+			"--host-is-off", v.Name, why)
+	}
+	cost := t.state.PromotionCost(v.ID, l.ID)
+	if c.HostIsOff {
+		cost += "; by his word no host uses the volume any more"
+	}
 	if t.state.Cluster.RestoreGen == math.MaxUint32 {
 		return invalid("promote a leg of volume %s: there is no generation left", v.Name)
 	}
@@ -127,23 +137,6 @@ func (t *txn) forcePromote(c *ForcePromote) *Refusal {
 		v.Name, t.legName(l), c.Reason, cost)
 	t.answer(v)
 	return nil
-}
-
-// promotionCost says what a leg is that is gone on with, and what is given up for it.
-func (t *txn) promotionCost(v *Volume, l *Leg) string {
-	given := without(v.InSync, func(id volume.LegID) bool { return id == l.ID })
-	lost := "no leg that was in sync"
-	if len(given) > 0 {
-		lost = "what is on " + t.describe(v, given) + ", in sync at cfgver " + v.CfgVer.String()
-	}
-	since := "never was in sync as far as is known"
-	switch {
-	case v.inSync(l.ID):
-		since = "is in sync at cfgver " + v.CfgVer.String() + " as far as is known"
-	case l.LastISRCfg != 0:
-		since = "was in sync at cfgver " + l.LastISRCfg.String() + " last"
-	}
-	return fmt.Sprintf("which %s; given up is %s", since, lost)
 }
 
 // giveUpOthers quarantines every leg but one that may hold something. v is edited.

@@ -122,6 +122,8 @@ func (t *txn) freeze(v *Volume, l *Leg, why string, label volume.Label) *Refusal
 	if t.state.Uses(2) {
 		v.SeenEpoch, v.SeenCfg = max(v.SeenEpoch, label.FenceEpoch), max(v.SeenCfg, label.Config.CfgVer)
 		v.FrozenWhy = t.legName(l) + ": " + why
+		l = v.Leg(l.ID)
+		l.SeenCfg = max(l.SeenCfg, label.Config.CfgVer)
 	}
 	t.event(SeverityError, "volume/"+v.Name, "frozen", "volume %s is frozen: %s: %s", v.Name, t.legName(l), why)
 	return refuse(CodeFrozen, "volume %s is frozen: %s: %s; an operator must decide", v.Name, t.legName(l), why)

@@ -14,6 +14,10 @@ import (
 // before it acknowledges without the legs that left. A list that no label shows is one that only a missing
 // leg may hold. So all legs have to answer, and nobody but an operator can do without one of them
 // (protocol §1.7.11).
+//
+// A leg that was made since the backup is not known before its node reports it (AdoptLeg). It may be the newest
+// of all, and no label of another leg need name it: those may have left the list before it came. Its node may not
+// be known either. So that every leg is known is an operator's word (EndRebuild), and before it no list is adopted.
 
 // NoteLabel is a storage node's word on the label of a leg of its own, while the volume is VerifyAll. It lets
 // the next epoch be above it; nothing else is decided by it.
@@ -37,9 +41,12 @@ func (t *txn) noteLabel(c *NoteLabel) *Refusal {
 	if r := t.sound(v); r != nil {
 		return r
 	}
-	if v.VerifyAll && (c.Epoch > max(v.SeenEpoch, v.Epoch) || c.CfgVer > max(v.SeenCfg, v.CfgVer)) {
+	news := c.Epoch > max(v.SeenEpoch, v.Epoch) || c.CfgVer > max(v.SeenCfg, v.CfgVer) || c.CfgVer > l.SeenCfg
+	if v.VerifyAll && news {
 		v = t.edit(v)
 		v.SeenEpoch, v.SeenCfg = max(v.SeenEpoch, c.Epoch), max(v.SeenCfg, c.CfgVer)
+		l = v.Leg(l.ID)
+		l.SeenCfg = max(l.SeenCfg, c.CfgVer)
 	}
 	t.answer(v)
 	return nil
@@ -71,7 +78,7 @@ func (v *Volume) show(l *Leg, config volume.Config) {
 	shown := config.Clone()
 	l.Shown = &shown
 	if uint64(shown.CfgVer) < numbersMax {
-		v.SeenCfg = max(v.SeenCfg, shown.CfgVer)
+		v.SeenCfg, l.SeenCfg = max(v.SeenCfg, shown.CfgVer), max(l.SeenCfg, shown.CfgVer)
 	}
 }
 
@@ -138,8 +145,8 @@ func stillIn(v *Volume, adopted, next []volume.LegID) []volume.LegID {
 }
 
 // verified returns the volume with the configuration that it goes on from, which is the newest that any leg
-// shows, or the coordinators' own if that is newer. It waits for legs that did not answer, and for an operator
-// where evidence is missing for good.
+// shows, or the coordinators' own if that is newer. It waits for legs that did not answer, for the operator's word
+// that no leg is left to be found, and for an operator where evidence is missing for good.
 func (t *txn) verified(v *Volume) (*Volume, *Refusal) {
 	if missing := v.awaitedAll(); len(missing) > 0 {
 		return nil, &Refusal{Code: CodeWait, Legs: missing, Message: fmt.Sprintf("volume %s waits for %s: its "+
@@ -150,6 +157,12 @@ func (t *txn) verified(v *Volume) (*Volume, *Refusal) {
 	if !v.Promoted.IsZero() {
 		adopted.InSync = []volume.LegID{v.Promoted}
 		return &adopted, nil
+	}
+	if t.state.Cluster.FromLegs {
+		return nil, &Refusal{Code: CodeWait, Message: fmt.Sprintf("volume %s waits until every leg of it is found: "+
+			"its coordinators were restored, and a leg that was made since the backup may have writes that no other "+
+			"has; holdfast health names the storage nodes that have not told what is on their disks; when all are "+
+			"back, holdfast cluster restore --done says so", v.Name)}
 	}
 	newest, r := t.newestList(v)
 	if r != nil {
@@ -245,7 +258,7 @@ func (t *txn) undecided(v *Volume, format string, args ...any) *Refusal {
 // kept, and not used. v is edited, and has its new list.
 func (t *txn) endVerify(v *Volume) *Refusal {
 	for _, l := range v.Legs {
-		l.Shown = nil
+		l.Shown, l.SeenCfg = nil, 0
 		if v.inSync(l.ID) || !l.usable() || !l.Replaces.IsZero() || v.Replacement(l.ID) != nil {
 			continue
 		}

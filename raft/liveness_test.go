@@ -253,6 +253,41 @@ func TestWaitClock(t *testing.T) {
 	require.Equal(t, TRead+TRead/4, NewWaitClock(0).Left(id, 1, now))
 }
 
+// A leg that is found while an epoch waits may be the only one that an older host needs: its fence counts, not those
+// of before.
+func TestWaitClock_aLegIsFound(t *testing.T) {
+	s, now := newScript(t), at()
+	s.apply(`init_cluster demo
+		register n1 storage stores=s1
+		register n2 storage stores=s2
+		register n3 storage stores=s3
+		register h1 host
+		create web A@n1/s1 B@n2/s2 layout:mirror:2
+		provisioned web A
+		provisioned web B`)
+	var err error
+	s.state, err = Restored(s.state, Restoration{Incarnation: volume.ClusterID{UUID: s.uuid("new")}, Generation: 1,
+		At: at(), From: "a backup"})
+	require.NoError(t, err)
+	w := NewWaitClock(4 * time.Second)
+	pass := func(d time.Duration) { now = now.Add(d); w.Observe(s.state, now) }
+	left := func() time.Duration { return w.Left(s.vol("web"), 0x100000001, now) }
+	s.apply(`begin web h1 a1
+		fence web A e=0x100000001
+		fence web B e=0x100000001`)
+	pass(time.Second)
+	pass(4 * time.Second)
+	require.Equal(t, time.Second, left())
+	s.apply("adopt web C@n3/s3 slot=1 epoch=9 cfgver=9 list=C inc=inc")
+	pass(time.Second)
+	require.Equal(t, 5*time.Second, left(), "C is not fenced")
+	s.apply("fence web C e=0x100000001 cfgver=9 list=C inc=inc")
+	pass(time.Second)
+	require.Equal(t, 5*time.Second, left())
+	pass(5 * time.Second)
+	require.Zero(t, left())
+}
+
 func TestLiveness_aNodeThatJoinsIsExpectedFirst(t *testing.T) {
 	p := newPulses(t, LivenessOptions{}, "h1")
 	p.run(10*time.Second, "h1")

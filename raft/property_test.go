@@ -83,7 +83,7 @@ func requireInvariants(t *testing.T, before, after *State, line string) {
 		require.False(t, v.VerifyAll && v.Phase == volume.PhaseAttached, "I20: %s", line)
 		require.True(t, v.VerifyAll || !v.Rebuilt && v.Promoted.IsZero(), line)
 		require.Equal(t, v.Phase == volume.PhaseFrozen, v.FrozenWhy != "", line)
-		requireLegs(t, v, line, after.Cluster.FromLegs)
+		requireLegs(t, v, line, len(after.Former) > 0)
 	}
 	for leg := range after.Tombs {
 		v, l := after.LegByID(leg)
@@ -276,8 +276,9 @@ func (g *generator) draw() string {
 	case n < 91:
 		return g.drawScrub(name, v)
 	case n < 92:
-		return pick(g, "unfreeze "+name, "promote "+name+" "+leg, "freeze "+name, "note "+leg+
-			fmt.Sprintf(" epoch=%d cfgver=%d", epoch+uint64(g.rand.IntN(3)), cfg+uint64(g.rand.IntN(3))),
+		return pick(g, "unfreeze "+name, "promote "+name+" "+leg, "end_rebuild",
+			"promote "+name+" "+leg+" host_is_off", "freeze "+name, "note "+leg+
+				fmt.Sprintf(" epoch=%d cfgver=%d", epoch+uint64(g.rand.IntN(3)), cfg+uint64(g.rand.IntN(3))),
 			fmt.Sprintf("adopt %s %s@%s slot=1 cfgver=%d list=%s", name, g.id(), pick(g, "n1/s1", "n3/s3"), cfg, leg))
 	default:
 		return g.drawOther()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/volume"
@@ -31,7 +32,11 @@ func (s *State) Was(incarnation volume.ClusterID) bool {
 //   - every attachment is void, and every volume is VerifyAll;
 //   - every domain is stopped: where its guest ran last is not known;
 //   - legs that were lost or quarantined stay so, and are not waited for;
-//   - legs and volumes that are on disks and not in the older state are taken in (FromLegs).
+//   - join tokens that nobody had used are void: they may have been since;
+//   - API tokens and nodes are those of then: what was revoked or removed since is an operator's to take back again,
+//     and events name them;
+//   - legs and volumes that are on disks and not in the older state are taken in (FromLegs), and no volume goes on
+//     before an operator said that all were found.
 //
 // Volumes whose rows cannot be are frozen.
 func Restored(old *State, r Restoration) (*State, error) {
@@ -58,6 +63,7 @@ func Restored(old *State, r Restoration) (*State, error) {
 	t := &txn{state: s, at: r.At}
 	t.event(SeverityError, "cluster", "restored", "the coordinators go on from %s, as generation %d: every attachment "+
 		"is void, and every leg of a volume has to answer before it serves", r.From, r.Generation)
+	t.restoreAccess()
 	for _, v := range s.SortedVolumes() {
 		if v.flaw() != "" {
 			if v.Phase != volume.PhaseFrozen {
@@ -73,6 +79,44 @@ func Restored(old *State, r Restoration) (*State, error) {
 		t.superseded("domain/"+d.Name, OperationCancelled, "the coordinators were restored")
 	}
 	return s, nil
+}
+
+// restoreAccess tells who has access again, as far as what was taken back since is not known.
+func (t *txn) restoreAccess() {
+	var void, tokens, nodes []string
+	for _, j := range t.state.SortedJoins() {
+		if j.Used.IsZero() {
+			void = append(void, j.ID)
+			delete(t.state.Joins, j.ID)
+		}
+	}
+	for _, token := range t.state.SortedTokens() {
+		tokens = append(tokens, fmt.Sprintf("%s (%s)", token.Name, token.Role))
+	}
+	for _, n := range t.state.SortedNodes() {
+		nodes = append(nodes, n.Name)
+	}
+	if len(void) > 0 {
+		t.event(SeverityWarning, "cluster", "join_tokens_void", "join tokens that nobody had used are void, for they "+
+			"may have been used since: %s", fewOf(void))
+	}
+	if len(tokens) > 0 {
+		t.event(SeverityWarning, "cluster", "tokens_restored", "these API tokens hold again: %s; revoke again with "+
+			"holdfast token revoke what was revoked since", fewOf(tokens))
+	}
+	if len(nodes) > 0 {
+		t.event(SeverityWarning, "cluster", "nodes_restored", "these nodes are members again: %s; remove again with "+
+			"holdfast node remove what was removed since", fewOf(nodes))
+	}
+}
+
+// fewOf joins names, the first of them if there are many.
+func fewOf(names []string) string {
+	const most = 50
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // restoreVolume makes a volume one of which only the legs know more. What an operator or a report once said of a
@@ -91,7 +135,7 @@ func (t *txn) restoreVolume(v *Volume) {
 		v.Phase = volume.PhaseDetached // without a word of the host, so not by setPhase
 	}
 	for _, l := range v.Legs {
-		l.Shown, l.Instance = nil, 0
+		l.Shown, l.SeenCfg, l.Instance = nil, 0, 0
 		if !v.inSync(l.ID) {
 			l.SetBack = false // a list that names it is newer than that, and outside every list it is copied in full
 		}

@@ -155,8 +155,9 @@ func (s *script) parseRestore(c *Command, name string, w *words) bool {
 		c.FreezeVolume = &FreezeVolume{Volume: s.vol(w.next())}
 	case "unfreeze": // VOLUME [no_reason]
 		c.Unfreeze = &Unfreeze{Reason: reason(w), Volume: s.vol(w.next())}
-	case "promote": // VOLUME LEG [no_reason]
-		c.ForcePromote = &ForcePromote{Reason: reason(w), Volume: s.vol(w.next()), Leg: s.leg(w.next())}
+	case "promote": // VOLUME LEG [no_reason] [host_is_off]
+		c.ForcePromote = &ForcePromote{Reason: reason(w), HostIsOff: w.flag("host_is_off"),
+			Volume: s.vol(w.next()), Leg: s.leg(w.next())}
 	case "note": // LEG [epoch=E] [cfgver=C]
 		c.NoteLabel = &NoteLabel{Leg: s.leg(w.next()), Epoch: volume.Epoch(w.number("epoch")),
 			CfgVer: volume.CfgVer(w.number("cfgver"))}

@@ -47,7 +47,8 @@ type Cluster struct {
 	Incarnation volume.ClusterID `json:"incarnation"` // changes with every restore
 	RestoreGen  uint32           `json:"restore_gen"` // grows with every restore, and every ForcePromote
 	// FromLegs: the catalogue of volumes is completed, or made anew, from what storage nodes find on their disks,
-	// since it was restored, until an operator ends it.
+	// since it was restored, until an operator ends it. Until then no volume that is VerifyAll is activated, but for
+	// one that was promoted.
 	FromLegs bool `json:"from_legs,omitempty" since:"2"`
 	// OverProvision is how many percent of what a store can hold may be promised to legs, which are thin:
 	// zero is 100, so that every leg can be written in full.
@@ -206,6 +207,9 @@ type Leg struct {
 	// Shown is the configuration of the label that the leg answered in FencedEpoch, kept while the volume is
 	// VerifyAll.
 	Shown *volume.Config `json:"shown,omitempty" since:"2"`
+	// SeenCfg is the newest configuration that the leg's label has shown while the volume is VerifyAll or frozen. It
+	// tells an operator what he would give up, and decides nothing.
+	SeenCfg volume.CfgVer `json:"seen_cfg,omitempty" since:"2"`
 	// GivenUp: the volume goes on without what the leg holds, whatever that is. The leg is lost or
 	// quarantined, it is never awaited, and its data is never deleted.
 	GivenUp bool `json:"given_up,omitempty" since:"2"`

@@ -41,8 +41,8 @@ func NewWaitClock(tRead time.Duration) *WaitClock {
 // its current epoch has fenced a member of its in-sync list. Later calls only make the wait longer.
 func (w *WaitClock) Observe(s *State, now time.Time) {
 	for id, start := range w.started {
-		if v := s.Volumes[id]; v == nil || v.Epoch != start.epoch || v.Phase != volume.PhaseAttaching {
-			delete(w.started, id)
+		if v := s.Volumes[id]; v == nil || v.Epoch != start.epoch || v.Phase != volume.PhaseAttaching || !v.starved() {
+			delete(w.started, id) // a leg that was found since may be the only one that an older host needs
 		}
 	}
 	for id, v := range s.Volumes {

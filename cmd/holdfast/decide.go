@@ -1,13 +1,12 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-storage/holdfast/api"
-	"github.com/holdfast-storage/holdfast/volume"
 )
 
 func volumeUnfreeze(c *connection) *cobra.Command {
@@ -48,16 +47,23 @@ func volumePromote(c *connection) *cobra.Command {
 		Short: "Let a volume go on from one leg alone, whatever the others hold",
 		Long: "The last resort, for a volume that waits for a leg which is gone for good. What the others hold\n" +
 			"is given up, acknowledged writes among it: they are quarantined, kept on their nodes, and never used\n" +
-			"again. Make sure that no host uses them any more: one that nobody can reach goes on with them.\n\n" +
-			"Without --yes it only says what would be given up. The volume is attached afterwards as any other.",
+			"again. A host that uses them and cannot be reached goes on with its guest: nothing fences it. Where\n" +
+			"there may be one, the command wants --host-is-off: your word that it has no power.\n\n" +
+			"Without --yes it only says what would happen. The volume is attached afterwards as any other.",
 		Example: "  holdfast volume promote web1 --leg n1 --reason 'n2 burnt down'\n" +
-			"  holdfast volume promote web1 --leg 0b9e6a52 --reason 'n2 burnt down' --yes",
+			"  holdfast volume promote web1 --leg 0b9e6a52 --reason 'n2 burnt down' --yes\n" +
+			"  holdfast volume promote web1 --leg n1 --reason 'n2 and h1 burnt down' --host-is-off --yes",
 		Args: args(cobra.ExactArgs(1)),
 	}
 	cmd.Flags().StringVar(&r.Leg, "leg", "", "the leg: its id, the first digits of it, or its node (required)")
 	cmd.Flags().StringVar(&r.Reason, "reason", "", "why, for those who look at it later (required)")
+	cmd.Flags().BoolVar(&r.HostIsOff, "host-is-off", false, "your word that no host uses the volume any more")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
 	out := addOutputFlag(cmd)
+	ask := func(list []string) api.PlanRequest {
+		return api.PlanRequest{Verb: api.PlanVolumePromote, Name: list[0], Leg: r.Leg, Reason: r.Reason,
+			HostIsOff: r.HostIsOff}
+	}
 	cmd.RunE = func(cmd *cobra.Command, list []string) error {
 		if r.Leg == "" || strings.TrimSpace(r.Reason) == "" {
 			return usagef("--leg and --reason are required\nUsage: %s", cmd.UseLine())
@@ -67,16 +73,14 @@ func volumePromote(c *connection) *cobra.Command {
 			return err
 		}
 		if !yes {
-			v, err := client.Volume(cmd.Context(), list[0])
+			plan, err := client.Plan(cmd.Context(), ask(list))
 			if err != nil {
 				return err
 			}
-			cost, err := givenUp(v, r.Leg)
-			if err != nil {
+			if err := out.print(cmd.OutOrStdout(), plan, func(t *table) { planRows(t, plan) }); err != nil {
 				return err
 			}
-			return fmt.Errorf("nothing is done yet.\n%s\nThe same command with --yes does it, unless the coordinators "+
-				"know why not", cost)
+			return errors.New("nothing is done yet: the same command with --yes does it")
 		}
 		v, err := client.PromoteLeg(cmd.Context(), list[0], r)
 		if err != nil {
@@ -84,26 +88,6 @@ func volumePromote(c *connection) *cobra.Command {
 		}
 		return out.print(cmd.OutOrStdout(), v, func(t *table) { volumeRows(t, []api.Volume{v}) })
 	}
+	addWhatIf(cmd, c, ask)
 	return cmd
-}
-
-// givenUp says what promoting a leg costs. leg has to name one of the volume's legs.
-func givenUp(v api.Volume, leg string) (string, error) {
-	var lines []string
-	named := 0
-	for _, l := range v.Legs {
-		what := fmt.Sprintf("leg %s on %s (%s, %s, cfgver %s)", l.ID, l.Node, l.State, l.Condition,
-			volume.CfgVer(l.CfgVer))
-		if strings.HasPrefix(l.ID, leg) || l.Node == leg {
-			named++
-			lines = append(lines, "volume "+v.Name+" would go on from "+what)
-		} else {
-			lines = append(lines, "given up for good would be what is on "+what)
-		}
-	}
-	if named != 1 {
-		return "", fmt.Errorf("--leg %s names %d legs of volume %s, not one: holdfast volume show %s names them", leg,
-			named, v.Name, v.Name)
-	}
-	return strings.Join(lines, "\n"), nil
 }

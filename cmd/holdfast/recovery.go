@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/holdfast-storage/holdfast/api"
 	"github.com/holdfast-storage/holdfast/node"
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/volume"
@@ -44,7 +45,7 @@ func clusterBackup(c *connection) *cobra.Command {
 func clusterRestore(c *connection) *cobra.Command {
 	var configFile string
 	var o node.RestoreOptions
-	var done bool
+	var done, yes bool
 	cmd := &cobra.Command{
 		Use:   "restore FILE | --from-legs | --done",
 		Short: "Go on from a backup, or from the legs alone, when the coordinators are gone",
@@ -53,10 +54,12 @@ func clusterRestore(c *connection) *cobra.Command {
 			"a backup; with --from-legs the catalogue of volumes is made anew from what storage nodes find on\n" +
 			"their disks, and domains have to be defined again. Start the node then, and have every other\n" +
 			"coordinator rejoin, with the command that is printed.\n\n" +
-			"Every attachment is void. A volume serves again once all of its legs have answered, from the\n" +
-			"newest state that they prove; what is missing for good you give up yourself, with `volume\n" +
-			"promote`. --done ends the time in which legs that nobody knows are taken into volumes.\n" +
-			"docs/operations.md has the whole procedure.",
+			"Every attachment is void. A leg that was made since the backup may have the newest writes, and only\n" +
+			"its own node knows of it: so no volume of before serves until you say, with --done, that all storage\n" +
+			"nodes are back and every leg was found. `holdfast health` names those that are known and have not\n" +
+			"told what is on their disks; without them --done wants --yes. After it a volume serves once all of\n" +
+			"its legs have answered, from the newest state that they prove; what is missing for good you give up\n" +
+			"yourself, with `volume promote`. docs/operations.md has the whole procedure.",
 		Example: "  holdfast cluster restore /root/holdfast-2026-11-27.backup --config /etc/holdfast/node.yaml\n" +
 			"  holdfast cluster restore --from-legs --config /etc/holdfast/node.yaml\n" +
 			"  holdfast cluster restore --from-legs --new-ca --config /etc/holdfast/node.yaml\n" +
@@ -68,8 +71,10 @@ func clusterRestore(c *connection) *cobra.Command {
 	f.BoolVar(&o.FromLegs, "from-legs", false, "there is no backup: make the catalogue from the labels of legs")
 	f.BoolVar(&o.NewCA, "new-ca", false, "the cluster's CA is lost, too: make another one; every other node\n"+
 		"then gets a certificate of it by holdfast cluster join")
-	f.Uint32Var(&o.Generation, "generation", 0, "generation to make (default: one above all that this node knows of)")
-	f.BoolVar(&done, "done", false, "every leg was found: take no more of them into volumes")
+	f.Uint32Var(&o.Generation, "generation", 0, "generation to make (default: the next multiple of 1000 above all\n"+
+		"that this node knows of)")
+	f.BoolVar(&done, "done", false, "every leg was found: let volumes go on, take no more legs into them")
+	f.BoolVar(&yes, "yes", false, "with --done: also without storage nodes that have not told what is on their disks")
 	out := addOutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, list []string) error {
 		ways := len(list)
@@ -78,7 +83,7 @@ func clusterRestore(c *connection) *cobra.Command {
 				ways++
 			}
 		}
-		if ways != 1 || configFile == "" && !done || o.NewCA && done {
+		if ways != 1 || configFile == "" && !done || o.NewCA && done || yes && !done {
 			return usagef("exactly one of FILE, --from-legs and --done, and --config with the first two\nUsage: %s",
 				cmd.UseLine())
 		}
@@ -87,7 +92,7 @@ func clusterRestore(c *connection) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return client.EndRestore(cmd.Context())
+			return client.EndRestore(cmd.Context(), api.EndRestore{Anyway: yes})
 		}
 		if len(list) == 1 {
 			o.Backup = list[0]
@@ -109,6 +114,14 @@ func restoredRows(t *table, r node.Restored, configFile string, newCA bool) {
 	t.row("generation", r.Generation)
 	t.row("volumes", r.Volumes)
 	t.row("nodes", r.Nodes)
+	if len(r.Members) > 0 {
+		t.row("members", strings.Join(r.Members, ", "))
+		t.row("", "remove again those that were removed since: holdfast node remove")
+	}
+	if len(r.APITokens) > 0 {
+		t.row("API tokens", strings.Join(r.APITokens, ", "))
+		t.row("", "revoke again those that were revoked since: holdfast token revoke")
+	}
 	if r.Kept != "" {
 		t.row("old data", r.Kept)
 	}
@@ -121,6 +134,8 @@ func restoredRows(t *table, r node.Restored, configFile string, newCA bool) {
 		orDash(strings.Join(r.Others, ", "))))
 	t.row("", fmt.Sprintf("holdfast cluster rejoin --config %s --incarnation %s --generation %d",
 		filepath.Clean(configFile), r.Incarnation, r.Generation))
+	t.row("at last", "when all storage nodes are back (holdfast health, and your own list of machines):")
+	t.row("", "holdfast cluster restore --done    no volume of before serves earlier")
 	if newCA {
 		t.row("and", "on every other node, with its daemon stopped and a token of `holdfast cluster token create`:")
 		t.row("", "holdfast cluster join @TOKENFILE THIS-NODE:PORT --dir "+filepath.Dir(filepath.Clean(configFile)))
@@ -140,7 +155,7 @@ func clusterRejoin() *cobra.Command {
 			"restore knows them itself.",
 		Example: "  holdfast cluster rejoin --config /etc/holdfast/node.yaml\n" +
 			"  holdfast cluster rejoin --config /etc/holdfast/node.yaml \\\n" +
-			"    --incarnation 0b9e6a52-7f0e-4d0b-9d6c-2f6a7c1f6f11 --generation 1",
+			"    --incarnation 0b9e6a52-7f0e-4d0b-9d6c-2f6a7c1f6f11 --generation 1000",
 		Args: args(cobra.NoArgs),
 	}
 	cmd.Flags().StringVar(&configFile, "config", "", "the node's configuration (required)")

@@ -206,6 +206,7 @@ func nodeReport(h peer.Heartbeat, now time.Time) control.NodeReport {
 	r := control.NodeReport{
 		Health: nodeHealth(h.Health),
 		Node:   h.Node, Start: h.Start, Seq: h.Seq, PID: h.PID, Knows: max(h.Knows, raft.VersionFirst),
+		Told:    h.Told,
 		Legs:    map[volume.LegID]*control.LegFact{},
 		Domains: make(map[string]*control.DomainFact, len(h.Domains)),
 	}

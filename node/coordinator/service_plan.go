@@ -46,6 +46,9 @@ func decide(v *control.View, r api.PlanRequest) (object string, commands []raft.
 	case api.PlanVolumeDetach:
 		_, cmd, err = decideDetach(v, r.Name)
 		object = "volume/" + r.Name
+	case api.PlanVolumePromote:
+		_, cmd, err = decidePromote(v, r.Name, api.Promote{Leg: r.Leg, Reason: r.Reason, HostIsOff: r.HostIsOff})
+		object = "volume/" + r.Name
 	case api.PlanVolumeAttach:
 		cmd, err = decideAttach(v, r.Name, attachment(r))
 		object = "volume/" + r.Name

@@ -7,6 +7,7 @@ import (
 
 	"github.com/holdfast-storage/holdfast/api"
 	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/raft/control"
 )
 
 // UnfreezeVolume lets a frozen volume be attached again.
@@ -21,17 +22,29 @@ func (s service) UnfreezeVolume(ctx context.Context, name string, r api.Unfreeze
 
 // PromoteLeg lets a volume go on from one leg alone.
 func (s service) PromoteLeg(ctx context.Context, name string, r api.Promote) (api.Volume, error) {
-	state, _ := s.raft.State()
-	vol, err := findVolume(state, name)
+	var vol *raft.Volume
+	cmd, err := reading(s, func(v *control.View) (cmd *raft.Command, err error) {
+		vol, cmd, err = decidePromote(v, name, r)
+		return cmd, err
+	})
 	if err != nil {
 		return api.Volume{}, err
 	}
-	leg, err := findLeg(state, vol, r.Leg)
+	return s.decide(ctx, vol, *cmd)
+}
+
+// decidePromote decides on a promotion by names.
+func decidePromote(v *control.View, name string, r api.Promote) (*raft.Volume, *raft.Command, error) {
+	vol, err := findVolume(v.State, name)
 	if err != nil {
-		return api.Volume{}, err
+		return nil, nil, err
 	}
-	return s.decide(ctx, vol, raft.Command{ForcePromote: &raft.ForcePromote{Volume: vol.ID, Leg: leg.ID,
-		Reason: r.Reason}})
+	leg, err := findLeg(v.State, vol, r.Leg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return vol, &raft.Command{ForcePromote: &raft.ForcePromote{Volume: vol.ID, Leg: leg.ID, Reason: r.Reason,
+		HostIsOff: r.HostIsOff}}, nil
 }
 
 // findLeg returns the leg of a volume by its id, the first digits of it, or the name of its node.
@@ -76,8 +89,24 @@ func (s service) Backup(context.Context) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// EndRestore ends the time in which legs that nobody knows are taken into volumes.
-func (s service) EndRestore(ctx context.Context) error {
-	_, err := s.propose(ctx, "cluster", raft.Command{EndRebuild: &raft.EndRebuild{}})
+// EndRestore says that every leg was found after a restore. That storage nodes have told is judged by what this
+// leader heard; the word itself is the operator's.
+func (s service) EndRestore(ctx context.Context, r api.EndRestore) error {
+	untold, err := reading(s, func(v *control.View) ([]string, error) {
+		if !v.State.Cluster.FromLegs {
+			return nil, nil // it was said before
+		}
+		return v.Untold(), nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(untold) > 0 && !r.Anyway {
+		return api.Errorf(api.CodeRefused, "cluster", "start those nodes; if their disks are gone for good, and no "+
+			"host uses them any more, the same with --yes goes on without what may be on them",
+			"legs that nobody knows may have the only copy of writes: not told yet what is on the disks of %s",
+			strings.Join(untold, ", "))
+	}
+	_, err = s.propose(ctx, "cluster", raft.Command{EndRebuild: &raft.EndRebuild{}})
 	return err
 }

@@ -230,6 +230,7 @@ type machine struct {
 	crashes atomic.Bool // its guests exit at once
 	scrubs  atomic.Bool // its engines get to the end of a scrub
 	finds   raft.ScrubFound
+	told    atomic.Bool // it says that its legs were all told
 }
 
 func (w *world) add(name string, id volume.NodeID, roles ...raft.Role) *machine {
@@ -299,6 +300,9 @@ func (m *machine) turn(start uint64) {
 	m.host(a)
 	m.seq++
 	h := peer.Heartbeat{Version: peer.Version, Node: m.node.ID, Start: start, Seq: m.seq, PID: 42}
+	if m.told.Load() {
+		h.Told = a.Incarnation
+	}
 	for _, st := range m.node.Stores {
 		status := peer.StoreStatus{ID: st.ID, Name: st.Name, TotalBytes: 200 << 30, FreeBytes: 100 << 30}
 		for leg, vol := range m.legs {

@@ -37,6 +37,9 @@ type Heartbeat struct {
 	Health  NodeHealth     `json:"health,omitzero"`
 	// Knows is the highest cluster version that the node's release understands; zero is the first.
 	Knows int `json:"knows,omitempty"`
+	// Told is the incarnation whose coordinators were told of every leg on the node's disks that they do not know,
+	// while they want to be (Assignment.Adopt); zero while a store of it cannot be read.
+	Told volume.ClusterID `json:"told,omitzero"`
 }
 
 // EngineHeartbeat is an engine's own sign of life: it keeps its host alive while the daemon is

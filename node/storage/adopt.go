@@ -26,6 +26,23 @@ func (m *Manager) reportLabel(ctx context.Context, s *store, order peer.LegOrder
 		Epoch: label.FenceEpoch, CfgVer: label.Config.CfgVer}})
 }
 
+// Told returns the incarnation whose coordinators have heard of every leg on this node's disks, as long as they ask
+// for it; zero while something on the disks cannot be read or told.
+func (m *Manager) Told() volume.ClusterID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.told
+}
+
+// noteTold notes whether the coordinators of an incarnation have heard of all that is on the disks.
+func (m *Manager) noteTold(incarnation volume.ClusterID, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.told = incarnation; err != nil {
+		m.told = volume.ClusterID{}
+	}
+}
+
 // reportFound tells of the legs that have no order. One that the coordinators refuse is not told again by this
 // process, unless they only do not know the node or its store yet.
 func (m *Manager) reportFound(ctx context.Context) error {

@@ -33,7 +33,8 @@ type Manager struct {
 	assignment  peer.Assignment
 	assigned    bool
 	incarnation volume.ClusterID
-	stores      []*store // in the order of the configuration
+	told        volume.ClusterID // see Told
+	stores      []*store         // in the order of the configuration
 	legs        map[volume.LegID]*servedLeg
 	quarantined map[volume.LegID]*store
 	closed      bool

@@ -23,10 +23,11 @@ func (m *Manager) Reconcile(ctx context.Context) error {
 	if closed {
 		return nil
 	}
-	errs := []error{m.openStores()}
+	opened := m.openStores()
 	if !assigned {
-		return errors.Join(errs...)
+		return opened
 	}
+	errs := []error{opened}
 	m.mu.Lock()
 	if m.incarnation != a.Incarnation {
 		clear(m.reported) // coordinators that were restored do not know what was reported to those before
@@ -40,9 +41,12 @@ func (m *Manager) Reconcile(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("%s leg %s: %w", order.Action, order.Leg, err))
 		}
 	}
-	errs = append(errs, m.quarantine(ordered))
+	listed := m.quarantine(ordered)
+	errs = append(errs, listed)
 	if a.Adopt {
-		errs = append(errs, m.reportFound(ctx))
+		found := m.reportFound(ctx)
+		errs = append(errs, found)
+		m.noteTold(a.Incarnation, errors.Join(opened, listed, found))
 	}
 	return errors.Join(errs...)
 }

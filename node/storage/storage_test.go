@@ -331,3 +331,36 @@ func TestOverdue_aDiskThatHangsIsNotOK(t *testing.T) {
 	require.Equal(t, peer.LegBad, n.status(o.Leg).State)
 	require.Contains(t, n.manager.Status()[0].Error, "has not answered")
 }
+
+// TestTold: the node says that it has told of every leg on its disks once the coordinators have heard of each that
+// they do not know, and only to those.
+func TestTold(t *testing.T) {
+	n := newNode(t)
+	o := n.provisioned()
+	n.heard()
+	require.Zero(t, n.manager.Told(), "nobody asked")
+	adopt := func() error {
+		n.rev++
+		n.manager.Assign(peer.Assignment{Revision: n.rev, Registered: true, Adopt: true,
+			Lineage: peer.Lineage{Incarnation: n.incarnation}})
+		return n.manager.Reconcile(t.Context())
+	}
+	n.unheard = errors.New("no coordinator")
+	require.Error(t, adopt())
+	require.Zero(t, n.manager.Told(), "the coordinators have not heard of the leg")
+	n.unheard = nil
+	require.NoError(t, adopt())
+	require.Equal(t, o.Leg, n.heard()[0].AdoptLeg.Label.LegID)
+	require.Equal(t, n.incarnation, n.manager.Told())
+
+	n.incarnation = volume.NewClusterID() // they were restored again
+	require.NotEqual(t, n.incarnation, n.manager.Told())
+	require.NoError(t, adopt())
+	require.Equal(t, n.incarnation, n.manager.Told())
+	n.restart()
+	require.Zero(t, n.manager.Told())
+	n.options.Stores = append(n.options.Stores, StoreConfig{Name: "gone", Path: filepath.Join(n.dir, "gone")})
+	n.restart()
+	require.Error(t, adopt())
+	require.Zero(t, n.manager.Told(), "what is on a store that cannot be opened is not known")
+}

@@ -29,11 +29,13 @@ type Facts struct {
 
 // NodeFact is the last heartbeat of a node's daemon.
 type NodeFact struct {
-	Heard   time.Time
-	Start   uint64 // random, per start of the daemon
-	Seq     uint64 // of the last heartbeat of that start
-	PID     int
-	Knows   int // the highest cluster version that its release understands
+	Heard time.Time
+	Start uint64 // random, per start of the daemon
+	Seq   uint64 // of the last heartbeat of that start
+	PID   int
+	Knows int // the highest cluster version that its release understands
+	// Told is the incarnation whose coordinators heard of every leg on its disks since they were restored.
+	Told    volume.ClusterID
 	Stores  []StoreFact
 	Legs    map[volume.LegID]*LegFact
 	Domains map[string]*DomainFact

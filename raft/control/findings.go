@@ -22,6 +22,7 @@ func FindingKinds() []FindingKind {
 		{"coordinator_missing", severe, "a coordinator has a vote but never joined"},
 		{"coordinator_silent", severe, "a coordinator does not follow the leader"},
 		{"no_authority", severe, "the coordinators were restored without the cluster's CA"},
+		{"restoring", warning, "the coordinators were restored, and an operator has not said that every leg was found"},
 
 		{"node_pending", info, "a node waits to take another's place"},
 		{"node_retiring", info, "a node is being replaced or removed"},

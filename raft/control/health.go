@@ -46,6 +46,7 @@ func Judge(v *View) (Status, []Finding) {
 	findings = append(findings, v.judgeCluster()...)
 	findings = append(findings, v.judgeVotes()...)
 	findings = append(findings, v.judgeAuthority()...)
+	findings = append(findings, v.judgeRestore()...)
 	for _, n := range v.State.SortedNodes() {
 		findings = append(findings, v.judgeNode(n)...)
 	}

@@ -9,11 +9,13 @@ import (
 
 // NodeReport is one heartbeat of a node's daemon. The receiver of HearNode owns it afterwards.
 type NodeReport struct {
-	Node    volume.NodeID
-	Start   uint64
-	Seq     uint64
-	PID     int
-	Knows   int // the highest cluster version that its release understands
+	Node  volume.NodeID
+	Start uint64
+	Seq   uint64
+	PID   int
+	Knows int // the highest cluster version that its release understands
+	// Told is the incarnation whose coordinators heard of every leg on its disks since they were restored.
+	Told    volume.ClusterID
 	Stores  []StoreFact
 	Legs    map[volume.LegID]*LegFact
 	Domains map[string]*DomainFact
@@ -32,14 +34,14 @@ func (f *Facts) HearNode(now time.Time, r NodeReport) bool {
 		return false
 	}
 	n := &NodeFact{
-		Heard: now, Start: r.Start, Seq: r.Seq, PID: r.PID, Knows: r.Knows, Stores: r.Stores, Legs: r.Legs,
-		Domains: r.Domains, Health: r.Health,
+		Heard: now, Start: r.Start, Seq: r.Seq, PID: r.PID, Knows: r.Knows, Told: r.Told, Stores: r.Stores,
+		Legs: r.Legs, Domains: r.Domains, Health: r.Health,
 		Engines: make(map[volume.AttachID]bool, len(r.Engines)), earlier: old.earlier,
 	}
 	if old.Start != r.Start {
 		n.earlier = old.Start
 	}
-	changed := old.Heard.IsZero() || old.Start != r.Start || len(old.Legs) != len(n.Legs) ||
+	changed := old.Heard.IsZero() || old.Start != r.Start || old.Told != r.Told || len(old.Legs) != len(n.Legs) ||
 		len(old.Domains) != len(n.Domains)
 	for id, leg := range n.Legs {
 		before := old.Legs[id]

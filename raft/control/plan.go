@@ -36,7 +36,10 @@ const (
 	ActionAttach Action = "attach"      // a host gets a volume
 	ActionDetach Action = "detach"      // a host gives a volume up
 	ActionDelete Action = "delete_leg"  // data is deleted for good
-	ActionWait   Action = "wait"        // something ought to happen and cannot: Note says what is needed
+	// ActionPromote: a volume goes on from the leg on To alone. ActionGiveUp: the leg on From is never used again.
+	ActionPromote Action = "promote"
+	ActionGiveUp  Action = "give_up"
+	ActionWait    Action = "wait" // something ought to happen and cannot: Note says what is needed
 )
 
 // Step is one thing that happens.

@@ -20,6 +20,8 @@ func (p *planner) describe(c raft.Command) (steps []Step, risks []string) {
 		return p.describeReplaceLeg(c.ReplaceLeg)
 	case c.DeleteVolume != nil:
 		return p.describeDelete(c.DeleteVolume)
+	case c.ForcePromote != nil:
+		return p.describePromote(c.ForcePromote)
 	case c.BeginAttach != nil:
 		return p.describeAttach(c.BeginAttach)
 	case c.RequestDetach != nil:
@@ -130,6 +132,34 @@ func (p *planner) describeDelete(c *raft.DeleteVolume) ([]Step, []string) {
 	}
 	return steps, []string{sprintf("all data of volume %s (%s) is gone for good", vol.Name,
 		volume.FormatSize(vol.SizeBytes))}
+}
+
+func (p *planner) describePromote(c *raft.ForcePromote) ([]Step, []string) {
+	vol := p.State.Volumes[c.Volume]
+	if vol == nil || vol.Leg(c.Leg) == nil {
+		return nil, nil
+	}
+	object := "volume/" + vol.Name
+	var steps []Step
+	for _, l := range vol.Legs {
+		fact, condition := p.Leg(l)
+		s := Step{Action: ActionGiveUp, Object: object, From: p.State.NodeName(l.Node)}
+		s.Note = sprintf("leg %s is %s, its node says: %s", l.ID.Short(), l.State, condition)
+		if fact.CfgVer != 0 {
+			s.Note += sprintf(", cfgver %s", fact.CfgVer)
+		}
+		if l.ID == c.Leg {
+			s.Action, s.From, s.To = ActionPromote, "", s.From
+			steps = append([]Step{s}, steps...)
+		} else if l.Provisioned {
+			steps = append(steps, s)
+		}
+	}
+	return steps, []string{
+		sprintf("volume %s goes on from leg %s on %s alone, %s", vol.Name, c.Leg.Short(),
+			p.State.NodeName(vol.Leg(c.Leg).Node), p.State.PromotionCost(c.Volume, c.Leg)),
+		"what is given up is kept on its node and never used again, acknowledged writes among it",
+	}
 }
 
 func (p *planner) describeAttach(c *raft.BeginAttach) ([]Step, []string) {

@@ -17,6 +17,15 @@ func (w *explainer) volume(vol *raft.Volume) Reason {
 	if vol.Attach != nil {
 		r.Since = vol.Attach.At
 	}
+	if w.awaitsFound(vol) {
+		for _, f := range w.judgeRestore() {
+			if _, first := w.once("cluster", ""); first {
+				reason := w.take(f)
+				reason.Status = Healthy // it is the volume's only when somebody wants it
+				r.Because = append(r.Because, reason)
+			}
+		}
+	}
 	r.Because = append(r.Because, w.underWay(r.Object)...)
 	for _, f := range w.judgeVolume(vol) {
 		reason := w.take(f)

@@ -44,6 +44,7 @@ type world struct {
 	waitLeft time.Duration   // of the wait for reads of the host before
 	disks    map[string]*DiskFact
 	selves   map[string]NodeHealth
+	told     map[string]bool // storage nodes that have told which legs are on their disks since a restore
 }
 
 func newWorld(t *testing.T) *world {
@@ -51,7 +52,7 @@ func newWorld(t *testing.T) *world {
 		t: t, state: raft.NewState(), facts: NewFacts(), now: time.Unix(1_800_000_000, 0),
 		silent: map[string]bool{}, engines: map[string]bool{}, domains: map[string]map[string]*DomainFact{},
 		broken: map[string]Condition{}, running: map[string]*EngineFact{}, stores: map[string]int64{},
-		disks: map[string]*DiskFact{}, selves: map[string]NodeHealth{},
+		disks: map[string]*DiskFact{}, selves: map[string]NodeHealth{}, told: map[string]bool{},
 		unusable: map[string]bool{}, hangs: map[string]bool{}, suspects: map[string]bool{},
 	}
 	w.apply(raft.Command{InitCluster: &raft.InitCluster{
@@ -146,6 +147,9 @@ func (w *world) beat() {
 		}
 		r := NodeReport{Node: n.ID, Start: 1, Seq: w.seq, PID: 100, Legs: map[volume.LegID]*LegFact{},
 			Domains: map[string]*DomainFact{}, Health: w.selves[n.Name]}
+		if w.told[n.Name] {
+			r.Told = w.state.Cluster.Incarnation
+		}
 		for _, st := range n.Stores {
 			free, ok := w.stores[n.Name]
 			if !ok {
@@ -484,6 +488,12 @@ func (w *world) legVerb(words []string, arg func(int) string) {
 			Generation: w.state.Cluster.RestoreGen + 1, At: w.now, From: "a backup"})
 		require.NoError(w.t, err)
 		w.state = restored
+	case "told": // told NODE …: they have told which legs are on their disks
+		for _, name := range words[1:] {
+			w.told[name] = true
+		}
+	case "found": // the operator says that every leg was found
+		w.must(raft.Command{EndRebuild: &raft.EndRebuild{}})
 	case "frozen":
 		w.volume(arg(1)).Phase = volume.PhaseFrozen
 	case "disk", "self", "process":

@@ -108,7 +108,21 @@ func (w *world) restoreRaft() {
 	w.raft.elect()
 	w.watch.restored()
 	w.newHost(false)
-	w.runFor(8 * time.Second)
+	w.findAll(state.Cluster.Incarnation, w.pick(4*time.Second))
+	w.runFor(12 * time.Second)
+}
+
+// findAll has the operator say after a time that every leg was found, once a coordinator answers him.
+func (w *world) findAll(incarnation volume.ClusterID, after time.Duration) {
+	w.after(after, func() {
+		switch {
+		case w.raft.state.Cluster.Incarnation != incarnation: // they were restored again
+		case w.raft.noone:
+			w.findAll(incarnation, time.Second)
+		default:
+			w.raft.must(raft.Command{EndRebuild: &raft.EndRebuild{}})
+		}
+	})
 }
 
 // sameLegs reports whether a copy of the state has the legs that there are.

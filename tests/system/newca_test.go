@@ -59,6 +59,7 @@ func TestRestore_withoutTheCA(t *testing.T) {
 		require.NoError(t, err)
 		require.NotEqual(t, old, ca, m.name)
 	}
+	c.found()
 	qemuIO(t, c.inService("web1", "a", 1), pattern("write", 2, 64), "flush")
 	c.waitInSync("web1", 2)
 	joins(x)

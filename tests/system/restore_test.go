@@ -42,7 +42,8 @@ func (c *cluster) restore(how ...string) string {
 	i := strings.Index(out, "holdfast cluster rejoin")
 	require.Positive(c.t, i, out)
 	c.node("start", "n1")
-	return strings.TrimSpace(out[i:])
+	line, _, _ := strings.Cut(out[i:], "\n")
+	return line
 }
 
 // rejoin runs the printed command for another node, starts it, and waits until the cluster has it.
@@ -74,6 +75,15 @@ func (c *cluster) inService(name, host string, value int) string {
 	url := c.attach(name, host)
 	qemuIO(c.t, url, pattern("read", value, 0))
 	return url
+}
+
+// found says that every leg was found, once all storage nodes have told what is on their disks.
+func (c *cluster) found() {
+	c.t.Helper()
+	c.eventually(time.Minute, "every storage node has told of its legs", func() bool {
+		return c.run(time.Minute, "cluster", "restore", "--done").code == 0
+	})
+	require.NotContains(c.t, c.run(time.Minute, "health").stdout, "restoring")
 }
 
 // waitsBecause begins to attach a volume and holds that it waits, for a reason that health gives.
@@ -136,8 +146,13 @@ func TestRestore_fromAnOldBackup(t *testing.T) {
 	c.refusesToStart("n3", "holdfast cluster rejoin")
 	c.rejoin(rejoin, "n3")
 	c.refusesToStart("n2", "holdfast cluster rejoin")
+	r = c.run(time.Minute, "cluster", "restore", "--done")
+	require.Equal(t, 1, r.code)
+	require.Contains(t, r.stderr, "n2 (", "it may have legs that nobody knows")
 	c.rejoin(rejoin, "n2")
 	c.leads(3)
+	c.waitsBecause("db1", "n1", "waits until every leg of it is found")
+	c.found()
 
 	t.Log("what the legs know is there, also on the leg that was away")
 	c.inService("db1", "n1", 4)
@@ -188,8 +203,8 @@ func TestRestore_fromLegs(t *testing.T) {
 			c.run(time.Minute, "volume", "show", "db1").code == 0
 	})
 	c.rejoin(rejoin, "n3")
-	c.waitsBecause("db1", "n1", "no leg of slot")
-	c.waitsBecause("web1", "n1", "no leg of slot")
+	c.waitsBecause("db1", "n1", "volume db1 waits until every leg of it is found")
+	c.waitsBecause("web1", "n1", "volume web1 waits until every leg of it is found")
 
 	t.Log("the CA was on no other disk: that is said, and a token is not waited for")
 	require.Contains(t, c.run(time.Minute, "health").stdout, "do not have the cluster's CA")
@@ -200,13 +215,18 @@ func TestRestore_fromLegs(t *testing.T) {
 	t.Log("the operator gives up the leg of web1 on n2; it is found afterwards, and stays given up")
 	r = c.run(time.Minute, "volume", "promote", "web1", "--leg", "n3", "--reason", "n2 burnt down")
 	require.Equal(t, 1, r.code)
-	require.Contains(t, r.stderr, "given up for good")
-	c.ok("volume", "promote", "web1", "--leg", "n3", "--reason", "n2 burnt down", "--yes")
+	require.Contains(t, r.stderr, "--host-is-off", "who had it is not known")
+	r = c.run(time.Minute, "volume", "promote", "web1", "--leg", "n3", "--reason", "n2 burnt down", "--host-is-off")
+	require.Equal(t, 1, r.code)
+	require.Contains(t, r.stderr, "nothing is done yet")
+	require.Contains(t, r.stdout, "never used again")
+	c.ok("volume", "promote", "web1", "--leg", "n3", "--reason", "n2 burnt down", "--host-is-off", "--yes")
 	c.inService("web1", "n3", 1)
 	require.Equal(t, []string{"n3"}, c.volume("web1").inSync())
 
 	t.Log("db1 waits for the leg on n2, and has it")
 	c.rejoin(rejoin, "n2")
+	c.found()
 	c.inService("db1", "n1", 2)
 	c.waitInSync("db1", 2)
 	c.leads(3)
@@ -219,7 +239,6 @@ func TestRestore_fromLegs(t *testing.T) {
 		return false
 	})
 	require.Contains(t, c.ok("events"), "n2 burnt down")
-	c.ok("cluster", "restore", "--done")
 }
 
 // TestLostCoordinator_comesBackAsAnother loses the disk of one coordinator. Its node must not vote with
