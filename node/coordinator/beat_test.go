@@ -70,3 +70,65 @@ func TestServeHeartbeat_theSameAgain(t *testing.T) {
 		require.EqualValues(t, 2, fact().Start, "of the start before")
 	})
 }
+
+// TestHearSame_onlyWhatSaysTheSame: a heartbeat that differs in anything but its number is looked at, however little it
+// differs and wherever.
+func TestHearSame_onlyWhatSaysTheSame(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		id, store, leg := volume.NewNodeID(), volume.NewStoreID(), volume.NewLegID()
+		_, _, err := w.raft.Apply(t.Context(), raft.Command{RegisterNode: &raft.RegisterNode{Node: raft.Node{ID: id,
+			Name: "x1", API: "192.0.2.9:7000", Roles: []raft.Role{raft.RoleHost}}}})
+		require.NoError(t, err)
+		seq := uint64(0)
+		body := func(change func(*peer.Heartbeat)) []byte {
+			h := peer.Heartbeat{Version: peer.Version, Node: id, Start: 5, PID: 7,
+				Stores: []peer.StoreStatus{{ID: store, Name: "disk1", TotalBytes: 100, FreeBytes: 50,
+					Legs: []peer.LegStatus{{ID: leg, State: peer.LegOK, FenceEpoch: 8}}}},
+				Domains: []peer.DomainStatus{{Name: "d1", Run: 3, State: "running"}}, Knows: raft.VersionLatest}
+			change(&h)
+			if h.Seq == 0 {
+				seq++
+				h.Seq = seq
+			}
+			text, err := json.Marshal(h)
+			require.NoError(t, err)
+			return text
+		}
+		nothing := func(*peer.Heartbeat) {}
+		decode := func() {
+			text := body(nothing)
+			var h peer.Heartbeat
+			require.NoError(t, json.Unmarshal(text, &h))
+			w.c.hearNode(h)
+			w.c.keepBeat(id, text)
+		}
+		require.False(t, w.c.hearSame(id, body(nothing)), "there is none to compare it with")
+		decode()
+		require.True(t, w.c.hearSame(id, body(nothing)))
+		for name, change := range map[string]func(*peer.Heartbeat){
+			"the start":       func(h *peer.Heartbeat) { h.Start = 6 },
+			"another node":    func(h *peer.Heartbeat) { h.Node.UUID[15] ^= 1 },
+			"the version":     func(h *peer.Heartbeat) { h.Version++ },
+			"the process":     func(h *peer.Heartbeat) { h.PID = 8 },
+			"free space":      func(h *peer.Heartbeat) { h.Stores[0].FreeBytes = 51 },
+			"a leg's state":   func(h *peer.Heartbeat) { h.Stores[0].Legs[0].State = peer.LegBad },
+			"a leg's epoch":   func(h *peer.Heartbeat) { h.Stores[0].Legs[0].FenceEpoch = 9 },
+			"a leg that went": func(h *peer.Heartbeat) { h.Stores[0].Legs = nil },
+			"a domain's run":  func(h *peer.Heartbeat) { h.Domains[0].Run = 4 },
+			"one domain more": func(h *peer.Heartbeat) { h.Domains = append(h.Domains, peer.DomainStatus{}) },
+			"the last field":  func(h *peer.Heartbeat) { h.Knows-- },
+			"the same number": func(h *peer.Heartbeat) { h.Seq = seq },
+			"an older number": func(h *peer.Heartbeat) { h.Seq = 1 },
+			"all that was said": func(h *peer.Heartbeat) {
+				*h = peer.Heartbeat{Version: h.Version, Node: h.Node, Start: h.Start}
+			},
+		} {
+			decode()
+			require.Falsef(t, w.c.hearSame(id, body(change)), "%s differs", name)
+			require.Truef(t, w.c.hearSame(id, body(nothing)), "the one before %s differed", name)
+		}
+		require.False(t, w.c.hearSame(w.machines["n1"].node.ID, body(nothing)), "said by another node")
+		pass(beatFresh)
+		require.False(t, w.c.hearSame(id, body(nothing)), "the words are old")
+	})
+}

@@ -14,8 +14,10 @@ type Loss struct{ At time.Duration }
 
 // Circumstances are what a history is judged by, beside what stands in it.
 type Circumstances struct {
-	Losses    []Loss // in order
-	PowerCuts bool   // a node lost its power: what was not answered may be there in part, by sector
+	Losses []Loss // in order
+	// PowerCuts are when nodes lost their power that had a leg of the volume (Legs.Cuts): what was on its way to it
+	// may be there in part, by sector.
+	PowerCuts []time.Duration
 }
 
 // Violation is a promise that a history shows to be broken.
@@ -82,31 +84,41 @@ func blocksOf(all map[int64][]placed) []int64 {
 func strangers(h History, c Circumstances) *Violation {
 	all := h.byBlock()
 	for _, b := range blocksOf(all) {
-		written := map[uint64]bool{0: true}
+		written := map[uint64]time.Duration{0: 0} // when each value was called
 		for _, op := range all[b] {
 			if !op.writes() {
 				continue
 			}
-			if written[op.Value] {
+			if _, twice := written[op.Value]; twice {
 				return h.violation(b, op, "the writers wrote the value %d twice: nothing can be said", op.Value)
 			}
-			written[op.Value] = true
+			written[op.Value] = op.Call
 		}
 		for _, op := range all[b] {
 			if op.Kind != Read || !op.Done {
 				continue
 			}
+			var newest time.Duration // of the writes of what it holds
 			for s, v := range op.Got {
-				if !written[v] {
+				called, known := written[v]
+				if !known {
 					return h.violation(b, op, "sector %d holds what nobody wrote there", s)
 				}
-				if v != op.Got[0] && !c.PowerCuts {
-					return h.violation(b, op, "the block is torn, and no node lost its power")
-				}
+				newest = max(newest, called)
+			}
+			if !op.Got.uniform() && !c.tears(newest, op.Return) {
+				return h.violation(b, op, "the block is torn, and no leg lost its power between the writes of what it "+
+					"holds and this")
 			}
 		}
 	}
 	return nil
+}
+
+// tears reports whether a loss of power can have torn a block: it came after the last write of what the block holds
+// was called, since only then all of it was on its way to one leg, and before the block was read.
+func (c Circumstances) tears(newest, read time.Duration) bool {
+	return slices.ContainsFunc(c.PowerCuts, func(cut time.Duration) bool { return newest <= cut && cut <= read })
 }
 
 // rivals finds an answer to an older guest that was asked for when a newer one was served already. Guests are ordered

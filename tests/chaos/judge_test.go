@@ -46,8 +46,8 @@ func run(epoch uint64, began time.Duration, ops ...Op) Run {
 }
 
 func TestJudge_lawfulHistories(t *testing.T) {
-	cut := Circumstances{PowerCuts: true}
-	lost := Circumstances{PowerCuts: true, Losses: []Loss{{At: 100}}}
+	cut := Circumstances{PowerCuts: []time.Duration{5}}
+	lost := Circumstances{PowerCuts: []time.Duration{99}, Losses: []Loss{{At: 100}}}
 	for name, x := range map[string]struct {
 		c Circumstances
 		h History
@@ -62,6 +62,9 @@ func TestJudge_lawfulHistories(t *testing.T) {
 		"done much later":  {Circumstances{}, History{run(1, 0, unanswered(7, 1), read(0, 2, 3), read(7, 50, 51))}},
 		"a late answer":    {Circumstances{}, History{run(1, 0, write(7, 1, 40)), run(2, 9, read(7, 10, 11))}},
 		"torn, power cut":  {cut, History{run(1, 0, unanswered(7, 1)), run(2, 9, torn(7, 0, 10, 11))}},
+		"torn, read late":  {cut, History{run(1, 0, unanswered(7, 1)), run(2, 900, torn(0, 7, 910, 911))}},
+		"torn by the second cut": {Circumstances{PowerCuts: []time.Duration{5, 25}}, History{
+			run(1, 0, write(6, 1, 2)), run(2, 9, read(6, 10, 11), unanswered(7, 20)), run(3, 30, torn(7, 6, 31, 32))}},
 		"fall back to zero": {lost, History{run(1, 0, write(7, 1, 2)),
 			run(2, 110, read(0, 111, 112), read(0, 113, 114))}},
 		"nothing fell back": {lost, History{run(1, 0, write(7, 1, 2)), run(2, 110, read(7, 111, 112))}},
@@ -80,8 +83,8 @@ func TestJudge_lawfulHistories(t *testing.T) {
 
 // TestJudge_findsWhatIsWrong plants each kind of error: a judge that finds none of them would prove nothing.
 func TestJudge_findsWhatIsWrong(t *testing.T) {
-	cut := Circumstances{PowerCuts: true}
-	lost := Circumstances{PowerCuts: true, Losses: []Loss{{At: 100}}}
+	cut := Circumstances{PowerCuts: []time.Duration{5}}
+	lost := Circumstances{PowerCuts: []time.Duration{99}, Losses: []Loss{{At: 100}}}
 	for name, x := range map[string]struct {
 		c    Circumstances
 		h    History
@@ -97,9 +100,14 @@ func TestJudge_findsWhatIsWrong(t *testing.T) {
 			"no order"},
 		"a write behind the fence": {Circumstances{}, History{run(1, 0, unanswered(7, 1)),
 			run(2, 9, read(0, 10, 11), read(7, 12, 13))}, "no order"},
-		"a value of elsewhere": {Circumstances{}, History{run(1, 0, read(5, 1, 2))}, "nobody wrote"},
-		"a damaged sector":     {cut, History{run(1, 0, read(damaged, 1, 2))}, "nobody wrote"},
-		"torn without a cut":   {Circumstances{}, History{run(1, 0, write(7, 1, 5), torn(7, 0, 2, 3))}, "torn"},
+		"a value of elsewhere":       {Circumstances{}, History{run(1, 0, read(5, 1, 2))}, "nobody wrote"},
+		"a damaged sector":           {cut, History{run(1, 0, read(damaged, 1, 2))}, "nobody wrote"},
+		"torn without a cut":         {Circumstances{}, History{run(1, 0, write(7, 1, 5), torn(7, 0, 2, 3))}, "torn"},
+		"torn, cut before the write": {cut, History{run(1, 0, unanswered(7, 6)), run(2, 9, torn(7, 0, 10, 11))}, "torn"},
+		"torn, cut between the writes": {cut, History{run(1, 0, unanswered(6, 1)), run(2, 7, unanswered(7, 8)),
+			run(3, 9, torn(6, 7, 10, 11))}, "torn"},
+		"torn, cut after the read": {Circumstances{PowerCuts: []time.Duration{12}},
+			History{run(1, 0, unanswered(7, 1)), run(2, 9, torn(7, 0, 10, 11))}, "torn"},
 		"torn though answered": {cut, History{run(1, 0, write(7, 1, 2)), run(2, 9, torn(7, 0, 10, 11))}, "sector 7"},
 		"two guests": {Circumstances{}, History{run(1, 0, read(0, 12, 13)), run(2, 9, read(0, 10, 11))},
 			"two guests"},

@@ -91,7 +91,7 @@ type chaosRun struct {
 	at        string // which step is being done, for messages
 	writer    string // the writers' program
 	operators map[string]*chaosOperator
-	powerCuts []powerCut
+	powerCuts []chaos.PowerCut
 	skipped   int
 
 	background sync.WaitGroup // what an operator asked for and waits for
@@ -101,7 +101,6 @@ type chaosRun struct {
 	mu        sync.Mutex
 	events    map[uint64]chaosEvent
 	spare     string          // the node without legs
-	spares    []string        // nodes that were that at some time
 	replacing string          // the node that it replaces, empty if none
 	away      map[string]bool // nodes whose machine is being exchanged
 }
@@ -109,7 +108,6 @@ type chaosRun struct {
 func startChaos(t *testing.T, seed uint64, length time.Duration) *chaosRun {
 	t.Helper()
 	r := &chaosRun{site: upSite(t, chaosNodes, "--network", "netns"), seed: seed, length: length, spare: firstSpare,
-		spares:    []string{firstSpare},
 		operators: map[string]*chaosOperator{}, events: map[uint64]chaosEvent{}, away: map[string]bool{}}
 	var quit context.CancelFunc
 	r.life, quit = context.WithCancel(context.Background())

@@ -176,10 +176,8 @@ func (r *chaosRun) takeEvents() error {
 	return nil
 }
 
-// losses returns when the coordinators declared that a volume goes on without what was not flushed, and holds that
-// they had a reason: a node lost its power that can have had one of its legs, and nothing was answered since. (One cut
-// can have two declarations, when the engine of the first one ends before it has told the legs.)
-func (r *chaosRun) losses(v chaosVolume, h chaos.History) []chaos.Loss {
+// volumeEvents returns what the coordinators said of a volume, in order: all of it.
+func (r *chaosRun) volumeEvents(v chaosVolume) []chaosEvent {
 	r.t.Helper()
 	var seqs []uint64
 	for seq := range r.events {
@@ -189,31 +187,39 @@ func (r *chaosRun) losses(v chaosVolume, h chaos.History) []chaos.Loss {
 	require.NotEmpty(r.t, seqs)
 	first, last := seqs[0], seqs[len(seqs)-1]
 	require.Lenf(r.t, seqs, int(last-first)+1, "events are missing between %d and %d", first, last)
+	var all []chaosEvent
+	for _, seq := range seqs {
+		if e := r.events[seq]; e.Object == "volume/"+v.name {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// circumstances returns when nodes lost their power that had a leg of a volume then, and when the coordinators declared
+// that the volume goes on without what was not flushed. It holds that they had a reason: such a loss of power, and
+// nothing was answered since. (One cut can have two declarations, when the engine of the first one ends before it has
+// told the legs.)
+func (r *chaosRun) circumstances(v chaosVolume, h chaos.History) chaos.Circumstances {
+	r.t.Helper()
 	now, err := chaos.Now()
 	require.NoError(r.t, err)
 	boot := time.Now().Add(-now)
-	var losses []chaos.Loss
-	for _, seq := range seqs {
-		e := r.events[seq]
-		if e.Object != "volume/"+v.name {
-			continue
-		}
+	var c chaos.Circumstances
+	legs := chaos.NewLegs(strings.Split(v.legs, ",")...)
+	for _, e := range r.volumeEvents(v) {
 		require.NotEqual(r.t, "set_back_loss", e.Kind, "no disk was set back")
+		legs.Note(e.Kind, e.Message, e.Time.Sub(boot))
 		if e.Kind == "unflushed_loss" {
-			losses = append(losses, chaos.Loss{At: e.Time.Sub(boot)})
+			c.Losses = append(c.Losses, chaos.Loss{At: e.Time.Sub(boot)})
 		}
 	}
-	var cuts []time.Duration
-	for _, c := range r.powerCuts {
-		if strings.Contains(v.legs, c.node) || slices.Contains(r.spares, c.node) {
-			cuts = append(cuts, c.at)
-		}
-	}
-	if loss, unexplained := h.Unexplained(losses, cuts); unexplained {
+	c.PowerCuts = legs.Cuts(r.powerCuts)
+	if loss, unexplained := h.Unexplained(c.Losses, c.PowerCuts); unexplained {
 		r.t.Errorf("volume %s lost what was not flushed at %s, and no leg had lost its power since it answered last: "+
-			"cuts at %s", v.name, loss.At, cuts)
+			"cuts at %s", v.name, loss.At, c.PowerCuts)
 	}
-	return losses
+	return c
 }
 
 // judge holds every volume's history against what a disk may do.
@@ -224,15 +230,15 @@ func (r *chaosRun) judge() {
 		r.at = "the judgement of volume " + v.name
 		h, err := chaos.ReadHistory(r.histories(v.name))
 		require.NoError(r.t, err)
-		losses := r.losses(v, h)
+		c := r.circumstances(v, h)
 		if v.durability == "sync" {
-			require.Emptyf(r.t, losses, "volume %s of class sync lost what was not flushed", v.name)
+			require.Emptyf(r.t, c.Losses, "volume %s of class sync lost what was not flushed", v.name)
 		}
 		ops, unanswered := h.Count()
-		r.t.Logf("volume %s: %d guests, %d operations, %d of them not answered, %d losses of what was not flushed",
-			v.name, len(h), ops, unanswered, len(losses))
+		r.t.Logf("volume %s: %d guests, %d operations, %d of them not answered, %d losses of what was not flushed, "+
+			"%d cuts of a leg's power", v.name, len(h), ops, unanswered, len(c.Losses), len(c.PowerCuts))
 		require.Greater(r.t, ops, int(r.length.Seconds()), "the writers hardly wrote")
-		if wrong := chaos.Judge(h, chaos.Circumstances{Losses: losses, PowerCuts: len(r.powerCuts) > 0}); wrong != nil {
+		if wrong := chaos.Judge(h, c); wrong != nil {
 			r.t.Errorf("volume %s: %v", v.name, wrong)
 		}
 	}

@@ -232,12 +232,6 @@ func (r *chaosRun) killChaosDaemon(node string) error {
 	return signalOurs(id.PID, syscall.SIGKILL)
 }
 
-// powerCut is a node's loss of its power, on CLOCK_MONOTONIC.
-type powerCut struct {
-	node string
-	at   time.Duration
-}
-
 // cutPowerOf is cutPower while other commands may be in the way.
 func (r *chaosRun) cutPowerOf(nodes ...string) {
 	r.t.Helper()
@@ -247,7 +241,7 @@ func (r *chaosRun) cutPowerOf(nodes ...string) {
 	for _, n := range nodes {
 		at, err := chaos.Now()
 		require.NoError(r.t, err)
-		r.powerCuts = append(r.powerCuts, powerCut{n, at})
+		r.powerCuts = append(r.powerCuts, chaos.PowerCut{Node: n, At: at})
 		r.dropCache(n)
 	}
 	for _, n := range nodes {
@@ -314,7 +308,6 @@ func (r *chaosRun) replaced() {
 	defer r.mu.Unlock()
 	r.t.Logf("%6.1fs  %s was replaced by %s and is the spare now", time.Since(r.begun).Seconds(), r.replacing, r.spare)
 	delete(r.away, r.replacing)
-	r.spares = append(r.spares, r.replacing) // legs come to it with the next replacement
 	r.spare, r.replacing = r.replacing, ""
 }
 
