@@ -17,12 +17,17 @@ func showDisk(d *control.DiskFact) *api.Disk {
 	switch none := cmp.Or(d.DeviceUnknown, d.SmartNone); {
 	case none != "":
 		out.Smart = "not there: " + none
-	case d.SmartError != "":
-		out.Smart = "not read: " + d.SmartError
 	case d.SmartFailing:
 		out.Smart = "failing"
 	case len(d.SmartFaults) > 0:
 		out.Smart = "worn"
+	}
+	switch {
+	case d.SmartError == "":
+	case len(d.SmartFaults) == 0:
+		out.Smart = "not read: " + d.SmartError
+	default:
+		out.Smart += " when it was read last; not read now: " + d.SmartError
 	}
 	return out
 }

@@ -19,6 +19,9 @@ func TestShowDisk(t *testing.T) {
 		"failing":                            {Smart: &peer.SmartStatus{Faults: []string{"x"}, Failing: true}},
 		"not there: vda is a virtual device": {Device: "vda", SmartNone: "vda is a virtual device"},
 		"not there: no single device":        {None: "no single device", SmartNone: "x"},
+		"failing when it was read last; not read now: smartctl hangs": {SmartError: "smartctl hangs",
+			Smart: &peer.SmartStatus{Faults: []string{"x"}, Failing: true}},
+		"not read: smartctl hangs":                     {SmartError: "smartctl hangs", Smart: &peer.SmartStatus{}},
 		"not read: smartctl had no answer within 20 s": {SmartError: "smartctl had no answer within 20 s"},
 	} {
 		require.Equal(t, want, showDisk(diskFact(&d)).Smart)

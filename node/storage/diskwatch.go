@@ -13,35 +13,49 @@ import (
 
 // diskWatch is what is known of the disk below a store. Manager.mu guards it.
 type diskWatch struct {
-	device disk.Device
-	none   error // why no device is known; nil if one is
+	device disk.Device // the last one that was found
+	none   error       // why no device is known now; nil if one is
 
-	latency    disk.Latency // of the check reads
-	failed     uint64       // check reads and look-ups that ended with an I/O error
-	kernel     uint64       // errors that the kernel has counted since the store was found on the device
-	kernelBase uint64       // what it had counted by then
-	counts     bool         // the kernel counts them
+	latency disk.Latency // of the check reads
+	failed  uint64       // check reads that ended with an I/O error
+	kernel  uint64       // errors that the kernel has counted since the store was found on the device
+	seen    uint64       // what it had counted when it was looked at last
+	counts  bool         // the kernel counts them
 
-	smart    disk.Smart
-	smartErr error
-	smartAt  time.Time // zero before it was asked for
+	smart    disk.Smart // as it was read last
+	smartAt  time.Time  // when that was; zero if it never was
+	smartErr error      // why it could not be read the last time; nil if it was
 }
 
-// found notes which device a store is on. Another one begins with no past.
+// found notes which device a store is on. Another one begins with no past. A look-up that fails says nothing of the
+// disk: what was counted of it stays.
 func (w *diskWatch) found(d disk.Device, err error) {
-	if w.none = err; err != nil || d.Name != w.device.Name {
-		*w = diskWatch{device: d, none: err}
-		if err == nil {
-			w.kernelBase, w.counts = d.Errors()
-		}
+	w.none = err
+	switch {
+	case err != nil:
+	case d.Name != w.device.Name:
+		*w = diskWatch{device: d}
+	default:
+		w.device = d // the same one, which may have been plugged in elsewhere
 	}
 }
 
-// look reads what the kernel counts. It touches no disk.
+// look reads what the kernel counts. It touches no disk. What had been counted before the first look is no news, and
+// the count of a disk that was plugged in anew begins at zero.
 func (w *diskWatch) look() {
-	if n, ok := w.device.Errors(); ok && w.none == nil {
-		w.kernel, w.counts = n-min(n, w.kernelBase), true
+	n, ok := w.device.Errors()
+	if !ok || w.none != nil {
+		return
 	}
+	switch {
+	case !w.counts:
+		w.counts = true
+	case n < w.seen:
+		w.kernel += n
+	default:
+		w.kernel += n - w.seen
+	}
+	w.seen = n
 }
 
 // note takes in a check of a leg.
@@ -75,19 +89,27 @@ func (w *diskWatch) status() *peer.DiskStatus {
 	switch {
 	case !w.device.Physical:
 		s.SmartNone = fmt.Sprintf("%s is a virtual device", w.device.Name)
-	case w.smartAt.IsZero():
-		s.SmartNone = "it was not asked for yet"
 	case disk.IsNone(w.smartErr):
 		s.SmartNone = w.smartErr.Error()
 	case w.smartErr != nil:
 		s.SmartError = w.smartErr.Error()
-	default:
+	case w.smartAt.IsZero():
+		s.SmartNone = "it was not asked for yet"
+	}
+	if s.SmartNone == "" && !w.smartAt.IsZero() { // what it said last is the best that is known
 		faults, failing := w.smart.Faults()
 		s.Smart = &peer.SmartStatus{Model: w.smart.Model, Failing: failing, Faults: faults,
 			TemperatureC: w.smart.TemperatureC, WearPercent: w.smart.WearPercent, PowerOnHours: w.smart.PowerOnHours,
 			At: w.smartAt.Round(0)}
 	}
 	return s
+}
+
+// asked notes what an attempt to read SMART gave.
+func (w *diskWatch) asked(smart disk.Smart, err error, now time.Time) {
+	if w.smartErr = err; err == nil {
+		w.smart, w.smartAt = smart, now
+	}
 }
 
 // smartLoop asks the drives below the stores for SMART, rarely and one after the other, until ctx ends.
@@ -106,14 +128,17 @@ func (m *Manager) smartLoop(ctx context.Context) {
 				continue
 			}
 			asked[d.Name] = true
-			smart, err := disk.ReadSmart(ctx, d, m.options.Smartctl)
+			smart, err := m.smartctl.Read(ctx, d)
+			if ctx.Err() != nil {
+				return
+			}
 			if err != nil {
 				m.log.Debug("SMART", "device", d.Name, "error", err)
 			}
 			m.mu.Lock()
 			for _, s := range m.stores {
 				if s.disk.none == nil && s.disk.device.Name == d.Name {
-					s.disk.smart, s.disk.smartErr, s.disk.smartAt = smart, err, time.Now()
+					s.disk.asked(smart, err, time.Now())
 				}
 			}
 			m.mu.Unlock()

@@ -18,6 +18,7 @@ import (
 	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/node/metrics/metricstest"
 	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/node/storage/disk"
 )
 
 const patience = 20 * time.Second
@@ -118,4 +119,75 @@ func TestDiskWatch_countsIOErrorsAlone(t *testing.T) {
 	w.note(0, block.ErrClosed)
 	require.EqualValues(t, 2, w.status().FailedChecks)
 	require.EqualValues(t, 1000, w.status().ReadMicros)
+}
+
+// TestDiskWatch_aLookUpThatFailsForgetsNothing: what was counted of a disk belongs to it until another one is there.
+func TestDiskWatch_aLookUpThatFailsForgetsNothing(t *testing.T) {
+	sys := t.TempDir()
+	var st unix.Stat_t
+	require.NoError(t, unix.Stat(sys, &st))
+	number := fmt.Sprintf("%d:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)))
+	if unix.Major(uint64(st.Dev)) == 0 {
+		t.Skip("the file system of the test lies on no device")
+	}
+	link := filepath.Join(sys, "dev", "block", number)
+	require.NoError(t, os.MkdirAll(filepath.Dir(link), 0o755))
+	plug := func(name string, errors int) {
+		require.NoError(t, os.MkdirAll(filepath.Join(sys, name, "device"), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(sys, name, "device", "ioerr_cnt"),
+			fmt.Appendf(nil, "%#x\n", errors), 0o600))
+		_ = os.Remove(link)
+		require.NoError(t, os.Symlink(filepath.Join(sys, name), link))
+	}
+	var w diskWatch
+	check := func() *peer.DiskStatus {
+		w.found(disk.Find(sys, sys))
+		w.look()
+		return w.status()
+	}
+	plug("sda", 5)
+	require.Zero(t, check().KernelErrors, "what was before is no news")
+	plug("sda", 8)
+	w.note(time.Millisecond, syscall.EIO)
+	w.asked(disk.Smart{Passed: true, Model: "old"}, nil, time.Now())
+	require.EqualValues(t, 3, check().KernelErrors)
+
+	require.NoError(t, os.Remove(link)) // udev works on it, or the bus was reset
+	away := check()
+	require.NotEmpty(t, away.None)
+	require.EqualValues(t, 3, away.KernelErrors)
+	require.EqualValues(t, 1, away.FailedChecks)
+	require.EqualValues(t, 1000, away.ReadMicros)
+	plug("sda", 9)
+	back := check()
+	require.Empty(t, back.None)
+	require.EqualValues(t, 4, back.KernelErrors, "and what it counted meanwhile is news")
+	require.EqualValues(t, 1, back.FailedChecks)
+	plug("sda", 2)
+	require.EqualValues(t, 6, check().KernelErrors, "plugged in anew: its count began at zero")
+
+	plug("sdb", 7)
+	other := check()
+	require.Equal(t, "sdb", other.Device)
+	require.Zero(t, other.KernelErrors)
+	require.Zero(t, other.FailedChecks)
+	require.Nil(t, other.Smart)
+}
+
+// TestDiskWatch_smartThatIsNotReadAnyMore: what the drive said last stays known, and that it says nothing now, too.
+func TestDiskWatch_smartThatIsNotReadAnyMore(t *testing.T) {
+	w := diskWatch{device: disk.Device{Name: "sda", Physical: true}}
+	require.Contains(t, w.status().SmartNone, "not asked")
+	w.asked(disk.Smart{}, errors.New("smartctl does not answer"), time.Now())
+	require.Equal(t, "smartctl does not answer", w.status().SmartError)
+	require.Nil(t, w.status().Smart)
+	then := time.Now()
+	w.asked(disk.Smart{Pending: 8}, nil, then)
+	require.Empty(t, w.status().SmartError)
+	w.asked(disk.Smart{}, errors.New("smartctl does not answer"), then.Add(time.Hour))
+	s := w.status()
+	require.Equal(t, "smartctl does not answer", s.SmartError)
+	require.NotNil(t, s.Smart)
+	require.True(t, s.Smart.Failing)
+	require.Equal(t, then.Round(0), s.Smart.At)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/holdfast-storage/holdfast/leg"
 	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/node/storage/disk"
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -24,6 +25,7 @@ type Manager struct {
 	bootID   string
 	instance uint64
 	wake     chan struct{} // capacity 1: there is a new assignment
+	smartctl *disk.Smartctl
 
 	reconciling sync.Mutex // one reconcile at a time; guards recorded, reported and opening of stores
 	recorded    record
@@ -82,6 +84,7 @@ func New(o Options) (*Manager, error) {
 	}
 	m := &Manager{
 		options: o, log: o.Logger, bootID: bootID, instance: newInstance(), wake: make(chan struct{}, 1),
+		smartctl: &disk.Smartctl{Program: o.Smartctl},
 		recorded: recorded, reported: map[volume.LegID]raft.Command{},
 		legs: map[volume.LegID]*servedLeg{}, quarantined: map[volume.LegID]*store{},
 	}

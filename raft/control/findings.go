@@ -32,6 +32,7 @@ func FindingKinds() []FindingKind {
 		{"store_error", severe, "a store cannot be used"},
 		{"store_full", severe, "a store fills up"},
 		{"disk_failing", severe, "SMART says that a disk wears out or is about to fail"},
+		{"disk_unknown", warning, "SMART of a disk could not be read although there is some"},
 		{"disk_errors", warning, "a disk had I/O errors"},
 		{"disk_slow", warning, "a disk is much slower than it was, or than others"},
 		{"clock_skew", warning, "a node's clock is off the leader's"},

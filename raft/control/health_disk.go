@@ -74,6 +74,14 @@ func (v *View) judgeDisk(n *raft.Node, st StoreFact, d *DiskFact) []Finding {
 		}
 		out = append(out, f)
 	}
+	if d.SmartError != "" {
+		out = append(out, Finding{
+			Severity: raft.SeverityWarning, Status: Healthy, Object: object, Kind: "disk_unknown",
+			Message: name + " does not say how it is", Cause: d.SmartError,
+			Next: "it is asked again every hour, and what it said last stays known: look why, a drive that hangs may " +
+				"be about to fail",
+		})
+	}
 	if failed := d.FailedChecks + d.KernelErrors; failed > 0 {
 		out = append(out, Finding{
 			Severity: raft.SeverityWarning, Status: Healthy, Object: object, Kind: "disk_errors",

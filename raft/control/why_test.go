@@ -164,7 +164,7 @@ func TestJudge_aVoteOfNobody(t *testing.T) {
 
 // selfVerb executes the lines about what nodes say of themselves:
 //
-//	disk NODE read=20ms usual=1ms failed=1 kernel=2 smart=warn|failing
+//	disk NODE read=20ms usual=1ms failed=1 kernel=2 smart=warn|failing|silent
 //	self NODE offset=1s bound=5ms of=NODE step=1h stepped=5s cert=20h life=720h build=B
 //	process VOLUME build=B memory=MIB
 func (w *world) selfVerb(words []string, arg func(int) string) {
@@ -197,7 +197,10 @@ func (w *world) selfVerb(words []string, arg func(int) string) {
 	case "disk":
 		d := &DiskFact{Device: "sda", Read: duration("read"), Usual: duration("usual"), FailedChecks: count("failed"),
 			KernelErrors: count("kernel")}
-		if smart := value("smart"); smart != "" {
+		switch smart := value("smart"); smart {
+		case "silent":
+			d.SmartError = "smartctl does not answer"
+		case "warn", "failing":
 			d.SmartFaults, d.SmartFailing = []string{"8 sectors cannot be read"}, smart == "failing"
 		}
 		w.disks[arg(1)] = d

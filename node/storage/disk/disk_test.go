@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,33 +118,35 @@ func program(t *testing.T, body string) string {
 	return path
 }
 
-func TestReadSmart(t *testing.T) {
+func TestSmartctl(t *testing.T) {
 	sample, err := filepath.Abs("testdata/sata_dying.json")
 	require.NoError(t, err)
 	d := Device{Name: "sda", Physical: true}
-	s, err := ReadSmart(t.Context(), d, program(t,
-		fmt.Sprintf("[ \"$4\" = /dev/sda ] || exit 9\ncat %s\nexit 216\n", sample)))
+	ask := func(d Device, program string) (Smart, error) {
+		return (&Smartctl{Program: program}).Read(t.Context(), d)
+	}
+	s, err := ask(d, program(t, fmt.Sprintf("[ \"$4\" = /dev/sda ] || exit 9\ncat %s\nexit 216\n", sample)))
 	require.NoError(t, err, "the exit code is about the drive")
 	require.EqualValues(t, 8, s.Pending)
 
-	_, err = ReadSmart(t.Context(), d, filepath.Join(t.TempDir(), "none"))
+	_, err = ask(d, filepath.Join(t.TempDir(), "none"))
 	require.ErrorIs(t, err, ErrNone)
 	require.ErrorContains(t, err, "smartmontools")
-	_, err = ReadSmart(t.Context(), Device{Name: "loop3"}, "")
+	_, err = ask(Device{Name: "loop3"}, "")
 	require.ErrorIs(t, err, ErrNone)
-	_, err = ReadSmart(t.Context(), d, program(t, "yes | head -c 4000000\n"))
+	_, err = ask(d, program(t, "yes | head -c 4000000\n"))
 	require.Error(t, err, "an output without end is not kept")
 	require.False(t, IsNone(err))
 }
 
 // A drive that does not answer holds up nothing: the program and its children end with the context.
-func TestReadSmart_hangs(t *testing.T) {
+func TestSmartctl_hangs(t *testing.T) {
 	marker := filepath.Join(t.TempDir(), "started")
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	script := program(t, fmt.Sprintf("sleep 1000 &\necho $! > %s.tmp\nmv %[1]s.tmp %[1]s\nwait\n", marker))
 	go func() {
-		_, err := ReadSmart(ctx, Device{Name: "sda", Physical: true}, script)
+		_, err := (&Smartctl{Program: script}).Read(ctx, Device{Name: "sda", Physical: true})
 		done <- err
 	}()
 	require.Eventually(t, func() bool {
@@ -150,13 +154,48 @@ func TestReadSmart_hangs(t *testing.T) {
 		return err == nil
 	}, 20*time.Second, time.Millisecond)
 	cancel()
-	require.ErrorContains(t, <-done, "no answer")
+	require.ErrorContains(t, <-done, "does not answer")
 	child, err := os.ReadFile(marker)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		text, err := os.ReadFile("/proc/" + string(child[:len(child)-1]) + "/stat")
 		return err != nil || containsState(string(text), 'Z')
 	}, 20*time.Second, time.Millisecond, "its child has ended, too")
+}
+
+// A process that hangs in the kernel cannot be killed. Nobody waits for it, and its drive is left alone until it ends.
+func TestSmartctl_hangsInTheKernel(t *testing.T) {
+	sample, err := filepath.Abs("testdata/sata_dying.json")
+	require.NoError(t, err)
+	sda, sdb := Device{Name: "sda", Physical: true}, Device{Name: "sdb", Physical: true}
+	asked := filepath.Join(t.TempDir(), "asked")
+	thaw := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &Smartctl{Program: program(t, fmt.Sprintf("echo $4 >>%s\ncat %s\n", asked, sample))}
+	s.waitFor = func(cmd *exec.Cmd) error {
+		if cmd.Args[len(cmd.Args)-1] == sda.Path() {
+			cancel() // as at the end of the daemon
+			<-thaw
+		}
+		return cmd.Wait()
+	}
+	_, err = s.Read(ctx, sda)
+	require.ErrorContains(t, err, "hangs in the kernel")
+	for range 3 {
+		_, err = s.Read(t.Context(), sda)
+		require.ErrorContains(t, err, "not asked again")
+		require.False(t, IsNone(err), "there is one, and nobody knows what it would say")
+	}
+	_, err = s.Read(t.Context(), sdb)
+	require.NoError(t, err, "another drive is none of its business")
+	close(thaw)
+	require.Eventually(t, func() bool {
+		got, err := s.Read(t.Context(), sda)
+		return err == nil && got.Pending == 8
+	}, 20*time.Second, time.Millisecond)
+	text, err := os.ReadFile(asked)
+	require.NoError(t, err)
+	require.LessOrEqual(t, strings.Count(string(text), "sda"), 2, "before it ended, no second process was started")
 }
 
 func containsState(stat string, state byte) bool {
