@@ -37,6 +37,7 @@ func (d *Daemon) openCoordinator(ctx context.Context) error {
 		return err
 	}
 	d.group = group
+	first := d.firstMembers() // before anybody can call and tell one that waits its group
 	founding, err := enroll.LoadAuthority(d.config.DataDir)
 	if err != nil {
 		return errors.Join(err, ignoreClosed(l.Close()))
@@ -44,7 +45,7 @@ func (d *Daemon) openCoordinator(ctx context.Context) error {
 	d.members = newMemberListener(l, group.Bind(d.refuseRemoved(d.identity.ServerTLS())), group.Admit,
 		handshakeDeadline, d.log)
 	d.raft, err = raft.Open(raft.Options{
-		ID: d.config.ID, Dir: d.data.file("raft"), Bootstrap: d.firstMembers(),
+		ID: d.config.ID, Dir: d.data.file("raft"), Group: group, Bootstrap: first,
 		Stream: raft.NewStreamLayer(d.members,
 			func(ctx context.Context, address string) (net.Conn, error) {
 				dialer := &tls.Dialer{NetDialer: &net.Dialer{}, Config: group.Bind(d.identity.ClientTLS())}

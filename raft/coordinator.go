@@ -48,6 +48,8 @@ type Timing struct {
 type Options struct {
 	ID  volume.NodeID // of this node; it stands in the data directory and must match it
 	Dir string        // data directory, owned by this coordinator alone
+	// Group is the directory's, if the caller has opened it, as it needs to for connections (Group.Bind); nil else.
+	Group *Group
 
 	// Stream carries raft's connections; see NewStreamLayer. The Coordinator closes it.
 	Stream hraft.StreamLayer
@@ -93,7 +95,7 @@ func Open(o Options) (*Coordinator, error) {
 		return nil, err
 	}
 	hclogger := newHclog(o.Logger)
-	st, err := openStore(o.Dir, o.ID, hclogger)
+	st, err := openStore(o.Dir, o.Group, o.ID, hclogger)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,8 @@ type groupRecord struct {
 	Fresh   bool             `json:"fresh,omitempty"`   // no member has run on the directory
 }
 
-// Group is the group of a coordinator's data directory. It is safe for use by many goroutines.
+// Group is the group of a coordinator's data directory. It is safe for use by many goroutines. Of one directory there is
+// to be one at a time while a member runs on it: whoever has it hands it to Open.
 type Group struct {
 	dir string
 	mu  sync.Mutex // guards rec, also while it is written
@@ -81,26 +82,46 @@ func OpenGroup(dir string) (*Group, error) {
 	return g, nil
 }
 
-// checkFresh refuses a directory that a member has run on, and that has lost the rest.
-func checkFresh(dir string) error {
+// groupOf returns the group of a directory: the caller's, which then writes all that is to be noted, else as it stands
+// there. It is nil for a directory with no data.
+func groupOf(dir string, callers *Group) (*Group, error) {
+	if callers != nil {
+		if filepath.Clean(callers.dir) != filepath.Clean(dir) {
+			return nil, fmt.Errorf("open coordinator data: %s is not the directory of the group, which is %s", dir,
+				callers.dir)
+		}
+		return callers, nil
+	}
 	g, err := OpenGroup(dir)
 	if errors.Is(err, ErrNoData) {
-		return nil // whoever opens it says that it is new
+		return nil, nil
 	}
-	if err == nil && !g.rec.Fresh {
-		err = damaged(filepath.Join(dir, identityFile), errors.New("it is missing, yet a member has run here"))
-	}
-	return err
+	return g, err
 }
 
-// used notes that a member runs on the directory.
-func used(dir string) error {
-	g, err := OpenGroup(dir)
-	if errors.Is(err, ErrNoData) || err == nil && !g.rec.Fresh {
+// checkFresh refuses a directory that a member has run on, and that has lost the rest. It is nil for one with no data:
+// whoever opens it says that it is new.
+func (g *Group) checkFresh() error {
+	if g == nil {
 		return nil
 	}
-	if err != nil {
-		return err
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.rec.Fresh {
+		return damaged(filepath.Join(g.dir, identityFile), errors.New("it is missing, yet a member has run here"))
+	}
+	return nil
+}
+
+// used notes that a member runs on the directory. It is nil for one with no data.
+func (g *Group) used() error {
+	if g == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.rec.Fresh {
+		return nil
 	}
 	rec := g.rec
 	rec.Fresh = false
@@ -121,6 +142,7 @@ func (g *Group) Waiting() bool {
 	return g.rec.Waiting
 }
 
+// write makes a record so. The caller holds mu.
 func (g *Group) write(rec groupRecord) error {
 	text, err := json.Marshal(rec)
 	if err != nil {
@@ -245,9 +267,6 @@ func (g *Group) adopt(protocol string) error {
 	if err != nil {
 		return err
 	}
-	if now, err := OpenGroup(g.dir); err == nil {
-		g.rec = now.rec // Open has noted meanwhile that it runs
-	}
 	return g.write(groupRecord{Group: id, Fresh: g.rec.Fresh})
 }
 
@@ -264,7 +283,7 @@ func InstallRestored(dir string, member Member, s *State) error {
 	if err := Prepare(dir, s.Cluster.Incarnation); err != nil {
 		return err
 	}
-	st, err := openStore(dir, member.ID, newHclog(slog.New(slog.DiscardHandler)))
+	st, err := openStore(dir, nil, member.ID, newHclog(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return err
 	}
@@ -286,7 +305,7 @@ func InstallRestored(dir string, member Member, s *State) error {
 	if err == nil {
 		st.id.State = stateReady
 		if err = st.id.write(dir); err == nil {
-			err = used(dir)
+			err = st.group.used()
 		}
 	}
 	if err = errors.Join(err, st.close()); err != nil {

@@ -158,6 +158,28 @@ func TestGroup_strangersAreNotFollowed(t *testing.T) {
 	require.False(t, waiting.Waiting())
 }
 
+// To be taken into a group and to begin to run can come at the same time: neither forgets the other, on disk or in
+// memory.
+func TestGroup_adoptedWhileItBegins(t *testing.T) {
+	for range 50 {
+		of := volume.NewClusterID()
+		waiting, dir := groupIn(t, volume.ClusterID{})
+		state := tls.ConnectionState{HandshakeComplete: true, NegotiatedProtocol: groupProtocol + of.String()}
+		_, trans := hraft.NewInmemTransport("a:1")
+		admitted := make(chan error, 1)
+		go func() { admitted <- waiting.Admit(state) }()
+		c, err := Open(Options{ID: volume.NewNodeID(), Dir: dir, Group: waiting, Transport: trans})
+		require.NoError(t, err)
+		require.NoError(t, <-admitted)
+		require.NoError(t, c.Close())
+		again, err := OpenGroup(dir)
+		require.NoError(t, err)
+		for _, g := range []*Group{waiting, again} {
+			require.Equal(t, groupRecord{Group: of}, g.rec)
+		}
+	}
+}
+
 // A directory that a member ran on is never taken for a new one, whatever is left of it.
 func TestGroup_lostDataAreNotNew(t *testing.T) {
 	_, err := OpenGroup(filepath.Join(t.TempDir(), "raft"))
@@ -182,6 +204,11 @@ func TestGroup_lostDataAreNotNew(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, groupFile), []byte("{"), 0o600))
 	_, err = OpenGroup(dir)
 	require.ErrorContains(t, err, groupFile)
+
+	other, _ := groupIn(t, volume.NewClusterID())
+	_, trans := hraft.NewInmemTransport("a:1")
+	_, err = Open(Options{ID: id, Dir: t.TempDir(), Group: other, Transport: trans})
+	require.ErrorContains(t, err, "is not the directory of the group")
 }
 
 // A restored member leads alone, with the state it was given, and after a restart too.

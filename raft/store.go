@@ -38,22 +38,26 @@ const lockTimeout = 2 * time.Second
 // (protocol §5, rows 50 and 51): everything in it is read and checked before raft starts.
 type store struct {
 	dir   string
+	group *Group // nil for a directory of which nobody said that it is new
 	id    identity
 	born  int // see readBorn
 	logs  *raftboltdb.BoltStore
 	snaps *snapshots
 }
 
-// openStore opens a data directory, or makes one if there is none.
-func openStore(dir string, id volume.NodeID, logger hcLogger) (*store, error) {
+// openStore opens a data directory, or makes one if there is none. group is the caller's, nil if it has none.
+func openStore(dir string, group *Group, id volume.NodeID, logger hcLogger) (*store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open coordinator data: %w", err)
 	}
-	st := &store{dir: dir}
+	group, err := groupOf(dir, group)
+	if err != nil {
+		return nil, err
+	}
+	st := &store{dir: dir, group: group}
 	if err := st.identify(id); err != nil {
 		return nil, err
 	}
-	var err error
 	if st.snaps, err = openSnapshots(dir, logger); err != nil {
 		return nil, fmt.Errorf("open coordinator data: %s: %w", filepath.Join(dir, snapshotsDir), err)
 	}
@@ -80,7 +84,7 @@ func (st *store) identify(id volume.NodeID) error {
 				return damaged(filepath.Join(st.dir, identityFile), fmt.Errorf("it is missing, yet %s is there", name))
 			}
 		}
-		if err := checkFresh(st.dir); err != nil {
+		if err := st.group.checkFresh(); err != nil {
 			return err
 		}
 		st.born = VersionLatest
@@ -110,7 +114,7 @@ func remove(path string) error { return os.RemoveAll(path) }
 // directory as in use.
 func (st *store) bootstrap(config *hraft.Config, trans hraft.Transport, members []Member) error {
 	if st.id.State == stateReady {
-		return used(st.dir)
+		return st.group.used()
 	}
 	if len(members) > 0 {
 		var servers hraft.Configuration
@@ -130,7 +134,7 @@ func (st *store) bootstrap(config *hraft.Config, trans hraft.Transport, members 
 	if err := st.id.write(st.dir); err != nil {
 		return err
 	}
-	return used(st.dir)
+	return st.group.used()
 }
 
 func (st *store) close() error {
