@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,15 +16,13 @@ func newOperation(c *connection) *cobra.Command {
 	return cmd
 }
 
-// followEvery is how often a list that is followed is asked for.
-const followEvery = 500 * time.Millisecond
-
 func operationList(c *connection) *cobra.Command {
 	var running, follow bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the work that runs, and the latest failovers with their times",
 		Long: "List the work that runs, and the latest failovers that ended, oldest first. TOTAL is the time from\n" +
-			"the old host's last heartbeat to the guest's first read; WHAT says which timer runs, too.",
+			"the old host's last heartbeat to the guest's first read; WHAT says which timer runs, too. With\n" +
+			"--follow, what ends has a last line that says how.",
 		Example: "  holdfast operation list\n  holdfast operation list --follow",
 		Args:    args(cobra.NoArgs),
 	}
@@ -60,49 +56,6 @@ func operations(ctx context.Context, client *api.Client, running bool) ([]api.Op
 		}
 	}
 	return wanted, err
-}
-
-// followOperations prints each operation again whenever its state, its progress or a stage has changed. JSON is
-// one object a line.
-func followOperations(ctx context.Context, client *api.Client, w io.Writer, out *output, running bool) error {
-	tick := time.NewTicker(followEvery)
-	defer tick.Stop()
-	last := make(map[string]string)
-	for {
-		all, err := operations(ctx, client, running)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		for _, o := range all {
-			key := o.State
-			if o.Failover != nil {
-				key = fmt.Sprint(key, len(o.Failover.Stages))
-			} else {
-				key = fmt.Sprint(key, int(100*o.Progress))
-			}
-			if last[o.ID] == key {
-				continue
-			}
-			last[o.ID] = key
-			if out.json() {
-				err = json.NewEncoder(w).Encode(o)
-			} else {
-				now := time.Now().Format(time.TimeOnly)
-				_, err = fmt.Fprintf(w, "%s  %-6s %-10s %s\n", now, o.ID, o.State, o.Message)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
 }
 
 func operationRows(t *table, all []api.Operation) {
