@@ -55,7 +55,7 @@ func (r *run) all(ctx context.Context, dir, program string) (err error) {
 	defer func() { err = errors.Join(err, r.w.close()) }()
 	fmt.Printf("%d volumes of mirror=2, %d nodes (%d hosts), 3 coordinators\n", r.volumes, r.nodes, (r.nodes+1)/2)
 	for _, step := range []func(context.Context) error{
-		r.join, r.create, r.restartFromLog, r.attach, r.idle, r.failover, r.restartFromSnapshot,
+		r.join, r.create, r.restart, r.attach, r.idle, r.failover, r.restartLater,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -172,21 +172,22 @@ func (r *run) failover(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) restartFromLog(ctx context.Context) error { return r.restart(ctx, "start from the log") }
-
-func (r *run) restartFromSnapshot(ctx context.Context) error {
+// restartLater gives the coordinators the time for a snapshot first, which they make if enough was written since the
+// last one.
+func (r *run) restartLater(ctx context.Context) error {
 	pause(ctx, 12*time.Second) // raft looks every ten seconds whether a snapshot is due
-	return r.restart(ctx, "start from a snapshot")
+	return r.restart(ctx)
 }
 
 // restart ends all coordinators at once and starts them again.
-func (r *run) restart(ctx context.Context, what string) error {
+func (r *run) restart(ctx context.Context) error {
 	files := r.files()
 	for _, n := range r.w.cluster.Nodes() {
 		if err := r.w.cluster.Kill(n.Name); err != nil {
 			return err
 		}
 	}
+	what := startedFrom(r.withSnapshot(), len(r.w.cluster.Nodes()))
 	began := time.Now()
 	for _, n := range r.w.cluster.Nodes() {
 		if err := r.w.cluster.Launch(n.Name); err != nil {

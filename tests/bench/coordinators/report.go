@@ -89,14 +89,41 @@ func (r *run) files() string {
 		log = info.Size()
 	}
 	snapshot, text := int64(0), "no snapshot"
-	found, _ := filepath.Glob(filepath.Join(dir, "snapshots", "*", "state.bin"))
-	for _, path := range found {
+	for _, path := range r.snapshots("c1") {
 		if info, err := os.Stat(path); err == nil && info.Size() > snapshot {
 			snapshot = info.Size()
 			text = fmt.Sprintf("snapshot %.1f MiB", mebi(snapshot))
 		}
 	}
 	return fmt.Sprintf("log file %.1f MiB, %s", mebi(log), text)
+}
+
+// snapshots returns the snapshots that a coordinator has.
+func (r *run) snapshots(node string) []string {
+	found, _ := filepath.Glob(filepath.Join(r.w.cluster.Dir(), node, "data", "raft", "snapshots", "*", "state.bin"))
+	return found // the pattern is a good one
+}
+
+// withSnapshot returns how many coordinators have a snapshot.
+func (r *run) withSnapshot() int {
+	n := 0
+	for _, node := range r.w.cluster.Nodes() {
+		if len(r.snapshots(node.Name)) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// startedFrom says what coordinators start from of whom so many have a snapshot.
+func startedFrom(snapshots, all int) string {
+	switch snapshots {
+	case 0:
+		return "start from the log"
+	case all:
+		return "start from a snapshot"
+	}
+	return fmt.Sprintf("start, %d of %d from a snapshot", snapshots, all)
 }
 
 // report prints what was gathered on the way.
