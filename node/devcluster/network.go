@@ -164,6 +164,9 @@ func (c *Cluster) withSwitch(do func(*devnet.Client) error) error {
 
 func (c *Cluster) switchSocket() string { return c.path(switchName + ".sock") }
 
+// switchLinks is where the switch remembers what its links do, for one that takes its place when it was killed.
+func (c *Cluster) switchLinks() string { return c.path(switchName + ".json") }
+
 // switchCrowd finds the switch's process as nodes' processes are found.
 func (c *Cluster) switchCrowd() crowd {
 	return crowd{"the network's switch", func() ([]proc.ID, error) {
@@ -172,7 +175,7 @@ func (c *Cluster) switchCrowd() crowd {
 }
 
 // runningSwitch connects to the switch, which is started if it does not run. One that is started anew finds the
-// namespaces of those nodes that live.
+// namespaces of those nodes that live, and what was cut before.
 func (c *Cluster) runningSwitch() (*devnet.Client, error) {
 	if client, err := devnet.Dial(c.switchSocket()); err == nil {
 		if _, _, err = client.Show(); err == nil {
@@ -247,5 +250,8 @@ func RunSwitch(ctx context.Context, dir string) error {
 	s := devnet.NewSwitch()
 	defer s.Close()
 	c := Cluster{options: o}
+	if err := s.KeepIn(c.switchLinks()); err != nil {
+		return err
+	}
 	return devnet.Serve(ctx, s, c.switchSocket())
 }

@@ -132,7 +132,7 @@ func (c *Cluster) with(name string, do func(crowd) error) error {
 }
 
 // Down ends every process of the cluster and makes sure that none is left. With remove it also
-// removes the cluster's directory; else Up starts the same cluster again.
+// removes the cluster's directory; else Up starts the same cluster again, with every link open.
 func (c *Cluster) Down(remove bool) error {
 	// A node's guest may not see another node's death: all stand still before the first is killed.
 	if err := c.each(crowd.freeze); err != nil {
@@ -144,6 +144,9 @@ func (c *Cluster) Down(remove bool) error {
 	if c.Network() == Namespaces {
 		if err := c.switchCrowd().powerOff(); err != nil {
 			return err
+		}
+		if err := os.Remove(c.switchLinks()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("local cluster: %w", err)
 		}
 	}
 	c.reaped.Wait()

@@ -93,7 +93,7 @@ func (v *service) Off(node string, _ *None) error { v.s.Off(node); return nil }
 func (v *service) Set(l Link, _ *None) error { return v.s.Set(l.From, l.To, l.Rules) }
 
 // Heal is Switch.Heal.
-func (v *service) Heal(node string, _ *None) error { v.s.Heal(node); return nil }
+func (v *service) Heal(node string, _ *None) error { return v.s.Heal(node) }
 
 // Show is Switch.Show.
 func (v *service) Show(_ None, all *Shown) error { all.Ports, all.Links = v.s.Show(); return nil }

@@ -24,6 +24,9 @@ type Switch struct {
 	quit    context.CancelFunc
 	running sync.WaitGroup
 
+	keeping sync.Mutex // protects file, and a change of links until it is written; taken before the others
+	file    string     // see KeepIn; empty if nothing is kept
+
 	mu    sync.Mutex // protects what follows; taken after that of a pipe, never before
 	ports map[string]*port
 	pipes map[direction]*pipe
@@ -164,6 +167,15 @@ func (s *Switch) pipe(from, to string) *pipe {
 
 // Set puts rules on the direction between two nodes.
 func (s *Switch) Set(from, to string, r Rules) error {
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
+	if err := s.apply(from, to, r); err != nil {
+		return err
+	}
+	return s.keep()
+}
+
+func (s *Switch) apply(from, to string, r Rules) error {
 	if from == to {
 		return errors.New("a node has no link to itself")
 	}
@@ -178,12 +190,15 @@ func (s *Switch) Set(from, to string, r Rules) error {
 }
 
 // Heal opens every direction from and to a node, or all of them if the name is empty.
-func (s *Switch) Heal(node string) {
+func (s *Switch) Heal(node string) error {
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
 	for d, p := range s.allPipes() {
 		if node == "" || d.from == node || d.to == node {
 			p.set(Rules{})
 		}
 	}
+	return s.keep()
 }
 
 // allPipes returns every direction, to be locked without s.mu: a pipe takes that when it delivers.

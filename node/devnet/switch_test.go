@@ -87,9 +87,9 @@ func TestSwitch_cutsOneDirectionAndHeals(t *testing.T) {
 	_, links := w.Show()
 	require.Equal(t, []devnet.Link{{From: "a", To: "b", Rules: devnet.Rules{Cut: true}}}, links)
 
-	w.Heal("c")
+	require.NoError(t, w.Heal("c"))
 	require.False(t, w.reaches("a", "b"), "c has nothing to do with it")
-	w.Heal("b")
+	require.NoError(t, w.Heal("b"))
 	require.True(t, w.reaches("a", "b"))
 	_, links = w.Show()
 	require.Empty(t, links)
@@ -241,4 +241,44 @@ func TestServe_throughASocketThatLiesDeep(t *testing.T) {
 	stop()
 	require.NoError(t, <-ended)
 	c.Close()
+}
+
+// TestSwitch_remembersItsLinks: a switch that is killed is followed by one that cuts the same.
+func TestSwitch_remembersItsLinks(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "switch.json")
+	begin := func() *devnet.Switch {
+		s := devnet.NewSwitch()
+		t.Cleanup(s.Close)
+		require.NoError(t, s.KeepIn(file))
+		return s
+	}
+	links := func(s *devnet.Switch) map[string]devnet.Rules {
+		all := map[string]devnet.Rules{}
+		_, shown := s.Show()
+		for _, l := range shown {
+			all[l.From+">"+l.To] = l.Rules
+		}
+		return all
+	}
+	s := begin()
+	require.Empty(t, links(s))
+	require.NoError(t, s.Set("a", "b", devnet.Rules{Cut: true}))
+	require.NoError(t, s.Set("c", "b", devnet.Rules{Delay: time.Millisecond, Loss: 0.25}))
+	require.NoError(t, s.Set("c", "a", devnet.Rules{Cut: true}))
+	require.Error(t, s.Set("c", "a", devnet.Rules{Loss: 2}))
+	want := map[string]devnet.Rules{"a>b": {Cut: true}, "c>b": {Delay: time.Millisecond, Loss: 0.25}, "c>a": {Cut: true}}
+	require.Equal(t, want, links(begin()))
+
+	s = begin()
+	require.NoError(t, s.Heal("a"))
+	require.Equal(t, map[string]devnet.Rules{"c>b": {Delay: time.Millisecond, Loss: 0.25}}, links(begin()))
+	require.NoError(t, s.Heal(""))
+	require.Empty(t, links(begin()))
+
+	for _, damaged := range []string{"[", `[{"from":"a","to":"a"}]`, `[{"from":"a","to":"b","rules":{"loss":3}}]`} {
+		require.NoError(t, os.WriteFile(file, []byte(damaged), 0o600))
+		s := devnet.NewSwitch()
+		t.Cleanup(s.Close)
+		require.ErrorContains(t, s.KeepIn(file), "damaged", damaged)
+	}
 }
