@@ -92,9 +92,6 @@ type Coordinator struct {
 	audience *audience     // those who wait for assignments and tickets
 	kick     chan struct{} // wakes Run when something was heard that controllers may act on
 
-	// placing is held while space is promised to new legs and that is committed; it is taken before mu.
-	placing sync.Mutex
-
 	mu       sync.Mutex // guards what follows; never held across I/O
 	leads    bool       // Run has seen that this coordinator leads, and begun its clocks anew
 	facts    *control.Facts
@@ -109,6 +106,9 @@ type Coordinator struct {
 	beats    map[volume.NodeID]beat // last heartbeats of nodes
 	changed  chan struct{}          // closed, and replaced, when facts changed
 	answers  map[string]answered    // last answers to watches
+
+	reserved map[volume.LegID]control.Reservation // for legs whose command is on its way, see reserve
+	doubtful map[volume.LegID]time.Time           // those of which nobody knows, and until when they count
 }
 
 // New returns the role; it does nothing until Run.
@@ -124,6 +124,7 @@ func New(o Options) (*Coordinator, error) {
 		judged: newJudgements(o.Now()), known: map[volume.NodeID]bool{},
 		changed: make(chan struct{}),
 		answers: map[string]answered{}, beats: map[volume.NodeID]beat{}, follows: map[volume.NodeID]following{},
+		reserved: map[volume.LegID]control.Reservation{}, doubtful: map[volume.LegID]time.Time{},
 	}
 	c.peers = c.peerRoutes()
 	local := api.NewGuardedHandler(service{c}, c.guard)
@@ -192,7 +193,7 @@ func (c *Coordinator) view(state *raft.State) *control.View {
 		Condition: func(id volume.NodeID) raft.Condition { return c.liveness.Condition(id, now) },
 		Silent:    func(id volume.NodeID) time.Duration { return c.liveness.Silent(id, now) },
 		WaitLeft:  func(id volume.ID, e volume.Epoch) time.Duration { return c.waits.Left(id, e, now) },
-		NewID:     volume.NewUUID, Timing: c.opts.Timing, History: c.judged.history,
+		NewID:     volume.NewUUID, Timing: c.opts.Timing, History: c.judged.history, Reserved: c.reserved,
 	}
 }
 

@@ -104,6 +104,7 @@ func (l *loop) step() {
 		l.liveness.Lead(now)
 		l.ledSince = now
 		clear(l.follows)
+		l.forgetReserved()
 		l.facts.ForgetVersions()
 		l.waits, l.verdict = raft.NewWaitClock(l.opts.TRead), raft.Verdict{}
 		l.checked, l.events = time.Time{}, nil
@@ -134,6 +135,7 @@ func (c *Coordinator) observe(state *raft.State, now time.Time) {
 	c.facts.Observe(state, now)
 	c.meters.observe(state)
 	c.waits.Observe(state, now)
+	c.endDoubts(state, now)
 	for id := range state.Nodes {
 		if !c.known[id] {
 			c.known[id] = true

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/raft/control"
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 const (
@@ -63,12 +64,12 @@ func together(commands []raft.Command) int {
 // if this coordinator does not lead any more. A new leg whose store has no room for it by now is decided
 // anew: what else was asked for at the same time took it.
 func (l *loop) proposeOne(cmd raft.Command) time.Duration {
-	if cmd.ReplaceLeg != nil {
-		l.placing.Lock()
-		defer l.placing.Unlock()
-		if !l.stillFits(cmd.ReplaceLeg) {
+	isDoubtful := false
+	if r := cmd.ReplaceLeg; r != nil {
+		if !l.takeRoom(r) {
 			return acceptedPause
 		}
+		defer func() { l.settle([]raft.NewLeg{r.New}, isDoubtful) }()
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, proposeTimeout)
 	defer cancel()
@@ -78,6 +79,7 @@ func (l *loop) proposeOne(cmd raft.Command) time.Duration {
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrClosed):
 		return -1
 	case err != nil:
+		isDoubtful = true
 		l.log.Warn("proposal", "command", cmd.Name(), "error", err)
 	case result.Err != nil:
 		l.log.Debug("proposal refused", "command", cmd.Name(), "code", result.Err.Code, "cause",
@@ -88,8 +90,15 @@ func (l *loop) proposeOne(cmd raft.Command) time.Duration {
 	return refusedPause
 }
 
-// stillFits asks control.StillFits of the latest view.
-func (c *Coordinator) stillFits(leg *raft.ReplaceLeg) (fits bool) {
-	c.look(func(v *control.View) { fits = control.StillFits(v, leg) })
-	return fits
+// errNoRoom is what takeRoom decides on a leg that does not fit any more; nobody is told.
+var errNoRoom = errors.New("no room")
+
+// takeRoom asks control.StillFits of the latest state, and sets the space of the leg aside if it does.
+func (c *Coordinator) takeRoom(r *raft.ReplaceLeg) bool {
+	return c.reserve(volume.ID{}, func(v *control.View) ([]raft.NewLeg, int64, error) {
+		if !control.StillFits(v, r) {
+			return nil, 0, errNoRoom
+		}
+		return []raft.NewLeg{r.New}, control.LegBytes(v.State.Volumes[r.Volume]), nil
+	}) == nil
 }

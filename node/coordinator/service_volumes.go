@@ -67,16 +67,20 @@ func (s service) CreateVolume(ctx context.Context, r api.CreateVolume) (api.Volu
 	return s.Volume(ctx, id.String())
 }
 
-// placeVolume finds places for the legs of a volume and commits to it. One at a time: what is decided takes
-// its space from the next.
+// placeVolume finds places for the legs of a volume and commits to it. What is decided takes its space from the next.
 func (s service) placeVolume(ctx context.Context, id volume.ID, r api.CreateVolume) error {
-	s.placing.Lock()
-	defer s.placing.Unlock()
-	cmd, err := reading(s, func(v *control.View) (*raft.CreateVolume, error) { return planVolume(v, id, r) })
-	if err != nil {
+	var cmd *raft.CreateVolume
+	if err := s.reserve(id, func(v *control.View) (legs []raft.NewLeg, bytes int64, err error) {
+		if cmd, err = planVolume(v, id, r); err != nil {
+			return nil, 0, err
+		}
+		return cmd.Legs, control.NeedBytes(cmd.SizeBytes, cmd.Layout), nil
+	}); err != nil {
 		return err
 	}
-	_, err = s.propose(ctx, "volume/"+r.Name, raft.Command{CreateVolume: cmd})
+	_, err := s.propose(ctx, "volume/"+r.Name, raft.Command{CreateVolume: cmd})
+	var refusal *api.Error
+	s.settle(cmd.Legs, errors.As(err, &refusal) && refusal.Code == api.CodeUnknown)
 	return err
 }
 

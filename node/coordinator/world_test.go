@@ -36,6 +36,9 @@ type memoryRaft struct {
 	wake    chan struct{}
 	applied []string
 	members []raft.Member
+	// gate may hold a command up, and lose it or what became of it; nil lets all pass. An error is the answer; the
+	// command is applied nevertheless unless it is lost.
+	gate func(context.Context, raft.Command) (isLost bool, err error)
 }
 
 func newMemoryRaft(self volume.NodeID) *memoryRaft {
@@ -45,9 +48,19 @@ func newMemoryRaft(self volume.NodeID) *memoryRaft {
 	}
 }
 
-func (m *memoryRaft) Apply(_ context.Context, c raft.Command) (raft.Result, uint64, error) {
+func (m *memoryRaft) Apply(ctx context.Context, c raft.Command) (raft.Result, uint64, error) {
+	isLost, failed := false, error(nil)
+	m.mu.Lock()
+	gate := m.gate
+	m.mu.Unlock()
+	if gate != nil {
+		isLost, failed = gate(ctx, c)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if isLost {
+		return raft.Result{}, 0, failed
+	}
 	if !m.leading {
 		return raft.Result{}, 0, raft.ErrNotLeader
 	}
@@ -58,7 +71,7 @@ func (m *memoryRaft) Apply(_ context.Context, c raft.Command) (raft.Result, uint
 	m.applied = append(m.applied, c.Name())
 	close(m.wake)
 	m.wake = make(chan struct{})
-	return result, m.index, nil
+	return result, m.index, failed
 }
 
 func (m *memoryRaft) State() (*raft.State, uint64) {

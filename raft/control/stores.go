@@ -18,14 +18,27 @@ func NearlyFull(freeBytes, totalBytes int64) bool {
 	return freeBytes < totalBytes/nearlyFullShare || totalBytes >= nearlyFullFrom && freeBytes < nearlyFullBytes
 }
 
+// Reservation is space of a store that is promised to a leg which is not in the state yet.
+type Reservation struct {
+	Volume volume.ID // that is created with it; zero for a leg of one that exists
+	Store  volume.StoreID
+	Bytes  int64
+}
+
 // Stores returns the stores that are known to work, for placement. Legs are thin: what a store can hold
 // is what is free and what its legs have filled, and of that as much may be promised as the cluster's
 // over-provision says. What legs that exist, or are to be made, may still come to need is taken off. A
-// lost leg needs no more than it has.
+// lost leg needs no more than it has. What is reserved counts until the state has the leg.
 func (v *View) Stores() []raft.StoreUse {
 	promised, used := make(map[volume.StoreID]int64), make(map[volume.StoreID]int64)
+	for _, r := range v.Reserved {
+		promised[r.Store] += r.Bytes
+	}
 	for _, vol := range v.State.Volumes {
 		for _, l := range vol.Legs {
+			if r, both := v.Reserved[l.ID]; both {
+				promised[r.Store] -= r.Bytes
+			}
 			fact, condition := v.Leg(l)
 			if condition == ConditionUnreachable {
 				continue

@@ -35,6 +35,8 @@ type View struct {
 	// NewID makes a fresh identity; a simulator draws it from its seed.
 	NewID  func() volume.UUID
 	Timing Timing
+	// Reserved is space of stores that is promised to legs whose making is being committed. Nil is none.
+	Reserved map[volume.LegID]Reservation
 
 	volumes []*raft.Volume // see sortedVolumes
 	domains []*raft.Domain // see sortedDomains

@@ -1,0 +1,77 @@
+package coordinator
+
+import (
+	"maps"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/raft/control"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// Space is set aside for new legs in the moment in which it is decided where they go, and until their command is
+// applied: then the state says that they are there. So two decisions never take the same space, and none waits for the
+// commit of another. A decision and what it sets aside are one step under mu, with a state that is read under mu, too:
+// whatever was applied before another's space was given back stands in it.
+//
+// Nothing of this is told to the next leader: by the time at which it leads it has applied what this one proposed, or
+// that is lost.
+
+// doubtMax is how long space stays set aside for a command of which it is not known whether it will still be applied.
+const doubtMax = time.Minute
+
+// reserve calls decide with a view of the latest state and sets aside the space of the legs that it returns, bytes for
+// each. vol is the volume that is created with them, zero for legs of one that exists: what was set aside for the same
+// volume counts as free, since its creation was asked for again. Whoever called proposes the command and then calls
+// settle.
+func (c *Coordinator) reserve(vol volume.ID, decide func(*control.View) (legs []raft.NewLeg, bytes int64, err error),
+) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	state, _ := c.raft.State()
+	v := c.view(state)
+	if !vol.IsZero() {
+		v.Reserved = maps.Clone(c.reserved)
+		maps.DeleteFunc(v.Reserved, func(_ volume.LegID, r control.Reservation) bool { return r.Volume == vol })
+	}
+	legs, bytes, err := decide(v)
+	if err != nil {
+		return err
+	}
+	for _, l := range legs {
+		c.reserved[l.ID] = control.Reservation{Volume: vol, Store: l.Store, Bytes: bytes}
+	}
+	return nil
+}
+
+// settle gives back what was set aside for legs whose command was applied or refused. With isDoubtful nobody knows
+// whether it will be: their space stays set aside for a while.
+func (c *Coordinator) settle(legs []raft.NewLeg, isDoubtful bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range legs {
+		if _, held := c.reserved[l.ID]; held && isDoubtful {
+			c.doubtful[l.ID] = c.opts.Now().Add(doubtMax)
+		} else {
+			delete(c.reserved, l.ID)
+		}
+	}
+}
+
+// endDoubts gives back what was doubtful for long, what is in the state by now, and what will not be: a volume is
+// created once. The caller holds mu.
+func (c *Coordinator) endDoubts(state *raft.State, now time.Time) {
+	for id, until := range c.doubtful {
+		_, l := state.LegByID(id)
+		if l != nil || state.Volumes[c.reserved[id].Volume] != nil || now.After(until) {
+			delete(c.doubtful, id)
+			delete(c.reserved, id)
+		}
+	}
+}
+
+// forgetReserved begins anew, when the leader changes. The caller holds mu.
+func (c *Coordinator) forgetReserved() {
+	clear(c.reserved)
+	clear(c.doubtful)
+}
