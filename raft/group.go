@@ -33,8 +33,8 @@ type groupRecord struct {
 	Fresh   bool             `json:"fresh,omitempty"`   // no member has run on the directory
 }
 
-// Group is the group of a coordinator's data directory. It is safe for use by many goroutines. Of one directory there is
-// to be one at a time while a member runs on it: whoever has it hands it to Open.
+// Group is the group of a coordinator's data directory. It is safe for use by many goroutines. While a member runs on
+// a directory there is to be one Group of it, which writes all of it: whoever has it hands it to Open.
 type Group struct {
 	dir string
 	mu  sync.Mutex // guards rec, also while it is written

@@ -53,8 +53,9 @@ func TestFollower_everyOperationHasALastLine(t *testing.T) {
 	}
 	require.ErrorContains(t, f.look(t.Context()), "nobody")
 	p.operations = []api.Operation{op("drain", "node/n1", "running", 0.2), op("drain", "node/n2", "running", 0.5),
-		op("drain", "node/n5", "done", 1), op("remove", "node/n3", "running", 0.1), op("scrub", "volume/v1", "running", 0),
-		op("failover", "domain/d1", "running", 0), op("rebalance", "cluster", "running", 0.5)}
+		op("drain", "node/n5", "done", 1), op("remove", "node/n3", "running", 0.1),
+		op("scrub", "volume/v1", "running", 0), op("failover", "domain/d1", "running", 0),
+		op("rebalance", "cluster", "running", 0.5)}
 	look("drain-node/n1 running 20% as it was", "drain-node/n2 running 50% as it was",
 		"remove-node/n3 running 10% as it was", "scrub-volume/v1 running 0% as it was",
 		"failover-domain/d1 running 0% as it was", "rebalance-cluster running 50% as it was")

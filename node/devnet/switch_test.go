@@ -266,7 +266,8 @@ func TestSwitch_remembersItsLinks(t *testing.T) {
 	require.NoError(t, s.Set("c", "b", devnet.Rules{Delay: time.Millisecond, Loss: 0.25}))
 	require.NoError(t, s.Set("c", "a", devnet.Rules{Cut: true}))
 	require.Error(t, s.Set("c", "a", devnet.Rules{Loss: 2}))
-	want := map[string]devnet.Rules{"a>b": {Cut: true}, "c>b": {Delay: time.Millisecond, Loss: 0.25}, "c>a": {Cut: true}}
+	want := map[string]devnet.Rules{"a>b": {Cut: true}, "c>b": {Delay: time.Millisecond, Loss: 0.25},
+		"c>a": {Cut: true}}
 	require.Equal(t, want, links(begin()))
 
 	s = begin()

@@ -72,8 +72,8 @@ func (s *Smartctl) Read(ctx context.Context, d Device) (Smart, error) {
 		select {
 		case err = <-ended:
 		case <-grace.C:
-			return Smart{}, fmt.Errorf("SMART of %s: smartctl does not answer: it hangs in the kernel, as it does when "+
-				"the drive does not answer", d.Name)
+			return Smart{}, fmt.Errorf("SMART of %s: smartctl does not answer: it hangs in the kernel, as it does "+
+				"when the drive does not answer", d.Name)
 		}
 	}
 	if ctx.Err() != nil {
