@@ -23,7 +23,6 @@ import (
 	"github.com/holdfast-storage/holdfast/node/storage"
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/target"
-	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // Serve runs the node that a configuration file describes until ctx ends, or a part of it fails for
@@ -66,8 +65,7 @@ type Daemon struct {
 	portal      net.Listener
 	host        *host.Host // nil without the role
 
-	// departed are the nodes that left the cluster, as the latest assignment has them; nil before the first.
-	departed atomic.Pointer[[]volume.NodeID]
+	outsiders atomic.Pointer[outsiders] // as the latest assignment has them; nil before the first
 
 	mu    sync.Mutex // protects peers
 	peers []peer.Peer

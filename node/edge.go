@@ -29,7 +29,7 @@ type edge struct {
 	cluster   volume.ClusterID
 	now       func() time.Time
 	removed   func(api.Caller) *api.Error // why a node is no part of the cluster any more; nil result if it is
-	untold    func(api.Caller) *api.Error // why no other may see what the node itself shows; nil result if it may
+	untold    func(api.Caller) *api.Error // why one may not see what the node itself shows; nil result if it may
 	strangers *strangers
 	next      http.Handler
 }
@@ -133,17 +133,28 @@ func (d *Daemon) removedNode(c api.Caller) *api.Error {
 	if d.coordinator != nil {
 		return d.coordinator.Removed(c)
 	}
-	departed := d.departed.Load()
-	if departed == nil || !slices.Contains(*departed, c.Node) {
+	known := d.outsiders.Load()
+	if known == nil || !slices.Contains(known.departed, c.Node) {
 		return nil
 	}
 	return api.Errorf(api.CodeRefused, "", "join the machine as another node, with a new token",
 		"node %s left the cluster: its certificate is not accepted any more", c.Node)
 }
 
-// untold returns why a node that has not heard yet who left the cluster shows nothing of itself to others.
+// untold returns why the node shows nothing of itself to another: that one got a certificate and has not registered
+// since, or the node has not heard yet who belongs to the cluster.
 func (d *Daemon) untold(c api.Caller) *api.Error {
-	if d.coordinator != nil || d.departed.Load() != nil || c.Kind == api.CallerNode && c.Node == d.config.ID {
+	if d.coordinator != nil {
+		return d.coordinator.Unregistered(c)
+	}
+	known := d.outsiders.Load()
+	switch {
+	case c.Node == d.config.ID:
+		return nil
+	case known != nil && slices.Contains(known.unregistered, c.Node):
+		return api.Errorf(api.CodeRefused, "", "start its daemon",
+			"node %s is not registered: its certificate lets it register, and do nothing else", c.Node)
+	case known != nil:
 		return nil
 	}
 	return api.Errorf(api.CodeRefused, "", "ask again once it reaches a coordinator, or as root on the node itself",

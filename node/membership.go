@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // membership is what makes a node part of the cluster: it registers, sends heartbeats and brings
@@ -141,9 +142,15 @@ func (m *membership) register(ctx context.Context, self raft.Node) bool {
 	return true
 }
 
+// outsiders are nodes that have a certificate of the cluster and are no part of it.
+type outsiders struct {
+	departed     []volume.NodeID // they left it
+	unregistered []volume.NodeID // they have not registered yet
+}
+
 // adopt brings an assignment to the roles.
 func (m *membership) adopt(a peer.Assignment) {
-	m.departed.Store(&a.Removed)
+	m.outsiders.Store(&outsiders{departed: a.Removed, unregistered: a.Unregistered})
 	if m.storage != nil {
 		m.storage.Assign(a)
 	}

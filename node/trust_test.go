@@ -308,3 +308,53 @@ func TestRemoved_oneThatNeverRegistered(t *testing.T) {
 		require.ErrorContains(t, knocks(t, first, id.ClientTLS()), "bad certificate")
 	}
 }
+
+// A machine that got a certificate and has not registered may register, and nothing else: neither as itself nor as
+// root there nor as another node, on a coordinator and on a node that is none.
+func TestUnregistered_mayOnlyRegister(t *testing.T) {
+	first, client := founded(t, "prod")
+	host := machine(t, "h1")
+	host.Roles = []raft.Role{raft.RoleHost}
+	h1, _, err := enroll.Join(t.Context(), enroll.JoinOptions{Token: joinToken(t, client, time.Hour),
+		Address: first.Listen.API, Machine: host, Patience: -1})
+	require.NoError(t, err)
+	serve(t, enroll.ConfigFile(host.Dir))
+	awaitNodes(t, h1.APISocket, 2)
+	ghost := joined(t, client, first)
+	id, err := identity.Load(ghost.TLS)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { // the host has heard of it
+		code, _ := ask(t, h1, http.MethodGet, "/metrics", id.ClientTLS())
+		return code == http.StatusForbidden
+	}, patience, 20*time.Millisecond)
+	for _, at := range []*config.Config{first, h1} {
+		for _, caller := range []string{"", "root", "node " + first.ID.String()} {
+			for _, path := range []string{"/v1/tokens", "/v1/cluster/backup", "/v1/health", "/metrics", "/target/sessions"} {
+				code, text := askFor(t, at, http.MethodGet, path, id.ClientTLS(), caller)
+				require.Contains(t, []int{http.StatusForbidden, http.StatusServiceUnavailable}, code, "%q %s", caller, path)
+				require.Contains(t, text, "not registered", "%q %s", caller, path)
+			}
+		}
+	}
+	code, text := ask(t, first, http.MethodPost, peer.PathRenew, id.ClientTLS())
+	require.Equal(t, http.StatusServiceUnavailable, code, "it lives no longer than its certificate")
+	require.Contains(t, text, "not part of the cluster")
+	talk := peer.NewClient(peer.ClientOptions{Peers: ghost.Peers(), TLS: id.ClientTLS()})
+	defer talk.Close()
+	_, err = talk.Command(t.Context(), raft.Command{LegDeleted: &raft.LegDeleted{}})
+	require.ErrorContains(t, err, "may register, and nothing else")
+	a, err := talk.Assignment(t.Context(), ghost.ID, 0)
+	require.NoError(t, err)
+	require.False(t, a.Registered)
+
+	serve(t, enroll.ConfigFile(dirOf(ghost)))
+	awaitNodes(t, ghost.APISocket, 3)
+	for _, at := range []*config.Config{first, h1} {
+		require.Eventually(t, func() bool {
+			code, _ := ask(t, at, http.MethodGet, "/metrics", id.ClientTLS())
+			return code == http.StatusOK
+		}, patience, 20*time.Millisecond)
+		code, text := ask(t, at, http.MethodGet, "/v1/tokens", id.ClientTLS())
+		require.Equal(t, http.StatusOK, code, text)
+	}
+}

@@ -10,6 +10,9 @@ func (s *State) Authorise(node volume.NodeID, c Command) *Refusal {
 	if !c.EngineCommand() && !c.NodeCommand() {
 		return invalid("command %q is for operators only", c.Name())
 	}
+	if c.RegisterNode == nil && s.stranger(node) {
+		return invalid("node %s is not registered: it may register, and nothing else", node)
+	}
 	switch {
 	case c.RegisterNode != nil:
 		if c.RegisterNode.Node.ID != node {
@@ -51,6 +54,13 @@ func (s *State) Authorise(node volume.NodeID, c Command) *Refusal {
 		return s.holds(node, c.Detach.Volume, c.Detach.Epoch)
 	}
 	return nil
+}
+
+// stranger reports whether a node has never registered. One that was removed is none: its engines hear from Apply that
+// they are superseded.
+func (s *State) stranger(node volume.NodeID) bool {
+	_, removed := s.Removed[node]
+	return s.Nodes[node] == nil && !removed
 }
 
 // ownsLeg refuses unless the leg is, or by its tombstone was, on the node. A leg that nobody knows

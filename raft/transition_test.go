@@ -166,6 +166,9 @@ func TestCommand_Kinds(t *testing.T) {
 		"report_scrub", "detach"}
 	node := []string{"register_node", "leg_provisioned", "leg_lost", "leg_deleted", "begin_attach",
 		"request_detach", "note_label", "adopt_leg"}
+	known := &Node{ID: volume.NodeID{UUID: volume.UUID{1}}, Name: "n1"}
+	s := NewState()
+	s.Nodes[known.ID] = known
 	names := commandFields(t)
 	require.Len(t, (&Command{}).kinds(), len(names))
 	for name, c := range names {
@@ -173,7 +176,7 @@ func TestCommand_Kinds(t *testing.T) {
 		require.Equal(t, slices.Contains(engine, name), c.EngineCommand(), name)
 		require.Equal(t, slices.Contains(node, name), c.NodeCommand(), name)
 		if !c.EngineCommand() && !c.NodeCommand() {
-			require.NotNil(t, NewState().Authorise(volume.NodeID{UUID: volume.UUID{1}}, c), name)
+			require.NotNil(t, s.Authorise(known.ID, c), name)
 		}
 	}
 }
@@ -204,6 +207,8 @@ func TestAuthorise(t *testing.T) {
 		register n2 storage stores=s2
 		register h1 host
 		register h2 host
+		register h3 host
+		remove_node h3
 		create web A@n1/s1 B@n2/s2 layout:mirror:2
 		provisioned web A
 		provisioned web B
@@ -238,6 +243,14 @@ func TestAuthorise(t *testing.T) {
 		{"h2", "begin web h2 a3 takeover accept renews=a2", false},
 		{"h1", "stop d", false},
 		{"n1", "delete_volume web", false},
+		// Who has a certificate and never registered may register.
+		{"n9", "register n9 storage stores=s9", true},
+		{"n9", "register n1 storage stores=s9", false},
+		{"n9", "leg_deleted X", false},
+		{"n9", "activate web e=1", false},
+		{"n9", "begin web n9 a3 takeover renews=a2", false},
+		{"h3", "activate web e=1", true}, // it was removed: Apply says that it is superseded
+		{"h3", "activate web e=2", false},
 	} {
 		refusal := s.state.Authorise(s.node(row.node), s.parse(row.line))
 		require.Equal(t, row.ok, refusal == nil, "%s: %s", row.node, row.line)

@@ -137,15 +137,37 @@ type RevokeToken struct {
 	Name string `json:"name"`
 }
 
+// awaited reports whether a join token gave a certificate to a node that has not registered since.
+func (s *State) awaited(j *JoinToken) bool {
+	if j.Used.IsZero() || s.Nodes[j.Node] != nil {
+		return false
+	}
+	_, removed := s.Removed[j.Node]
+	return !removed
+}
+
+// Unregistered returns for each node that got a certificate and has not registered since the join token that gave it
+// the last one, in the order of their use. The slice is the caller's, the tokens are not.
+func (s *State) Unregistered() []*JoinToken {
+	last := map[volume.NodeID]*JoinToken{}
+	for _, j := range s.Joins { // the last use of each, so the order of the map does not matter
+		if old := last[j.Node]; s.awaited(j) && (old == nil || compareUses(old, j) < 0) {
+			last[j.Node] = j
+		}
+	}
+	return slices.SortedFunc(maps.Values(last), compareUses)
+}
+
+func compareUses(a, b *JoinToken) int {
+	return cmp.Or(a.Used.Compare(b.Used), cmp.Compare(a.ID, b.ID))
+}
+
 // Admitted returns the join token that gave a certificate to a node that has not registered since, by the
 // node's name or id; nil if there is none. Of several of a name it is the one that was used last.
 func (s *State) Admitted(node string) *JoinToken {
 	var found *JoinToken
-	for _, j := range s.SortedJoins() {
-		if j.Used.IsZero() || j.Name != node && j.Node.String() != node || s.Nodes[j.Node] != nil {
-			continue
-		}
-		if _, removed := s.Removed[j.Node]; !removed && (found == nil || j.Used.After(found.Used)) {
+	for _, j := range s.Unregistered() {
+		if j.Name == node || j.Node.String() == node {
 			found = j
 		}
 	}

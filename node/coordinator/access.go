@@ -15,6 +15,9 @@ func (c *Coordinator) guard(caller api.Caller) (api.Role, *api.Error) {
 	if refusal := removedNode(state, caller); refusal != nil {
 		return api.RoleNone, refusal
 	}
+	if refusal := unregistered(state, caller); refusal != nil {
+		return api.RoleNone, refusal
+	}
 	switch caller.Kind {
 	case api.CallerRoot:
 		return api.RoleAdmin, nil
@@ -39,6 +42,27 @@ func removedNode(s *raft.State, caller api.Caller) *api.Error {
 	return nil
 }
 
+// unregistered refuses a caller that is known by a certificate, and what was passed on by one, whose node the cluster
+// does not have: a join token got it its certificate, and it has the right to register, no more. What a node passes
+// on that is about to register is to be asked again.
+func unregistered(s *raft.State, caller api.Caller) *api.Error {
+	if caller.Kind == api.CallerNode && s.Nodes[caller.Node] == nil {
+		return api.Errorf(api.CodeRefused, "", notYet,
+			"node %s is not registered: its certificate lets it register, and do nothing else", caller.Node)
+	}
+	for _, node := range caller.Via {
+		if s.Nodes[node] == nil {
+			return api.Errorf(api.CodeNoLeader, "", notYet,
+				"the call came through node %s, which is not registered yet", node)
+		}
+	}
+	return nil
+}
+
+// notYet says what to do about a node that is not registered.
+const notYet = "start the node's daemon, whose log says what keeps it from registering; `holdfast node remove` puts " +
+	"out one that is not to"
+
 // bearer returns the role of an API token. It does not say which part of a wrong one is wrong.
 func bearer(s *raft.State, text string, now time.Time) (api.Role, *api.Error) {
 	secret, err := credential.ParseBearer(text)
@@ -57,6 +81,16 @@ func bearer(s *raft.State, text string, now time.Time) (api.Role, *api.Error) {
 }
 
 func expired(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
+
+// Unregistered returns why a node is shown nothing of what this coordinator's node knows itself: as far as this one
+// knows it has not registered, or not yet. Its own node may always look.
+func (c *Coordinator) Unregistered(caller api.Caller) *api.Error {
+	if caller.Kind == api.CallerNode && caller.Node == c.opts.Self {
+		return nil
+	}
+	state, _ := c.raft.State()
+	return unregistered(state, caller)
+}
 
 // Removed returns why a node is no part of the cluster any more, as far as this coordinator knows; nil if
 // it is or may become one.

@@ -18,7 +18,7 @@ func BuildAssignment(s *raft.State, id volume.NodeID, tRead time.Duration) peer.
 	a := peer.Assignment{
 		Lineage: lineage(s), Former: s.Former, Legs: []peer.LegOrder{}, Attach: []peer.Ticket{},
 		Domains: []peer.DomainOrder{}, Peers: coordinators(s),
-		Removed: removedNodes(s),
+		Removed: removedNodes(s), Unregistered: unregisteredNodes(s),
 	}
 	n := s.Nodes[id]
 	_, removed := s.Removed[id]
@@ -92,6 +92,17 @@ func removedNodes(s *raft.State) []volume.NodeID {
 	ids := slices.SortedFunc(maps.Keys(s.Removed), func(a, b volume.NodeID) int {
 		return cmp.Or(s.Removed[b].Compare(s.Removed[a]), bytes.Compare(a.UUID[:], b.UUID[:]))
 	})
+	return ids[:min(len(ids), peer.RemovedMax)]
+}
+
+// unregisteredNodes returns the nodes that have a certificate and nothing else, the latest first, as many as an
+// assignment has.
+func unregisteredNodes(s *raft.State) []volume.NodeID {
+	var ids []volume.NodeID
+	for _, j := range s.Unregistered() {
+		ids = append(ids, j.Node)
+	}
+	slices.Reverse(ids)
 	return ids[:min(len(ids), peer.RemovedMax)]
 }
 

@@ -104,8 +104,9 @@ func (a *audience) changed(object volume.UUID, revision uint64) {
 // replaces what it changes, so what is the same object is unchanged.
 func concern(before, after *raft.State, object func(volume.UUID), all func()) {
 	if before.Cluster != after.Cluster || len(before.Removed) != len(after.Removed) ||
-		differs(before.Nodes, after.Nodes, func(volume.NodeID, *raft.Node) {}) {
-		all() // addresses stand in all of them
+		differs(before.Nodes, after.Nodes, func(volume.NodeID, *raft.Node) {}) ||
+		differs(before.Joins, after.Joins, func(string, *raft.JoinToken) {}) {
+		all() // addresses stand in all of them, and who is no part of the cluster
 	}
 	node := func(id volume.NodeID) { object(id.UUID) }
 	differs(before.Volumes, after.Volumes, func(id volume.ID, v *raft.Volume) {

@@ -198,9 +198,12 @@ type Assignment struct {
 	// Removed are the nodes that left the cluster, at most RemovedMax, the latest: their certificates may still be
 	// valid, and are accepted no more.
 	Removed []volume.NodeID `json:"removed,omitempty"`
+	// Unregistered are those that got a certificate by a join token and have not registered since, at most
+	// RemovedMax, the latest: they may register, and nothing else.
+	Unregistered []volume.NodeID `json:"unregistered,omitempty"`
 }
 
-// RemovedMax is how many nodes Assignment.Removed has at most.
+// RemovedMax is how many nodes Assignment.Removed and Assignment.Unregistered have at most.
 const RemovedMax = 1000
 
 // Renewed is a node's next certificate, for the same key.
