@@ -58,6 +58,7 @@ type Daemon struct {
 
 	group       *raft.Group              // nil without the role
 	members     *memberListener          // nil without the role
+	gate        *memberGate              // nil without the role
 	raft        *raft.Coordinator        // nil without the role
 	coordinator *coordinator.Coordinator // nil without the role
 	storage     *storage.Manager         // nil without the role

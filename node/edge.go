@@ -168,27 +168,47 @@ func (d *Daemon) refuseRemoved(c *tls.Config) *tls.Config {
 		if err := verify(s); err != nil {
 			return err
 		}
-		return d.refusesMember(s)
+		_, err := d.remainingMember(s)
+		return err
 	}
 	return c
 }
 
-// refusesMember returns why who is at the other end of a connection is no coordinator of the cluster any more.
-func (d *Daemon) refusesMember(s tls.ConnectionState) error {
+// remainingMember returns who is at the other end of a connection, or why that is no node of the cluster any more.
+func (d *Daemon) remainingMember(s tls.ConnectionState) (volume.NodeID, error) {
 	node, err := identity.PeerNode(s, d.config.Cluster.ID)
+	if err != nil {
+		return node, err
+	}
+	if refusal := d.removedNode(api.Caller{Kind: api.CallerNode, Node: node}); refusal != nil {
+		return node, errors.New(refusal.Message)
+	}
+	return node, nil
+}
+
+// refusesMember returns why who is at the other end of a connection may not speak raft, or not any more. The
+// handshake is over: before that nobody has shown whose the certificate is, and so there is nobody to warn of.
+func (d *Daemon) refusesMember(s tls.ConnectionState) error {
+	node, err := d.remainingMember(s)
 	if err != nil {
 		return err
 	}
-	if refusal := d.removedNode(api.Caller{Kind: api.CallerNode, Node: node}); refusal != nil {
-		return errors.New(refusal.Message)
-	}
-	return nil
+	return d.gate.refuses(node)
 }
 
-// memberReviewEvery is how long the connections of a coordinator that was removed may go on.
+// admitMember says whether a connection that is new may speak raft. A coordinator that waits to be added takes the
+// group of the first that may.
+func (d *Daemon) admitMember(s tls.ConnectionState) error {
+	if err := d.refusesMember(s); err != nil {
+		return err
+	}
+	return d.group.Admit(s)
+}
+
+// memberReviewEvery is how long the connections of a coordinator that was removed, or is none any more, may go on.
 const memberReviewEvery = 2 * time.Second
 
-// reviewMembers ends the connections of coordinators that were removed, until ctx ends.
+// reviewMembers ends the connections of those that may not speak raft any more, until ctx ends.
 func (d *Daemon) reviewMembers(ctx context.Context) error {
 	ticker := time.NewTicker(memberReviewEvery)
 	defer ticker.Stop()
@@ -197,6 +217,7 @@ func (d *Daemon) reviewMembers(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+			d.gate.leaderless() // notes the leader, also while nobody connects
 			d.members.review(d.refusesMember)
 		}
 	}

@@ -59,15 +59,17 @@ func (c *memberConn) Close() error {
 	return c.Conn.Close()
 }
 
-// newMemberListener takes l over and starts to accept.
+// newMemberListener takes l over; it accepts nothing before start.
 func newMemberListener(l net.Listener, security *tls.Config, admit func(tls.ConnectionState) error,
 	deadline func(context.Context) (context.Context, context.CancelFunc), log *slog.Logger) *memberListener {
 	m := &memberListener{Listener: l, security: security, admit: admit, deadline: deadline, log: log,
 		ready: make(chan net.Conn), failed: make(chan error, 1), open: map[*memberConn]struct{}{}}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
-	m.running.Go(m.run)
 	return m
 }
+
+// start begins to accept. What admit asks has to be there by now.
+func (m *memberListener) start() { m.running.Go(m.run) }
 
 // Accept returns the next connection whose handshake is over.
 func (m *memberListener) Accept() (net.Conn, error) {
@@ -79,6 +81,8 @@ func (m *memberListener) Accept() (net.Conn, error) {
 			err = net.ErrClosed
 		}
 		return nil, err
+	case <-m.ctx.Done():
+		return nil, net.ErrClosed
 	}
 }
 

@@ -39,6 +39,7 @@ func listening(t *testing.T, admit func(tls.ConnectionState) error) (m *memberLi
 		context.AfterFunc(over, cancel)
 		return ctx, cancel
 	}, slog.New(slog.DiscardHandler))
+	m.start()
 	t.Cleanup(func() { _ = m.Close() })
 	return m, client, expire
 }
@@ -156,4 +157,26 @@ func TestHandshakeDeadline_isShort(t *testing.T) {
 	end, bounded := ctx.Deadline()
 	require.True(t, bounded)
 	require.LessOrEqual(t, time.Until(end), handshakeTimeout)
+}
+
+// Until whatever decides who is let in is there, callers wait; closed before that, nothing is left.
+func TestMemberListener_acceptsNobodyBeforeItsStart(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	m := newMemberListener(l, &tls.Config{}, func(tls.ConnectionState) error {
+		t.Error("nobody is asked for")
+		return nil
+	}, handshakeDeadline, slog.New(slog.DiscardHandler))
+	waiting := silent(t, m)
+	accepted := make(chan error, 1)
+	go func() {
+		_, err := m.Accept()
+		accepted <- err
+	}()
+	m.mu.Lock()
+	require.Empty(t, m.unfinished)
+	m.mu.Unlock()
+	require.NoError(t, m.Close())
+	require.ErrorIs(t, <-accepted, net.ErrClosed)
+	requireClosed(t, waiting)
 }

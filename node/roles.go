@@ -42,7 +42,7 @@ func (d *Daemon) openCoordinator(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, ignoreClosed(l.Close()))
 	}
-	d.members = newMemberListener(l, group.Bind(d.refuseRemoved(d.identity.ServerTLS())), group.Admit,
+	d.members = newMemberListener(l, group.Bind(d.refuseRemoved(d.identity.ServerTLS())), d.admitMember,
 		handshakeDeadline, d.log)
 	d.raft, err = raft.Open(raft.Options{
 		ID: d.config.ID, Dir: d.data.file("raft"), Group: group, Bootstrap: first,
@@ -67,7 +67,12 @@ func (d *Daemon) openCoordinator(ctx context.Context) error {
 			Timeout: d.config.Timing.DeadAfter},
 		Logger: d.log,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	d.gate = newMemberGate(d.raft, d.knownPeers, time.Now, d.log)
+	d.members.start()
+	return nil
 }
 
 // firstMembers are the members that the cluster begins with, if this node is one of them. Any other

@@ -358,3 +358,36 @@ func TestUnregistered_mayOnlyRegister(t *testing.T) {
 		require.Equal(t, http.StatusOK, code, text)
 	}
 }
+
+// The raft port is for coordinators: a host's certificate, and that of a machine that did not register, get no
+// further than the handshake.
+func TestRaftPort_isForCoordinators(t *testing.T) {
+	first, client := founded(t, "prod")
+	host := machine(t, "h1")
+	host.Roles = []raft.Role{raft.RoleHost}
+	h1, _, err := enroll.Join(t.Context(), enroll.JoinOptions{Token: joinToken(t, client, time.Hour),
+		Address: first.Listen.API, Machine: host, Patience: -1})
+	require.NoError(t, err)
+	stranger, err := identity.Load(h1.TLS)
+	require.NoError(t, err)
+	refused := func() {
+		t.Helper()
+		err := knocks(t, first, stranger.ClientTLS())
+		require.Error(t, err)
+		require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "it was let in")
+	}
+	refused()
+	serve(t, enroll.ConfigFile(host.Dir))
+	awaitNodes(t, first.APISocket, 2)
+	refused()
+
+	second := joined(t, client, first)
+	serve(t, enroll.ConfigFile(dirOf(second)))
+	awaitNodes(t, first.APISocket, 3)
+	id, err := identity.Load(second.TLS)
+	require.NoError(t, err)
+	require.ErrorIs(t, knocks(t, first, id.ClientTLS()), os.ErrDeadlineExceeded, "a coordinator is let in")
+	err = knocks(t, second, stranger.ClientTLS())
+	require.Error(t, err)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the one that was added refuses it, too")
+}
