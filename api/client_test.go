@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // server starts h on loopback with TLS and returns its endpoint and what a client needs to trust it.
@@ -69,7 +71,7 @@ func TestClient_unixSocket(t *testing.T) {
 
 func TestClient_triesEachUntilOneAnswers(t *testing.T) {
 	dead := server(t, http.NotFoundHandler())
-	leaderless := server(t, NewProxy(ProxyOptions{Targets: func() []string { return nil }}))
+	leaderless := server(t, NewProxy(ProxyOptions{Targets: func() []Target { return nil }}))
 	alive := server(t, NewHandler(&fake{volume: Volume{Name: "v1"}}))
 	c := trust(client(t, -1, dead.URL, leaderless.URL, alive.URL), dead, leaderless, alive)
 	dead.Close()
@@ -260,6 +262,19 @@ func TestGuard_endsACallToASilentProcess(t *testing.T) {
 	require.Equal(t, 2, pings)
 }
 
+// at returns targets at the addresses of servers.
+func at(urls ...string) (targets []Target) {
+	for _, u := range urls {
+		targets = append(targets, Target{Address: strings.TrimPrefix(u, "https://")})
+	}
+	return targets
+}
+
+// byAny reaches all targets in the same way.
+func byAny(t http.RoundTripper) func(volume.NodeID) http.RoundTripper {
+	return func(volume.NodeID) http.RoundTripper { return t }
+}
+
 func TestProxy_passesOnAndStreams(t *testing.T) {
 	f := &fake{
 		volume: Volume{Name: "v1"}, operation: []Operation{{State: OperationRunning}, {State: OperationDone}},
@@ -268,11 +283,8 @@ func TestProxy_passesOnAndStreams(t *testing.T) {
 	dead := server(t, http.NotFoundHandler())
 	dead.Close()
 	proxy := server(t, NewProxy(ProxyOptions{
-		Targets: func() []string {
-			return []string{strings.TrimPrefix(dead.URL, "https://"),
-				strings.TrimPrefix(leader.URL, "https://")}
-		},
-		Transport: leader.Client().Transport,
+		Targets: func() []Target { return at(dead.URL, leader.URL) },
+		Reach:   byAny(leader.Client().Transport),
 	}))
 	c := trust(client(t, -1, proxy.URL), proxy)
 	v, err := c.Volume(t.Context(), "v1")
@@ -305,8 +317,8 @@ func TestProxy_lostAnswer(t *testing.T) {
 		w.WriteHeader(http.StatusOK)
 	}))
 	proxy := NewProxy(ProxyOptions{
-		Targets:   func() []string { return []string{strings.TrimPrefix(leader.URL, "https://"), "127.0.0.1:1"} },
-		Transport: leader.Client().Transport,
+		Targets: func() []Target { return at(leader.URL, "127.0.0.1:1") },
+		Reach:   byAny(leader.Client().Transport),
 	})
 	w := serve(proxy, http.MethodDelete, "/v1/volumes/v1", "")
 	var e *Error
@@ -317,20 +329,19 @@ func TestProxy_lostAnswer(t *testing.T) {
 // TestProxy_others: a node that knows of no leader asks the others, once each, before it says so.
 func TestProxy_others(t *testing.T) {
 	leader := server(t, NewHandler(&fake{volume: Volume{Name: "v1"}}))
-	host := func(s *httptest.Server) string { return strings.TrimPrefix(s.URL, "https://") }
-	proxy := func(targets, others func() []string) *httptest.Server {
+	proxy := func(targets, others func() []Target) *httptest.Server {
 		return server(t, NewProxy(ProxyOptions{
-			Targets: targets, Others: others, Transport: leader.Client().Transport,
+			Targets: targets, Others: others, Reach: byAny(leader.Client().Transport),
 			Alone: func(r *http.Request) http.Handler { return NewHandler(&fake{volume: Volume{Name: "mine"}}) },
 		}))
 	}
-	none := func() []string { return nil }
-	follower := proxy(func() []string { return []string{host(leader)} }, none)
+	none := func() []Target { return nil }
+	follower := proxy(func() []Target { return at(leader.URL) }, none)
 	var cut, alone *httptest.Server
-	cut = proxy(none, func() []string { return []string{host(alone)} })
-	alone = proxy(none, func() []string { return []string{host(cut)} })
-	knows := proxy(none, func() []string { return []string{host(cut), host(follower)} })
-	outside := proxy(func() []string { return []string{host(knows)} }, none) // no coordinator itself
+	cut = proxy(none, func() []Target { return at(alone.URL) })
+	alone = proxy(none, func() []Target { return at(cut.URL) })
+	knows := proxy(none, func() []Target { return at(cut.URL, follower.URL) })
+	outside := proxy(func() []Target { return at(knows.URL) }, none) // no coordinator itself
 
 	for want, s := range map[string]*httptest.Server{"v1": outside, "mine": cut} {
 		v, err := trust(client(t, -1, s.URL), s).Volume(t.Context(), "v1")
@@ -345,8 +356,7 @@ func TestProxy_nodesThatDisagree(t *testing.T) {
 	var target string
 	var calls atomic.Int32
 	proxy := NewProxy(ProxyOptions{
-		Targets: func() []string { return []string{target} }, Transport: http.DefaultTransport,
-		Scheme: "http",
+		Targets: func() []Target { return at(target) }, Reach: byAny(http.DefaultTransport), Scheme: "http",
 	})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != PathPing {

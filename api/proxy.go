@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // hopsHeader counts how often a call was passed on: from a node to a coordinator, from there to
@@ -19,30 +21,37 @@ const (
 	hopsOthers = 2
 )
 
+// Target is a node to pass a call to.
+type Target struct {
+	Node    volume.NodeID
+	Address string // host:port
+}
+
 // ProxyOptions configures a Proxy.
 type ProxyOptions struct {
-	// Targets returns the host:port of the nodes to pass a call to, best first. It is asked for
-	// every call, must not block, and leaves out the node itself.
-	Targets func() []string
+	// Targets returns the nodes to pass a call to, best first. It is asked for every call, must not block, and leaves
+	// out the node itself.
+	Targets func() []Target
 	// Others returns further nodes to ask when there is no target: one of them may know of the leader.
 	// Nil has none.
-	Others func() []string
+	Others func() []Target
 	// Alone returns who answers a call when there is no target and no other took it; nil, or a nil
 	// handler, answers that no coordinator leads.
 	Alone func(*http.Request) http.Handler
-	// Transport reaches the targets; it carries the node's certificate and the cluster's CA.
-	Transport http.RoundTripper
-	Scheme    string // "https" if empty
+	// Reach returns how a target is reached: with the node's certificate, and nobody but that target, whoever else
+	// answers at its address.
+	Reach  func(volume.NodeID) http.RoundTripper
+	Scheme string // "https" if empty
 }
 
 // Proxy passes the public API on to the first target that answers, streams included. A target that
 // falls silent ends the call as unknown, which clients take as "ask again". PathPing is answered
 // here.
 type Proxy struct {
-	targets func() []string
-	others  func() []string
+	targets func() []Target
+	others  func() []Target
 	alone   func(*http.Request) http.Handler
-	client  *http.Client
+	reach   func(volume.NodeID) http.RoundTripper
 	scheme  string
 }
 
@@ -52,19 +61,19 @@ func NewProxy(o ProxyOptions) *Proxy {
 		o.Scheme = "https"
 	}
 	if o.Others == nil {
-		o.Others = func() []string { return nil }
+		o.Others = func() []Target { return nil }
 	}
 	if o.Alone == nil {
 		o.Alone = func(*http.Request) http.Handler { return nil }
 	}
-	return &Proxy{
-		targets: o.Targets, others: o.Others, alone: o.Alone, scheme: o.Scheme,
-		client: &http.Client{
-			Transport: o.Transport,
-			CheckRedirect: func(*http.Request, []*http.Request) error {
-				return http.ErrUseLastResponse
-			},
-		},
+	return &Proxy{targets: o.Targets, others: o.Others, alone: o.Alone, reach: o.Reach, scheme: o.Scheme}
+}
+
+// client returns a client that talks to one node.
+func (p *Proxy) client(node volume.NodeID) *http.Client {
+	return &http.Client{
+		Transport:     p.reach(node),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
@@ -116,10 +125,10 @@ func noLeader(cause string) *Error {
 
 // forward makes the call on one target. An error means that nothing was answered yet, so another
 // target may be tried; a stream that breaks afterwards is cut off towards the caller too.
-func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, target string, payload []byte, hops int,
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, target Target, payload []byte, hops int,
 ) *Error {
-	base := p.scheme + "://" + target
-	check := func(ctx context.Context) error { return ping(ctx, p.client, base, func(*http.Request) {}) }
+	base, client := p.scheme+"://"+target.Address, p.client(target.Node)
+	check := func(ctx context.Context) error { return ping(ctx, client, base, func(*http.Request) {}) }
 	if err := check(r.Context()); err != nil {
 		return noLeader(err.Error())
 	}
@@ -136,9 +145,10 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, target string, p
 			out.Header.Set(name, value)
 		}
 	}
-	res, err := p.client.Do(out)
+	res, err := client.Do(out)
 	if err != nil {
-		return Errorf(CodeUnknown, "", "ask again", "node at %s was asked, and then: %s", target, silent(ctx, err))
+		return Errorf(CodeUnknown, "", "ask again", "node at %s was asked, and then: %s", target.Address,
+			silent(ctx, err))
 	}
 	defer res.Body.Close()
 	if res.StatusCode == http.StatusServiceUnavailable {

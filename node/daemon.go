@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -52,7 +53,7 @@ type Daemon struct {
 	generation *generation
 	key        chapKey
 	client     *peer.Client
-	web        *http.Transport // to other nodes' HTTPS, with this node's certificate
+	web        *peer.Transports // to other nodes' HTTPS, with this node's certificate
 
 	api, socket net.Listener
 
@@ -140,11 +141,13 @@ func (d *Daemon) openData(context.Context) error {
 	}
 	d.client = peer.NewClient(peer.ClientOptions{Peers: d.peers, TLS: d.identity.ClientTLS(),
 		Follow: d.generation.lineage()})
-	d.web = &http.Transport{
-		TLSClientConfig: d.identity.ClientTLS(), TLSHandshakeTimeout: 2 * time.Second,
-		DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
-		MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second, ForceAttemptHTTP2: true,
-	}
+	d.web = peer.NewTransports(d.identity.ClientTLS(), func(settings *tls.Config) *http.Transport {
+		return &http.Transport{
+			TLSClientConfig: settings, TLSHandshakeTimeout: 2 * time.Second,
+			DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
+			MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second, ForceAttemptHTTP2: true,
+		}
+	})
 	d.opened(func() error {
 		d.client.Close()
 		d.web.CloseIdleConnections()
@@ -171,7 +174,7 @@ func (d *Daemon) handlers() (public, peers http.Handler) {
 	if d.coordinator != nil {
 		return d.coordinator.APIHandler(), d.coordinator.PeerHandler()
 	}
-	proxy := api.NewProxy(api.ProxyOptions{Targets: d.coordinatorAddresses, Transport: d.web})
+	proxy := api.NewProxy(api.ProxyOptions{Targets: d.otherCoordinators, Reach: d.web.To})
 	return proxy, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		// Whoever asks has an old list of coordinators: it is to ask another one.
 		http.Error(w, "this node is no coordinator", http.StatusMisdirectedRequest)
@@ -219,12 +222,13 @@ func (d *Daemon) knownPeers() []peer.Peer {
 	return d.peers
 }
 
-func (d *Daemon) coordinatorAddresses() []string {
-	var addresses []string
+// otherCoordinators returns those of them that are not this node.
+func (d *Daemon) otherCoordinators() []api.Target {
+	var others []api.Target
 	for _, p := range d.knownPeers() {
 		if p.ID != d.config.ID {
-			addresses = append(addresses, p.API)
+			others = append(others, api.Target{Node: p.ID, Address: p.API})
 		}
 	}
-	return addresses
+	return others
 }

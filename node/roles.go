@@ -47,8 +47,9 @@ func (d *Daemon) openCoordinator(ctx context.Context) error {
 	d.raft, err = raft.Open(raft.Options{
 		ID: d.config.ID, Dir: d.data.file("raft"), Group: group, Bootstrap: first,
 		Stream: raft.NewStreamLayer(d.members,
-			func(ctx context.Context, address string) (net.Conn, error) {
-				dialer := &tls.Dialer{NetDialer: &net.Dialer{}, Config: group.Bind(d.identity.ClientTLS())}
+			func(ctx context.Context, address string, want volume.NodeID) (net.Conn, error) {
+				security := group.Bind(identity.OnlyNode(d.identity.ClientTLS(), want))
+				dialer := &tls.Dialer{NetDialer: &net.Dialer{}, Config: security}
 				return dialer.DialContext(ctx, "tcp", address)
 			}, d.config.Listen.Raft),
 		Logger: d.log,
@@ -58,7 +59,7 @@ func (d *Daemon) openCoordinator(ctx context.Context) error {
 	}
 	d.opened(d.raft.Close)
 	d.coordinator, err = coordinator.New(coordinator.Options{
-		Raft: d.raft, Self: d.config.ID, Identify: d.identify, Transport: d.web, Others: d.coordinatorAddresses,
+		Raft: d.raft, Self: d.config.ID, Identify: d.identify, Reach: d.web.To, Others: d.otherCoordinators,
 		Cluster: raft.InitCluster{Name: d.config.Cluster.Name, ID: d.config.Cluster.ID,
 			Incarnation: d.config.Cluster.Incarnation},
 		Authority: founding,

@@ -4,8 +4,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -329,9 +331,11 @@ func TestUnregistered_mayOnlyRegister(t *testing.T) {
 	}, patience, 20*time.Millisecond)
 	for _, at := range []*config.Config{first, h1} {
 		for _, caller := range []string{"", "root", "node " + first.ID.String()} {
-			for _, path := range []string{"/v1/tokens", "/v1/cluster/backup", "/v1/health", "/metrics", "/target/sessions"} {
+			for _, path := range []string{"/v1/tokens", "/v1/cluster/backup", "/v1/health", "/metrics",
+				"/target/sessions"} {
 				code, text := askFor(t, at, http.MethodGet, path, id.ClientTLS(), caller)
-				require.Contains(t, []int{http.StatusForbidden, http.StatusServiceUnavailable}, code, "%q %s", caller, path)
+				require.Contains(t, []int{http.StatusForbidden, http.StatusServiceUnavailable}, code, "%q %s", caller,
+					path)
 				require.Contains(t, text, "not registered", "%q %s", caller, path)
 			}
 		}
@@ -390,4 +394,49 @@ func TestRaftPort_isForCoordinators(t *testing.T) {
 	err = knocks(t, second, stranger.ClientTLS())
 	require.Error(t, err)
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the one that was added refuses it, too")
+}
+
+// Another node of the cluster that has a coordinator's address hears nothing that is meant for that one: from a daemon
+// or engine, or from whoever passes a call on.
+func TestAddress_ofACoordinatorIsNotEnough(t *testing.T) {
+	first, client := founded(t, "prod")
+	second := joined(t, client, first) // it does not run: who has its certificate plays a coordinator
+	impostor, err := identity.Load(second.TLS)
+	require.NoError(t, err)
+	heard := make(chan string, 16)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", impostor.ServerTLS())
+	require.NoError(t, err)
+	server := &http.Server{ErrorLog: log.New(io.Discard, "", 0),
+		Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { heard <- r.URL.Path })}
+	go func() { _ = server.Serve(l) }()
+	defer func() { require.NoError(t, server.Close()) }()
+
+	id, err := identity.Load(first.TLS)
+	require.NoError(t, err)
+	talk := peer.NewClient(peer.ClientOptions{TLS: id.ClientTLS(),
+		Peers: []peer.Peer{{ID: first.ID, API: l.Addr().String()}}})
+	defer talk.Close()
+	wrong := "node " + first.ID.String() + " was called, and node " + second.ID.String() + " answered"
+	_, err = talk.Heartbeat(t.Context(), peer.Heartbeat{Node: first.ID})
+	require.ErrorContains(t, err, wrong)
+	_, err = talk.Assignment(t.Context(), first.ID, 0)
+	require.ErrorContains(t, err, wrong)
+
+	web := peer.NewTransports(id.ClientTLS(), func(c *tls.Config) *http.Transport {
+		return &http.Transport{TLSClientConfig: c}
+	})
+	defer web.CloseIdleConnections()
+	proxy := api.NewProxy(api.ProxyOptions{Reach: web.To, Targets: func() []api.Target {
+		return []api.Target{{Node: first.ID, Address: l.Addr().String()}}
+	}})
+	w := httptest.NewRecorder()
+	proxy.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/health", nil))
+	require.Equal(t, http.StatusServiceUnavailable, w.Code)
+	require.Contains(t, w.Body.String(), wrong)
+	require.Empty(t, heard)
+
+	talk.SetPeers([]peer.Peer{{ID: second.ID, API: l.Addr().String()}}) // whom it is known for, it is
+	_, err = talk.Assignment(t.Context(), first.ID, 0)
+	require.Error(t, err)
+	require.Equal(t, peer.PathAssignment, <-heard)
 }

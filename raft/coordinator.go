@@ -117,6 +117,10 @@ func Open(o Options) (*Coordinator, error) {
 	if err != nil {
 		return nil, errors.Join(err, c.closeTransport(), st.close())
 	}
+	if s, ok := o.Stream.(*streamLayer); ok {
+		whose := c.memberAt
+		s.whose.Store(&whose)
+	}
 	c.wg.Go(func() { c.watchLeadership(notify) })
 	return c, nil
 }
@@ -343,6 +347,20 @@ func (c *Coordinator) Members() ([]Member, error) {
 			Learner: server.Suffrage != hraft.Voter})
 	}
 	return members, nil
+}
+
+// memberAt returns the member that has an address, zero if none has.
+func (c *Coordinator) memberAt(addr string) (volume.NodeID, error) {
+	members, err := c.Members()
+	if err != nil {
+		return volume.NodeID{}, err
+	}
+	for _, m := range members { // addresses are unique
+		if m.Addr == addr {
+			return m.ID, nil
+		}
+	}
+	return volume.NodeID{}, nil
 }
 
 // AddMember gives a node a vote, or makes it a learner, or changes the address of one that has a vote,

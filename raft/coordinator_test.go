@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -307,7 +308,11 @@ func TestCoordinator_OverTCP(t *testing.T) {
 	for _, name := range []string{"n1", "n2", "n3"} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		dial := func(ctx context.Context, addr string) (net.Conn, error) {
+		dial := func(ctx context.Context, addr string, want volume.NodeID) (net.Conn, error) {
+			at := slices.IndexFunc(members, func(m Member) bool { return m.Addr == addr })
+			if at < 0 || members[at].ID != want {
+				return nil, fmt.Errorf("%s at %s is not who is wanted there", want, addr)
+			}
 			return new(net.Dialer).DialContext(ctx, "tcp", addr)
 		}
 		streams = append(streams, NewStreamLayer(l, dial, ""))

@@ -2,21 +2,28 @@ package raft
 
 import (
 	"context"
+	"errors"
 	"net"
+	"sync/atomic"
 	"time"
 
 	hraft "github.com/hashicorp/raft"
+
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // DialFunc opens a connection to another coordinator. The caller makes it authenticate both ends
-// (mutual TLS).
-type DialFunc func(ctx context.Context, addr string) (net.Conn, error)
+// (mutual TLS), and fail when who answers is not want: the member that has the address by the latest configuration of
+// the group, zero if none has. A vote of another would count as that member's.
+type DialFunc func(ctx context.Context, addr string, want volume.NodeID) (net.Conn, error)
 
 // streamLayer joins a listener and a dial function to what raft's network transport needs.
 type streamLayer struct {
 	net.Listener
 	dial DialFunc
 	addr net.Addr
+	// whose returns the member that has an address; nil while the coordinator opens.
+	whose atomic.Pointer[func(addr string) (volume.NodeID, error)]
 }
 
 // advertised is an address as other coordinators write it.
@@ -46,5 +53,13 @@ func (s *streamLayer) Addr() net.Addr { return s.addr }
 func (s *streamLayer) Dial(address hraft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return s.dial(ctx, string(address))
+	whose := s.whose.Load()
+	if whose == nil {
+		return nil, errors.New("this coordinator is only starting")
+	}
+	want, err := (*whose)(string(address))
+	if err != nil {
+		return nil, err
+	}
+	return s.dial(ctx, string(address), want)
 }

@@ -90,7 +90,7 @@ func (w *trio) open(m *member, dir string, bootstrap []raft.Member, cluster raft
 			Commit: 5 * time.Millisecond}})
 	require.NoError(w.t, err)
 	m.c, err = New(Options{Raft: m.raft, Self: m.node.ID, Identify: identifyTest,
-		Transport: signed{m.node.ID}, Scheme: "http",
+		Reach: by(signed{m.node.ID}), Scheme: "http",
 		Cluster: cluster, Tick: 50 * time.Millisecond,
 		Liveness: raft.LivenessOptions{Interval: 100 * time.Millisecond, Timeout: time.Second}})
 	require.NoError(w.t, err)

@@ -36,12 +36,13 @@ type Options struct {
 	Self volume.NodeID // this node
 	// Identify returns the node whose certificate a request came with. Required.
 	Identify func(*http.Request) (volume.NodeID, error)
-	// Transport reaches other coordinators over HTTPS, with this node's certificate. Required.
-	Transport http.RoundTripper
-	Scheme    string // "https" if empty
+	// Reach returns how another coordinator is reached over HTTPS, with this node's certificate, and nobody else who
+	// answers at its address. Required.
+	Reach  func(volume.NodeID) http.RoundTripper
+	Scheme string // "https" if empty
 	// Others returns where the other coordinators serve their APIs, as far as this node knows. They are
 	// asked while this one knows of no leader: it may have no vote, or be cut off. Nil has none.
-	Others func() []string
+	Others func() []api.Target
 
 	// Cluster is recorded by the first leader of a new cluster; a zero ID records nothing.
 	Cluster raft.InitCluster
@@ -59,8 +60,8 @@ type Options struct {
 }
 
 func (o Options) withDefaults() (Options, error) {
-	if o.Raft == nil || o.Self.IsZero() || o.Identify == nil || o.Transport == nil {
-		return o, errors.New("coordinator role: Raft, Self, Identify and Transport are needed")
+	if o.Raft == nil || o.Self.IsZero() || o.Identify == nil || o.Reach == nil {
+		return o, errors.New("coordinator role: Raft, Self, Identify and Reach are needed")
 	}
 	o.Scheme = cmp.Or(o.Scheme, "https")
 	o.TRead = cmp.Or(o.TRead, raft.TRead)
@@ -81,10 +82,9 @@ func (o Options) withDefaults() (Options, error) {
 
 // Coordinator is the coordinator role of one node. Its methods may be called from any goroutine.
 type Coordinator struct {
-	opts   Options
-	raft   Raft
-	log    *slog.Logger
-	client *http.Client // to other coordinators
+	opts Options
+	raft Raft
+	log  *slog.Logger
 
 	meters   *meters
 	peers    http.Handler
@@ -118,7 +118,7 @@ func New(o Options) (*Coordinator, error) {
 		return nil, err
 	}
 	c := &Coordinator{
-		opts: o, raft: o.Raft, log: o.Logger, client: &http.Client{Transport: o.Transport},
+		opts: o, raft: o.Raft, log: o.Logger,
 		meters: newMeters(), kick: make(chan struct{}, 1), audience: newAudience(), facts: control.NewFacts(),
 		liveness: raft.NewLiveness(o.Liveness, o.Now()), waits: raft.NewWaitClock(o.TRead),
 		judged: newJudgements(o.Now()), known: map[volume.NodeID]bool{},
@@ -131,7 +131,7 @@ func New(o Options) (*Coordinator, error) {
 	c.public = &publicAPI{
 		coordinator: c, local: local,
 		proxy: api.NewProxy(api.ProxyOptions{
-			Targets: c.leaderTarget, Others: o.Others, Transport: o.Transport, Scheme: o.Scheme,
+			Targets: c.leaderTarget, Others: o.Others, Reach: o.Reach, Scheme: o.Scheme,
 			Alone: func(r *http.Request) http.Handler {
 				if r.URL.Path == api.PathHealth || r.URL.Path == api.PathWhy {
 					return local
@@ -151,11 +151,11 @@ func (c *Coordinator) PeerHandler() http.Handler { return c.peers }
 func (c *Coordinator) APIHandler() http.Handler { return c.public }
 
 // leaderTarget returns where the leader serves its API, nothing if there is none or it is this node.
-func (c *Coordinator) leaderTarget() []string {
+func (c *Coordinator) leaderTarget() []api.Target {
 	id, _ := c.raft.Leader()
 	state, _ := c.raft.State()
 	if n := state.Nodes[id]; n != nil && id != c.opts.Self {
-		return []string{n.API}
+		return []api.Target{{Node: id, Address: n.API}}
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/holdfast-storage/holdfast/api"
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/raft/control"
@@ -118,29 +119,29 @@ func (c *Coordinator) reportHeard(ctx context.Context) {
 	}
 }
 
-func (c *Coordinator) sendHeard(ctx context.Context, leader string, report heardReport) error {
+func (c *Coordinator) sendHeard(ctx context.Context, leader api.Target, report heardReport) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	payload, err := json.Marshal(report)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.opts.Scheme+"://"+leader+pathHeard,
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.opts.Scheme+"://"+leader.Address+pathHeard,
 		bytes.NewReader(payload))
 	if err != nil {
 		return err
 	}
-	res, err := c.client.Do(req)
+	res, err := (&http.Client{Transport: c.opts.Reach(leader.Node)}).Do(req)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("leader at %s answered %s", leader, res.Status)
+		return fmt.Errorf("leader at %s answered %s", leader.Address, res.Status)
 	}
 	var reply heardReply
 	if err := json.NewDecoder(io.LimitReader(res.Body, peerBytesMax)).Decode(&reply); err != nil {
-		return fmt.Errorf("leader at %s: %w", leader, err)
+		return fmt.Errorf("leader at %s: %w", leader.Address, err)
 	}
 	c.takeHistory(reply)
 	return nil

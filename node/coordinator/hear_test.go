@@ -52,7 +52,7 @@ func TestHeard_aHostLivesAsLongAsAnyCoordinatorHearsIt(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		start := func(r Raft, self volume.NodeID, to func() http.Handler) *Coordinator {
-			c, err := New(Options{Raft: r, Self: self, Identify: identifyTest, Transport: wire{self, to}})
+			c, err := New(Options{Raft: r, Self: self, Identify: identifyTest, Reach: by(wire{self, to})})
 			require.NoError(t, err)
 			running.Go(func() { c.Run(ctx) })
 			return c

@@ -178,7 +178,7 @@ func inWorld(t *testing.T, test func(*testing.T, *world)) {
 		w.raft = newMemoryRaft(self)
 		var err error
 		w.c, err = New(Options{
-			Raft: w.raft, Self: self, Identify: identifyTest, Transport: http.DefaultTransport,
+			Raft: w.raft, Self: self, Identify: identifyTest, Reach: by(http.DefaultTransport),
 			Cluster: raft.InitCluster{Name: "c", ID: volume.NewClusterID(),
 				Incarnation: volume.NewClusterID()},
 		})
@@ -209,6 +209,11 @@ func asRoot(next http.Handler) http.Handler {
 func identifyTest(r *http.Request) (volume.NodeID, error) {
 	id, err := volume.ParseUUID(r.Header.Get("X-Test-Node"))
 	return volume.NodeID{UUID: id}, err
+}
+
+// by reaches all coordinators in the same way.
+func by(t http.RoundTripper) func(volume.NodeID) http.RoundTripper {
+	return func(volume.NodeID) http.RoundTripper { return t }
 }
 
 // call sends a peer's request and returns the status; the answer is decoded into out if it is 200.

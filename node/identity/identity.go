@@ -128,6 +128,30 @@ func (id *Identity) ClientTLS() *tls.Config {
 	}
 }
 
+// OnlyNode returns settings, as ClientTLS gives them, for a connection to one node: whatever other node of the
+// cluster answers at its address is told nothing. The zero id is for whoever does not know whom it calls.
+func OnlyNode(c *tls.Config, want volume.NodeID) *tls.Config {
+	only := c.Clone()
+	if want.IsZero() {
+		return only
+	}
+	only.VerifyConnection = func(s tls.ConnectionState) error {
+		if c.VerifyConnection != nil {
+			if err := c.VerifyConnection(s); err != nil {
+				return err
+			}
+		}
+		if len(s.PeerCertificates) == 0 {
+			return fmt.Errorf("node %s was called, and who answered showed no certificate", want)
+		}
+		if _, got, err := NodeOf(s.PeerCertificates[0]); err != nil || got != want {
+			return errors.Join(err, fmt.Errorf("node %s was called, and node %s answered at its address", want, got))
+		}
+		return nil
+	}
+	return only
+}
+
 // verifyPeer runs after the chain was verified, for resumed connections too.
 func (id *Identity) verifyPeer(s tls.ConnectionState) error {
 	_, err := PeerNode(s, id.cluster)

@@ -136,6 +136,22 @@ func TestHandshake_refusals(t *testing.T) {
 	}
 }
 
+// Who calls one node tells another one nothing, whose certificate is as good and names the same address.
+func TestOnlyNode(t *testing.T) {
+	c := newCluster(t)
+	wanted, other, client := c.node(t), c.node(t), c.node(t)
+	_, _, err := handshake(t, wanted.ServerTLS(), OnlyNode(client.ClientTLS(), wanted.Node()))
+	require.NoError(t, err)
+	_, _, err = handshake(t, other.ServerTLS(), OnlyNode(client.ClientTLS(), wanted.Node()))
+	require.ErrorContains(t, err, "node "+wanted.Node().String()+" was called, and node "+other.Node().String()+
+		" answered")
+	_, _, err = handshake(t, other.ServerTLS(), OnlyNode(client.ClientTLS(), volume.NodeID{}))
+	require.NoError(t, err, "who knows no name takes any")
+	foreign := newCluster(t).node(t)
+	_, _, err = handshake(t, foreign.ServerTLS(), OnlyNode(client.ClientTLS(), foreign.Node()))
+	require.ErrorContains(t, err, "certificate", "the rest is looked at as before")
+}
+
 func TestIssue_namesAddressesAndModes(t *testing.T) {
 	c := newCluster(t)
 	hosts := []string{"10.1.2.3", "web-1.example", "127.0.0.1"}

@@ -16,8 +16,8 @@ const bodyBytesMax = 64 << 20
 // errorTextMax is how much of a refusal's text an error quotes.
 const errorTextMax = 500
 
-// call does one HTTP exchange with one coordinator. Body and out are JSON; body may be nil. The
-// status is zero when no answer came. Every status but 200 is an error.
+// call does one HTTP exchange with one coordinator, and with no other node that answers at its address. Body and out
+// are JSON; body may be nil. The status is zero when no answer came. Every status but 200 is an error.
 func (c *Client) call(ctx context.Context, method string, p Peer, path string, body, out any) (int, error) {
 	var payload io.Reader
 	if body != nil {
@@ -27,14 +27,14 @@ func (c *Client) call(ctx context.Context, method string, p Peer, path string, b
 		}
 		payload = bytes.NewReader(raw)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.scheme()+"://"+p.API+path, payload)
+	req, err := http.NewRequestWithContext(ctx, method, c.scheme+"://"+p.API+path, payload)
 	if err != nil {
 		return 0, fmt.Errorf("coordinator %s: %w", p.API, err)
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	res, err := c.http.Do(req)
+	res, err := (&http.Client{Transport: c.reach.To(p.ID)}).Do(req)
 	if err != nil {
 		return 0, fmt.Errorf("coordinator %s: %w", p.API, err)
 	}
@@ -60,11 +60,4 @@ func (c *Client) refused(p Peer, path string, status int, answer io.Reader) erro
 	}
 	return fmt.Errorf("coordinator %s: %s: %s: %s", p.API, path, http.StatusText(status),
 		strings.TrimSpace(string(text)))
-}
-
-func (c *Client) scheme() string {
-	if t, ok := c.http.Transport.(*http.Transport); ok && t.TLSClientConfig == nil {
-		return "http"
-	}
-	return "https"
 }

@@ -52,7 +52,8 @@ type ClientOptions struct {
 // Client talks to the coordinators. It follows the leader and tries them all. It is safe for use
 // by many goroutines.
 type Client struct {
-	http    *http.Client
+	reach   *Transports
+	scheme  string
 	life    context.Context // of heartbeats that nobody waits for any more
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -68,16 +69,22 @@ type Client struct {
 
 // NewClient returns a client for the coordinators in o. Close it.
 func NewClient(o ClientOptions) *Client {
-	transport := &http.Transport{
-		TLSClientConfig:       o.TLS,
-		MaxIdleConnsPerHost:   4,
-		IdleConnTimeout:       30 * time.Second,
-		TLSHandshakeTimeout:   2 * time.Second,
-		ResponseHeaderTimeout: WatchWait + 5*time.Second,
-		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 5 * time.Second}).DialContext,
+	reach := NewTransports(o.TLS, func(settings *tls.Config) *http.Transport {
+		return &http.Transport{
+			TLSClientConfig:       settings,
+			MaxIdleConnsPerHost:   4,
+			IdleConnTimeout:       30 * time.Second,
+			TLSHandshakeTimeout:   2 * time.Second,
+			ResponseHeaderTimeout: WatchWait + 5*time.Second,
+			DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 5 * time.Second}).DialContext,
+		}
+	})
+	scheme := "https"
+	if o.TLS == nil {
+		scheme = "http"
 	}
 	life, stop := context.WithCancel(context.Background())
-	return &Client{http: &http.Client{Transport: transport}, life: life, stop: stop,
+	return &Client{reach: reach, scheme: scheme, life: life, stop: stop,
 		peers: slices.Clone(o.Peers), busy: make(map[string]bool), follow: o.Follow,
 		before: make(map[volume.NodeID]bool), moved: make(chan struct{})}
 }
@@ -87,11 +94,11 @@ func NewClient(o ClientOptions) *Client {
 func (c *Client) Close() {
 	c.stop()
 	c.running.Wait()
-	c.http.CloseIdleConnections()
+	c.reach.CloseIdleConnections()
 }
 
 // Reconnect drops the connections that are idle, so that the next calls show the certificate as it is now.
-func (c *Client) Reconnect() { c.http.CloseIdleConnections() }
+func (c *Client) Reconnect() { c.reach.CloseIdleConnections() }
 
 // SetPeers replaces the coordinators to talk to; an empty list is ignored, since a client without
 // any would never learn of others.
