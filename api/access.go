@@ -209,15 +209,28 @@ func guarded(guard Guard) func(huma.Context, func(huma.Context)) {
 			next(ctx)
 			return
 		}
-		role, err := guard(CallerOf(ctx.Context()))
-		if err == nil && !role.Covers(needed) {
-			err = Errorf(CodeRefused, "", "ask somebody who has that role",
-				"%s needs the role %s, the caller has %s", operation, needed, role)
+		caller := CallerOf(ctx.Context())
+		ask := func() (Role, *Error) {
+			role, err := guard(caller)
+			if err == nil && !role.Covers(needed) {
+				err = Errorf(CodeRefused, "", "ask somebody who has that role",
+					"%s needs the role %s, the caller has %s", operation, needed, role)
+			}
+			return role, err
 		}
+		role, err := ask()
 		if err != nil {
 			_, w := humago.Unwrap(ctx)
 			writeError(w, err)
 			return
+		}
+		if lasts(ctx.Operation()) {
+			held, release := whileAllowed(ctx.Context(), func() *Error {
+				_, err := ask()
+				return err
+			})
+			defer release()
+			ctx = huma.WithContext(ctx, held)
 		}
 		next(huma.WithValue(ctx, roleKey{}, role))
 	}

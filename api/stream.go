@@ -40,7 +40,7 @@ func stream[T any](run func(emit func(T) error) error, failed func(*Error) T) *h
 			}
 			return flush.Flush()
 		}
-		err := run(emit)
+		err := revoked(ctx.Context(), run(emit))
 		switch {
 		case err == nil && !started:
 			w.Header().Set("Content-Type", streamType) // no line is an answer too
