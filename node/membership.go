@@ -21,6 +21,7 @@ type membership struct {
 	registered raft.Node // what the cluster was told last; zero before
 	refused    time.Time // when the cluster refused to take the node
 	told       time.Time // when it was registered last
+	certTold   string    // what was logged of the certificate's file last; beat alone uses it
 }
 
 // retryPause is the pause after a call that failed, refusedPause the one after a refusal.

@@ -11,7 +11,25 @@ import (
 func (m *membership) health(clock *clockWatch) peer.NodeHealth {
 	cert := m.identity.Certificate()
 	return peer.NodeHealth{Build: peer.Build(), Clock: clock.status(time.Now()),
-		Cert: peer.CertStatus{From: cert.NotBefore, Until: cert.NotAfter}}
+		Cert: peer.CertStatus{From: cert.NotBefore, Until: cert.NotAfter, Fault: m.certFault()}}
+}
+
+// certFault returns what is wrong with the file of the node's certificate, and logs it when that changes.
+func (m *membership) certFault() string {
+	text := ""
+	if fault := m.identity.Fault(); fault != nil {
+		text = fault.Error()
+	}
+	if text != m.certTold {
+		m.certTold = text
+		if text != "" {
+			m.log.Error("the file of the node's certificate is of no use: "+
+				"the one from before is used until the daemon ends", "error", text)
+		} else {
+			m.log.Info("the file of the node's certificate is in order again")
+		}
+	}
+	return text
 }
 
 const (

@@ -9,6 +9,7 @@ import (
 
 func nodeHealth(h peer.NodeHealth) control.NodeHealth {
 	return control.NodeHealth{Build: h.Build, CertFrom: h.Cert.From, CertUntil: h.Cert.Until,
+		CertFault:   h.Cert.Fault,
 		ClockLeader: h.Clock.Leader, ClockOffset: h.Clock.Offset, ClockBound: h.Clock.Bound,
 		ClockStep: h.Clock.Step, ClockStepAge: h.Clock.StepAge}
 }

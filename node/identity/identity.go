@@ -33,6 +33,7 @@ type Identity struct {
 	mu    sync.Mutex // protects what follows
 	pair  *tls.Certificate
 	stamp fileStamp // of the file that pair was read from
+	fault error     // why the file, as it is now, is not what pair is; nil if it is
 }
 
 // Load reads a node's identity and checks it against itself: the key belongs to the certificate,

@@ -67,23 +67,45 @@ func stampOf(path string) fileStamp {
 }
 
 // current returns the node's certificate, read anew if its file was replaced. While a new one cannot be
-// used, by a mistake of whoever put it there, the old one is.
+// used, by a mistake of whoever put it there, the old one is; Fault says so.
 func (id *Identity) current() *tls.Certificate {
 	id.mu.Lock()
 	defer id.mu.Unlock()
 	stamp := stampOf(id.files.Cert)
 	if stamp == id.stamp {
+		id.fault = nil
 		return id.pair
 	}
 	pair, err := id.load()
-	if err != nil {
-		return id.pair
+	if err == nil {
+		err = id.checkOwn(pair.Leaf)
 	}
-	cluster, node, err := NodeOf(pair.Leaf)
-	if err == nil && cluster == id.cluster && node == id.node {
+	if id.fault = err; err == nil {
 		id.pair, id.stamp = pair, stamp
 	}
 	return id.pair
+}
+
+// checkOwn returns why a certificate is not this node's.
+func (id *Identity) checkOwn(cert *x509.Certificate) error {
+	cluster, node, err := NodeOf(cert)
+	if err == nil && (cluster != id.cluster || node != id.node) {
+		err = fmt.Errorf("it is node %s's of cluster %s, not node %s's of cluster %s", node, cluster, id.node,
+			id.cluster)
+	}
+	if err != nil {
+		return fmt.Errorf("certificate %s: %w", id.files.Cert, err)
+	}
+	return nil
+}
+
+// Fault returns what is wrong with the files of the node's certificate as they are now, so that an older one is in use,
+// which no restart finds again; nil if nothing is.
+func (id *Identity) Fault() error {
+	id.current()
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	return id.fault
 }
 
 // Renew installs another certificate (DER) for the node's key. One that is not for this node and key, not

@@ -68,18 +68,21 @@ func TestRenew_refusals(t *testing.T) {
 	anotherCA.id, anotherCA.ca.cluster = c.id, c.id
 	now := time.Now()
 	hourAgo := now.Add(-time.Hour)
+	const notFor, notOf = "not for this node", "not of this cluster's CA"
 	for name, x := range map[string]struct {
 		der  []byte
 		want string
 		ever bool // such a certificate works for the node at some time
+		// fault is what is said of it when it lies in the node's file.
+		fault string
 	}{
-		"no certificate":  {[]byte("x"), "renewed certificate", false},
-		"another node's":  {c.next(t, id, NodeOptions{ID: volume.NewNodeID()}), "not for this node", false},
-		"another key's":   {c.next(t, another, NodeOptions{ID: id.Node()}), "not for this node", false},
-		"another CA's":    {anotherCA.next(t, id, NodeOptions{}), "not of this cluster's CA", false},
-		"another cluster": {newCluster(t).next(t, id, NodeOptions{}), "not for this node", false},
-		"over":            {c.next(t, id, NodeOptions{Now: hourAgo, Lifetime: time.Minute}), "expired", true},
-		"not valid yet":   {c.next(t, id, NodeOptions{Now: now.Add(3 * time.Hour)}), "set the clock", true},
+		"no certificate":  {[]byte("x"), "renewed certificate", false, "certificate"},
+		"another node's":  {c.next(t, id, NodeOptions{ID: volume.NewNodeID()}), notFor, false, "not node "},
+		"another key's":   {c.next(t, another, NodeOptions{ID: id.Node()}), notFor, false, "does not belong"},
+		"another CA's":    {anotherCA.next(t, id, NodeOptions{}), notOf, false, notOf},
+		"another cluster": {newCluster(t).next(t, id, NodeOptions{}), notFor, false, notOf},
+		"over":            {c.next(t, id, NodeOptions{Now: hourAgo, Lifetime: time.Minute}), "expired", true, ""},
+		"not valid yet":   {c.next(t, id, NodeOptions{Now: now.Add(3 * time.Hour)}), "set the clock", true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.ErrorContains(t, id.Renew(x.der), x.want)
@@ -91,7 +94,14 @@ func TestRenew_refusals(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, os.WriteFile(id.files.Cert, PEM(x.der), 0o600))
 			require.Equal(t, works, id.Certificate().Raw, "copied over the file by hand, it is passed over")
+			require.ErrorContains(t, id.Fault(), x.fault)
+			require.ErrorContains(t, id.Fault(), id.files.Cert)
+			require.NoError(t, os.Remove(id.files.Cert))
+			require.ErrorContains(t, id.Fault(), "no such file")
+			require.Equal(t, works, id.Certificate().Raw)
 			require.NoError(t, os.WriteFile(id.files.Cert, kept, 0o600))
+			require.NoError(t, id.Fault(), "it was put right")
+			require.Equal(t, works, id.Certificate().Raw)
 		})
 	}
 }

@@ -17,6 +17,8 @@ type NodeHealth struct {
 type CertStatus struct {
 	From  time.Time `json:"from,omitzero"`
 	Until time.Time `json:"until,omitzero"`
+	// Fault is what is wrong with the node's file of it, so that an older one is in use.
+	Fault string `json:"fault,omitempty"`
 }
 
 // ClockStatus is what a node knows of its clock, from the answers to its heartbeats.

@@ -10,6 +10,7 @@ import (
 type NodeHealth struct {
 	Build               string
 	CertFrom, CertUntil time.Time     // the life of its certificate
+	CertFault           string        // what is wrong with the file of it, so that an older one is in use
 	ClockLeader         volume.NodeID // whose clock its own was held against
 	ClockOffset         time.Duration // by which its clock is ahead of that one's
 	ClockBound          time.Duration // how far off ClockOffset may be

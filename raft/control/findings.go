@@ -38,6 +38,7 @@ func FindingKinds() []FindingKind {
 		{"clock_skew", warning, "a node's clock is off the leader's"},
 		{"clock_stepped", warning, "a node's clock was set"},
 		{"cert_expiring", severe, "a node's certificate was not renewed in time"},
+		{"cert_unusable", warning, "the file of a node's certificate was replaced by what is of no use"},
 
 		{"volume_frozen", severe, "a label contradicts the coordinators"},
 		{"volume_provisioning", warning, "a volume is not made yet"},

@@ -22,7 +22,8 @@ const (
 
 // judgeSelf looks at what a node says of its own clock and certificate.
 func (v *View) judgeSelf(n *raft.Node, heard *NodeFact) []Finding {
-	return append(v.judgeClock(n, heard), v.judgeCert(n, &heard.Health)...)
+	out := append(v.judgeClock(n, heard), v.judgeCert(n, &heard.Health)...)
+	return append(out, v.judgeCertFile(n, &heard.Health)...)
 }
 
 func (v *View) judgeClock(n *raft.Node, heard *NodeFact) []Finding {
@@ -79,6 +80,20 @@ func (v *View) judgeCert(n *raft.Node, h *NodeHealth) []Finding {
 		f.Next = "connections that are open go on; a new one is refused: issue a new certificate"
 	}
 	return []Finding{f}
+}
+
+// judgeCertFile tells of a certificate that was replaced by what is of no use.
+func (v *View) judgeCertFile(n *raft.Node, h *NodeHealth) []Finding {
+	if h.CertFault == "" {
+		return nil
+	}
+	return []Finding{{
+		Severity: raft.SeverityWarning, Status: Healthy, Object: "node/" + n.Name, Kind: "cert_unusable",
+		Message: sprintf("the file of node %s's certificate is of no use, and the one from before is in use", n.Name),
+		Cause:   h.CertFault,
+		Next: "put the node's own certificate back, or have it join again with a new token, before its daemon is " +
+			"started anew: that one does not start with this file",
+	}}
 }
 
 func days(d time.Duration) string {

@@ -206,7 +206,7 @@ func (w *world) selfVerb(words []string, arg func(int) string) {
 		w.disks[arg(1)] = d
 	case "self":
 		h := NodeHealth{Build: value("build"), ClockOffset: duration("offset"), ClockBound: duration("bound"),
-			ClockStep: duration("step"), ClockStepAge: duration("stepped")}
+			ClockStep: duration("step"), ClockStepAge: duration("stepped"), CertFault: value("certfile")}
 		if of := value("of"); of != "" {
 			h.ClockLeader = w.node(of).ID
 		}
