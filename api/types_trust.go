@@ -11,6 +11,8 @@ type JoinToken struct {
 	Node    string     `json:"node,omitempty" doc:"name of the node that used it"`
 	NodeID  string     `json:"node_id,omitempty"`
 	Used    *time.Time `json:"used_at,omitempty"`
+	// Unregistered: the node has a certificate by it, and nothing else yet. `node remove` puts it out.
+	Unregistered bool `json:"unregistered,omitempty" doc:"its node got a certificate and has not registered since"`
 }
 
 // TokenState says whether a token is still good.

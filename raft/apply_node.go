@@ -235,8 +235,8 @@ func (t *txn) inheritDomains(from, to string) {
 func (t *txn) removeNode(c *RemoveNode) *Refusal {
 	n := t.state.Nodes[c.Node]
 	if n == nil {
-		t.removeAdmitted(c.Node)
-		return nil // it is gone, or never was
+		t.removeUnregistered(c.Node)
+		return nil
 	}
 	for _, v := range t.state.SortedVolumes() {
 		if v.Attach != nil && v.Attach.Host == n.ID {

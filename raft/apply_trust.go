@@ -12,7 +12,7 @@ import (
 // The bounds of what is kept of tokens.
 const (
 	hashLen     = 64                  // a SHA-256 in hexadecimal
-	joinsKept   = 30 * 24 * time.Hour // how long a join token is remembered after it expired
+	joinsKept   = 30 * 24 * time.Hour // how long a join token is remembered after it expired, at least
 	joinsMax    = 10000
 	tokensMax   = 10000
 	lifetimeMin = time.Second // of certificates
@@ -47,17 +47,31 @@ func (t *txn) createJoin(c *CreateJoin) *Refusal {
 		return refuse(CodeExists, "there is a join token %s already: make another", c.ID)
 	}
 	for id, j := range t.state.Joins { // all of them, so the order of the map does not matter
-		if c.Now.Sub(j.Expires) > joinsKept {
+		if t.overFor(j, c.Now) > joinsKept {
 			delete(t.state.Joins, id)
 		}
 	}
 	if len(t.state.Joins) >= joinsMax {
-		return invalid("there are %d join tokens: revoke some", len(t.state.Joins))
+		return invalid("there are %d join tokens: revoke those that nobody used, and `holdfast node remove` the nodes "+
+			"that `holdfast cluster token list` shows as unregistered", len(t.state.Joins))
 	}
 	t.state.Joins[c.ID] = &JoinToken{ID: c.ID, Hash: c.Hash, Created: c.Now, Expires: c.Expires}
 	t.event(SeverityInfo, "cluster", "join_token_created", "join token %s was made, for one node until %s",
 		c.ID, c.Expires.UTC().Format(time.RFC3339))
 	return nil
+}
+
+// overFor returns how long nothing can come of a join token any more. One whose node never registered is all that is
+// known of that node, which has a certificate, so it counts for as long as that may be valid: who is not known could
+// not be put out.
+func (t *txn) overFor(j *JoinToken, now time.Time) time.Duration {
+	end := j.Expires
+	if t.state.awaited(j) && t.state.Authority != nil {
+		if until := j.Used.Add(t.state.Authority.Lifetime); until.After(end) {
+			end = until
+		}
+	}
+	return now.Sub(end)
 }
 
 // useJoin admits a node, once.
@@ -161,15 +175,23 @@ func (t *txn) admittedWithAnotherKey(c *UseJoin) bool {
 	return false
 }
 
-// removeAdmitted puts out a node that got a certificate by a join token and never registered.
-func (t *txn) removeAdmitted(id volume.NodeID) {
-	j := t.state.Admitted(id.String())
-	if j == nil || j.Node != id {
+// removeUnregistered puts out a node that has a certificate and never registered: by a join token, or as far as
+// anybody knows, since the coordinators may have been restored from a time before it joined.
+func (t *txn) removeUnregistered(id volume.NodeID) {
+	if _, removed := t.state.Removed[id]; removed || id.IsZero() {
+		return
+	}
+	if j := t.state.Admitted(id.String()); j != nil {
+		t.state.Removed[id] = t.at
+		t.event(SeverityInfo, "node/"+j.Name, "node_removed", "node %s (%s), which never registered, left the cluster",
+			j.Name, id.Short())
+		return
+	}
+	if !t.state.Uses(2) { // the first release forgot nobody whom it did not know
 		return
 	}
 	t.state.Removed[id] = t.at
-	t.event(SeverityInfo, "node/"+j.Name, "node_removed", "node %s (%s), which never registered, left the cluster",
-		j.Name, id.Short())
+	t.event(SeverityInfo, "node/"+id.String(), "node_removed", "node %s, which is not known, was shut out", id)
 }
 
 // revokeJoin forgets a join token.

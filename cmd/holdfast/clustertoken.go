@@ -50,8 +50,10 @@ func joinTokenCreate(c *connection) *cobra.Command {
 
 func joinTokenList(c *connection) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "list", Short: "List the join tokens and who used them", Example: "  holdfast cluster token list",
-		Args: args(cobra.NoArgs),
+		Use: "list", Short: "List the join tokens and who used them",
+		Long: "List the join tokens and who used them. A node that is unregistered has a certificate, and has not\n" +
+			"started since: start its daemon, or put it out by `holdfast node remove` and its name or id.",
+		Example: "  holdfast cluster token list", Args: args(cobra.NoArgs),
 	}
 	out := addOutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -66,7 +68,11 @@ func joinTokenList(c *connection) *cobra.Command {
 		return out.print(cmd.OutOrStdout(), tokens, func(t *table) {
 			t.row("ID", "STATE", "EXPIRES", "USED BY")
 			for _, j := range tokens {
-				t.row(j.ID, j.State, j.Expires.Local().Format(time.DateTime), orDash(j.Node))
+				by := orDash(j.Node)
+				if j.Unregistered {
+					by = fmt.Sprintf("%s (unregistered, %s)", j.Node, j.NodeID)
+				}
+				t.row(j.ID, j.State, j.Expires.Local().Format(time.DateTime), by)
 			}
 		})
 	}

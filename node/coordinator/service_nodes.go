@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/api"
@@ -146,11 +147,11 @@ func (s service) RemoveNode(ctx context.Context, name string, w api.Wait,
 // decideRemove returns the node that leaves and what is to be committed.
 func decideRemove(v *control.View, name string) (*raft.Node, *raft.Command, error) {
 	n, err := findNode(v.State, name)
-	if j := v.State.Admitted(name); err != nil && j != nil { // it has a certificate, and nothing else
-		return &raft.Node{ID: j.Node, Name: j.Name}, &raft.Command{RemoveNode: &raft.RemoveNode{Node: j.Node}}, nil
-	}
 	if err != nil {
-		return nil, nil, err
+		if n, err = unknownNode(v, name, err); err != nil {
+			return nil, nil, err
+		}
+		return n, &raft.Command{RemoveNode: &raft.RemoveNode{Node: n.ID}}, nil
 	}
 	if err := enoughVotes(v, n, nil); err != nil {
 		return nil, nil, err
@@ -163,6 +164,31 @@ func decideRemove(v *control.View, name string) (*raft.Node, *raft.Command, erro
 	}
 	return n, &raft.Command{RetireNode: &raft.RetireNode{Node: n.ID}}, nil
 }
+
+// unknownNode returns the node of a name or id that has a certificate, and nothing else. An id need not be known: the
+// node may have joined after the backup was made that the coordinators were restored from. Failing that it returns
+// missing.
+func unknownNode(v *control.View, name string, missing error) (*raft.Node, error) {
+	if j := v.State.Admitted(name); j != nil {
+		return &raft.Node{ID: j.Node, Name: j.Name}, nil
+	}
+	parsed, err := volume.ParseUUID(name)
+	id := volume.NodeID{UUID: parsed}
+	if err != nil || id.IsZero() || !v.State.Uses(knownOnlyBefore) {
+		return nil, missing
+	}
+	if _, removed := v.State.Removed[id]; removed {
+		return nil, missing
+	}
+	if slices.Contains(v.Members, id) || slices.Contains(v.Learners, id) {
+		return nil, api.Errorf(api.CodeRefused, "node/"+name, "start it, then remove or replace it",
+			"node %s is one of the coordinators, and never registered", name)
+	}
+	return &raft.Node{ID: id, Name: name}, nil
+}
+
+// knownOnlyBefore is the cluster version from which on a node can be removed that is not known.
+const knownOnlyBefore = 2
 
 // follow reports how far a node is emptied until it has left the cluster.
 func (s service) follow(ctx context.Context, verb string, n *raft.Node, w api.Wait,

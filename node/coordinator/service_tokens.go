@@ -64,8 +64,13 @@ func (s service) JoinTokens(context.Context) ([]api.JoinToken, error) {
 	state, _ := s.raft.State()
 	now := s.opts.Now()
 	var out []api.JoinToken
+	awaited := map[*raft.JoinToken]bool{}
+	for _, j := range state.Unregistered() {
+		awaited[j] = true
+	}
 	for _, j := range state.SortedJoins() {
-		t := api.JoinToken{ID: j.ID, State: api.TokenValid, Created: j.Created, Expires: j.Expires, Node: j.Name}
+		t := api.JoinToken{ID: j.ID, State: api.TokenValid, Created: j.Created, Expires: j.Expires, Node: j.Name,
+			Unregistered: awaited[j]}
 		switch {
 		case !j.Used.IsZero():
 			t.State, t.Used, t.NodeID = api.TokenUsed, &j.Used, j.Node.String()
