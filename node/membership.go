@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/holdfast-storage/holdfast/node/pause"
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
@@ -86,13 +87,13 @@ func (m *membership) follow(ctx context.Context) error {
 		again := self.Location != (raft.Location{}) && time.Since(m.told) >= repeatEvery
 		if (again || !reflect.DeepEqual(self, m.registered)) && time.Since(m.refused) >= refusedPause &&
 			!m.register(ctx, self) {
-			pause(ctx, retryPause)
+			pause.For(ctx, retryPause)
 			continue
 		}
 		a, err := m.client.Assignment(ctx, m.config.ID, after)
 		if err != nil {
 			m.log.Debug("no assignment", "error", err)
-			pause(ctx, retryPause)
+			pause.For(ctx, retryPause)
 			continue
 		}
 		if ok, err := m.heed(a.Lineage); err != nil {
@@ -100,14 +101,14 @@ func (m *membership) follow(ctx context.Context) error {
 		} else if !ok {
 			m.log.Warn("an assignment of coordinators from before a restore is not followed",
 				"incarnation", a.Incarnation.String(), "generation", a.Generation)
-			pause(ctx, refusedPause)
+			pause.For(ctx, refusedPause)
 			continue
 		}
 		after = a.Revision
 		m.adopt(a)
 		if !a.Registered {
 			m.registered, after = raft.Node{}, 0
-			pause(ctx, retryPause)
+			pause.For(ctx, retryPause)
 		}
 	}
 	return nil
@@ -182,13 +183,4 @@ func mergePeers(newer, older []peer.Peer) []peer.Peer {
 		}
 	}
 	return all
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/holdfast-storage/holdfast/node/identity"
+	"github.com/holdfast-storage/holdfast/node/pause"
 )
 
 // The pauses of a renewal that failed: a tenth of what is left of the certificate's life, in bounds.
@@ -19,7 +20,7 @@ const (
 func (d *Daemon) renewals(ctx context.Context) {
 	for failed := false; ctx.Err() == nil; {
 		cert := d.identity.Certificate()
-		pause(ctx, renewalDue(cert.NotAfter, identity.RenewAt(cert), time.Now(), failed))
+		pause.For(ctx, renewalDue(cert.NotAfter, identity.RenewAt(cert), time.Now(), failed))
 		if ctx.Err() != nil || time.Now().Before(identity.RenewAt(d.identity.Certificate())) {
 			continue
 		}

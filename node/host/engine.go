@@ -14,6 +14,7 @@ import (
 
 	"github.com/holdfast-storage/holdfast/domain/proc"
 	"github.com/holdfast-storage/holdfast/node/engine"
+	"github.com/holdfast-storage/holdfast/node/pause"
 	"github.com/holdfast-storage/holdfast/node/peer"
 )
 
@@ -127,7 +128,7 @@ func (h *Host) greet(
 		}
 		if !id.Alive() {
 			err = errors.New("it ended before it answered")
-		} else if time.Now().Before(deadline) && pause(ctx, askSoon) {
+		} else if time.Now().Before(deadline) && pause.For(ctx, askSoon) {
 			continue
 		}
 		handle.Close()
@@ -193,7 +194,7 @@ func endStrays(ctx context.Context, dir string) error {
 		if err := proc.Signal(strays, syscall.SIGKILL); err != nil {
 			return err
 		}
-		if !pause(ctx, askSoon) {
+		if !pause.For(ctx, askSoon) {
 			return fmt.Errorf("the engine before it (%s) does not end", strays[0])
 		}
 	}
@@ -203,16 +204,4 @@ func statusWithin(ctx context.Context, dir string) (greeting, peer.EngineStatus,
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	return status(ctx, dir)
-}
-
-// pause waits; false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

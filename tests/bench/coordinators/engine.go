@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/holdfast-storage/holdfast/node/pause"
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
@@ -38,7 +39,7 @@ func newEngine(m *machine, t peer.Ticket) *engine {
 func (e *engine) run() {
 	e.work.Go(e.beat)
 	for e.ctx.Err() == nil && !e.attach() {
-		pause(e.ctx, retryPause)
+		pause.For(e.ctx, retryPause)
 	}
 	e.work.Go(e.watch)
 	e.work.Wait()
@@ -108,7 +109,7 @@ func (e *engine) beat() {
 			}
 			every = max(every, slowest)
 		}
-		pause(e.ctx, every)
+		pause.For(e.ctx, every)
 	}
 }
 
@@ -120,7 +121,7 @@ func (e *engine) watch() {
 			return
 		}
 		if err != nil {
-			pause(e.ctx, retryPause)
+			pause.For(e.ctx, retryPause)
 			continue
 		}
 		e.machine.world.sizes.note("ticket", t)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/holdfast-storage/holdfast/api"
+	"github.com/holdfast-storage/holdfast/node/pause"
 	"github.com/holdfast-storage/holdfast/raft"
 )
 
@@ -113,7 +114,7 @@ func (r *run) attach(ctx context.Context) error {
 				return nil
 			}
 			r.w.refused("start_domain", &raft.Refusal{Code: "no_host"})
-			pause(ctx, time.Second)
+			pause.For(ctx, time.Second)
 			err = nil
 		}
 		return err
@@ -134,9 +135,9 @@ func (r *run) attach(ctx context.Context) error {
 
 // idle watches what the cluster costs while nothing happens.
 func (r *run) idle(ctx context.Context) error {
-	pause(ctx, 3*time.Second) // what was asked for is done, and logs are written
+	pause.For(ctx, 3*time.Second) // what was asked for is done, and logs are written
 	before := r.usage()
-	pause(ctx, r.quiet)
+	pause.For(ctx, r.quiet)
 	for _, u := range r.usage().since(before) {
 		say("idle "+u.role(), "%.1f s of processor a minute (%.1f %% of a core), %d MiB resident",
 			u.cpu.Seconds()*60/r.quiet.Seconds(), 100*u.cpu.Seconds()/r.quiet.Seconds(), u.rss>>20)
@@ -175,7 +176,7 @@ func (r *run) failover(ctx context.Context) error {
 // restartLater gives the coordinators the time for a snapshot first, which they make if enough was written since the
 // last one.
 func (r *run) restartLater(ctx context.Context) error {
-	pause(ctx, 12*time.Second) // raft looks every ten seconds whether a snapshot is due
+	pause.For(ctx, 12*time.Second) // raft looks every ten seconds whether a snapshot is due
 	return r.restart(ctx)
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/holdfast-storage/holdfast/node/pause"
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
@@ -56,13 +57,13 @@ func (m *machine) follow() {
 		if !registered {
 			r, err := m.client.Register(m.ctx, raft.RegisterNode{Node: m.self})
 			if registered = err == nil && r.Err == nil; !registered {
-				pause(m.ctx, retryPause)
+				pause.For(m.ctx, retryPause)
 				continue
 			}
 		}
 		a, err := m.client.Assignment(m.ctx, m.self.ID, after)
 		if err != nil {
-			pause(m.ctx, retryPause)
+			pause.For(m.ctx, retryPause)
 			continue
 		}
 		after, registered = a.Revision, a.Registered
@@ -108,7 +109,7 @@ func (m *machine) provisioned(o peer.LegOrder) {
 		if err == nil {
 			return
 		}
-		pause(m.ctx, retryPause)
+		pause.For(m.ctx, retryPause)
 	}
 }
 
@@ -158,14 +159,4 @@ func (m *machine) status() ([]peer.StoreStatus, []peer.EngineStatus, []peer.Doma
 		domains = append(domains, s)
 	}
 	return stores, engines, domains
-}
-
-// pause waits for d, or less if ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

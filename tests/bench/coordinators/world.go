@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-storage/holdfast/api"
 	"github.com/holdfast-storage/holdfast/node/devcluster"
 	"github.com/holdfast-storage/holdfast/node/identity"
+	"github.com/holdfast-storage/holdfast/node/pause"
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
@@ -147,7 +148,7 @@ func (w *world) await(ctx context.Context, what string, done func() (bool, error
 		if ctx.Err() != nil {
 			return fmt.Errorf("waiting until %s: %w (last: %w)", what, ctx.Err(), err)
 		}
-		pause(ctx, 50*time.Millisecond)
+		pause.For(ctx, 50*time.Millisecond)
 	}
 }
 
