@@ -140,8 +140,8 @@ func (d *Daemon) openData(context.Context) error {
 		return fmt.Errorf("run_dir: %w", err)
 	}
 	d.client = peer.NewClient(peer.ClientOptions{Peers: d.peers, TLS: d.identity.ClientTLS(),
-		Follow: d.generation.lineage()})
-	d.web = peer.NewTransports(d.identity.ClientTLS(), func(settings *tls.Config) *http.Transport {
+		Follow: d.generation.lineage(), Logger: d.log})
+	d.web = peer.NewTransports(d.identity.ClientTLS(), d.log, func(settings *tls.Config) *http.Transport {
 		return &http.Transport{
 			TLSClientConfig: settings, TLSHandshakeTimeout: 2 * time.Second,
 			DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,

@@ -1,15 +1,18 @@
 package node_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -413,7 +416,8 @@ func TestAddress_ofACoordinatorIsNotEnough(t *testing.T) {
 
 	id, err := identity.Load(first.TLS)
 	require.NoError(t, err)
-	talk := peer.NewClient(peer.ClientOptions{TLS: id.ClientTLS(),
+	var told bytes.Buffer
+	talk := peer.NewClient(peer.ClientOptions{TLS: id.ClientTLS(), Logger: slog.New(slog.NewTextHandler(&told, nil)),
 		Peers: []peer.Peer{{ID: first.ID, API: l.Addr().String()}}})
 	defer talk.Close()
 	wrong := "node " + first.ID.String() + " was called, and node " + second.ID.String() + " answered"
@@ -421,8 +425,9 @@ func TestAddress_ofACoordinatorIsNotEnough(t *testing.T) {
 	require.ErrorContains(t, err, wrong)
 	_, err = talk.Assignment(t.Context(), first.ID, 0)
 	require.ErrorContains(t, err, wrong)
+	require.Equal(t, 1, strings.Count(told.String(), wrong), "it is said once a minute")
 
-	web := peer.NewTransports(id.ClientTLS(), func(c *tls.Config) *http.Transport {
+	web := peer.NewTransports(id.ClientTLS(), nil, func(c *tls.Config) *http.Transport {
 		return &http.Transport{TLSClientConfig: c}
 	})
 	defer web.CloseIdleConnections()

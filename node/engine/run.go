@@ -50,10 +50,10 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("engine of volume %s: %w", start.Ticket.Name, err)
 	}
-	coordinators := peer.NewClient(peer.ClientOptions{Peers: start.Coordinators, TLS: id.ClientTLS(),
+	log := o.Logger.With("volume", start.Ticket.Name, "epoch", start.Ticket.Epoch.String())
+	coordinators := peer.NewClient(peer.ClientOptions{Peers: start.Coordinators, TLS: id.ClientTLS(), Logger: log,
 		Follow: peer.Lineage{Incarnation: start.Ticket.Incarnation, Generation: start.Ticket.Generation}})
 	defer coordinators.Close()
-	log := o.Logger.With("volume", start.Ticket.Name, "epoch", start.Ticket.Epoch.String())
 	p := newProcess(start, coordinators, log)
 	set, err := mirror.New(p.mirrorOptions(o))
 	if err != nil {

@@ -145,12 +145,21 @@ func OnlyNode(c *tls.Config, want volume.NodeID) *tls.Config {
 		if len(s.PeerCertificates) == 0 {
 			return fmt.Errorf("node %s was called, and who answered showed no certificate", want)
 		}
-		if _, got, err := NodeOf(s.PeerCertificates[0]); err != nil || got != want {
-			return errors.Join(err, fmt.Errorf("node %s was called, and node %s answered at its address", want, got))
+		_, got, err := NodeOf(s.PeerCertificates[0])
+		if err == nil && got != want {
+			err = &WrongNodeError{Want: want, Got: got}
 		}
-		return nil
+		return err
 	}
 	return only
+}
+
+// WrongNodeError says that a node answered where another one was called.
+type WrongNodeError struct{ Want, Got volume.NodeID }
+
+// Error names both.
+func (e *WrongNodeError) Error() string {
+	return fmt.Sprintf("node %s was called, and node %s answered at its address", e.Want, e.Got)
 }
 
 // verifyPeer runs after the chain was verified, for resumed connections too.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -46,7 +47,8 @@ type ClientOptions struct {
 	// Follow is the restore of the cluster that the node followed last. Coordinators of an older one are asked
 	// nothing once they said so in an answer to a heartbeat.
 	Follow Lineage
-	TLS    *tls.Config // with the node's certificate and the cluster's CA; nil only for plain tests
+	TLS    *tls.Config  // with the node's certificate and the cluster's CA; nil only for plain tests
+	Logger *slog.Logger // nil discards
 }
 
 // Client talks to the coordinators. It follows the leader and tries them all. It is safe for use
@@ -69,7 +71,7 @@ type Client struct {
 
 // NewClient returns a client for the coordinators in o. Close it.
 func NewClient(o ClientOptions) *Client {
-	reach := NewTransports(o.TLS, func(settings *tls.Config) *http.Transport {
+	reach := NewTransports(o.TLS, o.Logger, func(settings *tls.Config) *http.Transport {
 		return &http.Transport{
 			TLSClientConfig:       settings,
 			MaxIdleConnsPerHost:   4,
