@@ -18,6 +18,7 @@ type Facts struct {
 	regrants map[volume.ID]*failures       // of engines, by volume
 	grants   map[volume.AttachID]time.Time // current attachments, when they were first seen
 	detached map[volume.ID]time.Time       // detached volumes, since when they were seen so
+	held     map[volume.ID]time.Time       // attached volumes, likewise, whatever engines they had since
 	stopped  map[string]time.Time          // stopped domains, likewise
 	lost     map[volume.LegID]time.Time    // legs that are lost, likewise
 	versions map[volume.NodeID]versionFact // what coordinators say of cluster versions
@@ -217,7 +218,7 @@ func NewFacts() *Facts {
 	return &Facts{
 		Nodes: map[volume.NodeID]*NodeFact{}, Engines: map[volume.AttachID]*EngineFact{},
 		restarts: map[string]*failures{}, regrants: map[volume.ID]*failures{},
-		grants: map[volume.AttachID]time.Time{}, detached: map[volume.ID]time.Time{},
+		grants: map[volume.AttachID]time.Time{}, detached: map[volume.ID]time.Time{}, held: map[volume.ID]time.Time{},
 		stopped: map[string]time.Time{}, lost: map[volume.LegID]time.Time{},
 		versions: map[volume.NodeID]versionFact{},
 		known:    map[volume.NodeID]time.Time{},
@@ -228,10 +229,12 @@ func NewFacts() *Facts {
 // names. It is called after every change of the state.
 func (f *Facts) Observe(s *raft.State, now time.Time) {
 	grants := make(map[volume.AttachID]time.Time, len(s.Volumes))
-	detached, lost := make(map[volume.ID]time.Time), make(map[volume.LegID]time.Time)
+	held, detached := make(map[volume.ID]time.Time, len(s.Volumes)), make(map[volume.ID]time.Time)
+	lost := make(map[volume.LegID]time.Time)
 	for _, v := range s.Volumes {
 		if v.Attach != nil {
 			grants[v.Attach.ID] = firstSeen(f.grants, v.Attach.ID, now)
+			held[v.ID] = firstSeen(f.held, v.ID, now)
 		} else {
 			detached[v.ID] = firstSeen(f.detached, v.ID, now)
 		}
@@ -251,7 +254,8 @@ func (f *Facts) Observe(s *raft.State, now time.Time) {
 	for id := range s.Nodes {
 		known[id] = firstSeen(f.known, id, now)
 	}
-	f.grants, f.detached, f.stopped, f.lost, f.known = grants, detached, stopped, lost, known
+	f.grants, f.held, f.detached = grants, held, detached
+	f.stopped, f.lost, f.known = stopped, lost, known
 	f.see(s, now)
 	f.seeJobs(s, now)
 	f.forget(s, now)

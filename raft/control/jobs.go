@@ -246,10 +246,14 @@ func (v *View) stalled(j *Job) time.Duration {
 // judgeJobs finds the jobs that make no progress.
 func (v *View) judgeJobs() []Finding {
 	var out []Finding
+	hostsAreFull := v.maintainer(v.maintained()) == nil && len(v.hosts(volume.NodeID{})) > 0
 	for _, j := range v.Jobs() {
 		idle := v.stalled(&j)
 		if v.Timing.Stalled == 0 || idle < v.Timing.Stalled || v.isAway(&j) {
 			continue
+		}
+		if j.Kind == JobCopy && (hostsAreFull && v.isDue(j.Volume) || v.isMaintainedLately(j.Volume)) {
+			continue // it waits for its turn, or has had it for too short a time to stand still
 		}
 		why := WhyJob(v, &j)
 		if why == "" {

@@ -1,46 +1,100 @@
 package control
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
 )
+
+// maintainedMax is how many detached volumes a host maintains at once. Each has an engine of its own, and all of them
+// share the host's network and the disks.
+const maintainedMax = 4
 
 // Maintain brings the legs of detached volumes in sync.
 //
 // It guarantees that a volume which has been detached for Timing.Maintenance, has a leg that could be
 // brought in sync now, and enough in-sync legs that can be read, is attached without export on a
 // live host; and that such an attachment is detached when nothing more can be done. An operator's or
-// a domain's attach pre-empts it.
+// a domain's attach pre-empts it. A host maintains maintainedMax volumes at once, the volumes that can lose
+// fewest legs come first, and one whose copies stand still keeps nobody waiting.
 func Maintain(v *View) []raft.Command {
 	var out []raft.Command
+	var due []*raft.Volume
 	for _, vol := range v.sortedVolumes() {
 		switch {
 		case vol.Deleting:
-		case vol.Attach == nil && vol.Phase == volume.PhaseDetached:
-			out = append(out, v.beginMaintenance(vol)...)
+		case v.isDue(vol):
+			due = append(due, vol)
 		case vol.Attach != nil && vol.Attach.Maintenance && !vol.Attach.Detaching && !v.joinable(vol):
 			out = append(out, raft.Command{RequestDetach: &raft.RequestDetach{Volume: vol.ID,
 				Epoch: vol.Epoch}})
 		}
 	}
+	if len(due) == 0 {
+		return out
+	}
+	slices.SortStableFunc(due, func(a, b *raft.Volume) int { return cmp.Compare(v.spare(a), v.spare(b)) })
+	maintained := v.maintained()
+	for _, vol := range due {
+		host := v.maintainer(maintained)
+		if host == nil {
+			break
+		}
+		maintained[host.ID]++
+		out = append(out, raft.Command{BeginAttach: &raft.BeginAttach{
+			Volume: vol.ID, Host: host.ID, AttachID: v.attachID(), Maintenance: true, After: vol.Epoch,
+		}})
+	}
 	return out
 }
 
-func (v *View) beginMaintenance(vol *raft.Volume) []raft.Command {
+// isDue reports whether a volume is to be maintained as soon as a host does it.
+func (v *View) isDue(vol *raft.Volume) bool {
+	if vol.Deleting || vol.Attach != nil || vol.Phase != volume.PhaseDetached {
+		return false
+	}
 	since, seen := v.Facts.detached[vol.ID]
-	if !seen || v.Now.Sub(since) < v.Timing.Maintenance || !v.Facts.regrants[vol.ID].due(v.Now) {
-		return nil
+	return seen && v.Now.Sub(since) >= v.Timing.Maintenance && v.Facts.regrants[vol.ID].due(v.Now) &&
+		v.joinable(vol) && v.readable(vol) >= vol.Layout.Quorum()
+}
+
+// maintained counts the volumes that each host maintains and that keep others waiting.
+func (v *View) maintained() map[volume.NodeID]int {
+	n := make(map[volume.NodeID]int)
+	for _, vol := range v.sortedVolumes() {
+		if vol.Attach != nil && vol.Attach.Maintenance && !v.standsStill(vol) {
+			n[vol.Attach.Host]++
+		}
 	}
-	if !v.joinable(vol) || v.readable(vol) < vol.Layout.Quorum() {
-		return nil
+	return n
+}
+
+// isMaintainedLately reports whether a volume is maintained, and for a shorter time than a job may make no progress.
+func (v *View) isMaintainedLately(vol *raft.Volume) bool {
+	return vol.Attach != nil && vol.Attach.Maintenance && v.Now.Sub(v.Facts.held[vol.ID]) < v.Timing.Stalled
+}
+
+// standsStill reports whether a volume has been maintained for as long as a job may make no progress, and no copy of it
+// makes any.
+func (v *View) standsStill(vol *raft.Volume) bool {
+	if v.isMaintainedLately(vol) {
+		return false
 	}
-	host := v.leastBusy(volume.NodeID{})
-	if host == nil {
-		return nil
+	return !slices.ContainsFunc(v.Facts.volumeJobs(nil, v.State, vol), func(j Job) bool {
+		return j.Kind == JobCopy && v.stalled(&j) < v.Timing.Stalled
+	})
+}
+
+// maintainer returns the least busy host that may maintain one more volume, nil if none does.
+func (v *View) maintainer(maintained map[volume.NodeID]int) *raft.Node {
+	for _, host := range v.hosts(volume.NodeID{}) {
+		if maintained[host.ID] < maintainedMax {
+			return host
+		}
 	}
-	return []raft.Command{{BeginAttach: &raft.BeginAttach{
-		Volume: vol.ID, Host: host.ID, AttachID: v.attachID(), Maintenance: true, After: vol.Epoch,
-	}}}
+	return nil
 }
 
 // joinable reports whether a leg that is not in sync could be brought so now, or one that is in sync
