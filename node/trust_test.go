@@ -213,7 +213,7 @@ func TestRemoved_itsCertificateIsRefused(t *testing.T) {
 	for path, method := range map[string]string{
 		"/v1/health": http.MethodGet, "/v1/volumes": http.MethodGet, "/v1/tokens": http.MethodGet,
 		"/metrics": http.MethodGet, "/target/sessions": http.MethodGet, peer.PathRenew: http.MethodPost,
-		peer.PathHeartbeat: http.MethodPost,
+		peer.PathHeartbeat: http.MethodPost, peer.PathStill: http.MethodPost,
 	} {
 		code, text := ask(t, first, method, path, id.ClientTLS())
 		require.Equal(t, http.StatusForbidden, code, path)

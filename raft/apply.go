@@ -36,6 +36,13 @@ func (s *State) Fork() *State {
 	return &f
 }
 
+// After returns what the state would be once a command is applied; s stays as it is. It is s itself if the command
+// would change nothing.
+func (s *State) After(c Command) *State {
+	next, _, _ := s.applied(c)
+	return next
+}
+
 // applied returns the state after the command, the answer, and whether the state differs; if it does
 // not, the state is s.
 func (s *State) applied(c Command) (*State, Result, bool) {

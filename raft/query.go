@@ -38,8 +38,9 @@ func (s *State) VolumeByName(name string) *Volume {
 // name, the new one bears it; a node that only waits for that (Pending) does not. Nil if none.
 func (s *State) NodeByName(name string) *Node {
 	var found *Node
-	for _, n := range s.SortedNodes() {
-		if n.Name == name && (found == nil || nameRank(n) < nameRank(found)) {
+	for _, n := range s.Nodes { // the order of the map must not matter: equals are told apart by their id
+		if n.Name == name && (found == nil || cmp.Or(cmp.Compare(nameRank(n), nameRank(found)),
+			compareNodes(n.ID, found.ID)) < 0) {
 			found = n
 		}
 	}
@@ -147,6 +148,10 @@ func (v *Volume) fenced(leg volume.LegID) bool {
 func (d DomainSpec) Uses(volumeName string) bool {
 	return slices.ContainsFunc(d.Volumes, func(v DomainVolume) bool { return v.Name == volumeName })
 }
+
+// MindsOthers reports whether the choice of the domain's host depends on where other domains are: a list of hosts
+// decides by itself.
+func (d DomainSpec) MindsOthers() bool { return len(d.Hosts) == 0 || d.AntiAffinity != "" }
 
 func compareNodes(a, b volume.NodeID) int { return bytes.Compare(a.UUID[:], b.UUID[:]) }
 func compareLegs(a, b volume.LegID) int   { return bytes.Compare(a.UUID[:], b.UUID[:]) }

@@ -16,6 +16,7 @@ import (
 // large cluster that was most of what an idle leader did.
 type beat struct {
 	before, after []byte    // of the number that grows with every heartbeat
+	start         uint64    // of the daemon
 	decoded       time.Time // when one that said this was decoded
 }
 
@@ -50,7 +51,7 @@ func (c *Coordinator) hearSame(node volume.NodeID, body []byte) bool {
 	defer c.mu.Unlock()
 	last, known := c.beats[node]
 	if !known || now.Sub(last.decoded) >= beatFresh || !bytes.Equal(before, last.before) ||
-		!bytes.Equal(after, last.after) || !c.facts.HearAgain(now, node, seq) {
+		!bytes.Equal(after, last.after) || !c.facts.HearAgain(now, node, last.start, seq) {
 		return false
 	}
 	c.known[node] = true
@@ -58,15 +59,44 @@ func (c *Coordinator) hearSame(node volume.NodeID, body []byte) bool {
 	return true
 }
 
-// keepBeat remembers a heartbeat that was decoded.
-func (c *Coordinator) keepBeat(node volume.NodeID, body []byte) {
-	before, after, _, ok := splitBeat(body)
-	if !ok {
-		return
-	}
+// hearStill takes a heartbeat without news. It reports whether it adds to a whole one of the same start; the node
+// lives also if it does not.
+func (c *Coordinator) hearStill(s peer.Still) bool {
+	now := c.opts.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.beats[node] = beat{before: before, after: after, decoded: c.opts.Now()}
+	c.known[s.Node] = true
+	c.liveness.Heard(s.Node, now)
+	return c.facts.HearAgain(now, s.Node, s.Start, s.Seq)
+}
+
+func (c *Coordinator) serveStill(w http.ResponseWriter, r *http.Request) {
+	var s peer.Still
+	id, ok := c.caller(w, r)
+	if !ok || !read(w, r, &s) || !sameVersion(w, s.Version) || !ownWord(w, id, s.Node) {
+		return
+	}
+	c.meters.heartbeats.WithLabelValues("node").Inc()
+	reply := c.leaderReply()
+	reply.Keeps = c.hearStill(s)
+	write(w, http.StatusOK, reply)
+}
+
+// keepBeat remembers a heartbeat that was decoded. It reports whether it is the newest of its node: one that was
+// late is not what the next one may say again.
+func (c *Coordinator) keepBeat(h peer.Heartbeat, body []byte) bool {
+	before, after, _, ok := splitBeat(body)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.facts.Nodes[h.Node]
+	if n == nil || n.Start != h.Start || n.Seq != h.Seq {
+		return false
+	}
+	delete(c.beats, h.Node)
+	if ok {
+		c.beats[h.Node] = beat{before: before, after: after, start: h.Start, decoded: c.opts.Now()}
+	}
+	return true
 }
 
 // serveHeartbeat takes a heartbeat of a node's daemon.
@@ -80,7 +110,8 @@ func (c *Coordinator) serveHeartbeat(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "request body: "+err.Error(), http.StatusBadRequest)
 		return
 	}
-	if !c.hearSame(id, body) {
+	keeps := c.hearSame(id, body)
+	if !keeps {
 		var h peer.Heartbeat
 		if err := json.Unmarshal(body, &h); err != nil {
 			http.Error(w, "request body: "+err.Error(), http.StatusBadRequest)
@@ -90,8 +121,10 @@ func (c *Coordinator) serveHeartbeat(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		c.hearNode(h)
-		c.keepBeat(id, body)
+		keeps = c.keepBeat(h, body)
 	}
 	c.meters.heartbeats.WithLabelValues("node").Inc()
-	write(w, http.StatusOK, c.leaderReply())
+	reply := c.leaderReply()
+	reply.Keeps = keeps
+	write(w, http.StatusOK, reply)
 }

@@ -100,7 +100,7 @@ func TestHearSame_onlyWhatSaysTheSame(t *testing.T) {
 			var h peer.Heartbeat
 			require.NoError(t, json.Unmarshal(text, &h))
 			w.c.hearNode(h)
-			w.c.keepBeat(id, text)
+			require.True(t, w.c.keepBeat(h, text))
 		}
 		require.False(t, w.c.hearSame(id, body(nothing)), "there is none to compare it with")
 		decode()
@@ -130,5 +130,66 @@ func TestHearSame_onlyWhatSaysTheSame(t *testing.T) {
 		require.False(t, w.c.hearSame(w.machines["n1"].node.ID, body(nothing)), "said by another node")
 		pass(beatFresh)
 		require.False(t, w.c.hearSame(id, body(nothing)), "the words are old")
+	})
+}
+
+// A heartbeat without news adds to a whole one of the same start and of nothing else; a coordinator that has none
+// says so, and takes the node as alive.
+func TestServeStill(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		id := volume.NewNodeID()
+		_, _, err := w.raft.Apply(t.Context(), raft.Command{RegisterNode: &raft.RegisterNode{Node: raft.Node{ID: id,
+			Name: "x1", API: "192.0.2.9:7000", Roles: []raft.Role{raft.RoleHost}}}})
+		require.NoError(t, err)
+		still := func(start, seq uint64) bool {
+			var reply peer.HeartbeatReply
+			require.Equal(t, http.StatusOK, w.call(id, http.MethodPost, peer.PathStill,
+				peer.Still{Version: peer.Version, Node: id, Start: start, Seq: seq}, &reply))
+			return reply.Keeps
+		}
+		whole := func(start, seq uint64, pid int) bool {
+			var reply peer.HeartbeatReply
+			require.Equal(t, http.StatusOK, w.call(id, http.MethodPost, peer.PathHeartbeat,
+				peer.Heartbeat{Version: peer.Version, Node: id, Start: start, Seq: seq, PID: pid}, &reply))
+			return reply.Keeps
+		}
+		fact := func() (f control.NodeFact) {
+			w.c.mu.Lock()
+			defer w.c.mu.Unlock()
+			return *w.c.facts.Nodes[id]
+		}
+		require.False(t, still(1, 1), "nothing was said before")
+		require.True(t, whole(1, 2, 7))
+		first := fact()
+		pass(500 * time.Millisecond)
+		require.True(t, still(1, 3))
+		require.Equal(t, first.Heard.Add(500*time.Millisecond), fact().Heard)
+		require.Equal(t, 7, fact().PID)
+		require.False(t, still(1, 3), "told twice")
+		require.False(t, still(2, 1), "of another start")
+		require.True(t, whole(2, 2, 8))
+		require.False(t, still(1, 9), "of the start before")
+		require.False(t, whole(1, 10, 7), "so late that it is no word any more")
+		require.True(t, whole(2, 3, 8))
+		require.Equal(t, 8, fact().PID)
+		require.Equal(t, http.StatusForbidden, w.call(w.id("n2"), http.MethodPost, peer.PathStill,
+			peer.Still{Version: peer.Version, Node: id, Start: 2, Seq: 4}, nil), "nobody speaks for another")
+	})
+}
+
+// What came late is not what the next heartbeat is compared with.
+func TestServeHeartbeat_lateOneIsNotKept(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		id := volume.NewNodeID()
+		_, _, err := w.raft.Apply(t.Context(), raft.Command{RegisterNode: &raft.RegisterNode{Node: raft.Node{ID: id,
+			Name: "x1", API: "192.0.2.9:7000", Roles: []raft.Role{raft.RoleHost}}}})
+		require.NoError(t, err)
+		for _, beat := range []peer.Heartbeat{{Seq: 2, PID: 8}, {Seq: 1, PID: 7}, {Seq: 3, PID: 7}} {
+			beat.Version, beat.Node, beat.Start = peer.Version, id, 1
+			require.Equal(t, http.StatusOK, w.call(id, http.MethodPost, peer.PathHeartbeat, beat, nil))
+		}
+		w.c.mu.Lock()
+		defer w.c.mu.Unlock()
+		require.Equal(t, 7, w.c.facts.Nodes[id].PID)
 	})
 }

@@ -61,26 +61,27 @@ func (c *Coordinator) hearEngine(h peer.EngineHeartbeat) time.Duration {
 	c.mu.Lock()
 	c.known[h.Node] = true
 	c.liveness.Heard(h.Node, now)
-	changed := c.facts.HearEngine(now, fact)
 	engines := 0
 	if n := c.facts.Nodes[h.Node]; n != nil {
 		engines = len(n.Engines)
 	}
+	fact.Pace = enginePace(engines, c.opts.Liveness)
+	changed := c.facts.HearEngine(now, fact)
 	c.mu.Unlock()
 	if changed {
 		c.factsChanged()
 	}
-	return enginePace(engines, c.opts.Liveness)
+	return fact.Pace
 }
 
 // enginePace returns how often each of a host's engines sends heartbeats. Together they keep the host alive
-// while its daemon is away, so a host with many needs fewer of each: four in every interval are enough, and
-// none is silent for longer than the timeout. A thousand engines that all beat at every interval would keep
-// the coordinators busy with nothing else.
+// while its daemon is away, so a host with many needs fewer of each: four in every interval are enough. Engines
+// draw each pause anew, so that those which began together do not fall silent together. A thousand engines that
+// all beat at every interval would keep the coordinators busy with nothing else.
 func enginePace(engines int, l raft.LivenessOptions) time.Duration {
 	interval := cmp.Or(l.Interval, 500*time.Millisecond)
 	timeout := max(cmp.Or(l.Timeout, 2*time.Second), interval)
-	return min(max(interval*time.Duration(engines)/4, interval), timeout)
+	return min(max(interval*time.Duration(engines)/4, interval), 2*timeout)
 }
 
 // factsChanged wakes the controllers and everybody who waits for something to be heard.

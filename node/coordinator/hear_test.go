@@ -105,7 +105,7 @@ func TestEnginePace(t *testing.T) {
 	require.Equal(t, 500*time.Millisecond, enginePace(0, l))
 	require.Equal(t, 500*time.Millisecond, enginePace(4, l))
 	require.Equal(t, time.Second, enginePace(8, l))
-	require.Equal(t, 2*time.Second, enginePace(1000, l))
-	require.Equal(t, time.Second, enginePace(1000, raft.LivenessOptions{Interval: 100 * time.Millisecond,
+	require.Equal(t, 4*time.Second, enginePace(1000, l))
+	require.Equal(t, 2*time.Second, enginePace(1000, raft.LivenessOptions{Interval: 100 * time.Millisecond,
 		Timeout: time.Second}))
 }

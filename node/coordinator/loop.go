@@ -117,6 +117,10 @@ func (l *loop) step() {
 	l.check(state, now)
 	l.facts.HearVersion(l.opts.Self, l.versions(), l.opts.Timing.DaemonSilent, now)
 	l.judgeInTime(state, now)
+	if len(l.idle) == 0 {
+		l.mu.Unlock()
+		return // proposals are under way and wake Run when they are done: till then nothing more is proposed
+	}
 	view := l.view(state)
 	commands, vote := control.Controllers(view), control.Votes(view)
 	l.mu.Unlock()

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -24,6 +25,7 @@ const commandTimeout = 3 * time.Second
 func (c *Coordinator) peerRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+peer.PathHeartbeat, c.serveHeartbeat)
+	mux.HandleFunc("POST "+peer.PathStill, c.serveStill)
 	mux.HandleFunc("POST "+peer.PathEngineHeartbeat, c.serveEngineHeartbeat)
 	mux.HandleFunc("POST "+pathHeard, c.serveHeard)
 	mux.HandleFunc("POST "+peer.PathRegister, c.serveRegister)
@@ -225,13 +227,8 @@ func (c *Coordinator) serveAssignment(w http.ResponseWriter, r *http.Request) {
 	if !ownWord(w, caller, id) {
 		return
 	}
-	c.watch(w, r, "node "+node.String(), node, func(s *raft.State, revision uint64) (any, bool) {
-		a := BuildAssignment(s, id, c.opts.TRead)
-		a.Revision = revision
-		for i := range a.Attach {
-			a.Attach[i].Revision = revision
-		}
-		return a, true
+	c.watch(w, r, "node "+node.String(), node, func(s *raft.State) (any, bool) {
+		return BuildAssignment(s, id, c.opts.TRead), true
 	})
 }
 
@@ -246,14 +243,12 @@ func (c *Coordinator) serveTicket(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	c.watch(w, r, "ticket "+attach.String(), vol, func(s *raft.State, revision uint64) (any, bool) {
+	c.watch(w, r, "ticket "+attach.String(), vol, func(s *raft.State) (any, bool) {
 		v := s.Volumes[volume.ID{UUID: vol}]
 		if v == nil || v.Attach == nil || v.Attach.ID.UUID != attach || v.Attach.Host != caller {
 			return nil, false
 		}
-		t := BuildTicket(s, v, c.opts.TRead)
-		t.Revision = revision
-		return t, true
+		return BuildTicket(s, v, c.opts.TRead), true
 	})
 }
 
@@ -266,11 +261,11 @@ type answered struct {
 // answersMax bounds what is remembered of watches; forgetting it costs an early answer.
 const answersMax = 4096
 
-// watch answers with what build makes of the state, as soon as that differs from what the caller has
-// or peer.WatchWait has passed; with 410 when build has nothing. It looks again when object has changed, and
-// once a second if anything has.
+// watch answers with what build makes of the state, without its revision, as soon as that differs from what the
+// caller has or peer.WatchWait has passed; with 410 when build has nothing. It looks again when object has changed,
+// and once a second if anything has.
 func (c *Coordinator) watch(w http.ResponseWriter, r *http.Request, key string, object volume.UUID,
-	build func(s *raft.State, revision uint64) (any, bool),
+	build func(s *raft.State) (any, bool),
 ) {
 	after, _ := strconv.ParseUint(r.FormValue("after"), 10, 64) // absent or bad counts as nothing seen
 	timer := time.NewTimer(peer.WatchWait)
@@ -284,23 +279,24 @@ func (c *Coordinator) watch(w http.ResponseWriter, r *http.Request, key string, 
 			return
 		}
 		state, revision := c.raft.State()
-		content, ok := build(state, 0)
+		content, ok := build(state)
 		if !ok {
 			http.Error(w, "the attachment is superseded or over", http.StatusGone)
 			return
 		}
-		sum, err := digest(content)
+		text, err := json.Marshal(content)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
+		sum := sha256.Sum256(text)
 		if seen == nil && revision <= after && after > 0 {
 			seen = &sum
 		}
 		if over || seen == nil || *seen != sum {
 			c.remember(key, answered{revision, sum})
-			content, _ = build(state, revision)
-			write(w, http.StatusOK, content)
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(atRevision(text, revision)) // a peer that went away is not told
 			return
 		}
 		if over, ok = c.awaitChange(r.Context(), object, revision, timer.C, tick.C); !ok {
@@ -350,7 +346,9 @@ func (c *Coordinator) remember(key string, a answered) {
 	c.answers[key] = a
 }
 
-func digest(content any) ([sha256.Size]byte, error) {
-	text, err := json.Marshal(content)
-	return sha256.Sum256(text), err
+// atRevision puts a revision into what was encoded without one, an assignment or a ticket: encoding the content
+// a second time would cost as much as making it. No text within it can look like the field: its quotes would
+// be escaped.
+func atRevision(text []byte, revision uint64) []byte {
+	return bytes.ReplaceAll(text, []byte(`"revision":0`), strconv.AppendUint([]byte(`"revision":`), revision, 10))
 }

@@ -110,7 +110,8 @@ type process struct {
 	mu          sync.Mutex // protects what follows; never held across I/O
 	serving     bool
 	isDetaching bool
-	heard       bool // the last heartbeat was answered
+	heard       bool          // the last heartbeat was answered
+	pace        time.Duration // of heartbeats, as of the last one
 	exports     []peer.Export
 	end         peer.EngineState // how it ended; "" while it lives
 	endReason   string

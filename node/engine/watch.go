@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/mirror"
@@ -29,14 +30,16 @@ func (p *process) heartbeat() time.Duration {
 	began := time.Now()
 	h := peer.EngineHeartbeat{Node: p.start.Node, Engine: p.status()}
 	replies, err := p.coordinators.EngineHeartbeat(p.life, h)
+	next := pace(h.Engine.State, replies)
 	p.mu.Lock()
 	changed := (err == nil) != p.heard
-	p.heard = err == nil
+	pause := spread(next, p.pace, rand.Float64())
+	p.heard, p.pace = err == nil, next
 	p.mu.Unlock()
 	if changed && p.life.Err() == nil {
 		p.log.Info("coordinators", "heard", err == nil, "cause", err)
 	}
-	return max(0, pace(h.Engine.State, replies)-time.Since(began))
+	return max(0, pause-time.Since(began))
 }
 
 // pace returns how often heartbeats are sent: as the most demanding coordinator wants it, and as often as
@@ -50,6 +53,19 @@ func pace(state peer.EngineState, replies []peer.HeartbeatReply) time.Duration {
 		slowest = min(slowest, r.Pace)
 	}
 	return max(slowest, heartbeatEvery)
+}
+
+// spread turns a pace into a pause. The engines of a host often begin together: at one pace they would fall silent
+// together, and their host would seem to be dead while its daemon is away. So the first pause of a slower pace
+// than before is any part of it, and the others vary by an eighth. Chance is from 0 to 1.
+func spread(pace, before time.Duration, chance float64) time.Duration {
+	switch {
+	case pace <= heartbeatEvery:
+		return pace
+	case pace > before:
+		return time.Duration(chance * float64(pace))
+	}
+	return pace - time.Duration(chance*float64(pace/8))
 }
 
 // watchTicket follows the attachment's ticket until the process ends: legs come and go, and a detach

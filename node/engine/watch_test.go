@@ -73,3 +73,13 @@ func TestPace(t *testing.T) {
 	require.Equal(t, heartbeatEvery, pace(peer.EngineServing, replies(2*time.Second, 0)))
 	require.Equal(t, heartbeatEvery, pace(peer.EngineConnecting, replies(2*time.Second)))
 }
+
+// TestSpread: engines that began together do not beat together.
+func TestSpread(t *testing.T) {
+	slow := 4 * time.Second
+	require.Equal(t, heartbeatEvery, spread(heartbeatEvery, slow, 0.9))
+	require.Equal(t, time.Second, spread(slow, heartbeatEvery, 0.25), "the first is anywhere in the pace")
+	require.Equal(t, slow, spread(slow, slow, 0))
+	require.Equal(t, slow-slow/8, spread(slow, slow, 1))
+	require.Equal(t, slow, spread(slow, 2*slow, 0), "a faster pace is taken at once")
+}

@@ -17,13 +17,17 @@ const bodyBytesMax = 64 << 20
 const errorTextMax = 500
 
 // call does one HTTP exchange with one coordinator, and with no other node that answers at its address. Body and out
-// are JSON; body may be nil. The status is zero when no answer came. Every status but 200 is an error.
+// are JSON; body may be nil, or encoded already. The status is zero when no answer came. Every status but 200 is an
+// error.
 func (c *Client) call(ctx context.Context, method string, p Peer, path string, body, out any) (int, error) {
 	var payload io.Reader
 	if body != nil {
-		raw, err := json.Marshal(body)
-		if err != nil {
-			return 0, fmt.Errorf("encode %s: %w", path, err)
+		raw, encoded := body.(json.RawMessage)
+		if !encoded {
+			var err error
+			if raw, err = json.Marshal(body); err != nil {
+				return 0, fmt.Errorf("encode %s: %w", path, err)
+			}
 		}
 		payload = bytes.NewReader(raw)
 	}

@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,6 +60,7 @@ type Client struct {
 	life    context.Context // of heartbeats that nobody waits for any more
 	stop    context.CancelFunc
 	running sync.WaitGroup
+	told    told // what coordinators have of this node's heartbeats
 
 	mu     sync.Mutex // protects what follows; never held across I/O
 	peers  []Peer
@@ -112,18 +114,18 @@ func (c *Client) SetPeers(peers []Peer) {
 	}
 }
 
-// Heartbeat sends a node's heartbeat to every coordinator at once and returns the answers that came
-// soon; it is an error only if there is none.
-func (c *Client) Heartbeat(ctx context.Context, h Heartbeat) ([]HeartbeatReply, error) {
-	h.Version = Version
-	return c.broadcast(ctx, PathHeartbeat, h)
-}
-
 // EngineHeartbeat sends an engine's heartbeat to every coordinator at once and returns the answers
 // that came soon; it is an error only if there is none.
 func (c *Client) EngineHeartbeat(ctx context.Context, h EngineHeartbeat) ([]HeartbeatReply, error) {
 	h.Version = Version
-	return c.broadcast(ctx, PathEngineHeartbeat, h)
+	whole, err := json.Marshal(h) // once for all of them
+	if err != nil {
+		return nil, fmt.Errorf("encode a heartbeat: %w", err)
+	}
+	return c.broadcast(ctx, PathEngineHeartbeat, func(ctx context.Context, p Peer, reply *HeartbeatReply) error {
+		_, err := c.call(ctx, http.MethodPost, p, PathEngineHeartbeat, json.RawMessage(whole), reply)
+		return err
+	})
 }
 
 // Command has the leader commit a command. Result.Err is raft's own refusal. An error means that
@@ -158,10 +160,11 @@ func (c *Client) Ticket(ctx context.Context, v volume.ID, a volume.AttachID, aft
 	return t, err
 }
 
-// broadcast posts body to every coordinator at once. It returns when all have answered, and does
+// broadcast has send tell every coordinator at once. It returns when all have answered, and does
 // not wait long for one that does not: its call goes on, and it is left out until that has ended,
 // so that one coordinator that is paused delays no heartbeat to the others.
-func (c *Client) broadcast(ctx context.Context, path string, body any) ([]HeartbeatReply, error) {
+func (c *Client) broadcast(ctx context.Context, path string,
+	send func(context.Context, Peer, *HeartbeatReply) error) ([]HeartbeatReply, error) {
 	type heard struct {
 		reply HeartbeatReply
 		err   error
@@ -175,7 +178,7 @@ func (c *Client) broadcast(ctx context.Context, path string, body any) ([]Heartb
 			defer cancel()
 			var h heard
 			sent := time.Now()
-			_, h.err = c.call(callCtx, http.MethodPost, p, path, body, &h.reply)
+			h.err = send(callCtx, p, &h.reply)
 			h.reply.From, h.reply.Sent, h.reply.Received = p.ID, sent, time.Now()
 			if h.err == nil && !c.heed(p, h.reply.Lineage) {
 				h.reply.Leader = volume.NodeID{} // whom it follows leads nobody any more

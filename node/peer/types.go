@@ -13,6 +13,7 @@ const Version = 1
 // The paths, all under the node's HTTPS listener.
 const (
 	PathHeartbeat       = "/peer/v1/heartbeat"        // POST Heartbeat -> HeartbeatReply, to every coordinator
+	PathStill           = "/peer/v1/still"            // POST Still -> HeartbeatReply, to who keeps heartbeats
 	PathEngineHeartbeat = "/peer/v1/engine-heartbeat" // POST EngineHeartbeat -> HeartbeatReply, to every coordinator
 	PathRegister        = "/peer/v1/register"         // POST raft.RegisterNode -> raft.Result
 	PathAssignment      = "/peer/v1/assignment"       // GET ?node=&after=REV -> Assignment; waits
@@ -55,6 +56,9 @@ type HeartbeatReply struct {
 	Leader   volume.NodeID `json:"leader"` // zero when this coordinator knows of none
 	Revision uint64        `json:"revision"`
 	Lineage
+	// Keeps: the coordinator has the node's last whole heartbeat, and takes a Still in place of the next. False
+	// from a release that knew of none.
+	Keeps bool `json:"keeps,omitempty"`
 	// Pace is how often an engine is to send its heartbeats while it serves; zero is as often as it would.
 	Pace time.Duration `json:"pace,omitempty"`
 	At   time.Time     `json:"at,omitzero"` // by the clock of the coordinator that answers

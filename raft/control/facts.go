@@ -134,9 +134,10 @@ func (s EngineState) Serves() bool { return s == EngineServing || s == EngineHel
 
 // EngineFact is the last that was heard of an attachment's engine, by itself or from its daemon.
 type EngineFact struct {
-	Heard    time.Time // from the engine itself; zero if never
-	Since    time.Time // that it is in this state
-	Began    time.Time // its process: what its stages count from
+	Heard    time.Time     // from the engine itself; zero if never
+	Pace     time.Duration // of the engine's own heartbeats, as it was told with the last
+	Since    time.Time     // that it is in this state
+	Began    time.Time     // its process: what its stages count from
 	Node     volume.NodeID
 	Volume   volume.ID
 	Epoch    volume.Epoch

@@ -16,14 +16,19 @@ import (
 // guests never write is the fence's doing.
 func Failover(v *View) []raft.Command {
 	var out []raft.Command
+	planned := 0 // how many of out v knows of
 	for _, d := range v.sortedDomains() {
 		if !d.Running || !slices.Contains(v.Dead, d.Host) {
 			continue
 		}
+		if d.Spec.MindsOthers() {
+			for ; planned < len(out); planned++ {
+				v = v.after(out[planned])
+			}
+		}
 		if to := v.ChooseHost(d.Spec, d.Host); to != nil {
 			reason := fmt.Sprintf("host %s is silent", v.State.NodeName(d.Host))
-			place := v.Place(d, to.ID, reason)
-			out, v = append(out, place), v.after(place)
+			out = append(out, v.Place(d, to.ID, reason))
 		}
 	}
 	return out

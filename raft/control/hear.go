@@ -71,11 +71,11 @@ func (f *Facts) HearNode(now time.Time, r NodeReport) bool {
 	return changed
 }
 
-// HearAgain takes a daemon's heartbeat that says what its last one said, and is of the same start. It reports
-// whether it is newer than that: one that is not is told to HearNode.
-func (f *Facts) HearAgain(now time.Time, node volume.NodeID, seq uint64) bool {
+// HearAgain takes a daemon's heartbeat that says what its last one said. It reports whether that is known, is of
+// the same start, and is older: one of which that is not so is told to HearNode.
+func (f *Facts) HearAgain(now time.Time, node volume.NodeID, start, seq uint64) bool {
 	n := f.Nodes[node]
-	if n == nil || seq <= n.Seq {
+	if n == nil || start != n.Start || seq <= n.Seq {
 		return false
 	}
 	n.Heard, n.Seq = now, seq
@@ -93,7 +93,7 @@ func (f *Facts) HearEngine(now time.Time, e EngineFact) bool {
 func (f *Facts) hearEngine(now time.Time, e EngineFact) bool {
 	before := f.Engines[e.AttachID]
 	if e.Heard.IsZero() && before != nil {
-		e.Heard = before.Heard
+		e.Heard, e.Pace = before.Heard, before.Pace
 	}
 	if before != nil && !before.Began.IsZero() && (e.Began.IsZero() || before.Began.Before(e.Began)) {
 		e.Began = before.Began // what took long on its way makes it look younger

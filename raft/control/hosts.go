@@ -13,14 +13,15 @@ import (
 // anti-affinity group comes first: a guest that has to share one is better than a guest that is down.
 // Then the order of the domain's list decides, or, if it names none, which host has the fewest domains.
 func (v *View) ChooseHost(spec raft.DomainSpec, avoid volume.NodeID) *raft.Node {
-	hosts := v.hosts(avoid)
-	if len(spec.Hosts) > 0 {
-		hosts = slices.DeleteFunc(hosts, func(n *raft.Node) bool {
-			return !slices.Contains(spec.Hosts, n.Name) || v.State.NodeByName(n.Name) != n
-		})
-		slices.SortStableFunc(hosts, func(a, b *raft.Node) int {
-			return cmp.Compare(slices.Index(spec.Hosts, a.Name), slices.Index(spec.Hosts, b.Name))
-		})
+	var hosts []*raft.Node
+	if len(spec.Hosts) == 0 {
+		hosts = v.hosts(avoid)
+	}
+	for i, name := range spec.Hosts { // the list decides, however busy they are
+		n := v.State.NodeByName(name)
+		if n != nil && n.ID != avoid && v.hostable(n) && slices.Index(spec.Hosts, name) == i {
+			hosts = append(hosts, n)
+		}
 	}
 	members := v.members(spec)
 	slices.SortStableFunc(hosts, func(a, b *raft.Node) int { return cmp.Compare(members[a.ID], members[b.ID]) })
@@ -74,7 +75,6 @@ func (v *View) hosts(avoid volume.NodeID) []*raft.Node {
 // round know of each other.
 func (v *View) after(c raft.Command) *View {
 	next := *v
-	next.State = v.State.Fork()
-	next.State.Apply(c) // what is refused changes nothing
+	next.State = v.State.After(c) // what is refused changes nothing
 	return &next
 }

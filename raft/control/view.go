@@ -61,7 +61,7 @@ func (v *View) sortedDomains() []*raft.Domain {
 // Timing tunes the controllers.
 type Timing struct {
 	DaemonSilent time.Duration // silence of a daemon after which its word counts no more
-	EngineSilent time.Duration // the same of an engine, above the slowest pace of its heartbeats
+	EngineSilent time.Duration // the same of an engine, or one and a half times the pace of its heartbeats
 	EngineGone   time.Duration // an engine that neither it nor its daemon speaks of for so long is gone
 	Maintenance  time.Duration // a volume is detached for so long before it is maintained
 	LegLost      time.Duration // a leg is lost for so long before another takes its place
@@ -121,7 +121,7 @@ func (v *View) Serving(vol *raft.Volume) *EngineFact {
 	if n := v.Facts.Nodes[e.Node]; v.speaks(e.Node) && n.Engines[e.AttachID] {
 		return e
 	}
-	if v.Now.Sub(e.Heard) < v.Timing.EngineSilent {
+	if v.Now.Sub(e.Heard) < max(v.Timing.EngineSilent, e.Pace+e.Pace/2) {
 		return e
 	}
 	return nil

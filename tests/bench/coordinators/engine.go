@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"time"
@@ -95,8 +96,9 @@ func (e *engine) ask(c raft.Command) (raft.Result, error) {
 	return r, nil
 }
 
-// beat sends the engine's own heartbeats, at the pace that the coordinators ask for.
+// beat sends the engine's own heartbeats, at the pace that the coordinators ask for, spread as real ones are.
 func (e *engine) beat() {
+	before := beatEvery
 	for e.ctx.Err() == nil {
 		h := peer.EngineHeartbeat{Node: e.machine.self.ID, Engine: e.status()}
 		e.machine.world.sizes.note("heartbeat of an engine", h)
@@ -109,7 +111,12 @@ func (e *engine) beat() {
 			}
 			every = max(every, slowest)
 		}
-		pause.For(e.ctx, every)
+		wait := every
+		if every > before {
+			wait = time.Duration(rand.Float64() * float64(every))
+		}
+		before = every
+		pause.For(e.ctx, wait)
 	}
 }
 

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -141,6 +143,7 @@ func (m *machine) status() ([]peer.StoreStatus, []peer.EngineStatus, []peer.Doma
 		for id, vol := range m.legs {
 			s.Legs = append(s.Legs, peer.LegStatus{ID: id, Volume: vol, State: peer.LegOK, Sessions: 1, ReadMicros: 90})
 		}
+		slices.SortFunc(s.Legs, func(a, b peer.LegStatus) int { return bytes.Compare(a.ID.UUID[:], b.ID.UUID[:]) })
 		stores = append(stores, s)
 	}
 	var engines []peer.EngineStatus
@@ -150,6 +153,9 @@ func (m *machine) status() ([]peer.StoreStatus, []peer.EngineStatus, []peer.Doma
 		serving[s.Volume] = s.State == peer.EngineServing
 		engines = append(engines, s)
 	}
+	slices.SortFunc(engines, func(a, b peer.EngineStatus) int {
+		return bytes.Compare(a.AttachID.UUID[:], b.AttachID.UUID[:])
+	})
 	var domains []peer.DomainStatus
 	for _, d := range m.domains {
 		s := peer.DomainStatus{Name: d.Name, Run: d.Run, State: "starting"}
