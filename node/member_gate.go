@@ -86,7 +86,8 @@ func (g *memberGate) refuses(node volume.NodeID) error {
 		err = fmt.Errorf("node %s (%s) is no coordinator, and speaks raft: only coordinators may", name, node)
 	}
 	if g.toTell(node) {
-		g.log.Warn("a connection to the coordinator is refused; find out what runs on that node", "error", err)
+		g.log.Warn("a connection to the coordinator is refused: find out what runs on that node, unless it became a "+
+			"coordinator while this one was away, which will let it in", "error", err)
 	}
 	return err
 }
