@@ -225,7 +225,7 @@ func guarded(guard Guard) func(huma.Context, func(huma.Context)) {
 			return
 		}
 		if lasts(ctx.Operation()) {
-			held, release := whileAllowed(ctx.Context(), func() *Error {
+			held, release := WhileAllowed(ctx.Context(), func() *Error {
 				_, err := ask()
 				return err
 			})

@@ -20,9 +20,9 @@ func lasts(op *huma.Operation) bool {
 	return ok != nil && ok.Content[streamType] != nil
 }
 
-// whileAllowed returns a context that ends once refused gives a reason to, which is its cause. Call release, which
-// waits.
-func whileAllowed(ctx context.Context, refused func() *Error) (held context.Context, release func()) {
+// WhileAllowed returns a context for a call that lasts. It ends within some seconds once refused, which is asked again
+// and again, gives a reason why its caller may not hear more; that is its cause. Call release, which waits.
+func WhileAllowed(ctx context.Context, refused func() *Error) (held context.Context, release func()) {
 	held, cancel := context.WithCancelCause(ctx)
 	finished := make(chan struct{})
 	go func() {

@@ -51,7 +51,33 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		api.Refuse(w, refusal)
 		return
 	}
-	e.next.ServeHTTP(w, r.WithContext(api.WithCaller(r.Context(), caller)))
+	ctx := api.WithCaller(r.Context(), caller)
+	if self, known := e.shown(r); known && ownView(r.URL.Path) { // nobody behind this looks at who calls
+		held, release := api.WhileAllowed(ctx, func() *api.Error { return e.outsider(self, r.URL.Path) })
+		defer release()
+		ctx = held
+	}
+	e.next.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// shown returns the node whose certificate a call came with, if it came with one.
+func (e *edge) shown(r *http.Request) (api.Caller, bool) {
+	if stranger(r) {
+		return api.Caller{}, false
+	}
+	node, err := identity.PeerNode(*r.TLS, e.cluster)
+	return api.Caller{Kind: api.CallerNode, Node: node}, err == nil
+}
+
+// outsider returns why a node may not make a call: it is no part of the cluster, or the node does not know that yet.
+func (e *edge) outsider(self api.Caller, path string) *api.Error {
+	if refusal := e.removed(self); refusal != nil && !tellsThatItIsOver(path) {
+		return refusal
+	}
+	if ownView(path) {
+		return e.untold(self)
+	}
+	return nil
 }
 
 // stranger reports whether a call comes without a certificate. What a node passes on for somebody is whole, and
@@ -83,21 +109,16 @@ func (e *edge) caller(w http.ResponseWriter, r *http.Request) (api.Caller, *api.
 		w.Header().Set("Connection", "close") // the next connection shows the renewed one
 	}
 	self := api.Caller{Kind: api.CallerNode, Node: node}
-	if refusal := e.removed(self); refusal != nil && !tellsThatItIsOver(r) {
+	if refusal := e.outsider(self, r.URL.Path); refusal != nil {
 		return self, refusal
-	}
-	if ownView(r.URL.Path) {
-		if refusal := e.untold(self); refusal != nil {
-			return self, refusal
-		}
 	}
 	return api.CallerFor(r, node), nil
 }
 
 // tellsThatItIsOver are the calls by which a node that was removed, and engines that are left there, hear
 // that they are to end: it has no orders and no ticket, and raft refuses what it proposes, in words.
-func tellsThatItIsOver(r *http.Request) bool {
-	switch r.URL.Path {
+func tellsThatItIsOver(path string) bool {
+	switch path {
 	case peer.PathAssignment, peer.PathTicket, peer.PathRegister, peer.PathCommand:
 		return true
 	}
