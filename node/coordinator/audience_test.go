@@ -24,8 +24,8 @@ func newAudienceWorld(t *testing.T) *audienceWorld {
 		n2: volume.NewNodeID(), v1: volume.NewID(), v2: volume.NewID()}
 	w.change(func(s *raft.State) {
 		s.Nodes[w.n1], s.Nodes[w.n2] = &raft.Node{ID: w.n1}, &raft.Node{ID: w.n2}
-		s.Volumes[w.v1] = &raft.Volume{ID: w.v1, Legs: []*raft.Leg{{Node: w.n1}}}
-		s.Volumes[w.v2] = &raft.Volume{ID: w.v2, Legs: []*raft.Leg{{Node: w.n2}}}
+		s.Volumes[w.v1] = &raft.Volume{ID: w.v1, Legs: []*raft.Leg{{ID: volume.NewLegID(), Node: w.n1}}}
+		s.Volumes[w.v2] = &raft.Volume{ID: w.v2, Legs: []*raft.Leg{{ID: volume.NewLegID(), Node: w.n2}}}
 	})
 	return w
 }
@@ -60,18 +60,28 @@ func TestAudience_onlyThoseConcernedAreWoken(t *testing.T) {
 	w := newAudienceWorld(t)
 	attach := func(s *raft.State) {
 		v := *s.Volumes[w.v1]
-		v.Attach = &raft.Attach{Host: w.n2}
+		v.Attach = &raft.Attach{ID: volume.NewAttachID(), Host: w.n2}
 		s.Volumes[w.v1] = &v
 	}
 	require.True(t, w.woken(w.v1.UUID, attach))
 	require.False(t, w.woken(w.v2.UUID, attach))
-	require.True(t, w.woken(w.n1.UUID, attach), "it has a leg of the volume")
+	require.False(t, w.woken(w.n1.UUID, attach), "it has a leg of the volume, whose order stays the same")
 	require.True(t, w.woken(w.n2.UUID, attach), "it is the host")
 	detach := func(s *raft.State) {
 		v := *s.Volumes[w.v1]
 		v.Attach = nil
 		s.Volumes[w.v1] = &v
 	}
+	fence := func(s *raft.State) {
+		v := *s.Volumes[w.v1]
+		leg := *v.Legs[0]
+		leg.FencedEpoch++
+		v.Legs = []*raft.Leg{&leg}
+		s.Volumes[w.v1] = &v
+	}
+	require.True(t, w.woken(w.n1.UUID, fence), "its label must not be older")
+	require.False(t, w.woken(w.n2.UUID, fence))
+	require.False(t, w.woken(w.v1.UUID, fence))
 	require.True(t, w.woken(w.n2.UUID, detach), "it was the host")
 	require.False(t, w.woken(w.n2.UUID, detach), "it is not any more")
 	require.True(t, w.woken(w.n2.UUID, func(s *raft.State) { s.Domains["d"] = &raft.Domain{Host: w.n2} }))

@@ -60,12 +60,12 @@ func (c *Coordinator) Run(ctx context.Context) {
 }
 
 // restMax bounds the rest after a look, and so what it adds to the time until something is noticed.
-const restMax = 20 * time.Millisecond
+const restMax = 100 * time.Millisecond
 
-// rest waits for three times what a look took. In a large cluster a burst of changes would otherwise have
+// rest waits for nine times what a look took. In a large cluster a burst of changes would otherwise have
 // the controllers look at everything without a pause, and take the processor from what they wait for.
 func (l *loop) rest(took time.Duration) {
-	timer := time.NewTimer(min(3*took, restMax))
+	timer := time.NewTimer(min(9*took, restMax))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
