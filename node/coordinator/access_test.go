@@ -88,3 +88,34 @@ func TestGuard_whoIsNotRegistered(t *testing.T) {
 		require.Nil(t, refusal)
 	})
 }
+
+// TestRemoveNode_whoIsNotKnown: a node that never registered is put out by its name or id, and one that nobody knows by
+// its id, but no coordinator that is only late.
+func TestRemoveNode_whoIsNotKnown(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ghost, unknown, late := w.certify("ghost"), volume.NewNodeID(), volume.NewNodeID()
+		for _, id := range []volume.NodeID{w.id("n1"), late} {
+			require.NoError(t, w.raft.AddMember(t.Context(), raft.Member{ID: id}))
+		}
+		pass(2 * time.Second)
+		tokens, err := w.api.JoinTokens(t.Context())
+		require.NoError(t, err)
+		require.True(t, tokens[0].Unregistered)
+
+		err = w.api.RemoveNode(t.Context(), late.String(), api.Wait{}, discard)
+		refusedWith(t, err, api.CodeRefused, "one of the coordinators")
+		for name, id := range map[string]volume.NodeID{"ghost": ghost, unknown.String(): unknown} {
+			plan, err := w.foresee(api.PlanRequest{Verb: api.PlanNodeRemove, Name: name})
+			require.NoError(t, err)
+			require.Equal(t, []string{"leave", "node/" + name, ""}, short(plan.Steps[0]))
+			require.NoError(t, w.api.RemoveNode(t.Context(), name, api.Wait{}, discard))
+			_, refusal := w.c.guard(api.Caller{Kind: api.CallerNode, Node: id})
+			require.ErrorContains(t, refusal, "left the cluster")
+			refusedWith(t, w.api.RemoveNode(t.Context(), name, api.Wait{}, discard), api.CodeNotFound)
+		}
+		tokens, err = w.api.JoinTokens(t.Context())
+		require.NoError(t, err)
+		require.False(t, tokens[0].Unregistered)
+		refusedWith(t, w.api.RemoveNode(t.Context(), "nobody", api.Wait{}, discard), api.CodeNotFound)
+	})
+}

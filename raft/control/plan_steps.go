@@ -14,7 +14,7 @@ func (p *planner) describe(c raft.Command) (steps []Step, risks []string) {
 	case c.RetireNode != nil:
 		return p.describeRetire(c.RetireNode)
 	case c.RemoveNode != nil:
-		name := p.State.NodeName(c.RemoveNode.Node)
+		name := p.leaver(c.RemoveNode.Node)
 		return []Step{{Action: ActionLeave, Object: "node/" + name, From: name}}, nil
 	case c.ReplaceLeg != nil:
 		return p.describeReplaceLeg(c.ReplaceLeg)
@@ -30,6 +30,17 @@ func (p *planner) describe(c raft.Command) (steps []Step, risks []string) {
 		return p.describePlace(c.PlaceDomain)
 	}
 	return nil, nil
+}
+
+// leaver returns the name of a node that is to leave; the id of one that has none.
+func (p *planner) leaver(id volume.NodeID) string {
+	if n := p.State.Nodes[id]; n != nil {
+		return n.Name
+	}
+	if j := p.State.Admitted(id.String()); j != nil {
+		return j.Name
+	}
+	return id.String()
 }
 
 func (p *planner) describeRetire(c *raft.RetireNode) ([]Step, []string) {
