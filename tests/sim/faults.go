@@ -399,7 +399,7 @@ func (w *world) bury() {
 		if n.leg == nil {
 			continue
 		}
-		if _, dead := w.raft.state.Tombs[n.leg.id]; dead {
+		if _, dead := w.raft.state.Tombs[n.leg.id]; dead && !w.kept(n.leg.id) {
 			id := n.leg.id
 			n.dropLeg()
 			w.raft.must(raft.Command{LegDeleted: &raft.LegDeleted{Leg: id}})

@@ -113,9 +113,9 @@ func (o *observer) mayDeclare(before *raft.Volume) {
 // from an older one.
 func (o *observer) list(v *raft.Volume) []volume.LegID {
 	newest := v.Config()
-	for _, l := range v.Legs {
-		if s := o.w.legOf(l.ID); v.VerifyAll && s != nil && s.durable.label.Config.CfgVer > newest.CfgVer {
-			newest = s.durable.label.Config
+	for _, n := range o.w.legNodes() {
+		if v.VerifyAll && n.leg.durable.label.Config.CfgVer > newest.CfgVer {
+			newest = n.leg.durable.label.Config
 		}
 	}
 	return newest.InSync

@@ -95,9 +95,11 @@ func broadFlavours() []flavour {
 		},
 			change: func(w *world, p *profile) { p.raftLoss, p.away, p.raftSlow = 5, 1, 300*time.Millisecond }},
 		{name: "setback", faults: func(f *faultWeights) {
-			f.setBack, f.empty, f.restore, f.takeover = 6, 2,
-				2, 4
-		}},
+			f.setBack, f.empty, f.restore, f.takeover, f.replace = 6, 2, 4, 4, 8
+		},
+			change: func(w *world, p *profile) { // the newest leg may be one that a backup does not know
+				p.spares = 2
+			}},
 		{name: "flush", faults: func(f *faultWeights) { f.powerCut, f.siteCut = 8, 8 },
 			change: func(w *world, p *profile) { p.flushes, p.durability = 25, volume.DurabilityFlush }},
 	}

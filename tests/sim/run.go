@@ -10,6 +10,7 @@ import (
 
 	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/mirror"
+	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -212,19 +213,28 @@ func (w *world) replaceFailed() {
 	for _, l := range w.raft.vol().Legs {
 		n := w.legNode(l.ID)
 		if (n == nil || n.leg.failed || l.State == volume.LegLost || l.State == volume.LegQuarantined) &&
-			w.raft.vol().Replacement(l.ID) == nil {
+			w.raft.vol().Replacement(l.ID) == nil && !w.surplus(l) {
 			w.replace(l.ID)
 		}
 	}
 }
 
+// surplus reports whether a leg was found after a restore whose place another one has: it is kept, and not used.
+func (w *world) surplus(l *raft.Leg) bool {
+	return l.GivenUp && slices.ContainsFunc(w.raft.vol().Legs, func(o *raft.Leg) bool {
+		return o != l && o.Slot == l.Slot && o.State == volume.LegInSync
+	})
+}
+
 // well reports whether every leg is in sync and nothing is marked.
 func (w *world) well(h *host) bool {
 	v := w.raft.vol()
-	if v.Phase != volume.PhaseAttached || len(v.InSync) != w.profile.legs || len(v.Legs) != w.profile.legs {
+	used := slices.DeleteFunc(slices.Clone(v.Legs), w.surplus)
+	more := w.restored && len(v.InSync) > w.profile.legs // both a leg and the one that took its place were in sync
+	if v.Phase != volume.PhaseAttached || len(v.InSync) != w.profile.legs && !more || len(used) != len(v.InSync) {
 		return false
 	}
-	for _, l := range v.Legs {
+	for _, l := range used {
 		n := w.legNode(l.ID)
 		if n == nil || n.leg.marked() {
 			return false
@@ -279,11 +289,8 @@ func detachEvent() *mirror.Event { return &mirror.Event{Kind: mirror.EventDetach
 
 // compare checks that all legs hold the same, and nothing that was not written.
 func (w *world) compare() {
-	list := w.legNodes()
+	list := slices.DeleteFunc(w.legNodes(), func(n *node) bool { return !w.raft.inSync(n.leg.id) })
 	for _, n := range list {
-		if !w.raft.inSync(n.leg.id) {
-			continue
-		}
 		for b := range n.leg.disk.cells {
 			have, want := n.leg.disk.cells[b], list[0].leg.disk.cells[b]
 			if have.data != want.data {

@@ -46,8 +46,12 @@ func (w *world) provable(l *storedLeg, label *volume.Label) bool {
 	return rl != nil && (label.Progress < rl.LabelSeq || label.Config.CfgVer < rl.LabelCfg)
 }
 
-// keptElsewhere reports whether another leg in sync is well.
+// keptElsewhere reports whether another leg in sync is well. While all legs have to answer, which ones are in sync is
+// not known.
 func (w *world) keptElsewhere(l *storedLeg) bool {
+	if w.raft.vol().VerifyAll {
+		return false
+	}
 	for _, id := range w.raft.vol().InSync {
 		if other := w.watch.fit(id); other != nil && other != l && other.n.on {
 			return true
@@ -71,68 +75,6 @@ func (w *world) empty() {
 		w.raft.commit(raft.Command{LegLost: &raft.LegLost{Volume: w.raft.volume, Leg: l.id,
 			Reason: "no label"}})
 	})
-}
-
-// restoreRaft sets the coordinators back to an old copy of their state, as `cluster restore` does. Some hosts
-// go on as if nothing had been; every leg can be reached in the end, since none is done without.
-func (w *world) restoreRaft() {
-	if w.raft.old == nil || w.raft.noone {
-		w.raft.old = w.raft.state.Fork()
-		return
-	}
-	if w.raft.old.Volumes[w.raft.volume].Phase == volume.PhaseProvisioning || !w.sameLegs(w.raft.old) {
-		w.raft.old = w.raft.state.Fork()
-		return
-	}
-	w.logf("the coordinators are restored from an old copy")
-	for _, h := range w.hosts {
-		if w.chance(2) {
-			h.die()
-		}
-	}
-	for _, n := range w.legNodes() {
-		n.unhang()
-		n.start()
-		n.slow = 0
-	}
-	w.restored = true
-	state, err := raft.Restored(w.raft.old, raft.Restoration{Incarnation: volume.ClusterID{UUID: w.uuid()},
-		Generation: w.raft.state.Cluster.RestoreGen + 1, At: w.raft.time(), From: "an old copy"})
-	if err != nil {
-		w.fail("setup", "restore the coordinators: %v", err)
-		return
-	}
-	state.Break(w.opts.Broken.Raft)
-	w.raft.old = nil
-	w.raft.state = state
-	w.raft.elect()
-	w.watch.restored()
-	w.newHost(false)
-	w.findAll(state.Cluster.Incarnation, w.pick(4*time.Second))
-	w.runFor(12 * time.Second)
-}
-
-// findAll has the operator say after a time that every leg was found, once a coordinator answers him.
-func (w *world) findAll(incarnation volume.ClusterID, after time.Duration) {
-	w.after(after, func() {
-		switch {
-		case w.raft.state.Cluster.Incarnation != incarnation: // they were restored again
-		case w.raft.noone:
-			w.findAll(incarnation, time.Second)
-		default:
-			w.raft.must(raft.Command{EndRebuild: &raft.EndRebuild{}})
-		}
-	})
-}
-
-// sameLegs reports whether a copy of the state has the legs that there are.
-func (w *world) sameLegs(s *raft.State) bool {
-	for _, l := range s.Volumes[w.raft.volume].Legs {
-		if w.legNode(l.ID) == nil {
-			return false
-		}
-	}
-	return len(s.Volumes[w.raft.volume].Legs) == len(w.raft.vol().Legs)
 }
 
 // restored forgets what the coordinators have forgotten.
