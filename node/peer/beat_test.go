@@ -54,14 +54,19 @@ func TestHeartbeat_withoutNews(t *testing.T) {
 		Engines: []peer.EngineStatus{{State: peer.EngineServing, Legs: []peer.EngineLeg{{State: "joining"}}}},
 		Domains: []peer.DomainStatus{{Name: "web1", State: "running"}}}
 	whole, stills := 0, 0
+	told := time.Now()
 	beat := func(news bool) {
 		t.Helper()
 		h.Seq++
+		before := time.Now()
 		_, err := c.Heartbeat(t.Context(), h)
 		require.NoError(t, err)
-		if news {
-			whole++
-		} else {
+		switch {
+		case news:
+			whole, told = whole+1, before
+		case time.Since(told) >= time.Second:
+			t.Skip("the machine is so slow that everything was due again")
+		default:
 			stills++
 		}
 		haveWhole, haveStills := k.counts()
@@ -96,6 +101,7 @@ func TestHeartbeat_toWhoDoesNotKeep(t *testing.T) {
 	k := &keeper{}
 	c := clientOf(t, newNode(t, k.ServeHTTP))
 	h := peer.Heartbeat{Node: volume.NewNodeID(), Start: 1}
+	began := time.Now()
 	beat := func() {
 		t.Helper()
 		h.Seq++
@@ -105,6 +111,9 @@ func TestHeartbeat_toWhoDoesNotKeep(t *testing.T) {
 	}
 	counts := func(whole, stills int) {
 		t.Helper()
+		if time.Since(began) >= time.Second {
+			t.Skip("the machine is so slow that everything was due again")
+		}
 		haveWhole, haveStills := k.counts()
 		require.Equal(t, []int{whole, stills}, []int{haveWhole, haveStills})
 	}

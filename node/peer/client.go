@@ -173,7 +173,6 @@ func (c *Client) broadcast(ctx context.Context, path string,
 	answers := make(chan heard, len(peers))
 	for _, p := range peers {
 		c.running.Go(func() {
-			defer c.release(path, p)
 			callCtx, cancel := context.WithTimeout(c.life, heartbeatTimeout)
 			defer cancel()
 			var h heard
@@ -183,6 +182,7 @@ func (c *Client) broadcast(ctx context.Context, path string,
 			if h.err == nil && !c.heed(p, h.reply.Lineage) {
 				h.reply.Leader = volume.NodeID{} // whom it follows leads nobody any more
 			}
+			c.release(path, p) // before the answer, so that the next call after it leaves nobody out
 			answers <- h
 		})
 	}
