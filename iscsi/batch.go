@@ -74,12 +74,8 @@ func (b *Batch) digest(crc uint32) {
 	b.buf = append(b.buf, d[:]...)
 }
 
-// WriteTo writes all PDUs. On a TCP connection that is one writev.
-func (b *Batch) WriteTo(w io.Writer) (int64, error) {
-	if len(b.pins) == 0 {
-		n, err := w.Write(b.buf)
-		return int64(n), err
-	}
+// Vectors returns all PDUs, in pieces that are valid until the next Append or Reset.
+func (b *Batch) Vectors() [][]byte {
 	b.vec = b.vec[:0]
 	from := 0
 	for _, p := range b.pins {
@@ -92,7 +88,16 @@ func (b *Batch) WriteTo(w io.Writer) (int64, error) {
 	if from < len(b.buf) {
 		b.vec = append(b.vec, b.buf[from:])
 	}
-	b.out = b.vec
+	return b.vec
+}
+
+// WriteTo writes all PDUs. On a TCP connection that is one writev.
+func (b *Batch) WriteTo(w io.Writer) (int64, error) {
+	if len(b.pins) == 0 {
+		n, err := w.Write(b.buf)
+		return int64(n), err
+	}
+	b.out = b.Vectors()
 	return b.out.WriteTo(w)
 }
 
