@@ -12,6 +12,7 @@ import (
 
 	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/iscsi"
+	"github.com/holdfast-storage/holdfast/netio"
 )
 
 const (
@@ -308,6 +309,8 @@ func (l *login) session() *Session {
 		keys:    l.negotiator.Unknown(),
 		in:      l.in,
 		sense:   make([]byte, maxSenseBytes),
+		plug:    l.options.Plug,
+		sender:  netio.NewSender(l.conn),
 		wake:    make(chan struct{}, 1),
 		dying:   make(chan struct{}),
 		ended:   make(chan struct{}),

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/holdfast-storage/holdfast/block/plug"
 	"github.com/holdfast-storage/holdfast/iscsi"
+	"github.com/holdfast-storage/holdfast/netio"
 )
 
 // CHAP holds what both sides prove themselves with. It is never logged.
@@ -33,6 +35,13 @@ type Options struct {
 	// Deadline is how long the oldest command may stay unanswered before the session is declared
 	// dead; 0 = 30 s. It is checked with a precision of the clock, never early.
 	Deadline time.Duration
+
+	// Plug is held while a burst of answers is handled, and while somebody holds it nothing is sent; sessions and
+	// exports that share requests share it. nil = the session has one of its own.
+	Plug *plug.Plug
+
+	// Waits bounds the sessions that wait for answers in the kernel; nil = none does.
+	Waits *netio.Waits
 
 	// Fenced looks at the text keys of a refused login and reports whether they say that a newer
 	// epoch holds the target; the *LoginError then wraps block.ErrFenced. nil = they never do.
@@ -63,6 +72,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Deadline == 0 {
 		o.Deadline = defaultDeadline
+	}
+	if o.Plug == nil {
+		o.Plug = &plug.Plug{}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

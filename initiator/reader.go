@@ -17,23 +17,39 @@ const (
 	maxSenseBytes = 8192
 )
 
-// readLoop takes PDUs off the connection until it ends.
+// readLoop takes PDUs off the connection until it ends. From the first task that it completes it holds the plug while
+// whole PDUs are buffered, so that what the completions bring about goes out together.
 func (s *Session) readLoop() {
 	defer s.workers.Done()
+	defer s.letGo()
 	var h iscsi.BHS
 	for {
-		if ready := s.in.Ready(); s.burst.Swap(ready) && !ready {
-			s.wakeWriter()
+		if !s.in.Ready() {
+			s.letGo()
 		}
 		_, err := s.in.Next(&h)
 		if err == nil {
 			err = s.dispatch(&h)
 		}
 		if err != nil {
-			s.burst.Store(false)
 			s.Abort(err)
 			return
 		}
+	}
+}
+
+// hold takes the plug, which letGo gives back; only the reader calls them.
+func (s *Session) hold() {
+	if !s.holding {
+		s.holding = true
+		s.plug.Hold()
+	}
+}
+
+func (s *Session) letGo() {
+	if s.holding {
+		s.holding = false
+		s.plug.Release()
 	}
 }
 
@@ -189,9 +205,10 @@ func (s *Session) unlockAndSignal() {
 	}
 }
 
-// complete takes a task out and hands it back. It is called with mu held and gives it up.
+// complete takes a task out and hands it back. It is called by the reader, with mu held, and gives that up.
 func (s *Session) complete(t *Task) {
 	s.tasks.remove(t)
+	s.hold()
 	s.unlockAndSignal()
 	t.Done(t)
 }

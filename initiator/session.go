@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/block/plug"
 	"github.com/holdfast-storage/holdfast/iscsi"
+	"github.com/holdfast-storage/holdfast/netio"
 )
 
 // Why a session ends when nothing went wrong. Its error wraps one of them beside
@@ -25,8 +26,10 @@ var (
 // Session is one login's life: from the Login Response on until its connection ends, for whatever
 // reason. All its methods may be called by many goroutines at once.
 //
-// The reader completes tasks, the writer sends them; both work on the state below under mu, and no
-// I/O is done and no callback called while it is held.
+// The reader completes tasks, and whoever submits sends them, or the writer when the socket is full. All work on the
+// state below under mu, and no I/O is done and no callback called while it is held.
+//
+// Invariant: at most one goroutine sends, and sending says so.
 type Session struct {
 	options Options
 	conn    net.Conn
@@ -35,15 +38,22 @@ type Session struct {
 
 	in      *iscsi.Reader // the reader's
 	sense   []byte        // the reader's
-	batch   iscsi.Batch   // the writer's
-	wake    chan struct{} // holds one token when the writer may have something to do
-	burst   atomic.Bool   // the reader will wake the writer when it has drained its buffer
+	holding bool          // the reader holds the plug
+	plug    *plug.Plug
+	unplug  func()        // takes the session off the plug
 	dying   chan struct{} // closed when cause is set
 	ended   chan struct{} // closed after OnDown
 	workers sync.WaitGroup
 
+	// These belong to whoever sends.
+	load   load
+	batch  iscsi.Batch
+	sender *netio.Sender
+	wake   chan struct{} // holds one token when the writer is to go on; never full
+
 	mu       sync.Mutex
 	cause    error // why the session ends, wraps block.ErrUnreachable; nil while it lives
+	sending  bool  // somebody sends: he sees what is queued before he stops
 	tasks    taskTable
 	waiting  taskQueue // commands that wait for the window
 	urgent   taskQueue // pings and logout, which the window does not hold up
@@ -64,12 +74,17 @@ func Login(ctx context.Context, conn net.Conn, options Options) (*Session, error
 		conn.Close()
 		return nil, fmt.Errorf("log in to %q: %w", options.TargetName, err)
 	}
+	conn, err := netio.Direct(conn, options.Waits)
+	if err != nil {
+		return nil, fmt.Errorf("log in to %q: %w: %w", options.TargetName, block.ErrUnreachable, err)
+	}
 	l := newLogin(conn, options)
 	if err := l.run(ctx); err != nil {
 		conn.Close()
 		return nil, err
 	}
 	s := l.session()
+	s.unplug = s.plug.Add(s.kick)
 	s.workers.Add(2)
 	go s.readLoop()
 	go s.writeLoop()
@@ -119,18 +134,10 @@ func (s *Session) enqueue(q *taskQueue, t *Task) {
 	s.signal()
 }
 
-// signal makes the writer look at the queues. While the reader works through what it has buffered
-// it does so at the end, so that what the completions submit is written together.
+// signal has what is queued sent: now, or together with what else comes of the burst that is being handled.
 func (s *Session) signal() {
-	if !s.burst.Load() {
-		s.wakeWriter()
-	}
-}
-
-func (s *Session) wakeWriter() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
+	if !s.plug.PutOff() {
+		s.kick()
 	}
 }
 
@@ -210,6 +217,7 @@ func (e *downError) Is(target error) bool {
 // completes what is outstanding, in the order of submission, and reports the end.
 func (s *Session) supervise() {
 	s.workers.Wait()
+	s.unplug()
 	s.conn.Close()
 	s.mu.Lock()
 	cause := s.cause

@@ -39,41 +39,98 @@ const (
 	pinBytes = 8 << 10
 )
 
-// writeLoop sends what is in the queues until the session dies. What was submitted while it wrote
-// goes out together with the next write.
+// inlineLoads is how many loads whoever submits sends himself, before he leaves what others go on submitting to
+// the writer.
+const inlineLoads = 4
+
+// kick sends what is in the queues, as far as it goes without waiting: by whoever submits, since to wake another
+// goroutine costs more. What the socket has no room for, the writer goes on with. While somebody sends, others leave
+// what they submit to him.
+func (s *Session) kick() {
+	s.mu.Lock()
+	if s.sending || s.cause != nil || !s.anythingToSend() {
+		s.mu.Unlock()
+		return
+	}
+	// The reader has not ended, for that sets cause first, so nobody has stopped waiting for workers.
+	s.workers.Add(1)
+	s.sending = true
+	s.mu.Unlock()
+	defer s.workers.Done()
+	for range inlineLoads {
+		if !s.collect(&s.load) {
+			return
+		}
+		s.encodeLoad()
+		done, err := s.sender.Start(s.batch.Vectors())
+		if err == nil && !done {
+			break
+		}
+		if !s.sent(err) {
+			return
+		}
+	}
+	s.wake <- struct{}{}
+}
+
+// writeLoop goes on with what somebody else began to send, and waits for the socket. It has the load, the batch and
+// the sender from the token in wake on, until collect finds nothing more.
 func (s *Session) writeLoop() {
 	defer s.workers.Done()
-	var l load
 	for {
-		if !s.collect(&l) {
-			select {
-			case <-s.wake:
-				continue
-			case <-s.dying:
+		select {
+		case <-s.wake:
+		case <-s.dying:
+			return
+		}
+		if s.batch.Len() > 0 && !s.sent(s.sender.Finish()) {
+			return
+		}
+		for s.collect(&s.load) {
+			s.encodeLoad()
+			done, err := s.sender.Start(s.batch.Vectors())
+			if err == nil && !done {
+				err = s.sender.Finish()
+			}
+			if !s.sent(err) {
 				return
 			}
-		}
-		for i := range l.parcels {
-			s.encode(&l.parcels[i], l.expStatSN)
-		}
-		_, err := s.batch.WriteTo(s.conn)
-		s.batch.Reset()
-		s.release(&l)
-		if err != nil {
-			s.Abort(err)
-			return
 		}
 	}
 }
 
-// collect fills the load with what may be sent now; false if there is nothing.
+func (s *Session) encodeLoad() {
+	for i := range s.load.parcels {
+		s.encode(&s.load.parcels[i], s.load.expStatSN)
+	}
+}
+
+// sent lets go of a load, and reports whether more can be sent.
+func (s *Session) sent(err error) bool {
+	s.batch.Reset()
+	s.release(&s.load)
+	if err != nil {
+		s.Abort(err)
+	}
+	return err == nil
+}
+
+// anythingToSend reports whether collect could find something. It is called with mu held.
+func (s *Session) anythingToSend() bool {
+	return len(s.orders) > 0 || s.urgent.first != nil || s.waiting.first != nil
+}
+
+// collect fills the load with what may be sent now. With nothing it reports false, and whoever comes next sends.
 func (s *Session) collect(l *load) bool {
-	l.parcels = l.parcels[:0]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cause != nil {
-		return false
-	}
+	s.sending = s.cause == nil && s.fill(l)
+	return s.sending
+}
+
+// fill is collect with mu held.
+func (s *Session) fill(l *load) bool {
+	l.parcels = l.parcels[:0]
 	l.expStatSN = s.window.expStatSN
 	s.orders, l.orders = l.orders[:0], s.orders
 	for _, o := range l.orders {

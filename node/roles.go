@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/holdfast-storage/holdfast/domain"
+	"github.com/holdfast-storage/holdfast/netio"
 	"github.com/holdfast-storage/holdfast/node/coordinator"
 	"github.com/holdfast-storage/holdfast/node/engine"
 	"github.com/holdfast-storage/holdfast/node/enroll"
@@ -119,7 +120,8 @@ func (d *Daemon) openStorage(ctx context.Context) error {
 		return err
 	}
 	d.opened(d.portal.Close)
-	if d.target, err = target.New(target.Options{Admission: d.storage, Logger: d.log}); err != nil {
+	d.target, err = target.New(target.Options{Admission: d.storage, Logger: d.log, Waits: netio.NewWaits()})
+	if err != nil {
 		return err
 	}
 	d.opened(func() error {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/holdfast-storage/holdfast/iscsi"
+	"github.com/holdfast-storage/holdfast/netio"
 )
 
 // conn is one connection, from accept to its end.
@@ -22,6 +23,7 @@ import (
 type conn struct {
 	server *Server
 	raw    net.Conn
+	sender *netio.Sender // of whoever writes, once in the full feature phase
 	log    *slog.Logger
 
 	// The leader's.
@@ -62,6 +64,7 @@ func newConn(s *Server, raw net.Conn) *conn {
 		server: s,
 		raw:    raw,
 		log:    s.log.With("remote", raw.RemoteAddr().String()),
+		sender: netio.NewSender(raw),
 		reader: iscsi.NewReader(raw, readerBytes),
 		tasks:  map[uint32]*task{},
 		queue:  make(chan *task, s.opts.QueueDepth+immediateMax),
@@ -156,7 +159,7 @@ func (c *conn) shutGate() {
 
 // reset ends the connection at once; what is unsent is lost.
 func (c *conn) reset() {
-	if tcp, ok := c.raw.(*net.TCPConn); ok {
+	if tcp, ok := c.raw.(interface{ SetLinger(seconds int) error }); ok {
 		_ = tcp.SetLinger(0)
 	}
 	_ = c.raw.Close()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-storage/holdfast/iscsi"
+	"github.com/holdfast-storage/holdfast/netio"
 )
 
 // Options configure a Server. The zero value of each field but Admission is a sound default.
@@ -22,6 +23,7 @@ type Options struct {
 	Admission Admission    // required
 	Logger    *slog.Logger // nil discards
 	Random    io.Reader    // of CHAP challenges; nil = crypto/rand
+	Waits     *netio.Waits // bounds the connections that wait for commands in the kernel; nil = none does
 
 	MaxConnections  int           // open at once, of all targets; 0 = 1024
 	MaxLogins       int           // connections that have not logged in; one more ends the oldest; 0 = 128

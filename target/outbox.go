@@ -80,7 +80,7 @@ func (c *conn) flush() {
 		c.out.pending, c.out.spare = c.out.spare, nil
 		c.out.writes++
 		c.mu.Unlock()
-		_, err := b.WriteTo(c.raw)
+		err := c.write(b)
 		if err != nil {
 			c.reset() // the leader notices
 		}
@@ -93,6 +93,15 @@ func (c *conn) flush() {
 	c.out.writing = false
 	c.out.written.Broadcast()
 	c.mu.Unlock()
+}
+
+// write writes a batch and waits for that. One goroutine at a time does.
+func (c *conn) write(b *outBatch) error {
+	done, err := c.sender.Start(b.Vectors())
+	if err == nil && !done {
+		err = c.sender.Finish()
+	}
+	return err
 }
 
 // awaitRoom keeps the leader from reading while more than enough waits for somebody else's write to end: an

@@ -7,6 +7,8 @@ import (
 	"net"
 	"slices"
 	"time"
+
+	"github.com/holdfast-storage/holdfast/netio"
 )
 
 // Listen opens a portal on a TCP address, "host:port". It is a convenience for callers that have no
@@ -34,6 +36,10 @@ func (s *Server) Serve(l net.Listener) error {
 		raw, err := l.Accept()
 		if err == nil {
 			pause = 5 * time.Millisecond
+			if raw, err = netio.Direct(raw, s.opts.Waits); err != nil {
+				s.log.Warn("connection dropped", "portal", l.Addr().String(), "cause", err.Error())
+				continue
+			}
 			s.accept(raw)
 			continue
 		}

@@ -12,35 +12,45 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/netio"
 )
 
 // readerBytes is the size of a connection's read buffer: some dozens of requests, or a few small
 // writes. What a payload has beyond it is read straight to where it goes.
 const readerBytes = 64 << 10
 
-// conn is one connection. Its reader goroutine owns everything that is not under mu.
+// conn is one connection. Its reader goroutine owns everything that is not under mu, but for what belongs to whoever
+// writes.
+//
+// Invariant: at most one goroutine writes, and writing says so.
 type conn struct {
-	server *Server
-	socket net.Conn
-	reader *bufio.Reader
-	agreed agreement
+	server  *Server
+	socket  net.Conn
+	reader  *bufio.Reader
+	agreed  agreement
+	holding bool // the reader holds the plug
+
+	writer   writer
+	wake     chan struct{}  // holds one token when the goroutine of write is to go on; never full
+	flushing sync.WaitGroup // flush under way; added to with mu held while the connection is not closed
 
 	mu       sync.Mutex // protects what follows; never held across I/O
 	room     sync.Cond  // the reader waits here for requests to end
 	calls    int        // requests that are not answered
 	bytes    int64      // cost of their parts
 	replies  []reply    // to be written, in order of completion
+	writing  bool       // somebody writes: he sees what is completed before he stops
+	failure  error      // why a write failed
 	closed   bool       // nothing more is written; what the queue still completes is forgotten
 	stopped  bool       // the server ended the connection, at once or by draining
 	draining bool       // take no further requests, answer those in flight
-
-	wake chan struct{} // holds one token while there may be replies to write
 }
 
 func newConn(s *Server, socket net.Conn) *conn {
 	c := &conn{server: s, socket: socket, reader: bufio.NewReaderSize(socket, readerBytes),
 		wake: make(chan struct{}, 1)}
 	c.room.L = &c.mu
+	c.writer = writer{conn: c, sender: netio.NewSender(socket)}
 	return c
 }
 
@@ -59,6 +69,16 @@ func (c *conn) hangUp() {
 	c.room.Broadcast()
 	c.mu.Unlock()
 	_ = c.socket.Close() // it ends the reads and writes in progress; both report it
+}
+
+// fail hangs up because a write failed.
+func (c *conn) fail(err error) {
+	c.mu.Lock()
+	if c.failure == nil && !c.closed {
+		c.failure = err
+	}
+	c.mu.Unlock()
+	c.hangUp()
 }
 
 // drain lets the reader stop at the next request and the connection end when all is answered.
@@ -106,17 +126,20 @@ func (c *conn) stream() io.ReadWriter {
 	}{c.reader, c.socket}
 }
 
-// transmit is the transmission phase: requests are read and submitted here, their replies written
-// by a goroutine that this function starts and waits for.
+// transmit is the transmission phase: requests are read and submitted here, their replies written by whoever
+// completes them, or by a goroutine that this function starts and waits for.
 func (c *conn) transmit() error {
 	if c.isDraining() { // between the handshake and here the deadline was taken back
 		return nil
 	}
+	plug := c.server.o.Plug
+	unplug := plug.Add(c.flush)
+	defer unplug()
 	var writer sync.WaitGroup
-	written := make(chan error, 1)
 	stop := make(chan struct{})
-	writer.Go(func() { written <- c.write(stop) })
+	writer.Go(func() { c.write(stop) })
 	err := c.readRequests()
+	c.letGo()
 	if errors.Is(err, errGoodbye) || c.isDraining() {
 		c.waitAnswered()
 	} else {
@@ -124,10 +147,43 @@ func (c *conn) transmit() error {
 	}
 	close(stop)
 	writer.Wait()
-	if writeErr := <-written; errors.Is(err, net.ErrClosed) && writeErr != nil {
-		return writeErr // the writer closed the socket, which is all that the reader's error says
+	c.hangUp() // nobody begins to write any more
+	c.flushing.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if errors.Is(err, net.ErrClosed) && c.failure != nil {
+		return c.failure // that closed the socket, which is all that the reader's error says
 	}
 	return err
+}
+
+// hold takes the plug while whole requests are buffered, and letGo gives it back before the reader waits for
+// anything; only the reader calls them.
+func (c *conn) hold() {
+	if !c.holding {
+		c.holding = true
+		c.server.o.Plug.Hold()
+	}
+}
+
+func (c *conn) letGo() {
+	if c.holding {
+		c.holding = false
+		c.server.o.Plug.Release()
+	}
+}
+
+// arrived reports whether a whole request is buffered, so that to read it does not wait.
+func (c *conn) arrived() bool {
+	if c.reader.Buffered() < requestBytes {
+		return false
+	}
+	raw, err := c.reader.Peek(requestBytes)
+	if err != nil {
+		return false
+	}
+	r, err := parseRequest(raw)
+	return err == nil && (r.Type != cmdWrite || int64(c.reader.Buffered()) >= requestBytes+int64(r.Length))
 }
 
 func (c *conn) isDraining() bool {
@@ -139,6 +195,11 @@ func (c *conn) isDraining() bool {
 // readRequests returns errGoodbye after NBD_CMD_DISC.
 func (c *conn) readRequests() error {
 	for {
+		if c.arrived() {
+			c.hold()
+		} else {
+			c.letGo()
+		}
 		raw, err := c.reader.Peek(requestBytes)
 		if err != nil {
 			if len(raw) > 0 {

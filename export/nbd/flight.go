@@ -3,7 +3,7 @@ package nbd
 import "github.com/holdfast-storage/holdfast/block"
 
 // The accounting of one connection: what is in flight, and who waits for whom. The reader waits for
-// room, the queue's completions and the writer make room, and neither of those ever waits here.
+// room, completions and writes make room, and neither of those ever waits here.
 
 // enter waits until one more request may be in flight. It reports false if the connection ended or
 // takes no further requests.
@@ -11,13 +11,25 @@ func (c *conn) enter() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.calls >= c.server.o.InFlightRequests && !c.closed && !c.draining {
-		c.room.Wait()
+		c.waitForRoom()
 	}
 	if c.closed || c.draining {
 		return false
 	}
 	c.calls++
 	return true
+}
+
+// waitForRoom waits until something changes; mu is held. What is put off while the plug is held may be what makes
+// room.
+func (c *conn) waitForRoom() {
+	if c.holding {
+		c.mu.Unlock()
+		c.letGo()
+		c.mu.Lock()
+		return
+	}
+	c.room.Wait()
 }
 
 // forget takes back enter for a request that did not arrive whole and is never answered.
@@ -33,7 +45,7 @@ func (c *conn) reserve(cost int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.bytes > 0 && c.bytes+cost > c.server.o.InFlightBytes && !c.closed {
-		c.room.Wait()
+		c.waitForRoom()
 	}
 	c.bytes += cost
 	return !c.closed
@@ -48,7 +60,8 @@ func (c *conn) waitAnswered() {
 	}
 }
 
-// completed takes a part back from the queue, on whatever goroutine that is. It does no I/O.
+// completed takes a part back from the queue, on whatever goroutine that is, and writes what replies there are as far
+// as that does not wait.
 func (c *conn) completed(q *part, err error) {
 	c.mu.Lock()
 	if c.closed {
@@ -91,10 +104,9 @@ func (c *conn) answer(k *call) {
 	c.signal()
 }
 
-// signal tells the writer that there are replies.
+// signal has the replies written: now, or together with what else comes of the burst that is being handled.
 func (c *conn) signal() {
-	select {
-	case c.wake <- struct{}{}:
-	default: // it has been told
+	if !c.server.o.Plug.PutOff() {
+		c.flush()
 	}
 }

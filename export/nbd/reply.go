@@ -2,7 +2,8 @@ package nbd
 
 import (
 	"encoding/binary"
-	"net"
+
+	"github.com/holdfast-storage/holdfast/netio"
 )
 
 // reply is one thing to write: a chunk with a part's data, or the whole reply of a call.
@@ -12,45 +13,99 @@ type reply struct {
 	last bool  // with it the call is answered
 }
 
-// writer writes the replies of one connection. One goroutine owns it.
+// writer writes the replies of one connection. It belongs to whoever writes.
 type writer struct {
 	conn    *conn
+	sender  *netio.Sender
 	batch   []reply
 	headers []byte
-	vectors net.Buffers
-	sending net.Buffers // what WriteTo consumes: a copy of the slice header of vectors
+	vectors [][]byte
 }
 
 // headerBytesMax is the most that one reply adds to the headers.
 const headerBytesMax = chunkHeaderBytes + chunkOffsetBytes
 
-// write writes replies until stop is closed or the socket fails. What piled up while it wrote goes
-// out with the next system call.
-func (c *conn) write(stop <-chan struct{}) error {
-	w := &writer{conn: c}
+// inlineBursts is how many bursts whoever completes requests writes himself, before he leaves what others go on
+// completing to the writer.
+const inlineBursts = 4
+
+// flush writes the replies that there are, as far as it goes without waiting: by whoever completed the requests,
+// since to wake another goroutine costs more. What the socket has no room for, the writer goes on with. While
+// somebody writes, others leave their replies to him.
+func (c *conn) flush() {
+	c.mu.Lock()
+	if c.writing || c.closed || len(c.replies) == 0 {
+		c.mu.Unlock()
+		return
+	}
+	c.writing = true
+	c.flushing.Add(1)
+	c.mu.Unlock()
+	defer c.flushing.Done()
+	w := &c.writer
+	for range inlineBursts {
+		if !w.take() {
+			return
+		}
+		done, err := w.sender.Start(w.vectors)
+		if err == nil && !done {
+			break
+		}
+		if !w.written(err) {
+			return
+		}
+	}
+	c.wake <- struct{}{}
+}
+
+// write goes on with what somebody else began to write, and waits for the socket, until stop is closed or the socket
+// fails. It has the writer from the token in wake on, until there is nothing more to write.
+func (c *conn) write(stop <-chan struct{}) {
+	w := &c.writer
 	for {
 		select {
 		case <-c.wake:
 		case <-stop:
-			return nil
+			return
 		}
-		if err := w.burst(); err != nil {
-			c.hangUp()
-			return err
+		if len(w.batch) > 0 && !w.written(w.sender.Finish()) {
+			return
+		}
+		for w.take() {
+			done, err := w.sender.Start(w.vectors)
+			if err == nil && !done {
+				err = w.sender.Finish()
+			}
+			if !w.written(err) {
+				return
+			}
 		}
 	}
 }
 
-func (w *writer) burst() error {
+// take takes the replies that there are. With none it reports false, and whoever comes next writes.
+func (w *writer) take() bool {
 	c := w.conn
 	c.mu.Lock()
-	w.batch, c.replies = c.replies, w.batch[:0]
+	c.writing = !c.closed && len(c.replies) > 0
+	if c.writing {
+		w.batch, c.replies = c.replies, w.batch[:0]
+	}
+	taken := c.writing
 	c.mu.Unlock()
-	w.assemble()
-	w.sending = w.vectors
-	_, err := w.sending.WriteTo(c.socket)
+	if taken {
+		w.assemble()
+	}
+	return taken
+}
+
+// written lets go of a batch, and reports whether more can be written.
+func (w *writer) written(err error) bool {
 	w.release()
-	return err
+	if err != nil {
+		w.conn.fail(err)
+	}
+	return err == nil
 }
 
 // assemble lays the replies out as headers and payloads. The headers are all in one slice that has
@@ -128,6 +183,7 @@ func (w *writer) release() {
 		}
 	}
 	clear(w.batch)
+	w.batch = w.batch[:0]
 	clear(w.vectors[:cap(w.vectors)])
 	c := w.conn
 	c.mu.Lock()

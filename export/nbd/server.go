@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/block/plug"
+	"github.com/holdfast-storage/holdfast/netio"
 )
 
 // Defaults of Options.
@@ -42,6 +44,13 @@ type Options struct {
 	// Connections bounds the connections; further ones are closed at once. Zero means 64.
 	Connections int
 
+	// Plug is held while a burst of requests is submitted, and while somebody holds it no reply is written; exports
+	// and sessions that share requests share it. nil = the server has one of its own.
+	Plug *plug.Plug
+
+	// Waits bounds the connections that wait for requests in the kernel; nil = none does.
+	Waits *netio.Waits
+
 	Logger *slog.Logger // connections that broke the protocol; nil is silent
 }
 
@@ -70,6 +79,9 @@ func NewServer(o Options) (*Server, error) {
 	}
 	if o.Connections == 0 {
 		o.Connections = defaultConnections
+	}
+	if o.Plug == nil {
+		o.Plug = &plug.Plug{}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -160,7 +172,12 @@ func (s *Server) Serve(l net.Listener) error {
 			}
 			return fmt.Errorf("NBD export %s: %w", s.o.Name, err)
 		}
-		s.start(socket)
+		direct, err := netio.Direct(socket, s.o.Waits)
+		if err != nil {
+			s.log.Warn("NBD connection dropped", "export", s.o.Name, "cause", err)
+			continue
+		}
+		s.start(direct)
 	}
 }
 

@@ -24,7 +24,8 @@ func (x *export) open() error {
 		return nil
 	}
 	name := p.start.Ticket.Name
-	server, err := nbd.NewServer(nbd.Options{Queue: p.meter, Limits: p.set.Limits(), Name: name, Logger: p.log})
+	server, err := nbd.NewServer(nbd.Options{Queue: p.meter, Limits: p.set.Limits(), Name: name, Plug: &p.bursts,
+		Waits: p.waits, Logger: p.log})
 	if err != nil {
 		return err
 	}

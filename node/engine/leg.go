@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/block/plug"
 	"github.com/holdfast-storage/holdfast/initiator"
 	"github.com/holdfast-storage/holdfast/iscsi"
 	"github.com/holdfast-storage/holdfast/mirror"
+	"github.com/holdfast-storage/holdfast/netio"
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -37,6 +39,8 @@ type leg struct {
 	ticket *peer.Ticket // of the attachment; Legs is not used, since it changes
 	spec   peer.TicketLeg
 	portal atomic.Pointer[string] // where its node answers, by the newest ticket; it may move
+	bursts *plug.Plug             // shared by all legs and the export, as waits
+	waits  *netio.Waits
 	log    *slog.Logger
 
 	sink    mirror.LegSink
@@ -65,9 +69,10 @@ func (s *legSession) cause() error {
 
 var _ mirror.Leg = (*leg)(nil)
 
-func newLeg(t *peer.Ticket, spec peer.TicketLeg, log *slog.Logger) *leg {
+func newLeg(t *peer.Ticket, spec peer.TicketLeg, bursts *plug.Plug, waits *netio.Waits,
+	log *slog.Logger) *leg {
 	life, stop := context.WithCancel(context.Background())
-	l := &leg{ticket: t, spec: spec, life: life, stop: stop,
+	l := &leg{ticket: t, spec: spec, bursts: bursts, waits: waits, life: life, stop: stop,
 		log: log.With("leg", spec.ID.Short(), "node", spec.Node)}
 	l.moveTo(spec.Portal)
 	return l
@@ -216,6 +221,8 @@ func (l *leg) options() initiator.Options {
 		CHAP:         initiator.CHAP{User: volume.ChapUser(l.ticket.AttachID), Secret: l.spec.Secret},
 		QueueDepth:   legQueueDepth,
 		LoginTimeout: legLoginTimeout,
+		Plug:         l.bursts,
+		Waits:        l.waits,
 		Deadline:     legDeadline,
 		Fenced:       func(keys []iscsi.KeyValue) bool { return newerEpoch(l.ticket.Epoch, keys) },
 		Log:          l.log,

@@ -12,8 +12,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/block/plug"
 	"github.com/holdfast-storage/holdfast/export/nbd"
 	"github.com/holdfast-storage/holdfast/mirror"
+	"github.com/holdfast-storage/holdfast/netio"
 	"github.com/holdfast-storage/holdfast/node/identity"
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/volume"
@@ -98,6 +100,8 @@ type process struct {
 	legs         map[volume.LegID]*leg // of the newest ticket; only of who takes tickets
 	began        time.Time             // of the process
 	connecting   time.Time             // when Attach was called
+	waits        *netio.Waits          // of the legs' sessions and the export's connections
+	bursts       plug.Plug             // what a burst of requests or answers brings about is sent together
 
 	life    context.Context // ends with the process
 	stop    context.CancelFunc
@@ -128,7 +132,7 @@ func newProcess(start Start, c coordinators, log *slog.Logger) *process {
 	p := &process{
 		start: start, log: log, coordinators: c, guards: newGuards(log), began: time.Now(),
 		authority: &authority{coordinators: c, volume: start.Ticket.Volume},
-		life:      life, stop: stop,
+		life:      life, stop: stop, waits: netio.NewWaits(),
 		lost: make(chan struct{}), detach: make(chan struct{}, 1), detached: make(chan struct{}),
 	}
 	p.scrubs = newScrubber(p)

@@ -114,7 +114,7 @@ func (p *process) legSpecs(legs []peer.TicketLeg) []mirror.LegSpec {
 			Retiring: l.Retiring, Replaces: l.Replaces}
 		adapter := p.legs[l.ID]
 		if adapter == nil || p.set == nil || !p.set.Knows(l.ID) {
-			adapter = newLeg(&p.start.Ticket, l, p.log)
+			adapter = newLeg(&p.start.Ticket, l, &p.bursts, p.waits, p.log)
 			spec.Leg = adapter
 		} else {
 			adapter.moveTo(l.Portal)

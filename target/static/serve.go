@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/holdfast-storage/holdfast/netio"
 	"github.com/holdfast-storage/holdfast/target"
 )
 
@@ -36,8 +37,8 @@ func Serve(ctx context.Context, o Options) error {
 	}
 	var server *target.Server
 	if err == nil {
-		server, err = target.New(target.Options{Admission: admission, Logger: o.Logger, Farewell: farewell,
-			MaxConnections: o.MaxConnections, MemoryBytes: o.MemoryBytes})
+		server, err = target.New(target.Options{Admission: admission, Logger: o.Logger, Waits: netio.NewWaits(),
+			Farewell: farewell, MaxConnections: o.MaxConnections, MemoryBytes: o.MemoryBytes})
 	}
 	if err != nil {
 		for _, l := range o.Listeners {
