@@ -28,7 +28,8 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newVolume(c), newDomain(c), newNode(c), newHealth(c), newWhy(c), newEvents(c), newOperation(c),
 		newCluster(c), newToken(c),
-		newDemo(), newDev(), newServe(), newEngine(), newTarget(), newSelftest(), newRescue(), newVersion(),
+		newDemo(), newDev(), server(newServe()), server(newEngine()), server(newTarget()),
+		newSelftest(), newRescue(), newVersion(),
 	)
 	return root
 }
