@@ -1,4 +1,2 @@
-// Command bench measures block servers side by side with fio: each job is run on the servers in turn, over and
-// over, and what is printed are medians, and ratios taken round by round, which hold when the machine's speed
-// drifts. scripts/bench calls it.
+// Command bench measures block servers that run already side by side. scripts/bench calls it.
 package main
