@@ -30,7 +30,7 @@ func (x *export) open() error {
 		return err
 	}
 	socket := NBDSocket(p.start.RunDir)
-	listener, err := nbd.Listen(socket)
+	listener, err := p.start.exportListener()
 	if err != nil {
 		return fmt.Errorf("export of volume %s: %w", name, err)
 	}

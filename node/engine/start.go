@@ -28,6 +28,9 @@ type Start struct {
 	// RunDir is the engine's run directory, absolute and made by the daemon: it holds control.sock
 	// and nbd.sock. It belongs to the volume, not to the epoch, and is short enough for a socket.
 	RunDir string `json:"run_dir"`
+	// ExportFD is the descriptor of nbd.sock, listening already, which the engine inherits; zero has the
+	// engine make it. Its owner goes on to hold it, so that nobody is turned away between two engines.
+	ExportFD int `json:"export_fd,omitempty"`
 }
 
 // Identity names the PEM files of the node's place in the cluster's CA.
@@ -66,6 +69,8 @@ func (s Start) check() error {
 		return errors.New("it names no node")
 	case !filepath.IsAbs(s.RunDir):
 		return fmt.Errorf("run directory %q is not absolute", s.RunDir)
+	case s.ExportFD != 0 && s.ExportFD < exportFDMin:
+		return fmt.Errorf("descriptor %d cannot be the export's socket", s.ExportFD)
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ type retry struct {
 const (
 	retryFirst = 200 * time.Millisecond
 	retryMax   = 10 * time.Second
-	soundAfter = 10 * time.Second
+	soundAfter = 3 * time.Second
 )
 
 func (r *retry) failed(now time.Duration) {

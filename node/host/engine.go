@@ -47,10 +47,8 @@ func (h *Host) spawn(ctx context.Context, t peer.Ticket) (*running, peer.EngineS
 	if err := endStrays(ctx, dir); err != nil {
 		return nil, peer.EngineStatus{}, fmt.Errorf("engine of %s: %w", t.Name, err)
 	}
-	for _, socket := range []string{engine.ControlSocket(dir), engine.NBDSocket(dir)} {
-		if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, peer.EngineStatus{}, fmt.Errorf("engine of %s: %w", t.Name, err)
-		}
+	if err := os.Remove(engine.ControlSocket(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, peer.EngineStatus{}, fmt.Errorf("engine of %s: %w", t.Name, err)
 	}
 	cmd, err := h.launch(t, dir)
 	if err != nil {
@@ -65,14 +63,27 @@ func (h *Host) spawn(ctx context.Context, t peer.Ticket) (*running, peer.EngineS
 	return e, s, nil
 }
 
+// firstInherited is the descriptor that the first of exec.Cmd's ExtraFiles has in the child.
+const firstInherited = 3
+
 func engineLog(dir string) string { return filepath.Join(dir, "engine.log") }
 
 // launch starts the process and hands it its start document.
 func (h *Host) launch(t peer.Ticket, dir string) (*exec.Cmd, error) {
-	document, err := json.Marshal(engine.Start{
+	start := engine.Start{
 		Version: engine.StartVersion, Ticket: t, Identity: h.options.Identity,
 		Coordinators: h.options.Peers(), Node: h.options.Node, RunDir: dir,
-	})
+	}
+	var inherited []*os.File
+	if !t.Maintenance { // which has no export
+		socket, err := h.sockets.listen(t.Volume, dir)
+		if err != nil {
+			return nil, err
+		}
+		defer socket.Close()
+		inherited, start.ExportFD = []*os.File{socket}, firstInherited
+	}
+	document, err := json.Marshal(start)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +94,7 @@ func (h *Host) launch(t peer.Ticket, dir string) (*exec.Cmd, error) {
 	defer log.Close()
 	cmd := exec.Command(h.options.Engine[0], h.options.Engine[1:]...)
 	cmd.Args[0] = "holdfast"
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, inherited
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Env = append(os.Environ(), EnvRunDir+"="+h.options.RunDir, EnvEngineDir+"="+dir)
 	stdin, err := cmd.StdinPipe()

@@ -50,6 +50,7 @@ type Host struct {
 	engines map[volume.ID]*running
 	guests  map[string]hosted
 	jobs    sync.WaitGroup
+	sockets sockets
 
 	mu    sync.Mutex // protects what Status returns
 	seen  []peer.EngineStatus
@@ -81,6 +82,7 @@ func New(o Options) (*Host, error) {
 		options: o, ledger: l, began: time.Now(), events: make(chan func(), 64),
 		core:    newCore(o.RunDir, l.snapshot()),
 		engines: make(map[volume.ID]*running), guests: make(map[string]hosted),
+		sockets: sockets{held: make(map[volume.ID]*exportSocket)},
 	}, nil
 }
 
@@ -100,6 +102,7 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 	h.end()
 	h.jobs.Wait()
+	h.sockets.release()
 	for _, g := range h.guests {
 		g.process.Release()
 	}
@@ -132,6 +135,7 @@ func (h *Host) post(f func()) {
 func (h *Host) loop() {
 	for {
 		actions, wait := h.core.step(h.now())
+		h.sockets.keep(h.core.mayExport) // first: an action may need the path of one that goes
 		for _, a := range actions {
 			h.dispatch(a)
 		}

@@ -44,6 +44,9 @@ func fakeEngine() int {
 	if err != nil {
 		return 3
 	}
+	if start.ExportFD != 0 {
+		go fakeExport(start)
+	}
 	var mu sync.Mutex
 	var guarded *engine.Guard
 	for {
@@ -77,6 +80,22 @@ func fakeEngine() int {
 			}
 			_ = out.Encode(engine.Response{Status: &s, Metrics: fakeMetrics(start.RunDir, t.Name)})
 		}()
+	}
+}
+
+// fakeExport tells whoever connects to the export which epoch serves it, and hangs on until its engine dies.
+func fakeExport(start engine.Start) {
+	file := os.NewFile(uintptr(start.ExportFD), "export")
+	l, err := net.FileListener(file)
+	if err != nil {
+		return
+	}
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = conn.Write([]byte(start.Ticket.Epoch.String() + "\n"))
 	}
 }
 

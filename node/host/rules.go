@@ -48,6 +48,21 @@ func (c *core) holds(v *volumeView) bool {
 	return false
 }
 
+// mayExport reports whether the volume is exported by this host, is about to be, or may be for all that is
+// known yet.
+func (c *core) mayExport(id volume.ID) bool {
+	v := c.volumes[id]
+	switch {
+	case !c.assigned:
+		return true
+	case v == nil:
+		return false
+	case v.want != nil:
+		return !v.want.Maintenance
+	}
+	return v.engine != nil || v.job != idle
+}
+
 // inUse reports whether a guest may be using the volume.
 func (c *core) inUse(id volume.ID) bool {
 	for _, d := range c.domains {
