@@ -52,8 +52,8 @@ func operationRoles() map[string]Role {
 
 		"replace-node": RoleOperator, "create-volume": RoleOperator, "delete-volume": RoleOperator,
 		"attach-volume": RoleOperator, "detach-volume": RoleOperator, "scrub-volume": RoleOperator,
-		"stop-scrub": RoleOperator, "start-domain": RoleOperator, "stop-domain": RoleOperator,
-		"failover-domain": RoleOperator, "drain-node": RoleOperator,
+		"stop-scrub": RoleOperator, "set-volume": RoleOperator, "start-domain": RoleOperator,
+		"stop-domain": RoleOperator, "failover-domain": RoleOperator, "drain-node": RoleOperator,
 		"undrain-node": RoleOperator, "delete-domain": RoleOperator,
 
 		"remove-node": RoleAdmin, "set-cluster": RoleAdmin, "set-node": RoleAdmin,

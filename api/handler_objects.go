@@ -55,6 +55,7 @@ func (r routes) volumes() {
 			return done(r.service.DetachVolume(ctx, in.Name, Wait{in.NoWait}))
 		})
 	r.scrubs()
+	r.settings()
 }
 
 func (r routes) scrubs() {

@@ -16,7 +16,7 @@ func TestUnknownCalls(t *testing.T) {
 		{"GET", "/v0/volumes", "version 0 of the API"},
 		{"POST", "/v2", "version 2 of the API"},
 		{"GET", "/v1/quotas", "this cluster's API has no GET /v1/quotas"},
-		{"PATCH", "/v1/volumes/web1", "this cluster's API has no PATCH /v1/volumes/web1"},
+		{"PUT", "/v1/volumes/web1", "this cluster's API has no PUT /v1/volumes/web1"},
 		{"GET", "/vine", "this cluster's API has no GET /vine"},
 	} {
 		w := serve(h, c.method, c.path, "")

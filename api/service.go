@@ -56,6 +56,8 @@ type Service interface {
 	Volume(ctx context.Context, name string) (Volume, error)
 	// CreateVolume makes a volume and returns it once all its legs are provisioned.
 	CreateVolume(ctx context.Context, r CreateVolume) (Volume, error)
+	// SetVolume changes settings of a volume, also of one that is attached.
+	SetVolume(ctx context.Context, name string, r SetVolume) (Volume, error)
 	// DeleteVolume deletes a detached volume and its data.
 	DeleteVolume(ctx context.Context, name string, r Wait) error
 	// AttachVolume grants a volume to a host and returns when it serves there.
@@ -113,6 +115,8 @@ type CreateVolume struct {
 	ApartFrom     []string `json:"apart_from,omitempty" doc:"volumes with whose legs it shall share no node"`
 	// ScrubEverySeconds is a pointer since never (0) is not the default.
 	ScrubEverySeconds *int64 `json:"scrub_every_seconds,omitempty" doc:"default 30 days; 0 is never"`
+	// Limit is none by default.
+	Limit *SetLimit `json:"limit,omitempty" doc:"how fast its guest may read and write it"`
 	Wait
 }
 

@@ -105,6 +105,7 @@ type Volume struct {
 	Apart      []string          `json:"apart_from" doc:"volumes with whose legs its own share no node"`
 
 	ReplaceAfter ReplaceAfter `json:"replace_after"`
+	Limit        Limit        `json:"limit" doc:"of its guest's reads and writes"`
 
 	ScrubEverySeconds int64        `json:"scrub_every_seconds" doc:"how often it is scrubbed by itself, 0 is never"`
 	Scrub             *Scrub       `json:"scrub" doc:"the one that is wanted or under way, null if none is"`

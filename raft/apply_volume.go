@@ -28,7 +28,7 @@ func (t *txn) createVolume(c *CreateVolume) *Refusal {
 		Phase:  volume.PhaseProvisioning,
 		Epoch:  volume.FirstEpoch(t.state.Cluster.RestoreGen),
 		CfgVer: volume.FirstCfgVer(t.state.Cluster.RestoreGen), CreatedAt: t.at, ScrubEvery: c.ScrubEvery,
-		Spread: c.Spread, Apart: slices.Clone(c.Apart),
+		Spread: c.Spread, Apart: slices.Clone(c.Apart), Limit: c.Limit,
 	}
 	for i, n := range c.Legs {
 		if n.Slot != i {
@@ -73,6 +73,9 @@ func (t *txn) checkVolume(c *CreateVolume, durability volume.Durability, loss vo
 	}
 	if r := checkScrubEvery(c); r != nil {
 		return r
+	}
+	if err := c.Limit.Check(); err != nil {
+		return invalid("volume %s: %v", c.Name, err)
 	}
 	if r := t.checkPlacement(c); r != nil {
 		return r

@@ -28,6 +28,7 @@ type Command struct {
 	ReplaceLeg       *ReplaceLeg       `json:"replace_leg,omitempty"`
 	KeepLeg          *KeepLeg          `json:"keep_leg,omitempty" since:"2"`
 	SetReplaceAfter  *SetReplaceAfter  `json:"set_replace_after,omitempty" since:"2"`
+	SetLimit         *SetLimit         `json:"set_limit,omitempty" since:"2"`
 	BeginAttach      *BeginAttach      `json:"begin_attach,omitempty"`
 	RecordFence      *RecordFence      `json:"record_fence,omitempty"`
 	Activate         *Activate         `json:"activate,omitempty"`
@@ -128,6 +129,7 @@ type CreateVolume struct {
 	ScrubEvery    time.Duration        `json:"scrub_every,omitempty"` // zero = never by itself
 	Spread        Spread               `json:"spread,omitempty" since:"2"`
 	Apart         []volume.ID          `json:"apart,omitempty" since:"2"` // volumes whose nodes it keeps away from
+	Limit         volume.Limit         `json:"limit,omitzero" since:"2"`
 }
 
 // LegProvisioned says that a leg's label and empty data are durable on its node.

@@ -45,6 +45,7 @@ func (c *Command) kinds() []kind {
 		of("replace_leg", byOperator, c.ReplaceLeg, (*txn).replaceLeg),
 		of("keep_leg", byOperator, c.KeepLeg, (*txn).keepLeg),
 		of("set_replace_after", byOperator, c.SetReplaceAfter, (*txn).setReplaceAfter),
+		of("set_limit", byOperator, c.SetLimit, (*txn).setLimit),
 		of("begin_attach", byNode, c.BeginAttach, (*txn).beginAttach), // to renew its own, see Authorise
 		of("record_fence", byEngine, c.RecordFence, (*txn).recordFence),
 		of("activate", byEngine, c.Activate, (*txn).activate),

@@ -310,7 +310,7 @@ func (g *generator) drawScrub(name string, v *Volume) string {
 
 func (g *generator) drawOther() string {
 	domain := pick(g, g.state.SortedDomains()...)
-	switch g.rand.IntN(15) {
+	switch g.rand.IntN(16) {
 	case 0, 1, 2, 3:
 		attach := make([]string, len(domain.Spec.Volumes))
 		for i := range attach {
@@ -336,6 +336,9 @@ func (g *generator) drawOther() string {
 		return "retire n2 stay"
 	case 13:
 		return "keep_node " + pick(g, "n1", "n2", "n3")
+	case 15:
+		return fmt.Sprintf("limit %s iops=%d", g.names[pick(g, g.state.SortedVolumes()...).ID.String()],
+			10*g.rand.IntN(3))
 	case 14:
 		return fmt.Sprintf("replace_after %s volume=%s", pick(g, "60", "never", "0"),
 			g.names[pick(g, g.state.SortedVolumes()...).ID.String()])

@@ -37,6 +37,8 @@ func (s *script) parse(line string) Command {
 			after = time.Duration(n) * time.Second
 		}
 		c.SetReplaceAfter = &SetReplaceAfter{Volume: s.vol(w.keys["volume"]), After: after}
+	case "limit": // VOLUME [iops=N] [bandwidth=BYTES] [burst=MILLISECONDS]
+		c.SetLimit = s.parseLimit(w)
 	case "remove_node": // ID
 		c.RemoveNode = &RemoveNode{Node: s.node(w.next())}
 	case "locate": // ID [zone=Z] [rack=R]
@@ -55,7 +57,7 @@ func (s *script) parse(line string) Command {
 			c.SetCluster.OverProvision = &percent
 		}
 	case "create": // NAME LEG@NODE/STORE… layout:L [id=ID] [size=N] [durability=D] [loss=P] [every=H] [spread=S]
-		// [apart=VOLUME,…]
+		// [apart=VOLUME,…] [iops=N]
 		c.CreateVolume = s.parseCreate(w)
 	case "provisioned": // VOLUME LEG
 		c.LegProvisioned = &LegProvisioned{Volume: s.vol(w.next()), Leg: s.leg(w.next())}
@@ -283,7 +285,8 @@ func (s *script) parseNode(w *words) Node {
 func (s *script) parseCreate(w *words) *CreateVolume {
 	c := &CreateVolume{Name: w.next(), SizeBytes: 1 << 30, Durability: volume.Durability(w.keys["durability"]),
 		UnflushedLoss: volume.UnflushedLoss(w.keys["loss"]), DataGen: s.uuid("gen"),
-		ScrubEvery: time.Duration(w.number("every")) * time.Hour, Spread: Spread(w.keys["spread"])}
+		ScrubEvery: time.Duration(w.number("every")) * time.Hour, Spread: Spread(w.keys["spread"]),
+		Limit: volume.Limit{IOPS: int64(w.number("iops"))}}
 	for _, name := range w.list("apart") {
 		c.Apart = append(c.Apart, s.vol(name))
 	}
@@ -301,6 +304,25 @@ func (s *script) parseCreate(w *words) *CreateVolume {
 		c.Legs = append(c.Legs, s.parseLeg(word, len(c.Legs)))
 	}
 	w.pos = nil
+	return c
+}
+
+// parseLimit reads what is to be changed of a volume's limit.
+func (s *script) parseLimit(w *words) *SetLimit {
+	c := &SetLimit{Volume: s.vol(w.next())}
+	number := func(key string) *int64 {
+		if w.keys[key] == "" {
+			return nil
+		}
+		n, err := strconv.ParseInt(w.keys[key], 10, 64)
+		require.NoError(s.t, err)
+		return &n
+	}
+	c.IOPS, c.Bandwidth = number("iops"), number("bandwidth")
+	if ms := number("burst"); ms != nil {
+		burst := time.Duration(*ms) * time.Millisecond
+		c.Burst = &burst
+	}
 	return c
 }
 

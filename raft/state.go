@@ -151,6 +151,7 @@ type Volume struct {
 	Spread       Spread        `json:"spread,omitempty" since:"2"`
 	Apart        []volume.ID   `json:"apart,omitempty" since:"2"`
 	ReplaceAfter time.Duration `json:"replace_after,omitempty" since:"2"` // as the cluster's, which zero stands for
+	Limit        volume.Limit  `json:"limit,omitzero" since:"2"`          // of its guest's reads and writes
 
 	ScrubEvery time.Duration `json:"scrub_every,omitempty"` // its schedule; zero = never by itself
 	Scrubs     uint64        `json:"scrubs,omitempty"`      // how many were wanted so far

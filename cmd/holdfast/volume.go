@@ -14,13 +14,14 @@ import (
 func newVolume(c *connection) *cobra.Command {
 	cmd := group("volume", "Provision, attach and look at volumes")
 	cmd.AddCommand(volumeCreate(c), volumeList(c), volumeShow(c), volumeAttach(c), volumeDetach(c),
-		volumeScrub(c), volumeReplaceAfter(c), volumeUnfreeze(c), volumePromote(c), volumeDelete(c))
+		volumeSet(c), volumeScrub(c), volumeReplaceAfter(c), volumeUnfreeze(c), volumePromote(c), volumeDelete(c))
 	return cmd
 }
 
 func volumeCreate(c *connection) *cobra.Command {
 	var size string
 	var scrubEvery time.Duration
+	var limit limitFlags
 	r := api.CreateVolume{ID: volume.NewID().String()}
 	cmd := &cobra.Command{
 		Use:   "create NAME --size SIZE --layout LAYOUT",
@@ -31,7 +32,8 @@ func volumeCreate(c *connection) *cobra.Command {
 		Example: "  holdfast volume create web1 --size 10G --layout mirror=2\n" +
 			"  holdfast volume create db1 --size 100G --layout mirror=3 --durability sync --legs-on n1,n2,n4\n" +
 			"  holdfast volume create db2 --size 100G --layout mirror=2 --spread zone --apart-from db1\n" +
-			"  holdfast volume create log1 --size 20G --scrub-every 168h",
+			"  holdfast volume create log1 --size 20G --scrub-every 168h\n" +
+			"  holdfast volume create tmp1 --size 20G --limit-iops 500 --limit-bandwidth 50M",
 		Args: args(cobra.ExactArgs(1)),
 	}
 	cmd.Flags().StringVar(&size, "size", "", "size, a multiple of 4K: 512M, 10G (required)")
@@ -46,6 +48,7 @@ func volumeCreate(c *connection) *cobra.Command {
 	cmd.Flags().StringSliceVar(&r.ApartFrom, "apart-from", nil, "volumes with whose legs its own share no node")
 	cmd.Flags().DurationVar(&scrubEvery, "scrub-every", 30*24*time.Hour,
 		"how often the volume is scrubbed by itself while it is attached; 0 is never")
+	limit.add(cmd)
 	addNoWait(cmd, &r.NoWait)
 	out := addOutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, list []string) error {
@@ -60,6 +63,9 @@ func volumeCreate(c *connection) *cobra.Command {
 			return err
 		}
 		r.Name, r.SizeBytes = list[0], bytes
+		if r.Limit, err = limit.request(cmd); err != nil {
+			return err
+		}
 		if cmd.Flags().Changed("scrub-every") {
 			seconds := int64(scrubEvery / time.Second)
 			r.ScrubEverySeconds = &seconds
@@ -157,6 +163,7 @@ func showVolume(t *table, v api.Volume) {
 			t.row("export", e.URL)
 		}
 	}
+	t.row("limit", limitWords(v.Limit))
 	t.row("lost legs", "replaced "+replaceAfterWords(v.ReplaceAfter))
 	showScrubs(t, v)
 	t.row()

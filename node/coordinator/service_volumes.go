@@ -126,6 +126,9 @@ func planVolume(v *control.View, id volume.ID, r api.CreateVolume) (*raft.Create
 	if cmd.ScrubEvery, err = scrubEvery(r); err != nil {
 		return nil, err
 	}
+	if cmd.Limit, err = limitOf(r); err != nil {
+		return nil, err
+	}
 	if err := demands(v, r, cmd); err != nil {
 		return nil, err
 	}

@@ -109,7 +109,7 @@ func showVolume(v *control.View, vol *raft.Volume) api.Volume {
 		out.Legs = append(out.Legs, showLeg(v, vol, l))
 	}
 	showScrubs(v, vol, &out)
-	out.ReplaceAfter = showReplaceAfter(v.State, vol)
+	out.ReplaceAfter, out.Limit = showReplaceAfter(v.State, vol), showLimit(vol.Limit)
 	if vol.Attach == nil {
 		return out
 	}

@@ -270,6 +270,7 @@ type Ticket struct {
 	Legs   []TicketLeg   `json:"legs"`
 	Peers  []Peer        `json:"peers,omitempty"` // coordinators to talk to; none = those known before
 	Scrub  *ScrubOrder   `json:"scrub,omitempty"` // nil = none is wanted
+	Limit  volume.Limit  `json:"limit,omitzero"`  // of the guest's reads and writes
 }
 
 // ScrubOrder tells an engine to scrub its volume.
