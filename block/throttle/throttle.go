@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/block/plug"
 )
 
 // wakeMin is how long those that wait do so at least, so that a high limit costs no more than a thousand wake-ups a
@@ -15,6 +16,9 @@ const wakeMin = time.Millisecond
 // Options configures New.
 type Options struct {
 	Queue block.Queue // does the requests
+	// Plug is held while requests that have waited are submitted, so that they are sent on together; nil = they are
+	// not.
+	Plug *plug.Plug
 	// Waited is told of every request that had to wait how long it did, before it goes. It must not block.
 	// nil tells nobody.
 	Waited func(time.Duration)
@@ -24,6 +28,7 @@ type Options struct {
 // goroutines, Set and Lift not from a request's Complete.
 type Throttle struct {
 	queue  block.Queue
+	plug   *plug.Plug
 	waited func(time.Duration)
 	began  time.Time
 	timer  *time.Timer
@@ -40,7 +45,7 @@ type Throttle struct {
 
 // New returns a throttle without a limit. It needs no closing, but see Lift.
 func New(o Options) *Throttle {
-	t := &Throttle{queue: o.Queue, waited: o.Waited, began: time.Now()}
+	t := &Throttle{queue: o.Queue, plug: o.Plug, waited: o.Waited, began: time.Now()}
 	if t.waited == nil {
 		t.waited = func(time.Duration) {}
 	}
@@ -123,6 +128,8 @@ func (t *Throttle) Lift() {
 
 // letGo submits those that have waited for long enough.
 func (t *Throttle) letGo() {
+	t.plug.Hold()
+	defer t.plug.Release() // when mu is not held any more
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.letting {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/block/plug"
 )
 
 // recorder is a queue that answers at once and remembers what it got.
@@ -155,6 +156,35 @@ func TestThrottle_lifted(t *testing.T) {
 		submit(throttle, 1000, block.OpWrite)
 		require.Equal(t, 1000, q.count(), "lifted for good")
 		throttle.Lift()
+	})
+}
+
+// sender is a queue behind a plug: what is put off is sent by whoever releases the plug.
+type sender struct {
+	plug  plug.Plug
+	queue recorder
+	sends int
+}
+
+func (s *sender) Submit(r *block.Request) {
+	s.queue.Submit(r)
+	if !s.plug.PutOff() {
+		s.sends++
+	}
+}
+
+func TestThrottle_sendsTogetherWhatHasWaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sender{}
+		s.plug.Add(func() { s.sends++ })
+		throttle := New(Options{Queue: s, Plug: &s.plug})
+		throttle.Set(Limit{IOPS: 1, Burst: time.Minute})
+		submit(throttle, 61, block.OpRead)
+		require.Equal(t, 61, s.sends, "those that do not wait are a matter of whoever submits them")
+		submit(throttle, 100, block.OpRead)
+		throttle.Lift()
+		require.Equal(t, 161, s.queue.count())
+		require.Equal(t, 62, s.sends)
 	})
 }
 

@@ -47,6 +47,7 @@ func (p *process) detachResult() error {
 // only the end of ctx or the loss of the grant ends the wait.
 func (p *process) leave(outer context.Context, x *export) error {
 	p.leaving()
+	p.throttle.Lift() // what waits is the guest's last, and no reason to be late
 	x.drain()
 	ctx, cancel := context.WithCancel(outer)
 	defer cancel()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/block/plug"
+	"github.com/holdfast-storage/holdfast/block/throttle"
 	"github.com/holdfast-storage/holdfast/export/nbd"
 	"github.com/holdfast-storage/holdfast/mirror"
 	"github.com/holdfast-storage/holdfast/netio"
@@ -125,6 +126,7 @@ type process struct {
 
 	registry *prometheus.Registry
 	meter    *meter
+	throttle *throttle.Throttle
 }
 
 func newProcess(start Start, c coordinators, log *slog.Logger) *process {
@@ -139,14 +141,18 @@ func newProcess(start Start, c coordinators, log *slog.Logger) *process {
 	return p
 }
 
-// measure makes a mirror the process's and counts what goes through it.
+// measure makes a mirror the process's, counts what goes through to it and holds that to the volume's limit.
 func (p *process) measure(s set) error {
 	p.set, p.registry = s, prometheus.NewRegistry()
 	labelled := prometheus.WrapRegistererWith(prometheus.Labels{"volume": p.start.Ticket.Name}, p.registry)
 	var err error
-	if p.meter, err = newMeter(s, labelled); err != nil {
+	if p.throttle, err = newThrottle(s, &p.bursts, labelled); err != nil {
 		return err
 	}
+	if p.meter, err = newMeter(p.throttle, labelled); err != nil {
+		return err
+	}
+	p.takeLimit(p.start.Ticket.Limit)
 	return labelled.Register(newSetCollector(p))
 }
 
@@ -190,6 +196,7 @@ func (p *process) run(ctx context.Context) error {
 	p.stop() // first: a request on the control socket may be waiting for what will not come
 	control.close()
 	err = p.set.Close()
+	p.throttle.Lift() // what still waits is refused: the mirror is closed
 	p.running.Wait()
 	p.guards.close()
 	return errors.Join(result, err)

@@ -87,7 +87,7 @@ func (p *process) watchTicket() {
 	}
 }
 
-// takeTicket brings the mirror's legs up to date. A ticket of another attachment changes nothing.
+// takeTicket brings the mirror's legs and the guest's limit up to date. A ticket of another attachment changes nothing.
 func (p *process) takeTicket(t peer.Ticket) {
 	own := &p.start.Ticket
 	if t.Volume != own.Volume || t.AttachID != own.AttachID || t.Epoch != own.Epoch {
@@ -98,6 +98,7 @@ func (p *process) takeTicket(t peer.Ticket) {
 	if err := p.set.SetLegs(p.legSpecs(t.Legs)); err != nil {
 		p.log.Error("legs of the ticket refused", "revision", t.Revision, "error", err)
 	}
+	p.takeLimit(t.Limit)
 	p.scrubs.order(t.Scrub)
 	if t.Detach {
 		p.askDetach("the coordinators")
