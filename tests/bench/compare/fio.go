@@ -26,14 +26,17 @@ const allowance = time.Minute
 type result struct {
 	Jobs []struct {
 		Error    int  `json:"error"`
-		RawRead  side `json:"read"`
-		RawWrite side `json:"write"`
+		RawRead  Side `json:"read"`
+		RawWrite Side `json:"write"`
 	} `json:"jobs"`
 }
 
-type side struct {
+// Side is what fio says of the requests of one direction.
+type Side struct {
 	IOs     float64 `json:"total_ios"`
 	IOPS    float64 `json:"iops"`
+	Bytes   float64 `json:"io_bytes"`
+	Millis  float64 `json:"runtime"` // for how long they were counted
 	Latency struct {
 		Percentile map[string]float64 `json:"percentile"` // ns
 	} `json:"clat_ns"`
@@ -48,7 +51,21 @@ func (l Load) engine(url string) (program string, args []string) {
 }
 
 // run runs one load and returns its side.
-func (l Load) run(ctx context.Context, url, pattern, block string, depth int, more ...string) (side, error) {
+func (l Load) run(ctx context.Context, url, pattern, block string, depth int, more ...string) (Side, error) {
+	read, write, err := l.Sides(ctx, url, pattern, block, depth, more...)
+	s := read
+	if strings.HasSuffix(pattern, "write") {
+		s = write
+	}
+	if err == nil && s.IOs == 0 {
+		err = fmt.Errorf("fio %s on %s: no requests", pattern, url)
+	}
+	return s, err
+}
+
+// Sides runs one load and returns what fio says of its reads and of its writes.
+func (l Load) Sides(ctx context.Context, url, pattern, block string, depth int, more ...string) (read, write Side,
+	err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(l.Seconds)*time.Second+allowance)
 	defer cancel()
 	program, args := l.engine(url)
@@ -59,21 +76,17 @@ func (l Load) run(ctx context.Context, url, pattern, block string, depth int, mo
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return side{}, fmt.Errorf("fio %s on %s: %w: %s", pattern, url, err, stderr.String())
+		return read, write, fmt.Errorf("fio %s on %s: %w: %s", pattern, url, err, stderr.String())
 	}
 	var r result
 	start := bytes.IndexByte(out, '{')
 	if start < 0 || json.NewDecoder(bytes.NewReader(out[start:])).Decode(&r) != nil || len(r.Jobs) != 1 {
-		return side{}, fmt.Errorf("fio %s on %s: not understood: %.300s", pattern, url, out)
+		return read, write, fmt.Errorf("fio %s on %s: not understood: %.300s", pattern, url, out)
 	}
-	s := r.Jobs[0].RawRead
-	if strings.HasSuffix(pattern, "write") {
-		s = r.Jobs[0].RawWrite
+	if r.Jobs[0].Error != 0 {
+		return read, write, fmt.Errorf("fio %s on %s: error %d", pattern, url, r.Jobs[0].Error)
 	}
-	if r.Jobs[0].Error != 0 || s.IOs == 0 {
-		return side{}, fmt.Errorf("fio %s on %s: error %d, %.0f requests", pattern, url, r.Jobs[0].Error, s.IOs)
-	}
-	return s, nil
+	return r.Jobs[0].RawRead, r.Jobs[0].RawWrite, nil
 }
 
 // fill writes all that is used: a hole is cheaper to read.
