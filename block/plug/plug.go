@@ -18,7 +18,7 @@ import (
 // Invariant: what PutOff reported true for is sent by a Release that begins after it or runs at the time.
 type Plug struct {
 	holders atomic.Int32
-	put     atomic.Bool // something was put off since the last Release
+	put     atomic.Bool // something was put off, or nearly, since the last Release
 	mu      sync.Mutex
 	senders atomic.Pointer[[]*sender] // copied on write, with mu held
 }
@@ -54,8 +54,9 @@ func (p *Plug) PutOff() bool {
 		return false
 	}
 	p.put.Store(true)
-	// The last holder may have released before it could see that. Then whoever takes the word back sends.
-	return p.holders.Load() > 0 || !p.put.Swap(false)
+	// The last holder may have released before it could see that. The word is not taken back then, since it may be
+	// another sender's, too, for whom nobody else would send: a Release that finds it in vain does no harm.
+	return p.holders.Load() > 0
 }
 
 // Add registers a sender, whose function must not wait for I/O and may be called by any goroutine that holds no

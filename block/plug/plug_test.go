@@ -1,6 +1,7 @@
 package plug
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -77,4 +78,55 @@ func TestPlug_nothingIsForgotten(t *testing.T) {
 	}
 	wg.Wait()
 	require.Equal(t, int64(workers*each), sent.Load())
+}
+
+// TestPlug_forgetsNobodysSends has two senders: while the holder puts off what one of them has to send, and
+// releases, the other one is about to put off, too. Each of them sends for itself alone when it is told to.
+func TestPlug_forgetsNobodysSends(t *testing.T) {
+	const rounds = 50000
+	var p Plug
+	var queued [2]atomic.Bool
+	send := func(i int) { queued[i].Store(false) }
+	submit := func(i int) {
+		queued[i].Store(true)
+		if !p.PutOff() {
+			send(i)
+		}
+	}
+	for i := range queued {
+		p.Add(func() { send(i) })
+	}
+	var turn atomic.Int64
+	meet := func(at int64) {
+		for spins := 1; turn.Load() != at; spins++ {
+			if spins%1000 == 0 {
+				runtime.Gosched()
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for round := range int64(rounds) {
+			meet(2*round + 1)
+			submit(1)
+			turn.Add(1)
+		}
+	})
+	forgotten := 0
+	for round := range int64(rounds) {
+		p.Hold()
+		submit(0)
+		turn.Add(1)
+		for range round % 64 { // the other one is somewhere in PutOff
+			_ = p.holders.Load()
+		}
+		p.Release()
+		meet(2*round + 2)
+		if queued[0].Load() || queued[1].Load() {
+			forgotten++
+			queued[0].Store(false)
+		}
+	}
+	wg.Wait()
+	require.Zero(t, forgotten, "of %d rounds", rounds)
 }
