@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -15,8 +16,8 @@ const inARow = 3
 
 // options are the command line.
 type options struct {
-	program, dir, commit, out string
-	samples, guests           int
+	program, dir, commit, out, only string
+	samples, guests                 int
 }
 
 func main() {
@@ -24,6 +25,7 @@ func main() {
 	flag.StringVar(&o.program, "holdfast", "", "the program that is measured (required)")
 	flag.IntVar(&o.samples, "samples", 50, "samples of each scenario, at least")
 	flag.IntVar(&o.guests, "guests", 5, "guests that each fault meets, each of which is a sample")
+	flag.StringVar(&o.only, "only", "", "measure only the scenarios whose name has this")
 	flag.StringVar(&o.dir, "dir", "", "an empty directory for the cluster's files (required)")
 	flag.StringVar(&o.commit, "commit", "", "of the program, for the record")
 	flag.StringVar(&o.out, "out", "", "file that takes the figures as JSON; empty writes none")
@@ -49,7 +51,9 @@ func measure(ctx context.Context, o options) (err error) {
 	defer func() { err = errors.Join(err, b.cluster.Down(true)) }()
 	results := newReport(o.commit, o.guests)
 	for _, s := range scenarios() {
-		b.repeat(ctx, s, o, results)
+		if strings.Contains(s.name, o.only) {
+			b.repeat(ctx, s, o, results)
+		}
 	}
 	results.finish()
 	results.print(os.Stdout)
