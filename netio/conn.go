@@ -31,7 +31,8 @@ type Conn struct {
 	waits         *Waits
 
 	closed                      atomic.Bool
-	readDeadline, writeDeadline atomic.Int64 // Unix nanoseconds; 0 = none
+	began                       time.Time
+	readDeadline, writeDeadline atomic.Int64 // nanoseconds after began, which no step of the clock moves; 0 = none
 
 	read, ring func(fd uintptr) bool // bound once, so that a Read allocates nothing
 	reading    reading
@@ -59,7 +60,7 @@ func Direct(conn net.Conn, waits *Waits) (net.Conn, error) {
 	default:
 		return conn, nil
 	}
-	c := &Conn{local: conn.LocalAddr(), remote: conn.RemoteAddr(), waits: waits}
+	c := &Conn{local: conn.LocalAddr(), remote: conn.RemoteAddr(), waits: waits, began: time.Now()}
 	fd, err := duplicate(conn.(syscall.Conn))
 	err = errors.Join(err, conn.Close()) // with it the runtime's poller forgets the socket
 	if err == nil {
@@ -205,6 +206,9 @@ const writeLook = 50 * time.Millisecond
 
 // Write implements io.Writer.
 func (c *Conn) Write(p []byte) (int, error) {
+	if err := c.expired(&c.writeDeadline); err != nil {
+		return 0, err
+	}
 	done := 0
 	for done < len(p) {
 		n, failed := 0, error(nil)
@@ -247,7 +251,7 @@ func (c *Conn) expired(deadline *atomic.Int64) error {
 	if c.closed.Load() {
 		return net.ErrClosed
 	}
-	if at := deadline.Load(); at != 0 && time.Now().UnixNano() >= at {
+	if at := deadline.Load(); at != 0 && int64(time.Since(c.began)) >= at {
 		return os.ErrDeadlineExceeded
 	}
 	return nil
@@ -300,22 +304,27 @@ func (c *Conn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline implements net.Conn. A Read under way notices within waitTime.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	c.readDeadline.Store(stamp(t))
+	c.readDeadline.Store(c.stamp(t))
 	if err := c.bell.SetReadDeadline(t); err != nil {
 		return c.failure(err)
 	}
 	return nil
 }
 
-// SetWriteDeadline implements net.Conn. A Write under way notices within writeLook.
+// SetWriteDeadline implements net.Conn. A Write under way notices within writeLook, if it waits for room; so does a
+// Sender's Finish. A Sender's Start does not wait and does not look.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.writeDeadline.Store(stamp(t))
+	c.writeDeadline.Store(c.stamp(t))
 	return nil
 }
 
-func stamp(t time.Time) int64 {
+// stamp is a deadline as it is kept. One of the past stays one.
+func (c *Conn) stamp(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
-	return max(t.UnixNano(), 1)
+	if after := int64(t.Sub(c.began)); after != 0 {
+		return after
+	}
+	return -1
 }

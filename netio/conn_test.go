@@ -175,6 +175,20 @@ func TestConn_endsUnderAWriter(t *testing.T) {
 	})
 }
 
+// TestConn_deadlineOfItsBeginning: the one moment whose stamp would read as none. There is room for the write.
+func TestConn_deadlineOfItsBeginning(t *testing.T) {
+	_, b := pair(t)
+	n, err := Direct(b, &Waits{})
+	require.NoError(t, err)
+	defer n.Close()
+	c := n.(*Conn)
+	require.NoError(t, c.SetDeadline(c.began))
+	_, err = c.Read(make([]byte, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	_, err = c.Write([]byte{1})
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+}
+
 func TestDirect_leavesTheRestAlone(t *testing.T) {
 	a, b := net.Pipe()
 	t.Cleanup(func() { a.Close(); b.Close() })
