@@ -103,8 +103,9 @@ func (s *Session) Params() iscsi.Params { return s.params }
 // Ended is closed when the session has ended, every task has completed and OnDown has returned.
 func (s *Session) Ended() <-chan struct{} { return s.ended }
 
-// Submit sends a command, or keeps it until the window has room for it. It does not block. After
-// the session has ended the task completes at once with the session's error.
+// Submit sends a command, or keeps it until the window has room for it. It does not block. It may call Done of other
+// tasks, too, so the caller holds no lock that these take. After the session has ended the task completes at once
+// with the session's error.
 func (s *Session) Submit(t *Task) {
 	t.start(kindCommand)
 	if len(t.DataIn) > 0 && len(t.DataOut) > 0 || len(t.DataIn)|len(t.DataOut) > maxTransferBytes {
@@ -213,7 +214,7 @@ func (e *downError) Is(target error) bool {
 	return false
 }
 
-// supervise waits for reader and writer, after which nobody touches a task's buffers, then
+// supervise waits for the reader, the writer and whoever sends, after which nobody touches a task's buffers, then
 // completes what is outstanding, in the order of submission, and reports the end.
 func (s *Session) supervise() {
 	s.workers.Wait()

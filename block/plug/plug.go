@@ -32,7 +32,7 @@ func (p *Plug) Hold() {
 	}
 }
 
-// Release ends a Hold, and sends what was put off, on this goroutine.
+// Release ends a Hold, and sends what was put off, on this goroutine. The caller holds no lock that a sender takes.
 func (p *Plug) Release() {
 	if p == nil {
 		return
