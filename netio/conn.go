@@ -64,12 +64,26 @@ func Direct(conn net.Conn, waits *Waits) (net.Conn, error) {
 	fd, err := duplicate(conn.(syscall.Conn))
 	err = errors.Join(err, conn.Close()) // with it the runtime's poller forgets the socket
 	if err == nil {
+		if c.local.Network() == "unix" {
+			widen(fd)
+		}
 		err = c.take(fd)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("take over connection to %s: %w", c.remote, err)
 	}
 	return c, nil
+}
+
+// unixBytes is how much a unix socket takes before a writer has to wait: some long answers. The default, 208 KiB, holds
+// one of 128 KiB. TCP finds its own size.
+const unixBytes = 2 << 20
+
+// widen lets a socket take more; a process that may not gets what the machine allows to all.
+func widen(fd int) {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, unixBytes) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, unixBytes) // it is as wide as it was, then
+	}
 }
 
 // duplicate returns another descriptor of a socket, -1 with an error.
@@ -201,8 +215,12 @@ func (r *reading) once(fd uintptr) bool {
 	}
 }
 
-// writeLook is how often a writer that waits for room looks whether its deadline has come.
-const writeLook = 50 * time.Millisecond
+// writeLook is how often a writer that waits for room looks whether its deadline has come, and crowdedLook how often
+// one of too many looks whether there is room.
+const (
+	writeLook   = 50 * time.Millisecond
+	crowdedLook = 20 * time.Millisecond
+)
 
 // Write implements io.Writer.
 func (c *Conn) Write(p []byte) (int, error) {
@@ -234,9 +252,19 @@ func (c *Conn) waitWritable() error {
 			return err
 		}
 		n, failed := 0, error(nil)
+		wait := int(writeLook.Milliseconds())
+		alone := c.waits.enterWrite()
+		if !alone {
+			wait = 0
+		}
 		err := c.raw.Control(func(fd uintptr) {
-			n, failed = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(writeLook.Milliseconds()))
+			n, failed = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, wait)
 		})
+		if alone {
+			c.waits.leaveWrite()
+		} else if n == 0 && err == nil {
+			time.Sleep(crowdedLook)
+		}
 		switch {
 		case err != nil:
 			return c.failure(err)

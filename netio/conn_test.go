@@ -129,6 +129,27 @@ func TestConn_writesWhatItMust(t *testing.T) {
 	})
 }
 
+// TestConn_manyWritersWait has more writers wait for room than may do so in the kernel: all of them get on.
+func TestConn_manyWritersWait(t *testing.T) {
+	w := &Waits{room: 1}
+	w.writing.Store(writersMax)
+	a, b := pair(t)
+	c, err := Direct(b, w)
+	require.NoError(t, err)
+	defer c.Close()
+	want := make([]byte, 4<<20)
+	written := make(chan error, 1)
+	go func() {
+		_, err := c.Write(want)
+		written <- err
+	}()
+	got := make([]byte, len(want))
+	_, err = io.ReadFull(a, got)
+	require.NoError(t, err)
+	require.NoError(t, <-written)
+	require.Equal(t, int32(writersMax), w.writing.Load())
+}
+
 // TestConn_endsUnderAReader closes the connection, and sets a deadline, under a reader that waits.
 func TestConn_endsUnderAReader(t *testing.T) {
 	eachRoom(t, func(t *testing.T, peer, c net.Conn) {

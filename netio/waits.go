@@ -16,16 +16,20 @@ const (
 	yieldTime = 3 * time.Millisecond
 	// spareProcessors is how many of the runtime's processors (GOMAXPROCS) are never given to readers that wait.
 	spareProcessors = 2
+	// writersMax is how many writers wait for room in the kernel at once, each on a thread of its own. More of them,
+	// whose peers all do not read, look from time to time.
+	writersMax = 64
 )
 
-// Waits bounds how many readers of a process wait in the kernel at once. Such a reader keeps its processor: its thread
-// goes on as soon as data comes. With the runtime's poller another thread hears of the data first, and each time that
+// Waits bounds how many readers and writers of a process wait in the kernel at once. Such a reader keeps its
+// processor: its thread goes on as soon as data comes. With the runtime's poller another thread hears of the data first, and each time that
 // all threads had become idle the runtime's monitor is woken, too: three or four wake-ups for one.
 //
 // A nil Waits lets nobody wait so. It is safe for use by many goroutines.
 type Waits struct {
-	waiting atomic.Int32
+	waiting atomic.Int32 // readers
 	room    int32
+	writing atomic.Int32 // writers that wait for room
 }
 
 // NewWaits returns a bound for this process: all processors that the runtime has now but for spareProcessors.
@@ -40,3 +44,14 @@ func (w *Waits) enter() bool {
 }
 
 func (w *Waits) leave() { w.waiting.Add(-1) }
+
+// enterWrite and leaveWrite are the same for a writer.
+func (w *Waits) enterWrite() bool {
+	if w.writing.Add(1) <= writersMax {
+		return true
+	}
+	w.writing.Add(-1)
+	return false
+}
+
+func (w *Waits) leaveWrite() { w.writing.Add(-1) }

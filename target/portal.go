@@ -34,20 +34,20 @@ func (s *Server) Serve(l net.Listener) error {
 	pause := 5 * time.Millisecond
 	for {
 		raw, err := l.Accept()
+		taken := err == nil
+		if taken {
+			raw, err = netio.Direct(raw, s.opts.Waits)
+		}
 		if err == nil {
 			pause = 5 * time.Millisecond
-			if raw, err = netio.Direct(raw, s.opts.Waits); err != nil {
-				s.log.Warn("connection dropped", "portal", l.Addr().String(), "cause", err.Error())
-				continue
-			}
 			s.accept(raw)
 			continue
 		}
 		if s.isClosing() {
 			return nil
 		}
-		// Accept also fails when the process is out of file descriptors; that passes.
-		if errors.Is(err, net.ErrClosed) {
+		// Either also fails when the process is out of file descriptors; that passes.
+		if !taken && errors.Is(err, net.ErrClosed) {
 			return fmt.Errorf("portal %s: %w", l.Addr(), err)
 		}
 		s.log.Warn("portal does not accept", "portal", l.Addr().String(), "cause", err.Error())

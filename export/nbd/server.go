@@ -175,6 +175,7 @@ func (s *Server) Serve(l net.Listener) error {
 		direct, err := netio.Direct(socket, s.o.Waits)
 		if err != nil {
 			s.log.Warn("NBD connection dropped", "export", s.o.Name, "cause", err)
+			time.Sleep(50 * time.Millisecond) // as above
 			continue
 		}
 		s.start(direct)
