@@ -22,8 +22,9 @@ const (
 )
 
 // Waits bounds how many readers and writers of a process wait in the kernel at once. Such a reader keeps its
-// processor: its thread goes on as soon as data comes. With the runtime's poller another thread hears of the data first, and each time that
-// all threads had become idle the runtime's monitor is woken, too: three or four wake-ups for one.
+// processor: its thread goes on as soon as data comes. With the runtime's poller another thread hears of the data
+// first, and each time that all threads had become idle the runtime's monitor is woken, too: three or four wake-ups
+// for one.
 //
 // A nil Waits lets nobody wait so. It is safe for use by many goroutines.
 type Waits struct {
