@@ -198,6 +198,8 @@ type Leg struct {
 type Export struct {
 	Type string `json:"type" doc:"nbd"`
 	URL  string `json:"url"`
+	// BoundURL is for a guest that connects again by itself.
+	BoundURL string `json:"bound_url,omitempty" doc:"refused once the volume was elsewhere or lost writes"`
 }
 
 // Attached is the answer to an attach: the volume serves.

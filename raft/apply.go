@@ -109,7 +109,7 @@ func (t *txn) edit(v *Volume) *Volume {
 func (t *txn) answer(v *Volume) {
 	t.result.Epoch, t.result.Config, t.result.Clean = v.Epoch, v.Config(), v.Clean
 	if v.Attach != nil {
-		t.result.Lossy = slices.Clone(v.Attach.Lossy)
+		t.result.Lossy, t.result.Unbroken = slices.Clone(v.Attach.Lossy), v.Attach.Unbroken
 	}
 }
 

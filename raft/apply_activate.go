@@ -35,6 +35,9 @@ func (t *txn) activate(c *Activate) *Refusal {
 // activateWith makes an epoch active with a choice. v is edited.
 func (t *txn) activateWith(v *Volume, next choice) *Refusal {
 	t.grantActive(v, len(v.openToOthers()) > 0)
+	if (next.loss != lossOfNothing || v.VerifyAll) && !v.Attach.Unbroken.IsZero() {
+		v.Attach.Unbroken = v.Attach.ID // who was plugged in before must not go on: protocol-flush C, (iii)
+	}
 	if next.loss == lossOfAny {
 		for _, id := range next.legs {
 			v.Leg(id).SetBack = false // what it holds is what counts from now on

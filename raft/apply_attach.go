@@ -103,6 +103,12 @@ func (t *txn) grant(v *Volume, c *BeginAttach) *Refusal {
 	if old != nil {
 		v.LastAttach = old.ID
 	}
+	if t.state.Uses(2) {
+		v.Attach.Unbroken = c.AttachID
+		if !c.Renews.IsZero() && !old.Unbroken.IsZero() { // mayAttach saw that it is old that is renewed
+			v.Attach.Unbroken = old.Unbroken
+		}
+	}
 	if old != nil && old.Host == c.Host {
 		v.Attach.Domain = old.Domain // an engine's successor serves whom its predecessor served
 	}

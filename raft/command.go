@@ -335,6 +335,8 @@ type Result struct {
 	Copied Copied `json:"copied,omitzero"`
 	Scrub  uint64 `json:"scrub,omitempty"` // answers the commands of scrubs: which one
 	Clean  bool   `json:"clean,omitempty"` // the last detach was clean: no region needs reconciling
+	// Unbroken is that of the volume's attachment, zero if it is not known.
+	Unbroken volume.AttachID `json:"unbroken,omitzero"`
 }
 
 // Code says why a command was refused, for programs.

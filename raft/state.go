@@ -174,7 +174,10 @@ type Attach struct {
 	// Lossy are the legs whose logins before Activate showed a lost cache. It only grows until
 	// Activate and is kept unchanged afterwards, so that a repeated Activate gets the same answer.
 	Lossy []volume.LegID `json:"lossy,omitempty"`
-	At    time.Time      `json:"at"`
+	// Unbroken is the attachment from which on a guest may have been plugged in and go on: each since renewed
+	// the one before on the same host, and none of their epochs began with a loss. Zero = it is not known.
+	Unbroken volume.AttachID `json:"unbroken,omitzero" since:"2"`
+	At       time.Time       `json:"at"`
 }
 
 // Leg is one leg of a volume.

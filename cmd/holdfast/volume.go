@@ -161,6 +161,9 @@ func showVolume(t *table, v api.Volume) {
 		t.row("host", fmt.Sprintf("%s, engine %s (pid %d)", a.Host, a.EngineState, a.EnginePID))
 		for _, e := range a.Exports {
 			t.row("export", e.URL)
+			if e.BoundURL != "" {
+				t.row("bound", e.BoundURL)
+			}
 		}
 	}
 	t.row("limit", limitWords(v.Limit))

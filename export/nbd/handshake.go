@@ -134,7 +134,9 @@ func (h *handshaker) info(o option, data []byte) (bool, error) {
 }
 
 // known reports whether the name means this export; the empty name means the default one.
-func (h *handshaker) known(name string) bool { return name == "" || name == h.export.Name }
+func (h *handshaker) known(name string) bool {
+	return name == "" || name == h.export.Name || name == h.export.Alias
+}
 
 func (h *handshaker) reply(o option, r optReply, data []byte) error {
 	_, err := h.rw.Write(appendOptReply(nil, o, r, data))

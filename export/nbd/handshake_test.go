@@ -11,7 +11,7 @@ import (
 )
 
 func testExport() exportInfo {
-	return exportInfo{Name: "root", SizeBytes: 1 << 20, Flags: flagHasFlags | flagSendFlush,
+	return exportInfo{Name: "root", Alias: "root@7", SizeBytes: 1 << 20, Flags: flagHasFlags | flagSendFlush,
 		MinBytes: 512, PreferredBytes: 4096, MaxBytes: MaxPayloadBytes}
 }
 
@@ -57,6 +57,9 @@ func TestHandshake_options(t *testing.T) {
 	}{
 		{"go", bothFlags, [][]byte{goOption("root")}, opened, agreement{}, nil},
 		{"go to the default export", bothFlags, [][]byte{goOption("")}, opened, agreement{}, nil},
+		{"go to the alias", bothFlags, [][]byte{goOption("root@7")}, opened, agreement{}, nil},
+		{"another alias", bothFlags, [][]byte{goOption("root@8")},
+			appendOptReply(nil, optGo, repErrUnknown, []byte(`the export's name is "root"`)), agreement{}, errGoodbye},
 		{"structured replies, then go", bothFlags,
 			[][]byte{appendOption(nil, optStructuredReply, nil), goOption("root")},
 			append(ack(optStructuredReply), opened...), agreement{structured: true}, nil},
@@ -130,7 +133,7 @@ func TestGreet_againstOurOwnServer(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, <-served)
 		require.Equal(t, !o.SimpleReplies, agreed.structured)
-		e.Name = "root" // not asked for
+		e.Name, e.Alias = "root", "root@7" // not asked for, and never sent
 		require.Equal(t, testExport(), e)
 	}
 }

@@ -150,6 +150,7 @@ func (r infoRequest) append(b []byte) []byte {
 // exportInfo is what the handshake says of an export.
 type exportInfo struct {
 	Name      string
+	Alias     string // Options.Alias; never sent
 	SizeBytes uint64
 	Flags     uint16
 	// Block sizes: the smallest and the preferred unit, and the longest payload.

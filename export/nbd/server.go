@@ -35,6 +35,7 @@ type Options struct {
 	Queue  block.Queue  // does the requests; it must outlive them, not the server
 	Limits block.Limits // of what is behind Queue
 	Name   string       // of the export, at most 4096 bytes; clients may also ask for ""
+	Alias  string       // another name that clients may ask for, which is not listed; "" = none
 
 	// InFlightBytes bounds the payload that one connection has in flight; zero means 8 MiB. One
 	// request is always let in, however long it is.
@@ -90,9 +91,9 @@ func NewServer(o Options) (*Server, error) {
 	switch {
 	case o.Queue == nil:
 		return nil, errors.New("NBD export: no queue given")
-	case len(o.Name) > nameBytesMax:
+	case max(len(o.Name), len(o.Alias)) > nameBytesMax:
 		return nil, fmt.Errorf("NBD export: name of %d bytes, at most %d are possible",
-			len(o.Name), nameBytesMax)
+			max(len(o.Name), len(o.Alias)), nameBytesMax)
 	case o.InFlightBytes < 0 || o.InFlightRequests < 0 || o.Connections < 0:
 		return nil, errors.New("NBD export: a negative bound")
 	case l.BlockBytes < 1 || l.BlockBytes&(l.BlockBytes-1) != 0 || l.BlockBytes > 64<<10:
@@ -115,6 +116,7 @@ func describe(o Options) exportInfo {
 	}
 	return exportInfo{
 		Name:           o.Name,
+		Alias:          o.Alias,
 		SizeBytes:      uint64(o.Limits.SizeBytes),
 		Flags:          flags,
 		MinBytes:       uint32(o.Limits.BlockBytes),

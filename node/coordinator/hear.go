@@ -251,7 +251,7 @@ func engineFact(e peer.EngineStatus, now time.Time) control.EngineFact {
 		f.ScrubID, f.ScrubDone = e.Scrub.ID, e.Scrub.Done
 	}
 	for _, x := range e.Exports {
-		f.Exports = append(f.Exports, control.Export{Type: x.Type, URL: x.URL})
+		f.Exports = append(f.Exports, control.Export{Type: x.Type, URL: x.URL, BoundURL: x.BoundURL})
 	}
 	for _, l := range e.Legs {
 		f.Legs = append(f.Legs, control.EngineLeg{

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/holdfast-storage/holdfast/mirror"
 	"github.com/holdfast-storage/holdfast/raft"
@@ -19,6 +20,7 @@ type commander interface {
 type authority struct {
 	coordinators commander
 	volume       volume.ID
+	unbroken     atomic.Pointer[volume.AttachID] // of the answer to Activate; nil before
 }
 
 var _ mirror.Authority = (*authority)(nil)
@@ -38,6 +40,7 @@ func (a *authority) Activate(ctx context.Context, e volume.Epoch) (mirror.Activa
 	if err != nil {
 		return mirror.Activation{}, err
 	}
+	a.unbroken.Store(&r.Unbroken)
 	return mirror.Activation{Config: r.Config, Lossy: r.Lossy, Clean: r.Clean}, nil
 }
 

@@ -24,8 +24,9 @@ func (x *export) open() error {
 		return nil
 	}
 	name := p.start.Ticket.Name
-	server, err := nbd.NewServer(nbd.Options{Queue: p.meter, Limits: p.set.Limits(), Name: name, Plug: &p.bursts,
-		Waits: p.waits, Logger: p.log})
+	bound := p.boundName()
+	server, err := nbd.NewServer(nbd.Options{Queue: p.meter, Limits: p.set.Limits(), Name: name, Alias: bound,
+		Plug: &p.bursts, Waits: p.waits, Logger: p.log})
 	if err != nil {
 		return err
 	}
@@ -41,9 +42,24 @@ func (x *export) open() error {
 		}
 	})
 	address := nbd.Address{Socket: socket, Name: name}
-	p.opened([]peer.Export{{Type: "nbd", URL: address.String()}})
+	offer := peer.Export{Type: "nbd", URL: address.String()}
+	if bound != "" {
+		offer.BoundURL = nbd.Address{Socket: socket, Name: bound}.String()
+	}
+	p.opened([]peer.Export{offer})
 	p.log.Info("export open", "url", address.String())
 	return nil
+}
+
+// boundName returns the name of the export for guests that connect again by themselves: it is another one, and
+// the old one refused, once a guest must not go on with what is there (protocol-flush C, (iii)). It is "" while the
+// coordinators do not say when that is.
+func (p *process) boundName() string {
+	u := p.authority.unbroken.Load()
+	if u == nil || u.IsZero() {
+		return ""
+	}
+	return p.start.Ticket.Name + "@" + u.String()
 }
 
 // drain answers what is in flight and closes the connections.

@@ -159,6 +159,8 @@ type Stage struct {
 type Export struct {
 	Type string `json:"type"` // nbd
 	URL  string `json:"url"`
+	// BoundURL reaches it only for as long as whoever is plugged in may go on; "" = there is no such.
+	BoundURL string `json:"bound_url,omitempty"`
 }
 
 // EngineLeg is one leg as the engine sees it.

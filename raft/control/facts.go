@@ -159,7 +159,7 @@ type EngineFact struct {
 }
 
 // Export is one way to reach a volume on its host.
-type Export struct{ Type, URL string }
+type Export struct{ Type, URL, BoundURL string }
 
 // Stage is one timed step of an attach, from the engine's start.
 type Stage struct {

@@ -25,8 +25,8 @@ func TestEngineRestart_theGuestsDeviceStays(t *testing.T) {
 	c := up(t, 3)
 	c.ok("volume", "create", "disk", "--size", fmt.Sprintf("%dM", guestDiskMiB), "--layout", "mirror=2",
 		"--legs-on", "n1,n2")
-	export := c.attach("disk", "n3")
-	d := newStorageDaemon(c, "disk", export)
+	export := c.attachBound("disk", "n3")
+	d := newStorageDaemon(c, "disk", export, time.Minute)
 	probe := newProbe(t, d)
 
 	var stalls []time.Duration
@@ -56,10 +56,49 @@ func TestEngineRestart_theGuestsDeviceStays(t *testing.T) {
 	}
 	writer.wait()
 	writer.verify()
-	require.Equal(t, export, c.attach("disk", "n3"), "the export stays where it was")
+	require.Equal(t, export, c.attachBound("disk", "n3"), "the export stays what it was")
 	slices.Sort(stalls)
 	t.Logf("%d restarts of the engine under %d loads; the guest waited %s (median), %s (longest)", len(stalls),
 		writer.number, stalls[len(stalls)/2].Round(time.Millisecond), stalls[len(stalls)-1].Round(time.Millisecond))
+}
+
+// TestEngineRestart_aGuestDoesNotGoOnWithALoss cuts the power of all legs under a guest that waits for its
+// disk. The volume serves again, without what was never flushed; whoever was plugged in before does not get at it.
+func TestEngineRestart_aGuestDoesNotGoOnWithALoss(t *testing.T) {
+	need(t, "qemu-storage-daemon", "nbdinfo", "qemu-io")
+	s := upWithDisks(t)
+	s.ok("volume", "create", "disk", "--size", fmt.Sprintf("%dM", guestDiskMiB), "--layout", "mirror=2",
+		"--legs-on", "n1,n2")
+	bound := s.attachBound("disk", "n4")
+	probe := newProbe(t, newStorageDaemon(s.cluster, "disk", bound, 20*time.Second))
+	probe.beat(t)
+	require.NoError(t, probe.device.Write(t.Context(), make([]byte, 4096), probeOffset, 0)) // never flushed
+	epoch := s.volume("disk").Epoch
+	s.cutPower("n1", "n2", "n3")
+	s.start(siteNodes)
+	plain := s.attachAfter("disk", "n4", epoch)
+
+	require.Error(t, probe.device.Read(t.Context(), make([]byte, 4096), probeOffset),
+		"the guest goes on as if nothing had been")
+	require.NotZero(t, run(t, time.Minute, nil, "nbdinfo", "--size", bound).code, "what was before is not served")
+	qemuIO(t, plain, "read 0 64k")
+	again := s.attachBound("disk", "n4")
+	require.NotEqual(t, bound, again)
+	qemuIO(t, again, "read 0 64k")
+}
+
+// attachBound attaches a volume and returns the URL for a guest that connects again by itself.
+func (c *cluster) attachBound(name, host string) string {
+	c.t.Helper()
+	var a struct {
+		Exports []struct {
+			BoundURL string `json:"bound_url"`
+		}
+	}
+	c.object(&a, "volume", "attach", name, "--host", host)
+	require.NotEmpty(c.t, a.Exports)
+	require.NotEmpty(c.t, a.Exports[0].BoundURL)
+	return a.Exports[0].BoundURL
 }
 
 // soundEngine is longer than an engine has to serve before its end is met without a pause.
@@ -67,7 +106,7 @@ const soundEngine = 3500 * time.Millisecond
 
 // newStorageDaemon shows a volume's export to a guest through qemu-storage-daemon, with the very blockdev
 // that docs/operations.md has for QEMU.
-func newStorageDaemon(c *cluster, volume, export string) *disk {
+func newStorageDaemon(c *cluster, volume, export string, delay time.Duration) *disk {
 	t := c.t
 	t.Helper()
 	address, err := nbd.ParseURL(export)
@@ -79,7 +118,7 @@ func newStorageDaemon(c *cluster, volume, export string) *disk {
 	defer log.Close()
 	d.relay = exec.Command("qemu-storage-daemon",
 		"--blockdev", fmt.Sprintf("driver=nbd,node-name=disk,server.type=unix,server.path=%s,export=%s,"+
-			"reconnect-delay=60", address.Socket, address.Name),
+			"reconnect-delay=%d", address.Socket, address.Name, int(delay.Seconds())),
 		"--nbd-server", "addr.type=unix,max-connections=8,addr.path="+d.socket(),
 		"--export", "type=nbd,id=guest,node-name=disk,name=disk,writable=on")
 	d.relay.Stdout, d.relay.Stderr = log, log
