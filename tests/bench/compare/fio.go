@@ -89,8 +89,8 @@ func (l Load) Sides(ctx context.Context, url, pattern, block string, depth int, 
 	return r.Jobs[0].RawRead, r.Jobs[0].RawWrite, nil
 }
 
-// fill writes all that is used: a hole is cheaper to read.
-func (l Load) fill(ctx context.Context, s Server) error {
+// Fill writes all that is used: a hole is cheaper to read.
+func (l Load) Fill(ctx context.Context, s Server) error {
 	_, err := l.run(ctx, s.URL, "write", "1m", 8)
 	return err
 }
@@ -103,7 +103,8 @@ type Measured struct {
 	Memory float64 `json:"memory_mib"`        // resident, the most so far
 }
 
-func (l Load) measure(ctx context.Context, j Job, s Server) (Measured, error) {
+// Measure runs one job on one server for as long as the load says.
+func (l Load) Measure(ctx context.Context, j Job, s Server) (Measured, error) {
 	before, err := s.usage()
 	if err != nil {
 		return Measured{}, err

@@ -1,34 +1,20 @@
 package compare
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
 	"slices"
-	"strings"
-	"time"
+
+	"github.com/holdfast-storage/holdfast/tests/bench/lab"
 )
 
 // Report is what was measured, as it is written to a file.
 type Report struct {
-	Commit  string       `json:"commit"`
-	Date    time.Time    `json:"date"` // when it began
-	Machine Machine      `json:"machine"`
+	lab.Record
 	Rounds  int          `json:"rounds"`
 	Seconds int          `json:"seconds_each"`
 	Servers []string     `json:"servers"` // ratios are the first one ÷ another
 	Jobs    []JobFigures `json:"jobs"`
-}
-
-// Machine is where it was measured.
-type Machine struct {
-	CPUs       int    `json:"cpus"`
-	Arch       string `json:"arch"`
-	Kernel     string `json:"kernel"`
-	LoadBefore string `json:"load_before"` // /proc/loadavg
-	LoadAfter  string `json:"load_after"`
 }
 
 // JobFigures are the runs of one job, by server, in the order of the rounds.
@@ -38,21 +24,11 @@ type JobFigures struct {
 }
 
 func newReport(rounds, seconds int, servers []Server) *Report {
-	r := &Report{Date: time.Now().UTC(), Rounds: rounds, Seconds: seconds, Machine: Machine{CPUs: runtime.NumCPU(),
-		Arch: runtime.GOARCH, Kernel: line("/proc/sys/kernel/osrelease"), LoadBefore: line("/proc/loadavg")}}
+	r := &Report{Record: lab.Begin(""), Rounds: rounds, Seconds: seconds}
 	for _, s := range servers {
 		r.Servers = append(r.Servers, s.Name)
 	}
 	return r
-}
-
-// line returns what a file of /proc says, or nothing where it does not tell.
-func line(path string) string {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(text))
 }
 
 func (r *Report) add(j Job, got [][]Measured) {
@@ -65,12 +41,9 @@ func (r *Report) add(j Job, got [][]Measured) {
 
 // Write writes the report, which is of this commit, as JSON.
 func (r *Report) Write(path, commit string) error {
-	r.Commit, r.Machine.LoadAfter = commit, line("/proc/loadavg")
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(text, '\n'), 0o644)
+	r.Commit = commit
+	r.End()
+	return lab.Write(path, r)
 }
 
 const rowFormat = "%-26s %-8s %8s %8s %8s %5s  %-19s %-19s %s\n"
@@ -83,7 +56,7 @@ func printJob(out io.Writer, j Job, servers []Server, got [][]Measured) {
 			for _, m := range got[i] {
 				all = append(all, pick(m))
 			}
-			return median(all)
+			return Median(all)
 		}
 		ratios := [3]string{}
 		for n, pick := range []func(Measured) float64{iops, p99, cpu} {
@@ -107,10 +80,11 @@ func ratio(a, b []Measured, pick func(Measured) float64) string {
 	for i := range a {
 		all = append(all, pick(a[i])/pick(b[i]))
 	}
-	return fmt.Sprintf("%.2f (%.2f–%.2f)", median(all), slices.Min(all), slices.Max(all))
+	return fmt.Sprintf("%.2f (%.2f–%.2f)", Median(all), slices.Min(all), slices.Max(all))
 }
 
-func median(all []float64) float64 {
+// Median returns the value in the middle of some.
+func Median(all []float64) float64 {
 	sorted := slices.Sorted(slices.Values(all))
 	n := len(sorted)
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2

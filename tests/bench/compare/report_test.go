@@ -16,8 +16,8 @@ func TestPrintJob_comparesRoundByRound(t *testing.T) {
 	require.Contains(t, out.String(), "2.50 (2.00–3.00)")
 	require.Contains(t, out.String(), "0.75 (0.50–1.00)")
 	require.Contains(t, out.String(), "0.38 (0.25–0.50)")
-	require.Equal(t, 2.0, median([]float64{3, 1, 2}))
-	require.Equal(t, 1.5, median([]float64{1, 2}))
+	require.Equal(t, 2.0, Median([]float64{3, 1, 2}))
+	require.Equal(t, 1.5, Median([]float64{1, 2}))
 }
 
 func TestParseServer(t *testing.T) {

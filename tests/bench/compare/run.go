@@ -15,7 +15,7 @@ func Run(ctx context.Context, w io.Writer, l Load, rounds int, jobs []Job, serve
 		return r, errors.New("want two servers or more and a round or more")
 	}
 	for _, s := range servers {
-		if err := l.fill(ctx, s); err != nil {
+		if err := l.Fill(ctx, s); err != nil {
 			return r, err
 		}
 	}
@@ -27,7 +27,7 @@ func Run(ctx context.Context, w io.Writer, l Load, rounds int, jobs []Job, serve
 		got := make([][]Measured, len(servers))
 		for range rounds {
 			for i, s := range servers {
-				m, err := l.measure(ctx, j, s)
+				m, err := l.Measure(ctx, j, s)
 				if err != nil {
 					return r, err
 				}

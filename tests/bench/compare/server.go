@@ -1,11 +1,11 @@
 package compare
 
 import (
-	"bytes"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
+
+	"github.com/holdfast-storage/holdfast/tests/bench/lab"
 )
 
 // Server is what is measured. It may be several processes: the processor time and the memory of all of them count.
@@ -42,49 +42,15 @@ type usage struct {
 func (s Server) usage() (usage, error) {
 	var all usage
 	for _, pid := range s.PIDs {
-		cpu, err := processorSeconds(pid)
+		cpu, err := lab.ProcessorSeconds(pid)
 		if err != nil {
 			return all, fmt.Errorf("%s: %w", s.Name, err)
 		}
-		memory, err := MemoryMiB(pid, "VmHWM")
+		memory, err := lab.MemoryMiB(pid, "VmHWM")
 		if err != nil {
 			return all, fmt.Errorf("%s: %w", s.Name, err)
 		}
 		all.cpu, all.memory = all.cpu+cpu, all.memory+memory
 	}
 	return all, nil
-}
-
-// processorSeconds returns what a process has had of the processors, in user and kernel mode.
-func processorSeconds(pid int) (float64, error) {
-	const ticks = 100 // USER_HZ
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, fmt.Errorf("the server has ended: %w", err)
-	}
-	cpu := 0.0
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+2:]))
-	for _, f := range fields[11:13] {
-		n, err := strconv.ParseFloat(f, 64)
-		if err != nil {
-			return 0, err
-		}
-		cpu += n / ticks
-	}
-	return cpu, nil
-}
-
-// MemoryMiB returns a line of /proc/PID/status that is a size, such as RssAnon.
-func MemoryMiB(pid int, name string) (float64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(status)) {
-		if text, ok := strings.CutPrefix(line, name+":"); ok {
-			kib, err := strconv.ParseFloat(strings.Fields(text)[0], 64)
-			return kib / 1024, err
-		}
-	}
-	return 0, fmt.Errorf("process %d tells no %s", pid, name)
 }

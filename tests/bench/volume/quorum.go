@@ -22,6 +22,9 @@ type quorum struct {
 	processes []*exec.Cmd
 }
 
+// patience is how long the servers may take to be there.
+const patience = time.Minute
+
 func raiseQuorum(ctx context.Context, dir string) (q *quorum, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
