@@ -8,7 +8,8 @@
 //
 // For each attached volume there is one engine process, in a session of its own, with a directory
 // of its own below the run directory. Engines and guests outlive the daemon; a daemon that starts
-// looks for them and goes on with what it finds.
+// looks for them and goes on with what it finds. The socket that a guest connects to outlives the
+// engine: the host holds it and hands each engine a descriptor of it.
 //
 // Invariant: an engine is started at most once for one attachment. A second one takes a new epoch
 // (protocol-flush B.1), so the attachment is recorded on disk, for ever, before its engine starts.
