@@ -47,6 +47,7 @@ type reading struct {
 	poll   [1]unix.PollFd
 	events [1]unix.EpollEvent
 	fresh  time.Time // when this goroutine was scheduled anew last
+	tempo  tempo
 }
 
 // Direct makes a Conn of a socket, and returns what it is not able to take, as one with TLS, as it is; so it does with
@@ -141,8 +142,17 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if err == nil {
 		err = c.raw.Read(c.read)
 	}
-	if err == nil && r.n < 0 {
-		err = c.bellRaw.Read(c.ring)
+	switch {
+	case err != nil:
+	case r.n >= 0:
+		r.tempo.flows()
+	default:
+		if r.waited {
+			r.tempo.rests(time.Now())
+		}
+		if err = c.bellRaw.Read(c.ring); err == nil {
+			r.tempo.rings(time.Now())
+		}
 	}
 	r.p = nil
 	if r.waited {
@@ -162,10 +172,11 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return r.n, nil
 }
 
-// readOrWait reads, and waits in the kernel for a while if there is nothing. n is -1 if nothing came.
+// readOrWait reads, and waits in the kernel for a while if there is nothing and messages come in quick succession. n is
+// -1 if nothing came.
 func (c *Conn) readOrWait(fd uintptr) bool {
 	r := &c.reading
-	if r.once(fd) || !c.waits.enter() {
+	if r.once(fd) || !r.tempo.quick || !c.waits.enter() {
 		return true
 	}
 	r.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
