@@ -20,7 +20,8 @@ import (
 type chaosOperator struct {
 	r      *chaosRun
 	v      chaosVolume
-	host   int // of v.hosts
+	host   int          // of v.hosts
+	left   *chaosWriter // that he moved away from, nil if none
 	orders chan chaos.Step
 	stop   chan struct{}
 	ended  chan struct{}
@@ -85,6 +86,11 @@ func (o *chaosOperator) work() {
 			continue
 		}
 		failures, takeover = 0, false
+		if o.left != nil && o.left.host == a.Host && o.left.epoch == a.Epoch {
+			// The other host could not be had, and the attachment is the one before: its guest is served still, and
+			// nothing but the operator keeps another one from it.
+			o.left.end()
+		}
 		writer, err := o.startWriter(a)
 		if err != nil {
 			o.r.t.Errorf("operator of %s: %v", o.v.name, err)
@@ -111,7 +117,7 @@ func (o *chaosOperator) watch(writer *chaosWriter) (takeover bool, err error) {
 	case s := <-o.orders:
 		if s.Fault == chaos.Move {
 			// The old writer is left where it is: it must not be served any more. Killed in the end.
-			o.host = 1 - o.host
+			o.host, o.left = 1-o.host, writer
 			return true, nil
 		}
 		writer.end()
@@ -153,6 +159,8 @@ func (o *chaosOperator) detach() {
 type chaosWriter struct {
 	process *exec.Cmd
 	ended   chan error
+	host    string // where it runs, and in which epoch it was started
+	epoch   uint64
 }
 
 // startWriter starts a writer as a process of the host, so that it is paused and loses its power with it.
@@ -164,7 +172,7 @@ func (o *chaosOperator) startWriter(a attachment) (*chaosWriter, error) {
 	socket := u.Query().Get("socket") // RUN/v/VOLUME/nbd.sock
 	run := filepath.Dir(filepath.Dir(filepath.Dir(socket)))
 	args := o.r.writerArguments(o.v.name, a.Exports[0].URL, strconv.FormatUint(a.Epoch, 10), "operator at "+a.Host)
-	w := &chaosWriter{process: exec.Command(args[0], args[1:]...), ended: make(chan error, 1)}
+	w := &chaosWriter{process: exec.Command(args[0], args[1:]...), ended: make(chan error, 1), host: a.Host, epoch: a.Epoch}
 	w.process.Env = append(os.Environ(), host.EnvRunDir+"="+run)
 	logFile := filepath.Join(o.r.histories(o.v.name), "writers.log")
 	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
