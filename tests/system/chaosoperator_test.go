@@ -90,6 +90,7 @@ func (o *chaosOperator) work() {
 			// The other host could not be had, and the attachment is the one before: its guest is served still, and
 			// nothing but the operator keeps another one from it.
 			o.left.end()
+			o.left = nil // it can be awaited once
 		}
 		writer, err := o.startWriter(a)
 		if err != nil {
