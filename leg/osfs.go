@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -158,6 +159,9 @@ func (f osFS) Usage() (total, free int64, err error) {
 type osData struct {
 	*filedev.Device
 	side *os.File
+
+	mu  sync.Mutex
+	run block.Range // of data, as NextData found it last; some of it may have become a hole since
 }
 
 func (f osFS) OpenData(p string, blockBytes int64) (Data, error) {
@@ -172,7 +176,25 @@ func (f osFS) OpenData(p string, blockBytes int64) (Data, error) {
 	return &osData{Device: device, side: side}, nil
 }
 
+// NextData remembers the run that it found last: whoever goes through the file asks again within it, and to find the
+// end of a run some file systems look at every page of it. What it says of holes is always asked anew.
 func (d *osData) NextData(off int64) (block.Range, error) {
+	d.mu.Lock()
+	run := d.run
+	d.mu.Unlock()
+	if run.Off <= off && off < run.End() {
+		return block.Range{Off: off, Len: run.End() - off}, nil
+	}
+	run, err := d.seekData(off)
+	if err == nil && !run.Empty() {
+		d.mu.Lock()
+		d.run = run
+		d.mu.Unlock()
+	}
+	return run, err
+}
+
+func (d *osData) seekData(off int64) (block.Range, error) {
 	size := d.Limits().SizeBytes
 	if off >= size {
 		return block.Range{Off: size}, nil
