@@ -173,7 +173,8 @@ func (o *chaosOperator) startWriter(a attachment) (*chaosWriter, error) {
 	socket := u.Query().Get("socket") // RUN/v/VOLUME/nbd.sock
 	run := filepath.Dir(filepath.Dir(filepath.Dir(socket)))
 	args := o.r.writerArguments(o.v.name, a.Exports[0].URL, strconv.FormatUint(a.Epoch, 10), "operator at "+a.Host)
-	w := &chaosWriter{process: exec.Command(args[0], args[1:]...), ended: make(chan error, 1), host: a.Host, epoch: a.Epoch}
+	w := &chaosWriter{process: exec.Command(args[0], args[1:]...), ended: make(chan error, 1), host: a.Host,
+		epoch: a.Epoch}
 	w.process.Env = append(os.Environ(), host.EnvRunDir+"="+run)
 	logFile := filepath.Join(o.r.histories(o.v.name), "writers.log")
 	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
