@@ -18,9 +18,15 @@ func (m *Manager) openStores() error {
 			continue
 		}
 		opened, err := m.openStore(s)
+		var total, free int64
+		var measured error
+		if err == nil { // now: whoever hears of the store before its first check would take it for full
+			total, free, measured = opened.Usage()
+		}
 		m.mu.Lock()
 		if err == nil {
 			s.id, s.opened = opened.ID(), opened
+			s.total, s.free, s.checkErr = total, free, measured
 			m.log.Info("store open", "store", s.name, "id", s.id.String())
 		} else if s.err == nil {
 			m.log.Error("store cannot be used", "store", s.name, "error", err)

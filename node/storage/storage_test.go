@@ -295,6 +295,15 @@ func TestNew_refusesWrongOptions(t *testing.T) {
 	require.ErrorContains(t, err, "storage.json")
 }
 
+// TestStatus_anOpenStoreHasItsSpace: what is said of a store before its first check is what the coordinators place by;
+// one that said nothing of its space would be taken for full.
+func TestStatus_anOpenStoreHasItsSpace(t *testing.T) {
+	for _, s := range newNode(t).manager.Status() {
+		require.Positive(t, s.TotalBytes, s.Name)
+		require.Positive(t, s.FreeBytes, s.Name)
+	}
+}
+
 // Run carries out an assignment and checks the legs by itself.
 func TestRun_checksTheLegs(t *testing.T) {
 	n := newNode(t)
