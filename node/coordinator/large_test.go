@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"testing"
 	"time"
 
@@ -65,7 +64,7 @@ func newLarge(t testing.TB) *large {
 		w.volumes = append(w.volumes, v)
 	}
 	var err error
-	w.c, err = New(Options{Raft: w.raft, Self: self, Identify: identifyTest, Reach: by(http.DefaultTransport),
+	w.c, err = New(Options{Raft: w.raft, Self: self, Identify: identifyTest, Reach: by(noWire{}),
 		Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	w.c.leads = true

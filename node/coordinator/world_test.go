@@ -178,7 +178,7 @@ func inWorld(t *testing.T, test func(*testing.T, *world)) {
 		w.raft = newMemoryRaft(self)
 		var err error
 		w.c, err = New(Options{
-			Raft: w.raft, Self: self, Identify: identifyTest, Reach: by(http.DefaultTransport),
+			Raft: w.raft, Self: self, Identify: identifyTest, Reach: by(noWire{}),
 			Cluster: raft.InitCluster{Name: "c", ID: volume.NewClusterID(),
 				Incarnation: volume.NewClusterID()},
 		})
@@ -209,6 +209,14 @@ func asRoot(next http.Handler) http.Handler {
 func identifyTest(r *http.Request) (volume.NodeID, error) {
 	id, err := volume.ParseUUID(r.Header.Get("X-Test-Node"))
 	return volume.NodeID{UUID: id}, err
+}
+
+// noWire reaches nobody. A world never dials: what it opens would belong to its bubble, and so would what the
+// resolver of the whole process makes when it is first asked, which ends the test of the next who asks.
+type noWire struct{}
+
+func (noWire) RoundTrip(r *http.Request) (*http.Response, error) {
+	return nil, fmt.Errorf("no wire to %s", r.URL.Host)
 }
 
 // by reaches all coordinators in the same way.
