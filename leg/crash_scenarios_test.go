@@ -376,7 +376,10 @@ func TestCrash_failedSync(t *testing.T) {
 			syncs, dead := 0, false
 			r := newCrashRun(t, volume.DurabilityFlush, 8, 0)
 			r.provision()
+			var one sync.Mutex // a flush syncs data and checksums side by side
 			r.fsys.setHook(func(op, path string) error {
+				one.Lock()
+				defer one.Unlock()
 				if dead && diskDies {
 					return broken
 				}
