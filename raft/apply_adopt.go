@@ -56,6 +56,10 @@ func (t *txn) adoptLeg(c *AdoptLeg) *Refusal {
 		return r
 	}
 	v := t.state.Volumes[label.VolumeID]
+	if v != nil && v.Deleting { // nobody would tell its node to delete it, and volume and node would never be gone
+		return invalid("leg %s on %s is of volume %s, which is being deleted: it is kept and not used",
+			label.LegID, node.Name, v.Name)
+	}
 	if v == nil {
 		v = t.adoptVolume(label)
 	}

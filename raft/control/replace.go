@@ -226,7 +226,8 @@ func (v *View) deletes(id volume.NodeID) bool {
 	return false
 }
 
-// Holds returns what is still on a node, as a phrase, "" if nothing is.
+// Holds returns what is still on a node, as a phrase, "" if nothing is. Legs of volumes that are being deleted do not
+// count: nobody replaces them, and a node that died with one would never be forgotten, nor would the volume.
 func (v *View) Holds(id volume.NodeID) string {
 	for _, vol := range v.sortedVolumes() {
 		if vol.Attach != nil && vol.Attach.Host == id {
@@ -234,7 +235,7 @@ func (v *View) Holds(id volume.NodeID) string {
 				vol.Name, vol.Name)
 		}
 		for _, l := range vol.Legs {
-			if l.Node == id {
+			if l.Node == id && !vol.Deleting {
 				return fmt.Sprintf("it has a leg of volume %s", vol.Name)
 			}
 		}

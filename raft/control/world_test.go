@@ -416,6 +416,8 @@ func (w *world) legVerb(words []string, arg func(int) string) {
 		w.join(w.volume(arg(1)), arg(2))
 	case "copying": // copying VOLUME NODE DONE TOTAL
 		w.copying(arg)
+	case "delete": // delete VOLUME
+		w.must(raft.Command{DeleteVolume: &raft.DeleteVolume{Volume: w.volume(arg(1)).ID}})
 	case "deleted":
 		for leg, tomb := range w.state.Tombs {
 			if w.state.NodeName(tomb.Node) == arg(1) {
