@@ -151,10 +151,32 @@ func ownView(path string) bool { return strings.HasPrefix(path, "/target/") || p
 // removedNode returns why a caller's certificate is not accepted any more. A node that is no coordinator
 // knows what its last assignment told it.
 func (d *Daemon) removedNode(c api.Caller) *api.Error {
+	var state memberships
 	if d.coordinator != nil {
-		return d.coordinator.Removed(c)
+		state = d.coordinator
 	}
-	known := d.outsiders.Load()
+	return departed(c, state, d.outsiders.Load())
+}
+
+// memberships is what a coordinator says of nodes by its own log.
+type memberships interface {
+	Removed(api.Caller) *api.Error
+	Unregistered(api.Caller) *api.Error
+}
+
+// departed returns why a node is no part of the cluster any more; nil if it is, or nothing else is known. A
+// coordinator's own log counts first (state is nil on a node without one). Where that log does not know the node at
+// all, the latest assignment may (nil before the first): a coordinator that waits to be added has an empty log, and
+// would else trust whoever left, with its raft port and with the credentials of those who call it.
+func departed(c api.Caller, state memberships, known *outsiders) *api.Error {
+	if state != nil {
+		if err := state.Removed(c); err != nil {
+			return err
+		}
+		if state.Unregistered(c) == nil {
+			return nil
+		}
+	}
 	if known == nil || !slices.Contains(known.departed, c.Node) {
 		return nil
 	}

@@ -1,0 +1,50 @@
+package node
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-storage/holdfast/api"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// logOf is what a coordinator's log says of one node.
+type logOf struct{ removed, registered bool }
+
+func (l logOf) Removed(api.Caller) *api.Error      { return refusedIf(l.removed) }
+func (l logOf) Unregistered(api.Caller) *api.Error { return refusedIf(!l.registered) }
+
+func refusedIf(yes bool) *api.Error {
+	if !yes {
+		return nil
+	}
+	return api.Errorf(api.CodeRefused, "", "", "refused")
+}
+
+// TestDeparted: every pair of what the log and the latest assignment can say of a node. A coordinator that waits to
+// be added has an empty log; it must not trust a node that left.
+func TestDeparted(t *testing.T) {
+	node := volume.NewNodeID()
+	caller := api.Caller{Kind: api.CallerNode, Node: node}
+	left := &outsiders{departed: []volume.NodeID{node}}
+	others := &outsiders{departed: []volume.NodeID{volume.NewNodeID()}}
+	for _, c := range []struct {
+		name    string
+		state   memberships
+		known   *outsiders
+		refused bool
+	}{
+		{"no coordinator, no assignment yet", nil, nil, false},
+		{"no coordinator, it is no outsider", nil, others, false},
+		{"no coordinator, it left", nil, left, true},
+		{"an empty log, no assignment yet", logOf{}, nil, false},
+		{"an empty log, it is no outsider", logOf{}, others, false},
+		{"an empty log, it left", logOf{}, left, true},
+		{"the log says that it left", logOf{removed: true}, others, true},
+		{"the log has it and the assignment is older", logOf{registered: true}, left, false},
+	} {
+		err := departed(caller, c.state, c.known)
+		require.Equal(t, c.refused, err != nil, c.name)
+	}
+}
