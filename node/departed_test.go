@@ -47,4 +47,8 @@ func TestDeparted(t *testing.T) {
 		err := departed(caller, c.state, c.known)
 		require.Equal(t, c.refused, err != nil, c.name)
 	}
+	passedOn := api.Caller{Kind: api.CallerToken, Via: []volume.NodeID{volume.NewNodeID(), node}}
+	require.NotNil(t, departed(passedOn, logOf{}, left), "it came through a node that left")
+	require.NotNil(t, departed(passedOn, nil, left), "the same without a coordinator")
+	require.Nil(t, departed(passedOn, logOf{}, others))
 }

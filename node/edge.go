@@ -164,10 +164,10 @@ type memberships interface {
 	Unregistered(api.Caller) *api.Error
 }
 
-// departed returns why a node is no part of the cluster any more; nil if it is, or nothing else is known. A
-// coordinator's own log counts first (state is nil on a node without one). Where that log does not know the node at
-// all, the latest assignment may (nil before the first): a coordinator that waits to be added has an empty log, and
-// would else trust whoever left, with its raft port and with the credentials of those who call it.
+// departed refuses a caller that left the cluster, and what such a node passed on; nil if nothing is known against
+// it. A coordinator's own log counts first (state is nil on a node without one). Where that log does not know the
+// node at all, the latest assignment may (nil before the first): a coordinator that waits to be added has an empty
+// log, and would else trust whoever left, with its raft port and with the credentials of those who call it.
 func departed(c api.Caller, state memberships, known *outsiders) *api.Error {
 	if state != nil {
 		if err := state.Removed(c); err != nil {
@@ -177,11 +177,16 @@ func departed(c api.Caller, state memberships, known *outsiders) *api.Error {
 			return nil
 		}
 	}
-	if known == nil || !slices.Contains(known.departed, c.Node) {
+	if known == nil {
 		return nil
 	}
-	return api.Errorf(api.CodeRefused, "", "join the machine as another node, with a new token",
-		"node %s left the cluster: its certificate is not accepted any more", c.Node)
+	for _, node := range append([]volume.NodeID{c.Node}, c.Via...) {
+		if slices.Contains(known.departed, node) {
+			return api.Errorf(api.CodeRefused, "", "join the machine as another node, with a new token",
+				"node %s left the cluster: its certificate is not accepted any more", node)
+		}
+	}
+	return nil
 }
 
 // untold returns why the node shows nothing of itself to another: that one got a certificate and has not registered

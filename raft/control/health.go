@@ -111,15 +111,15 @@ func (v *View) judgeNode(n *raft.Node) []Finding {
 	var out []Finding
 	heard := v.Facts.Nodes[n.ID]
 	if n.Retiring {
-		why := v.Holds(n.ID)
+		left := v.Left(n)
 		f := Finding{
 			Severity: raft.SeverityInfo, Status: Healthy, Object: object, Kind: "node_retiring",
-			Message: sprintf("node %s is being replaced or removed", n.Name), Cause: why,
+			Message: sprintf("node %s is being replaced or removed", n.Name), Cause: left,
 			Next: "its legs are copied to other nodes, then it is forgotten",
 		}
 		if n.Stays {
 			f.Kind, f.Message = "node_drained", sprintf("node %s is drained: it gets nothing new", n.Name)
-			if f.Next = "its legs are copied to other nodes"; v.Left(n) == "" {
+			if f.Next = "its legs are copied to other nodes"; left == "" {
 				f.Next = sprintf("holdfast node undrain %s uses it again", n.Name)
 			}
 		}
