@@ -52,3 +52,30 @@ func TestDeparted(t *testing.T) {
 	require.NotNil(t, departed(passedOn, nil, left), "the same without a coordinator")
 	require.Nil(t, departed(passedOn, logOf{}, others))
 }
+
+// TestUnregistered: every pair of what the log and the latest assignment can say of a node that wants to see what this
+// one shows of itself. A coordinator that waits to be added has an empty log, and shows itself to others nevertheless.
+func TestUnregistered(t *testing.T) {
+	node := volume.NewNodeID()
+	caller := api.Caller{Kind: api.CallerNode, Node: node}
+	waits := &outsiders{unregistered: []volume.NodeID{node}}
+	others := &outsiders{unregistered: []volume.NodeID{volume.NewNodeID()}}
+	for _, c := range []struct {
+		name    string
+		state   memberships
+		known   *outsiders
+		refused bool
+	}{
+		{"no coordinator, no assignment yet", nil, nil, true},
+		{"no coordinator, it is registered", nil, others, false},
+		{"no coordinator, it is not registered", nil, waits, true},
+		{"an empty log, no assignment yet", logOf{}, nil, true},
+		{"an empty log, it is registered", logOf{}, others, false},
+		{"an empty log, it is not registered", logOf{}, waits, true},
+		{"the log has it, no assignment yet", logOf{registered: true}, nil, false},
+		{"the log has it, it is registered", logOf{registered: true}, others, false},
+		{"the log has it and the assignment is older", logOf{registered: true}, waits, false},
+	} {
+		require.Equal(t, c.refused, unregistered(caller, c.state, c.known) != nil, c.name)
+	}
+}

@@ -189,21 +189,37 @@ func departed(c api.Caller, state memberships, known *outsiders) *api.Error {
 	return nil
 }
 
-// untold returns why the node shows nothing of itself to another: that one got a certificate and has not registered
-// since, or the node has not heard yet who belongs to the cluster.
+// untold returns why the node shows nothing of itself to another.
 func (d *Daemon) untold(c api.Caller) *api.Error {
-	if d.coordinator != nil {
-		return d.coordinator.Unregistered(c)
-	}
-	known := d.outsiders.Load()
-	switch {
-	case c.Node == d.config.ID:
+	if c.Node == d.config.ID {
 		return nil
+	}
+	var state memberships
+	if d.coordinator != nil {
+		state = d.coordinator
+	}
+	return unregistered(c, state, d.outsiders.Load())
+}
+
+// unregistered refuses a node that got a certificate and has not registered since; nil for the others. As in departed,
+// a coordinator's own log counts first, and where it does not know the node, the latest assignment may: a coordinator
+// that waits to be added would else show itself to nobody. Without either nobody is known.
+func unregistered(c api.Caller, state memberships, known *outsiders) *api.Error {
+	var refusal *api.Error
+	if state != nil {
+		refusal = state.Unregistered(c)
+		if refusal == nil {
+			return nil
+		}
+	}
+	switch {
 	case known != nil && slices.Contains(known.unregistered, c.Node):
 		return api.Errorf(api.CodeRefused, "", "start its daemon",
 			"node %s is not registered: its certificate lets it register, and do nothing else", c.Node)
 	case known != nil:
 		return nil
+	case refusal != nil:
+		return refusal
 	}
 	return api.Errorf(api.CodeRefused, "", "ask again once it reaches a coordinator, or as root on the node itself",
 		"this node has not heard yet from the coordinators who belongs to the cluster")

@@ -23,6 +23,7 @@ type caller struct {
 	registered  bool // the state has the node
 	coordinator bool // the state has it as a coordinator that does not only wait for another's name
 	listed      bool // node.yaml or the latest assignment has it among the coordinators
+	waits       bool // this coordinator has no group yet, and knows coordinators that may add it to theirs
 	leaderless  time.Duration
 }
 
@@ -41,11 +42,14 @@ type caller struct {
 //     before is there so that a node that knocks again and again does not get in with each election. It costs a voter
 //     that was away, and whose leader is one that it never heard of, so much time after its start, and nothing else:
 //     this vote was missed for longer already.
+//   - That is for a voter. One that waits to be added to a group has no vote that could be missed, and would take any
+//     group that somebody gives it; it lets in those that are listed, who add it.
 //
 // A node that has the role no more is let in for as long as the configuration has it. What node.yaml says counts only
 // for a node that the state does not know, as in a cluster that has just begun.
 func (c caller) admitted() bool {
-	return c.member || c.leads || c.coordinator || c.listed && !c.registered || c.leaderless >= leaderlessMax
+	behind := !c.waits && c.leaderless >= leaderlessMax
+	return c.member || c.leads || c.coordinator || c.listed && !c.registered || behind
 }
 
 // group is what the gate needs of a raft.Coordinator.
@@ -103,7 +107,9 @@ func (g *memberGate) look(node volume.NodeID) (c caller, name string, err error)
 	leader, _ := g.group.Leader()
 	c.leads = leader == node
 	c.member = slices.ContainsFunc(members, func(m raft.Member) bool { return m.ID == node })
-	c.listed = slices.ContainsFunc(g.peers(), func(p peer.Peer) bool { return p.ID == node })
+	peers := g.peers()
+	c.listed = slices.ContainsFunc(peers, func(p peer.Peer) bool { return p.ID == node })
+	c.waits = len(members) == 0 && len(peers) > 0
 	if n := state.Nodes[node]; n != nil {
 		c.registered, c.coordinator, name = true, n.Has(raft.RoleCoordinator) && !n.Pending, n.Name
 	}

@@ -22,7 +22,7 @@ func TestCaller_admitted(t *testing.T) {
 			return "it is followed"
 		case c.member:
 			return "the configuration has it"
-		case c.leaderless >= leaderlessMax:
+		case !c.waits && c.leaderless >= leaderlessMax:
 			return "nobody else may know better"
 		case c.registered && c.coordinator:
 			return "it is a coordinator"
@@ -32,11 +32,11 @@ func TestCaller_admitted(t *testing.T) {
 		return ""
 	}
 	seen := map[string]int{}
-	for bits := range 1 << 5 {
+	for bits := range 1 << 6 {
 		bit := func(i int) bool { return bits>>i&1 == 1 }
 		for _, leaderless := range []time.Duration{0, leaderlessMax - 1, leaderlessMax} {
 			c := caller{member: bit(0), leads: bit(1), registered: bit(2), coordinator: bit(2) && bit(3),
-				listed: bit(4), leaderless: leaderless}
+				listed: bit(4), waits: bit(5), leaderless: leaderless}
 			why := reason(c)
 			seen[why]++
 			require.Equal(t, why != "", c.admitted(), "%+v: %s", c, why)
@@ -132,7 +132,10 @@ func TestMemberGate_aHostDoesNotGetInWithElections(t *testing.T) {
 // A coordinator that waits to be added knows nothing but the coordinators that node.yaml and its assignments name.
 func TestMemberGate_oneThatWaitsToBeAdded(t *testing.T) {
 	leader := volume.NewNodeID()
-	gate, _, _ := gated(&fakeGroup{state: raft.NewState()}, leader)
+	gate, pass, _ := gated(&fakeGroup{state: raft.NewState()}, leader)
 	require.NoError(t, gate.refuses(leader))
 	require.Error(t, gate.refuses(volume.NewNodeID()))
+	pass(leaderlessMax)
+	require.Error(t, gate.refuses(volume.NewNodeID()), "whoever it is, it could give this one a group of its own")
+	require.NoError(t, gate.refuses(leader))
 }

@@ -25,6 +25,7 @@ func (t *txn) registerNode(c *RegisterNode) *Refusal {
 	taken := t.nameTaken(n.Name, n.ID)
 	if old == nil {
 		n.Pending, n.Retiring, n.Stays, n.ReplacedBy, n.Since = taken, false, false, volume.NodeID{}, t.at
+		n.Predecessors = nil
 		t.state.Nodes[n.ID], t.changed = &n, true
 		if taken {
 			t.event(SeverityInfo, "node/"+n.Name, "node_pending",
@@ -46,6 +47,7 @@ func (t *txn) registerNode(c *RegisterNode) *Refusal {
 	}
 	n.Pending = old.Pending && taken
 	n.Retiring, n.Stays, n.ReplacedBy, n.Since = old.Retiring, old.Stays, old.ReplacedBy, old.Since
+	n.Predecessors = old.Predecessors
 	n.Stores = t.keepStores(old, n.Stores)
 	if n.RegisteredLocation == old.RegisteredLocation {
 		n.Location = old.Location // what an operator said since
@@ -254,9 +256,22 @@ func (t *txn) removeNode(c *RemoveNode) *Refusal {
 	delete(t.state.Nodes, n.ID)
 	t.state.Removed[n.ID] = t.at
 	t.event(SeverityInfo, "node/"+n.Name, "node_removed", "node %s (%s) left the cluster", n.Name, n.ID.Short())
+	t.tookOver(n)
 	t.settleTombs(n.ID)
 	t.promotePending(n.Name)
 	return nil
+}
+
+// tookOver notes with the heir of a node that left whose place it took.
+func (t *txn) tookOver(left *Node) {
+	heir := t.state.Nodes[left.ReplacedBy]
+	if heir == nil || !t.state.Uses(2) { // the first release would not know the field
+		return
+	}
+	next := *heir
+	kept := heir.Predecessors[max(0, len(heir.Predecessors)-PredecessorsMax+1):]
+	next.Predecessors = append(slices.Clone(kept), Predecessor{ID: left.ID, Name: left.Name})
+	t.state.Nodes[next.ID] = &next
 }
 
 // settleTombs forgets the tombstones of a node that is gone, and the deleted legs that it had. What

@@ -286,6 +286,10 @@ func TestWaitClock_aLegIsFound(t *testing.T) {
 	require.Equal(t, 5*time.Second, left())
 	pass(5 * time.Second)
 	require.Zero(t, left())
+	s.apply("adopt web D@n2/s2 slot=0 epoch=9 cfgver=9 list=D inc=inc")
+	s.apply("fence web D e=0x100000001 cfgver=9 list=D inc=inc")
+	pass(time.Second)
+	require.Equal(t, 5*time.Second, left(), "D was found and fenced before this leader looked again")
 }
 
 func TestLiveness_aNodeThatJoinsIsExpectedFirst(t *testing.T) {

@@ -196,6 +196,9 @@ func (s *script) show(kinds []string) string {
 			if where := n.Location.String(); where != "" {
 				out.WriteString(" in " + where)
 			}
+			for _, p := range n.Predecessors {
+				fmt.Fprintf(&out, " after=%s(%s)", p.Name, p.ID)
+			}
 			out.WriteByte('\n')
 		}
 	}

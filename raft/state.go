@@ -94,6 +94,18 @@ type Node struct {
 	Stays      bool          `json:"stays,omitempty" since:"2"`
 	ReplacedBy volume.NodeID `json:"replaced_by,omitzero"`
 	Since      time.Time     `json:"since"`
+	// Predecessors are the nodes whose place it took and that left, the latest last, at most PredecessorsMax: so that
+	// a replacement that is asked for again is known to be done.
+	Predecessors []Predecessor `json:"predecessors,omitempty" since:"2,drop"`
+}
+
+// PredecessorsMax bounds Node.Predecessors.
+const PredecessorsMax = 8
+
+// Predecessor is a node that another one took the place of.
+type Predecessor struct {
+	ID   volume.NodeID `json:"id"`
+	Name string        `json:"name"` // that it had
 }
 
 // Store is one place for legs on a storage node.

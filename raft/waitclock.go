@@ -25,7 +25,15 @@ type WaitClock struct {
 
 type waitStart struct {
 	epoch volume.Epoch
+	legs  []volume.LegID // all that the volume had then
 	at    time.Time
+}
+
+// of reports whether the clock that was started is that of a volume as it is: the same epoch still waits, and no leg
+// was found since, which may be the only one that an older host needs, even if it is fenced by now.
+func (w waitStart) of(v *Volume) bool {
+	return v != nil && v.Epoch == w.epoch && v.Phase == volume.PhaseAttaching && v.starved() &&
+		slices.Equal(v.legIDs(), w.legs)
 }
 
 // NewWaitClock returns a clock for this T_read; zero means the default.
@@ -41,8 +49,8 @@ func NewWaitClock(tRead time.Duration) *WaitClock {
 // its current epoch has fenced a member of its in-sync list. Later calls only make the wait longer.
 func (w *WaitClock) Observe(s *State, now time.Time) {
 	for id, start := range w.started {
-		if v := s.Volumes[id]; v == nil || v.Epoch != start.epoch || v.Phase != volume.PhaseAttaching || !v.starved() {
-			delete(w.started, id) // a leg that was found since may be the only one that an older host needs
+		if !start.of(s.Volumes[id]) {
+			delete(w.started, id)
 		}
 	}
 	for id, v := range s.Volumes {
@@ -50,7 +58,7 @@ func (w *WaitClock) Observe(s *State, now time.Time) {
 			continue
 		}
 		if v.starved() {
-			w.started[id] = waitStart{epoch: v.Epoch, at: now}
+			w.started[id] = waitStart{epoch: v.Epoch, legs: v.legIDs(), at: now}
 		}
 	}
 }
@@ -63,6 +71,15 @@ func (v *Volume) starved() bool {
 		return len(v.awaitedAll()) == 0
 	}
 	return slices.ContainsFunc(v.InSync, v.fenced)
+}
+
+// legIDs returns all legs of the volume.
+func (v *Volume) legIDs() []volume.LegID {
+	ids := make([]volume.LegID, len(v.Legs))
+	for i, l := range v.Legs {
+		ids[i] = l.ID
+	}
+	return ids
 }
 
 // Left returns how much of the wait is left for an epoch, zero when it is over: then Activate may

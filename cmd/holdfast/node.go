@@ -105,7 +105,8 @@ func nodeReplace(c *connection) *cobra.Command {
 		Short: "Give a node's legs, vote and place to another node",
 		Long: "Every leg of OLD gets a new one on NEW, which is filled from the other legs while writes go on;\n" +
 			"OLD's leg leaves when the new one is in sync. OLD may be dead. NEW may have OLD's name: nodes are told\n" +
-			"apart by their id. Interrupting the command does not stop the work; the same command watches it again.",
+			"apart by their id. Interrupting the command does not stop the work; the same command watches it again,\n" +
+			"and says so when NEW has taken OLD's place meanwhile.",
 		Example: "  holdfast node replace n2 n4 --what-if\n" +
 			"  holdfast node replace n2 n4\n" +
 			"  holdfast node replace n2 n2          # the machine was installed anew under its old name",

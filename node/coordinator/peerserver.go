@@ -290,7 +290,7 @@ func (c *Coordinator) watch(w http.ResponseWriter, r *http.Request, key string, 
 			return
 		}
 		sum := sha256.Sum256(text)
-		if seen == nil && revision <= after && after > 0 {
+		if seen == nil && revision == after && after > 0 {
 			seen = &sum
 		}
 		if over || seen == nil || *seen != sum {

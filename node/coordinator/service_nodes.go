@@ -39,6 +39,16 @@ func (s service) Node(_ context.Context, name string) (api.NodeDetail, error) {
 // Asked for again, it watches what goes on already.
 func (s service) ReplaceNode(ctx context.Context, old string, r api.ReplaceNode,
 	emit func(api.Operation) error) error {
+	over, err := reading(s, func(v *control.View) (*raft.Predecessor, error) {
+		return replacedBefore(v.State, old, r.New), nil
+	})
+	if err != nil {
+		return err
+	}
+	if over != nil {
+		return emit(api.Operation{Verb: "replace", Object: "node/" + over.Name, State: api.OperationDone, Progress: 1,
+			Message: phrase("node %s (%s) has left the cluster: %s took its place", over.Name, over.ID.Short(), r.New)})
+	}
 	var cmd *raft.Command
 	leaving, err := reading(s, func(v *control.View) (n *raft.Node, err error) {
 		n, cmd, err = decideReplace(v, old, r.New)
@@ -122,6 +132,24 @@ func replacedBy(s *raft.State, name string, heir *raft.Node) *raft.Node {
 	for _, n := range s.SortedNodes() {
 		if n.Retiring && n.ReplacedBy == heir.ID && (n.Name == name || n.ID.String() == name) {
 			return n
+		}
+	}
+	return nil
+}
+
+// replacedBefore returns the node of a replacement that is over; nil if there was none, or there is something left to
+// do. Whoever asked for it may not have heard the end, and asks again.
+func replacedBefore(s *raft.State, old, fresh string) *raft.Predecessor {
+	heir, err := findHeir(s, fresh)
+	if err != nil || replacedBy(s, old, heir) != nil {
+		return nil
+	}
+	if n, err := findNode(s, old); err == nil && n.ID != heir.ID {
+		return nil // another one of that name
+	}
+	for i := range heir.Predecessors {
+		if p := &heir.Predecessors[i]; p.Name == old || p.ID.String() == old {
+			return p
 		}
 	}
 	return nil

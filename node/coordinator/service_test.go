@@ -287,7 +287,9 @@ func TestDomain_refusals(t *testing.T) {
 func TestNode_replaceUnderTheSameName(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.create("v1")
-		_, err := w.api.AttachVolume(t.Context(), "v1", api.AttachVolume{Host: "h1"})
+		_, _, err := w.raft.Apply(t.Context(), raft.Command{RaiseVersion: &raft.RaiseVersion{To: raft.VersionLatest}})
+		require.NoError(t, err)
+		_, err = w.api.AttachVolume(t.Context(), "v1", api.AttachVolume{Host: "h1"})
 		require.NoError(t, err)
 		old := w.machines["n2"].node
 		w.machines["n2"].kill()
@@ -314,6 +316,15 @@ func TestNode_replaceUnderTheSameName(t *testing.T) {
 		require.Equal(t, 1, last.LegsDone)
 		require.EqualValues(t, 1, last.Progress)
 		require.Equal(t, 0.25, seen[9].Progress, "as the engine's copy goes on")
+		var again []api.Operation // whoever asked may not have heard the end
+		err = w.api.ReplaceNode(t.Context(), "n2", api.ReplaceNode{New: "n2"}, func(o api.Operation) error {
+			again = append(again, o)
+			return nil
+		})
+		require.NoError(t, err)
+		require.Len(t, again, 1)
+		require.Equal(t, api.OperationDone, again[0].State)
+		require.Contains(t, again[0].Message, old.ID.Short())
 		for i := 1; i < len(seen); i++ {
 			require.GreaterOrEqual(t, seen[i].Progress, seen[i-1].Progress)
 		}

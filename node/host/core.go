@@ -17,13 +17,12 @@ import (
 //
 // Invariant: at most one action of one object is under way (its job is not idle).
 type core struct {
-	runDir      string
-	incarnation volume.ClusterID
-	revision    uint64 // of the newest assignment
-	assigned    bool   // an assignment has come: before, nothing may be taken for unwanted
-	volumes     map[volume.ID]*volumeView
-	domains     map[string]*domainView
-	due         []action
+	runDir   string
+	latest   peer.Assignment // the newest one, without its orders
+	assigned bool            // an assignment has come: before, nothing may be taken for unwanted
+	volumes  map[volume.ID]*volumeView
+	domains  map[string]*domainView
+	due      []action
 }
 
 // volumeView is what the host knows of one volume.
@@ -105,11 +104,10 @@ func newCore(runDir string, spent map[volume.ID]volume.AttachID) *core {
 // assign takes in what the coordinators want. It ignores what is older than what it knows, and the
 // answer to a node that is not registered, which says nothing about its volumes.
 func (c *core) assign(a peer.Assignment) {
-	older := a.Incarnation == c.incarnation && a.Revision < c.revision
-	if !a.Registered || older && c.assigned {
+	if !a.Registered || c.assigned && a.Older(&c.latest) {
 		return
 	}
-	c.assigned, c.incarnation, c.revision = true, a.Incarnation, a.Revision
+	c.assigned, c.latest = true, peer.Assignment{Lineage: a.Lineage, Revision: a.Revision}
 	for _, v := range c.volumes {
 		v.want = nil
 	}

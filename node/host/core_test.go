@@ -21,7 +21,7 @@ import (
 // script runs the core by commands, each of which prints the actions that became due and what is
 // reported. Volumes and attachments are named by words: their ids are made from them.
 //
-//	assign rev=N [attach=(volume/attach/epoch[/detach], …)] [domain=(name/run/volume@epoch, …)]
+//	assign rev=N [restored=G] [attach=(volume/attach/epoch[/detach], …)] [domain=(name/run/volume@epoch, …)]
 //	       [unregistered]                         what the coordinators want
 //	engine volume=V attach=A epoch=E state=S      what a running engine says
 //	gone volume=V attach=A                        its process ended
@@ -141,6 +141,10 @@ func (s *script) output() string {
 
 func assignment(t *testing.T, d *datadriven.TestData, revision uint64) peer.Assignment {
 	a := peer.Assignment{Revision: revision, Registered: !d.HasArg("unregistered")}
+	if d.HasArg("restored") {
+		d.ScanArgs(t, "restored", &a.Generation)
+		a.Incarnation.UUID[0] = byte(a.Generation)
+	}
 	for _, text := range list(d, "attach") {
 		f := strings.Split(text, "/")
 		a.Attach = append(a.Attach, peer.Ticket{Volume: volumeID(f[0]), Name: f[0], AttachID: attachID(f[1]),

@@ -130,6 +130,9 @@ func (h *Host) stillGranted(ctx context.Context, t *peer.Ticket) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("volume %s: fetch the newest assignment: %w", t.Name, err)
 	}
+	if newest.Generation < t.Generation {
+		return false, fmt.Errorf("volume %s: only coordinators from before a restore answer: end them", t.Name)
+	}
 	h.Assign(newest)
 	if !newest.Registered {
 		return false, fmt.Errorf("volume %s: this node is not registered yet", t.Name)

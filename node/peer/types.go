@@ -209,6 +209,13 @@ type Assignment struct {
 	Unregistered []volume.NodeID `json:"unregistered,omitempty"`
 }
 
+// Older reports whether an assignment is from before another one of the same node: from coordinators of before a
+// restore, whatever their revisions, or of a lower revision of the same coordinators. The revisions of coordinators
+// that were restored begin anew.
+func (a *Assignment) Older(than *Assignment) bool {
+	return a.Generation < than.Generation || a.Incarnation == than.Incarnation && a.Revision < than.Revision
+}
+
 // RemovedMax is how many nodes Assignment.Removed and Assignment.Unregistered have at most.
 const RemovedMax = 1000
 

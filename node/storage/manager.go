@@ -119,14 +119,11 @@ func (m *Manager) Stores() []raft.Store {
 }
 
 // Assign gives the manager its newest orders. It does not block: Run carries them out. An assignment
-// that is older than the latest, or that of a node which is not registered, changes nothing. Revisions of
-// coordinators that were restored begin anew.
+// that is older than the latest, or that of a node which is not registered, changes nothing.
 func (m *Manager) Assign(a peer.Assignment) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	last := &m.assignment
-	older := a.Generation < last.Generation || a.Incarnation == last.Incarnation && a.Revision < last.Revision
-	if !a.Registered || m.assigned && older {
+	if !a.Registered || m.assigned && a.Older(&m.assignment) {
 		return
 	}
 	m.assignment, m.assigned = a, true
