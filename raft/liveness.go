@@ -18,6 +18,9 @@ type LivenessOptions struct {
 	Window time.Duration
 	// Beats is how many heartbeats in a row bring a dead node back; default 3.
 	Beats int
+	// Doubt is how long it counts against the Timeout of a host that it was found dead too early; default 30
+	// times Timeout.
+	Doubt time.Duration
 	// Voters is how many coordinators there are, itself included; default 1.
 	Voters int
 }
@@ -55,6 +58,10 @@ type Verdict struct {
 // A host is alive while any coordinator hears it. It is dead after Timeout of silence, and alive
 // again only after Beats heartbeats in a row, none of them later than Timeout after the one before.
 //
+// Doubt: a host that is heard again less than Timeout after it was found dead was only slow. From the second time
+// within Doubt on its Timeout is doubled, then doubled again (doubtsMax). Else a host or a network with too much
+// work to do would get more of it with every failover, which makes the next host seem dead.
+//
 // Grace: for Timeout after it became leader, and after any pause of its own (a Check that comes
 // more than Timeout/2 later than it should), a coordinator finds nobody dead: it may have been deaf.
 //
@@ -81,7 +88,13 @@ type pulse struct {
 	condition Condition
 	beats     int       // in a row, while dead
 	diedAt    time.Time // when it became dead
+	heard     bool      // since diedAt: this death is weighed
+	doubts    int       // how often it was found dead too early, until doubted
+	doubted   time.Time
 }
+
+// doubtsMax is the doubt from which on a Timeout is not doubled any more: it is four times as long then.
+const doubtsMax = 3
 
 // report is what another coordinator hears.
 type report struct {
@@ -95,6 +108,7 @@ func NewLiveness(o LivenessOptions, now time.Time) *Liveness {
 	o.Timeout = max(cmp.Or(o.Timeout, 2*time.Second), 2*o.Interval)
 	o.Window = cmp.Or(o.Window, 5*o.Timeout)
 	o.Beats = cmp.Or(o.Beats, 3)
+	o.Doubt = cmp.Or(o.Doubt, 30*o.Timeout)
 	o.Voters = cmp.Or(o.Voters, 1)
 	return &Liveness{
 		opts: o, leadAt: now, checked: now,
@@ -112,7 +126,7 @@ func (l *Liveness) Lead(now time.Time) {
 	l.leadAt, l.checked, l.released = now, now, false
 	clear(l.reports)
 	for _, p := range l.nodes {
-		p.condition, p.beats, p.diedAt = NodeUnknown, 0, time.Time{}
+		p.condition, p.beats, p.diedAt, p.heard = NodeUnknown, 0, time.Time{}, false
 	}
 }
 
@@ -134,6 +148,7 @@ func (l *Liveness) Heard(node volume.NodeID, at time.Time) {
 		return
 	}
 	if p.condition == NodeDead {
+		l.weigh(p, at)
 		if since > l.opts.Timeout {
 			p.beats = 0
 		}
@@ -142,6 +157,29 @@ func (l *Liveness) Heard(node volume.NodeID, at time.Time) {
 		}
 	}
 	p.last = at
+}
+
+// weigh takes the first heartbeat of a node since it was found dead: it says whether that was too early.
+func (l *Liveness) weigh(p *pulse, at time.Time) {
+	if p.heard {
+		return
+	}
+	p.heard = true
+	if at.Sub(p.diedAt) >= l.opts.Timeout {
+		return
+	}
+	if at.Sub(p.doubted) > l.opts.Doubt {
+		p.doubts = 0
+	}
+	p.doubts, p.doubted = min(p.doubts+1, doubtsMax), at
+}
+
+// timeout is the silence after which a node is dead now.
+func (l *Liveness) timeout(p *pulse, now time.Time) time.Duration {
+	if p.doubts == 0 || now.Sub(p.doubted) > l.opts.Doubt {
+		return l.opts.Timeout
+	}
+	return l.opts.Timeout << (p.doubts - 1)
 }
 
 // Sign is the latest heartbeat of one node that a coordinator got.
@@ -221,7 +259,7 @@ func (l *Liveness) Check(hosts []volume.NodeID, now time.Time) Verdict {
 		if to != p.condition {
 			v.Changes = append(v.Changes, Change{Node: node, From: p.condition, To: to, Silent: l.Silent(node, now)})
 			if to == NodeDead {
-				p.diedAt, p.beats = now, 0
+				p.diedAt, p.beats, p.heard = now, 0, false
 			}
 			p.condition = to
 		}
@@ -251,7 +289,7 @@ func (l *Liveness) judge(p *pulse, now time.Time) Condition {
 		return NodeUnknown
 	case p.last.IsZero():
 		return NodeDead
-	case silent >= l.opts.Timeout && graceOver:
+	case silent >= l.timeout(p, now) && graceOver:
 		return NodeDead
 	case silent >= l.opts.Timeout/2:
 		return NodeSuspect

@@ -86,6 +86,35 @@ func TestLiveness_ComesBackAfterSeveralBeatsOnly(t *testing.T) {
 	require.Equal(t, NodeAlive, p.is("h3"))
 }
 
+// A host that is only slow is found dead later and later; one that is steady again, or was really away, as before.
+func TestLiveness_aSlowHostGetsMoreTime(t *testing.T) {
+	p := newPulses(t, LivenessOptions{}, "h1", "h2", "h3")
+	vanish := func() time.Duration { // and be heard again half a second after it was found dead
+		delete(p.died, "h3")
+		for p.died["h3"] == 0 {
+			p.run(500*time.Millisecond, "h1", "h2")
+		}
+		p.run(3*time.Second, "h1", "h2", "h3")
+		require.Equal(t, NodeAlive, p.is("h3"))
+		return p.died["h3"]
+	}
+	p.run(3*time.Second, "h1", "h2", "h3")
+	for _, silent := range []time.Duration{2, 2, 4, 8, 8} {
+		require.Equal(t, silent*time.Second, vanish())
+	}
+	p.run(61*time.Second, "h1", "h2", "h3")
+	require.Equal(t, 2*time.Second, vanish(), "it was steady for a minute")
+	require.Equal(t, 2*time.Second, vanish())
+	p.run(61*time.Second, "h1", "h2", "h3")
+	for range 4 { // it goes, and stays away
+		p.run(5*time.Second, "h1", "h2")
+		require.Equal(t, 2*time.Second, p.died["h3"])
+		p.run(3*time.Second, "h1", "h2", "h3")
+	}
+	p.run(2*time.Second, "h1", "h3")
+	require.Equal(t, 2*time.Second, p.died["h2"], "another host is not meant")
+}
+
 func TestLiveness_GraceAfterElection(t *testing.T) {
 	p := newPulses(t, LivenessOptions{}, "h1", "h2")
 	p.run(1500*time.Millisecond, "h1")
