@@ -36,7 +36,19 @@ func (u UUID) IsZero() bool { return u == UUID{} }
 
 // String returns the text form 8-4-4-4-12.
 func (u UUID) String() string {
-	return fmt.Sprintf("%x-%x-%x-%x-%x", u[0:4], u[4:6], u[6:8], u[8:10], u[10:16])
+	text := u.text()
+	return string(text[:])
+}
+
+// text is String without an allocation: assignments and certificates are full of ids.
+func (u UUID) text() (b [36]byte) {
+	hex.Encode(b[0:8], u[0:4])
+	hex.Encode(b[9:13], u[4:6])
+	hex.Encode(b[14:18], u[6:8])
+	hex.Encode(b[19:23], u[8:10])
+	hex.Encode(b[24:36], u[10:16])
+	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
+	return b
 }
 
 // Short returns the first eight digits, enough for a person to tell things apart in a list.
@@ -47,7 +59,8 @@ func (u UUID) MarshalText() ([]byte, error) {
 	if u.IsZero() {
 		return nil, nil
 	}
-	return []byte(u.String()), nil
+	text := u.text()
+	return text[:], nil
 }
 
 // UnmarshalText reads the text form; the empty text is the zero UUID.
