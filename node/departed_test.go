@@ -10,10 +10,12 @@ import (
 )
 
 // logOf is what a coordinator's log says of one node.
-type logOf struct{ removed, registered bool }
+type logOf struct{ removed, registered, whole bool }
 
 func (l logOf) Removed(api.Caller) *api.Error      { return refusedIf(l.removed) }
 func (l logOf) Unregistered(api.Caller) *api.Error { return refusedIf(!l.registered) }
+
+func (l logOf) Waits() bool { return !l.whole }
 
 func refusedIf(yes bool) *api.Error {
 	if !yes {
@@ -72,9 +74,10 @@ func TestUnregistered(t *testing.T) {
 		{"an empty log, no assignment yet", logOf{}, nil, true},
 		{"an empty log, it is registered", logOf{}, others, false},
 		{"an empty log, it is not registered", logOf{}, waits, true},
-		{"the log has it, no assignment yet", logOf{registered: true}, nil, false},
-		{"the log has it, it is registered", logOf{registered: true}, others, false},
-		{"the log has it and the assignment is older", logOf{registered: true}, waits, false},
+		{"the log has it, no assignment yet", logOf{registered: true, whole: true}, nil, false},
+		{"the log has it, it is registered", logOf{registered: true, whole: true}, others, false},
+		{"the log has it and the assignment is older", logOf{registered: true, whole: true}, waits, false},
+		{"the log has others only", logOf{whole: true}, others, true},
 	} {
 		require.Equal(t, c.refused, unregistered(caller, c.state, c.known) != nil, c.name)
 	}

@@ -162,6 +162,7 @@ func (d *Daemon) removedNode(c api.Caller) *api.Error {
 type memberships interface {
 	Removed(api.Caller) *api.Error
 	Unregistered(api.Caller) *api.Error
+	Waits() bool // its log is empty: it is not part of a group yet
 }
 
 // departed refuses a caller that left the cluster, and what such a node passed on; nil if nothing is known against
@@ -201,15 +202,15 @@ func (d *Daemon) untold(c api.Caller) *api.Error {
 	return unregistered(c, state, d.outsiders.Load())
 }
 
-// unregistered refuses a node that got a certificate and has not registered since; nil for the others. As in departed,
-// a coordinator's own log counts first, and where it does not know the node, the latest assignment may: a coordinator
-// that waits to be added would else show itself to nobody. Without either nobody is known.
+// unregistered refuses a node that got a certificate and has not registered since; nil for the others. A coordinator's
+// own log says it. While that is empty the latest assignment does, as on a node without a coordinator: one that waits
+// to be added would else show itself to nobody. Without either nobody is known.
 func unregistered(c api.Caller, state memberships, known *outsiders) *api.Error {
 	var refusal *api.Error
 	if state != nil {
 		refusal = state.Unregistered(c)
-		if refusal == nil {
-			return nil
+		if refusal == nil || !state.Waits() {
+			return refusal
 		}
 	}
 	switch {

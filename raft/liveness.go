@@ -58,9 +58,10 @@ type Verdict struct {
 // A host is alive while any coordinator hears it. It is dead after Timeout of silence, and alive
 // again only after Beats heartbeats in a row, none of them later than Timeout after the one before.
 //
-// Doubt: a host that is heard again less than Timeout after it was found dead was only slow. From the second time
-// within Doubt on its Timeout is doubled, then doubled again (doubtsMax). Else a host or a network with too much
-// work to do would get more of it with every failover, which makes the next host seem dead.
+// Doubt: a host that comes back less than Timeout after it was found dead was only slow. From the second time
+// within Doubt on its Timeout is doubled, then doubled again (doubtsMax), until it was not late for Doubt. Else a host
+// or a network with too much work to do would get more of it with every failover, which makes the next host seem
+// dead. A new leader has no doubts. For the brake such a host has vanished after Timeout as any other.
 //
 // Grace: for Timeout after it became leader, and after any pause of its own (a Check that comes
 // more than Timeout/2 later than it should), a coordinator finds nobody dead: it may have been deaf.
@@ -88,7 +89,7 @@ type pulse struct {
 	condition Condition
 	beats     int       // in a row, while dead
 	diedAt    time.Time // when it became dead
-	heard     bool      // since diedAt: this death is weighed
+	back      time.Time // of the first of beats
 	doubts    int       // how often it was found dead too early, until doubted
 	doubted   time.Time
 }
@@ -126,7 +127,7 @@ func (l *Liveness) Lead(now time.Time) {
 	l.leadAt, l.checked, l.released = now, now, false
 	clear(l.reports)
 	for _, p := range l.nodes {
-		p.condition, p.beats, p.diedAt, p.heard = NodeUnknown, 0, time.Time{}, false
+		p.condition, p.beats, p.diedAt = NodeUnknown, 0, time.Time{}
 	}
 }
 
@@ -147,31 +148,33 @@ func (l *Liveness) Heard(node volume.NodeID, at time.Time) {
 	if since <= 0 {
 		return
 	}
-	if p.condition == NodeDead {
-		l.weigh(p, at)
-		if since > l.opts.Timeout {
+	switch {
+	case p.condition == NodeDead:
+		if since > l.timeout(p, at) {
 			p.beats = 0
 		}
 		if since >= l.opts.Interval/2 {
+			if p.beats == 0 {
+				p.back = at
+			}
 			p.beats++
 		}
+	case since >= l.opts.Timeout && at.Sub(p.doubted) <= l.opts.Doubt:
+		p.doubted = at // late again: it is not steady
 	}
 	p.last = at
 }
 
-// weigh takes the first heartbeat of a node since it was found dead: it says whether that was too early.
-func (l *Liveness) weigh(p *pulse, at time.Time) {
-	if p.heard {
+// weigh takes that a node is alive again after it was found dead: its first heartbeat of those that brought it back
+// says whether that was too early.
+func (l *Liveness) weigh(p *pulse, now time.Time) {
+	if p.back.Sub(p.diedAt) >= l.opts.Timeout {
 		return
 	}
-	p.heard = true
-	if at.Sub(p.diedAt) >= l.opts.Timeout {
-		return
-	}
-	if at.Sub(p.doubted) > l.opts.Doubt {
+	if now.Sub(p.doubted) > l.opts.Doubt {
 		p.doubts = 0
 	}
-	p.doubts, p.doubted = min(p.doubts+1, doubtsMax), at
+	p.doubts, p.doubted = min(p.doubts+1, doubtsMax), now
 }
 
 // timeout is the silence after which a node is dead now.
@@ -226,6 +229,14 @@ func (l *Liveness) Condition(node volume.NodeID, now time.Time) Condition {
 	return l.judge(p, now)
 }
 
+// Bound returns the silence after which a node is found dead now.
+func (l *Liveness) Bound(node volume.NodeID, now time.Time) time.Duration {
+	if p := l.nodes[node]; p != nil {
+		return l.timeout(p, now)
+	}
+	return l.opts.Timeout
+}
+
 // Silent returns how long a node has been silent: since it was heard last, or, never heard, since
 // it is expected or this coordinator leads.
 func (l *Liveness) Silent(node volume.NodeID, now time.Time) time.Duration {
@@ -252,25 +263,32 @@ func (l *Liveness) Check(hosts []volume.NodeID, now time.Time) Verdict {
 	}
 	l.checked = now
 	var v Verdict
-	var dead []volume.NodeID
+	var dead, gone []volume.NodeID // gone also has those that get more time
 	for _, node := range slices.SortedFunc(slices.Values(hosts), compareNodes) {
 		p := l.pulse(node)
 		to := l.judge(p, now)
 		if to != p.condition {
 			v.Changes = append(v.Changes, Change{Node: node, From: p.condition, To: to, Silent: l.Silent(node, now)})
 			if to == NodeDead {
-				p.diedAt, p.beats, p.heard = now, 0, false
+				p.diedAt, p.beats = now, 0
+			}
+			if p.condition == NodeDead {
+				l.weigh(p, now)
 			}
 			p.condition = to
 		}
 		if to == NodeDead {
 			dead = append(dead, node)
 		}
+		if to == NodeDead || to == NodeSuspect && now.Sub(p.last) >= l.opts.Timeout {
+			gone = append(gone, node)
+		}
 	}
 	if len(dead) == 0 {
 		l.released = false
+		return v
 	}
-	if v.Braked = l.brake(dead, len(hosts), now); v.Braked == "" {
+	if v.Braked = l.brake(gone, len(hosts), now); v.Braked == "" {
 		v.Dead = dead
 	}
 	return v
@@ -283,7 +301,7 @@ func (l *Liveness) judge(p *pulse, now time.Time) Condition {
 	switch {
 	case p.condition == NodeDead && p.beats < l.opts.Beats:
 		return NodeDead
-	case p.condition == NodeDead && silent >= l.opts.Timeout:
+	case p.condition == NodeDead && silent >= l.timeout(p, now):
 		return NodeDead
 	case p.last.IsZero() && !graceOver:
 		return NodeUnknown
@@ -323,15 +341,24 @@ func (l *Liveness) brake(dead []volume.NodeID, hosts int, now time.Time) string 
 func (l *Liveness) incident(dead []volume.NodeID) int {
 	most := 0
 	for _, first := range dead {
-		start, n := l.nodes[first].diedAt, 0
+		start, n := l.vanished(first), 0
 		for _, node := range dead {
-			if d := l.nodes[node].diedAt.Sub(start); d >= 0 && d <= l.opts.Window {
+			if d := l.vanished(node).Sub(start); d >= 0 && d <= l.opts.Window {
 				n++
 			}
 		}
 		most = max(most, n)
 	}
 	return most
+}
+
+// vanished returns when a node was silent for Timeout.
+func (l *Liveness) vanished(node volume.NodeID) time.Time {
+	p := l.nodes[node]
+	if p.condition != NodeDead {
+		return p.last.Add(l.opts.Timeout)
+	}
+	return p.diedAt
 }
 
 func (l *Liveness) pulse(node volume.NodeID) *pulse {

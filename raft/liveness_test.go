@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -113,6 +114,73 @@ func TestLiveness_aSlowHostGetsMoreTime(t *testing.T) {
 	}
 	p.run(2*time.Second, "h1", "h3")
 	require.Equal(t, 2*time.Second, p.died["h2"], "another host is not meant")
+}
+
+// doubt finds each of some hosts dead too early n times, one after the other.
+func (p *pulses) doubt(n int, slow, steady []string) {
+	all := slices.Concat(slow, steady)
+	for range n {
+		for _, h := range slow {
+			delete(p.died, h)
+			for p.died[h] == 0 {
+				others := slices.DeleteFunc(slices.Clone(all), func(o string) bool { return o == h })
+				p.run(500*time.Millisecond, others...)
+			}
+			p.run(2*time.Second, all...)
+			require.Equal(p.t, NodeAlive, p.is(h))
+		}
+	}
+}
+
+// Hosts that get more time have vanished with the others: the brake does not wait for them.
+func TestLiveness_theBrakeCountsHostsThatGetMoreTime(t *testing.T) {
+	for doubts := range doubtsMax + 1 {
+		p := newPulses(t, LivenessOptions{Voters: 3}, "h1", "h2", "h3")
+		p.run(3*time.Second, "h1", "h2", "h3")
+		p.doubt(doubts, []string{"h2", "h3"}, []string{"h1"})
+		p.run(time.Second, "h1", "h2", "h3")
+		for range 20 {
+			p.run(500 * time.Millisecond)
+			require.Empty(t, p.dead(), doubts)
+		}
+		require.NotEmpty(t, p.last.Braked, doubts)
+	}
+}
+
+// A sign of life that is told late says nothing of a host that really went.
+func TestLiveness_aLateReportIsNoWrongVerdict(t *testing.T) {
+	p := newPulses(t, LivenessOptions{}, "h1", "h2", "h3")
+	p.run(3*time.Second, "h1", "h2", "h3")
+	for range 4 {
+		delete(p.died, "h3")
+		for p.died["h3"] == 0 {
+			p.run(500*time.Millisecond, "h1", "h2")
+		}
+		require.Equal(t, 2*time.Second, p.died["h3"])
+		p.Report(p.node("n2"), []Sign{{p.node("h3"), p.died["h3"] - 10*time.Millisecond}}, p.now)
+		p.run(5*time.Second, "h1", "h2")
+		require.Equal(t, NodeDead, p.is("h3"))
+		p.run(3*time.Second, "h1", "h2", "h3")
+		require.Equal(t, NodeAlive, p.is("h3"))
+	}
+}
+
+// A host that is late again and again is not steady, though no verdict is wrong any more.
+func TestLiveness_whoIsLateStaysInDoubt(t *testing.T) {
+	p := newPulses(t, LivenessOptions{}, "h1", "h2", "h3")
+	deaths := 0
+	for range 40 { // ten minutes
+		p.run(12500*time.Millisecond, "h1", "h2", "h3")
+		clear(p.died)
+		p.run(2500*time.Millisecond, "h1", "h2")
+		deaths += len(p.died)
+		p.run(500*time.Millisecond, "h1", "h2", "h3")
+	}
+	require.Equal(t, 2, deaths)
+	require.Equal(t, 4*time.Second, p.Bound(p.node("h3"), p.now))
+	require.Equal(t, 2*time.Second, p.Bound(p.node("h1"), p.now))
+	p.run(61*time.Second, "h1", "h2", "h3")
+	require.Equal(t, 2*time.Second, p.Bound(p.node("h3"), p.now))
 }
 
 func TestLiveness_GraceAfterElection(t *testing.T) {

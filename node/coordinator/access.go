@@ -92,6 +92,12 @@ func (c *Coordinator) Unregistered(caller api.Caller) *api.Error {
 	return unregistered(state, caller)
 }
 
+// Waits reports whether this coordinator has an empty log: it waits to be added to a group.
+func (c *Coordinator) Waits() bool {
+	state, _ := c.raft.State()
+	return state.Cluster.ID.IsZero()
+}
+
 // Removed returns why a node is no part of the cluster any more, as far as this coordinator knows; nil if
 // it is or may become one.
 func (c *Coordinator) Removed(caller api.Caller) *api.Error {

@@ -192,6 +192,7 @@ func (c *Coordinator) view(state *raft.State) *control.View {
 		Members: members, Learners: learners, CaughtUp: c.caughtUp(now), Mute: c.mute(now),
 		Condition: func(id volume.NodeID) raft.Condition { return c.liveness.Condition(id, now) },
 		Silent:    func(id volume.NodeID) time.Duration { return c.liveness.Silent(id, now) },
+		Bound:     func(id volume.NodeID) time.Duration { return c.liveness.Bound(id, now) },
 		WaitLeft:  func(id volume.ID, e volume.Epoch) time.Duration { return c.waits.Left(id, e, now) },
 		NewID:     volume.NewUUID, Timing: c.opts.Timing, History: c.judged.history, Reserved: c.reserved,
 	}

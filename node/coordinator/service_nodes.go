@@ -40,7 +40,7 @@ func (s service) Node(_ context.Context, name string) (api.NodeDetail, error) {
 func (s service) ReplaceNode(ctx context.Context, old string, r api.ReplaceNode,
 	emit func(api.Operation) error) error {
 	over, err := reading(s, func(v *control.View) (*raft.Predecessor, error) {
-		return replacedBefore(v.State, old, r.New), nil
+		return replacedBefore(v, old, r.New), nil
 	})
 	if err != nil {
 		return err
@@ -139,13 +139,17 @@ func replacedBy(s *raft.State, name string, heir *raft.Node) *raft.Node {
 
 // replacedBefore returns the node of a replacement that is over; nil if there was none, or there is something left to
 // do. Whoever asked for it may not have heard the end, and asks again.
-func replacedBefore(s *raft.State, old, fresh string) *raft.Predecessor {
+func replacedBefore(v *control.View, old, fresh string) *raft.Predecessor {
+	s := v.State
 	heir, err := findHeir(s, fresh)
 	if err != nil || replacedBy(s, old, heir) != nil {
 		return nil
 	}
 	if n, err := findNode(s, old); err == nil && n.ID != heir.ID {
 		return nil // another one of that name
+	}
+	if heir.Name == old && v.Condition(heir.ID) == raft.NodeDead {
+		return nil // lost in its turn: the next one of the name is awaited
 	}
 	for i := range heir.Predecessors {
 		if p := &heir.Predecessors[i]; p.Name == old || p.ID.String() == old {

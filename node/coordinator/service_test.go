@@ -340,6 +340,11 @@ func TestNode_replaceUnderTheSameName(t *testing.T) {
 		h, err = w.api.Health(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, api.Healthy, h.Status, h.Findings)
+
+		w.machines["n2"].kill() // in its turn: whoever asks now does not mean the one before
+		pass(5 * time.Second)
+		refuse = w.api.ReplaceNode(t.Context(), "n2", api.ReplaceNode{New: "n2"}, nil)
+		refusedWith(t, refuse, api.CodeNotFound, "no new node waits to take the name n2")
 	})
 }
 

@@ -27,9 +27,11 @@ type View struct {
 	CaughtUp, Mute []volume.NodeID
 	// Leaderless: the view is of a coordinator that knows of no leader.
 	Leaderless bool
-	// Silent says how long a node has been silent, WaitLeft how much of the wait for reads of the host before
-	// is left in an epoch. Nil if that is not known; no decision rests on them.
+	// Silent says how long a node has been silent, Bound after how much of it it counts as dead (nil: DeadAfter),
+	// WaitLeft how much of the wait for reads of the host before is left in an epoch. Nil if that is not known; no
+	// decision rests on them.
 	Silent   func(volume.NodeID) time.Duration
+	Bound    func(volume.NodeID) time.Duration
 	WaitLeft func(volume.ID, volume.Epoch) time.Duration
 	History  History // since when findings hold; explanations only read it
 	// NewID makes a fresh identity; a simulator draws it from its seed.

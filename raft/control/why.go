@@ -290,7 +290,11 @@ func (v *View) deadIn(id volume.NodeID) time.Duration {
 	if v.Silent == nil {
 		return 0
 	}
-	return max(0, v.Timing.DeadAfter-v.Silent(id))
+	bound := v.Timing.DeadAfter
+	if v.Bound != nil {
+		bound = v.Bound(id)
+	}
+	return max(0, bound-v.Silent(id))
 }
 
 // domain explains a guest.
