@@ -85,12 +85,23 @@ func (c *Core) pumpCopies() {
 		c.pumpReconcile(0)
 		c.pumpHeals()
 	case phaseServing:
-		depth := c.pace.limit(c.now, c.guestOps > 0, c.timing().CopyDepth)
+		depth := c.paceCopies()
 		c.pumpReconcile(depth)
 		c.pumpHeals()
 		c.pumpJoin(depth)
 	}
 	c.pumpScrub()
+}
+
+// paceCopies returns how many extents may be copied at once now, zero while the copy rests.
+func (c *Core) paceCopies() int {
+	if at := c.pace.due(c.now, c.guestOps > 0); at > c.now {
+		if c.reconcile.set.left > 0 || c.joinCopying() {
+			c.wake(at)
+		}
+		return 0
+	}
+	return c.pace.limit(c.now, c.guestOps > 0, c.timing().CopyDepth)
 }
 
 // mends reports whether the operation rewrites what a leg in sync cannot read.
@@ -112,6 +123,7 @@ func (c *Core) startCopy(j copyJob, r block.Range, exclusive bool) *op {
 	j.part = r
 	o.copy, o.rng, o.verb = j, r, block.OpWrite
 	c.copies++
+	c.pace.began(c.now)
 	if j.kind == copyHeal {
 		c.heal.running = append(c.heal.running, o)
 		if c.breaks(BreakHealStale) { // [M:healStale]

@@ -9,14 +9,18 @@ import (
 // rate in bytes: a disk or network that has room is used, one that has not is left to the guest.
 //
 // What the guest's reads and writes take while nothing is copied is the base. What they take beside copies is
-// looked at in windows: up to twice the base one extent more is copied at once, above that half as many. One is
-// always copied, so that a copy comes to its end. When even that one keeps the guest above twice the base,
-// the guest does something else than when the base was taken, and the base follows it slowly.
+// looked at in windows: up to twice the base one extent more is copied at once, above that half as many. When even
+// one at once keeps the guest above twice the base, the copy rests between extents, longer and longer, up to paceGap
+// from one beginning to the next: so a copy comes to its end, at 10 MiB/s with extents of 256 KiB if the disks
+// give that much. When that is too much as well the guest does something else than when the base was taken, and the
+// base follows it slowly.
 //
 // It decides when a copy begins, and never which: nothing of what is safe rests on it. It has no clock and
 // allocates nothing.
 type pace struct {
 	depth  int           // beside the guest; zero before the first decision
+	rests  int           // 0 to paceRests, how long it rests between extents; above zero the depth is one
+	begun  time.Duration // when the latest extent began
 	base   time.Duration // the guest's high latency without copies; zero = not known
 	guest  time.Duration // when the guest was last answered; zero = never
 	quiet  latencies     // since the base was last looked at, without copies
@@ -31,6 +35,8 @@ const (
 	paceFactor = 2
 	paceIdle   = 100 * time.Millisecond // the guest has nothing to do if it was not answered for so long
 	paceFloor  = 500 * time.Microsecond // what a base is at least: less is the noise of the machine
+	paceGap    = 25 * time.Millisecond  // between the beginnings of two extents at most
+	paceRests  = 3                      // steps of rest, each twice as long as the one before
 )
 
 // answered takes a read or write of the guest that began at a time, beside copies or not. most is the highest depth.
@@ -67,20 +73,40 @@ func (p *pace) decide(high time.Duration, most int) {
 		return
 	}
 	now := p.share(most)
-	switch {
-	case high <= paceFactor*p.base:
+	switch well := high <= paceFactor*p.base; {
+	case well && p.rests > 0:
+		p.rests--
+	case well:
 		p.depth = min(now+1, most)
-	case now == 1:
-		p.learn(high)
-		p.depth = 1
-	default:
+	case now > 1:
 		p.depth = now / 2
+	case p.rests < paceRests:
+		p.depth, p.rests = 1, p.rests+1
+	default:
+		p.depth = 1
+		p.learn(high)
 	}
+}
+
+// began takes the beginning of an extent.
+func (p *pace) began(now time.Duration) { p.begun = now }
+
+// due returns when the next extent may begin, now or a time before it for at once.
+func (p *pace) due(now time.Duration, isAsked bool) time.Duration {
+	if p.rests == 0 || p.isLeft(now, isAsked) {
+		return now
+	}
+	return p.begun + paceGap>>(paceRests-p.rests)
+}
+
+// isLeft reports whether the guest has nothing to do.
+func (p *pace) isLeft(now time.Duration, isAsked bool) bool {
+	return !isAsked && (p.guest == 0 || now-p.guest >= paceIdle)
 }
 
 // limit returns how many extents may be copied at once, 1 to most.
 func (p *pace) limit(now time.Duration, isAsked bool, most int) int {
-	if !isAsked && (p.guest == 0 || now-p.guest >= paceIdle) {
+	if p.isLeft(now, isAsked) {
 		return most
 	}
 	return p.share(most)

@@ -108,6 +108,32 @@ func TestPace_keepsGuestNearItsBase(t *testing.T) {
 	require.Equal(t, most, p.limit(now, true, most))
 }
 
+// TestPace_restsWhenOneIsTooMuch: step by step up to the gap, and back.
+func TestPace_restsWhenOneIsTooMuch(t *testing.T) {
+	const ms, most = time.Millisecond, 8
+	p, now := pace{depth: 1}, time.Hour
+	p.window(&now, 10*ms, false, most)
+	rest := func() time.Duration {
+		p.began(now)
+		return p.due(now, true) - now
+	}
+	require.Zero(t, rest())
+	for _, want := range []time.Duration{paceGap / 4, paceGap / 2, paceGap, paceGap} {
+		p.window(&now, 30*ms, true, most)
+		require.Equal(t, want, rest())
+		require.Equal(t, 1, p.limit(now, true, most), "once it is due")
+	}
+	require.Greater(t, p.base, 10*ms, "the base follows when it cannot rest any longer")
+	require.Equal(t, now+paceIdle, p.due(now+paceIdle, false), "a guest that does nothing is no reason to rest")
+	for _, want := range []time.Duration{paceGap / 2, paceGap / 4, 0} {
+		p.window(&now, 11*ms, true, most)
+		require.Equal(t, want, rest())
+		require.Equal(t, 1, p.limit(now, true, most))
+	}
+	p.window(&now, 11*ms, true, most)
+	require.Equal(t, 2, p.limit(now, true, most))
+}
+
 func TestPace_doesNotAllocate(t *testing.T) {
 	p, now := pace{}, time.Hour
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
