@@ -242,16 +242,13 @@ func engineFact(e peer.EngineStatus, now time.Time) control.EngineFact {
 		Volume: e.Volume, Epoch: e.Epoch, AttachID: e.AttachID, PID: e.PID,
 		State:  control.EngineState(e.State),
 		Reason: e.Reason, CfgVer: e.CfgVer, Unreadable: e.Unreadable,
-		Build: e.Build, MemoryBytes: e.MemoryBytes,
+		Build: e.Build, MemoryBytes: e.MemoryBytes, Exports: e.Exports, Faults: e.Faults,
 	}
 	if e.Uptime > 0 {
 		f.Began = now.Add(-e.Uptime)
 	}
 	if e.Scrub != nil {
 		f.ScrubID, f.ScrubDone = e.Scrub.ID, e.Scrub.Done
-	}
-	for _, x := range e.Exports {
-		f.Exports = append(f.Exports, control.Export{Type: x.Type, URL: x.URL, BoundURL: x.BoundURL})
 	}
 	for _, l := range e.Legs {
 		f.Legs = append(f.Legs, control.EngineLeg{

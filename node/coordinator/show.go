@@ -149,7 +149,7 @@ func showLeg(v *control.View, vol *raft.Volume, l *raft.Leg) api.Leg {
 func exports(e *control.EngineFact) []api.Export {
 	out := []api.Export{}
 	for _, x := range e.Exports {
-		out = append(out, api.Export{Type: x.Type, URL: x.URL, BoundURL: x.BoundURL})
+		out = append(out, api.Export(x))
 	}
 	return out
 }

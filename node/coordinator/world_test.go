@@ -443,7 +443,7 @@ func (m *machine) engine(a peer.Assignment, t peer.Ticket) {
 		r := m.command(raft.Command{Activate: &raft.Activate{Volume: t.Volume, Epoch: t.Epoch, Waited: true}})
 		if r.Err == nil {
 			e.State, e.CfgVer = peer.EngineServing, r.Config.CfgVer
-			e.Exports = []peer.Export{{Type: "nbd", URL: "nbd+unix:///" + t.Name + "?socket=/run/" + t.Name}}
+			e.Exports = []volume.Offer{{Type: "nbd", URL: "nbd+unix:///" + t.Name + "?socket=/run/" + t.Name}}
 		}
 	default:
 		m.repair(a, t, e)

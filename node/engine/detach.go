@@ -45,7 +45,7 @@ func (p *process) detachResult() error {
 // requests are answered first; the guest itself was ended by whoever asked. It waits for a
 // coordinator as long as it takes: until the detach is committed the engine holds the grant, and
 // only the end of ctx or the loss of the grant ends the wait.
-func (p *process) leave(outer context.Context, x *export) error {
+func (p *process) leave(outer context.Context, x *exports) error {
 	p.leaving()
 	p.throttle.Lift() // what waits is the guest's last, and no reason to be late
 	x.drain()

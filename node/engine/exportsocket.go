@@ -7,15 +7,26 @@ import (
 	"os"
 
 	"github.com/holdfast-storage/holdfast/export/nbd"
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
-// exportFDMin is the lowest descriptor that can be handed over: below are the standard ones.
-const exportFDMin = 3
+// Inherited is a listening socket that an engine gets from who started it. Its owner goes on to hold it, so that
+// nobody is turned away between two engines.
+type Inherited struct {
+	Kind volume.ExportKind `json:"kind"` // which export it is of
+	FD   int               `json:"fd"`
+}
 
-// ListenExport makes the socket of an export in a run directory, for whoever starts engines and outlives
-// them: who connects while there is no engine waits in the socket's queue for the next one. Its file stays
+// inheritedMin is the lowest descriptor that can be handed over: below are the standard ones.
+const inheritedMin = 3
+
+// ListenExport makes the socket of an export, for whoever starts engines and outlives them: who connects while there
+// is no engine waits in the socket's queue for the next one. That of NBD is a file in the run directory, which stays
 // when the listener is closed.
-func ListenExport(runDir string) (*net.UnixListener, error) {
+func ListenExport(runDir string, s volume.ExportSetting) (net.Listener, error) {
+	if s.Kind != volume.ExportNBD {
+		return net.Listen("tcp", s.Address)
+	}
 	l, err := nbd.Listen(NBDSocket(runDir))
 	if err != nil {
 		return nil, err
@@ -28,12 +39,36 @@ func ListenExport(runDir string) (*net.UnixListener, error) {
 	return socket, nil
 }
 
-// exportListener returns the socket that the start document hands over, or one of the engine's own.
-func (s Start) exportListener() (net.Listener, error) {
-	if s.ExportFD == 0 {
-		return nbd.Listen(NBDSocket(s.RunDir))
+// exportSockets are the sockets that an engine was handed.
+type exportSockets struct {
+	runDir string
+	files  map[volume.ExportKind]*os.File
+}
+
+func (s Start) sockets() exportSockets {
+	e := exportSockets{runDir: s.RunDir, files: make(map[volume.ExportKind]*os.File, len(s.Exports))}
+	for _, x := range s.Exports {
+		e.files[x.Kind] = os.NewFile(uintptr(x.FD), string(x.Kind))
 	}
-	file := os.NewFile(uintptr(s.ExportFD), NBDSocket(s.RunDir))
-	l, err := net.FileListener(file)
-	return l, errors.Join(err, file.Close()) // the listener has a descriptor of its own
+	return e
+}
+
+// listen returns the listener of an export: the one that was handed over, again as often as it is asked for, or one
+// of the engine's own.
+func (e exportSockets) listen(s volume.ExportSetting) (net.Listener, error) {
+	file := e.files[s.Kind]
+	switch {
+	case file != nil:
+		return net.FileListener(file) // which has a descriptor of its own
+	case s.Kind == volume.ExportNBD:
+		return nbd.Listen(NBDSocket(e.runDir))
+	}
+	return net.Listen("tcp", s.Address)
+}
+
+// close closes what was handed over; its owner's socket and the listeners stay.
+func (e exportSockets) close() {
+	for _, file := range e.files {
+		_ = file.Close() // nothing was written to it
+	}
 }

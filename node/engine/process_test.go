@@ -191,7 +191,7 @@ func TestSuperseded_isConfirmed(t *testing.T) {
 	p := newProcess(Start{Ticket: ticket}, answers, discard())
 	p.confirmSuperseded()
 	require.False(t, p.isLost(), "it does not serve yet: the mirror asks by itself")
-	p.opened(nil)
+	p.opened()
 	p.confirmSuperseded()
 	require.False(t, p.isLost())
 	activate.Err = &raft.Refusal{Code: raft.CodeBusy, Message: "?"}
@@ -205,7 +205,7 @@ func TestSuperseded_isConfirmed(t *testing.T) {
 	require.NotErrorIs(t, p.overError(), io.ErrUnexpectedEOF, "the first cause counts")
 
 	p = newProcess(Start{Ticket: ticket}, answers, discard())
-	p.opened(nil)
+	p.opened()
 	p.leaving()
 	p.confirmSuperseded()
 	require.False(t, p.isLost(), "its own detach ended the attachment")

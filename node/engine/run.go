@@ -115,10 +115,11 @@ type process struct {
 	mu          sync.Mutex // protects what follows; never held across I/O
 	serving     bool
 	isDetaching bool
-	heard       bool          // the last heartbeat was answered
-	pace        time.Duration // of heartbeats, as of the last one
-	exports     []peer.Export
-	end         peer.EngineState // how it ended; "" while it lives
+	heard       bool                 // the last heartbeat was answered
+	pace        time.Duration        // of heartbeats, as of the last one
+	offers      []volume.Offer       // of the exports that answer, that of NBD first
+	faults      []volume.ExportFault // of those that do not
+	end         peer.EngineState     // how it ended; "" while it lives
 	endReason   string
 	overCause   error
 	detachErr   error
@@ -187,7 +188,7 @@ func (p *process) run(ctx context.Context) error {
 		p.askDetach("the ticket")
 	}
 
-	x := &export{process: p}
+	x := newExports(p)
 	result := p.serve(ctx, attached, x)
 	x.close()
 	if errors.Is(result, ErrOver) {
@@ -202,8 +203,8 @@ func (p *process) run(ctx context.Context) error {
 	return errors.Join(result, err)
 }
 
-// serve waits for the end of the attachment, and opens the export when the volume is attached.
-func (p *process) serve(ctx context.Context, attached <-chan error, x *export) error {
+// serve waits for the end of the attachment, and opens the exports when the volume is attached.
+func (p *process) serve(ctx context.Context, attached <-chan error, x *exports) error {
 	for {
 		select {
 		case <-ctx.Done():

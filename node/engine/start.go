@@ -12,7 +12,7 @@ import (
 )
 
 // StartVersion is the version of the start document; another one is refused.
-const StartVersion = 1
+const StartVersion = 2
 
 // startBytesMax bounds the start document: a ticket of eight legs is a few KiB.
 const startBytesMax = 1 << 20
@@ -28,9 +28,8 @@ type Start struct {
 	// RunDir is the engine's run directory, absolute and made by the daemon: it holds control.sock
 	// and nbd.sock. It belongs to the volume, not to the epoch, and is short enough for a socket.
 	RunDir string `json:"run_dir"`
-	// ExportFD is the descriptor of nbd.sock, listening already, which the engine inherits; zero has the
-	// engine make it. Its owner goes on to hold it, so that nobody is turned away between two engines.
-	ExportFD int `json:"export_fd,omitempty"`
+	// Exports are the listening sockets that the engine inherits; it makes those itself that are not among them.
+	Exports []Inherited `json:"exports,omitempty"`
 }
 
 // Identity names the PEM files of the node's place in the cluster's CA.
@@ -69,8 +68,11 @@ func (s Start) check() error {
 		return errors.New("it names no node")
 	case !filepath.IsAbs(s.RunDir):
 		return fmt.Errorf("run directory %q is not absolute", s.RunDir)
-	case s.ExportFD != 0 && s.ExportFD < exportFDMin:
-		return fmt.Errorf("descriptor %d cannot be the export's socket", s.ExportFD)
+	}
+	for _, x := range s.Exports {
+		if x.FD < inheritedMin {
+			return fmt.Errorf("descriptor %d cannot be the socket of export %s", x.FD, x.Kind)
+		}
 	}
 	return nil
 }

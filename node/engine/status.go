@@ -21,7 +21,8 @@ func (p *process) status() peer.EngineStatus {
 		State:    stateOf(m.State, p.serving),
 		Reason:   m.Reason,
 		CfgVer:   m.CfgVer,
-		Exports:  p.exports,
+		Exports:  p.offers,
+		Faults:   p.faults,
 		Legs:     make([]peer.EngineLeg, 0, len(m.Legs)),
 		Stages:   make([]peer.Stage, 0, len(m.Stages)),
 
@@ -32,7 +33,7 @@ func (p *process) status() peer.EngineStatus {
 		s.Scrub = &peer.ScrubStatus{ID: m.ScrubID, Done: m.ScrubDone, Total: m.ScrubTotal}
 	}
 	if p.end != "" {
-		s.State, s.Reason, s.Exports = p.end, p.endReason, nil
+		s.State, s.Reason, s.Exports, s.Faults = p.end, p.endReason, nil, nil
 	}
 	for _, l := range m.Legs {
 		s.Legs = append(s.Legs, peer.EngineLeg{ID: l.ID, State: legStateOf(l), Error: l.Error,
@@ -109,13 +110,6 @@ func (p *process) finish(state peer.EngineState, reason string) {
 	if p.end == "" {
 		p.end, p.endReason = state, reason
 	}
-}
-
-// opened records that the export answers.
-func (p *process) opened(exports []peer.Export) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.serving, p.exports = true, exports
 }
 
 // isServing reports whether the volume was attached and its export opened.

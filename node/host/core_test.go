@@ -70,7 +70,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) {
 		s.core.engineSeen(text("volume"), peer.EngineStatus{
 			Volume: volumeID(text("volume")), AttachID: attachID(text("attach")),
 			Epoch: volume.Epoch(number("epoch")), State: peer.EngineState(text("state")),
-			Exports: []peer.Export{{Type: "nbd", URL: "nbd:" + text("volume")}},
+			Exports: []volume.Offer{{Type: "nbd", URL: "nbd:" + text("volume")}},
 		}, s.now)
 	case "gone":
 		s.core.engineGone(volumeID(text("volume")), attachID(text("attach")), s.now)

@@ -74,14 +74,17 @@ func (h *Host) launch(t peer.Ticket, dir string) (*exec.Cmd, error) {
 		Version: engine.StartVersion, Ticket: t, Identity: h.options.Identity,
 		Coordinators: h.options.Peers(), Node: h.options.Node, RunDir: dir,
 	}
-	var inherited []*os.File
+	var files []*os.File
 	if !t.Maintenance { // which has no export
-		socket, err := h.sockets.listen(t.Volume, dir)
+		sockets, err := h.sockets.listen(t.Volume, dir, t.Exports)
 		if err != nil {
 			return nil, err
 		}
-		defer socket.Close()
-		inherited, start.ExportFD = []*os.File{socket}, firstInherited
+		for _, s := range sockets {
+			defer s.file.Close()
+			start.Exports = append(start.Exports, engine.Inherited{Kind: s.kind, FD: firstInherited + len(files)})
+			files = append(files, s.file)
+		}
 	}
 	document, err := json.Marshal(start)
 	if err != nil {
@@ -94,7 +97,7 @@ func (h *Host) launch(t peer.Ticket, dir string) (*exec.Cmd, error) {
 	defer log.Close()
 	cmd := exec.Command(h.options.Engine[0], h.options.Engine[1:]...)
 	cmd.Args[0] = "holdfast"
-	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, inherited
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Env = append(os.Environ(), EnvRunDir+"="+h.options.RunDir, EnvEngineDir+"="+dir)
 	stdin, err := cmd.StdinPipe()

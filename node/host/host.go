@@ -82,7 +82,7 @@ func New(o Options) (*Host, error) {
 		options: o, ledger: l, began: time.Now(), events: make(chan func(), 64),
 		core:    newCore(o.RunDir, l.snapshot()),
 		engines: make(map[volume.ID]*running), guests: make(map[string]hosted),
-		sockets: sockets{held: make(map[volume.ID]*exportSocket)},
+		sockets: sockets{log: o.Logger, held: make(map[socketKey]*exportSocket)},
 	}, nil
 }
 

@@ -44,8 +44,8 @@ func fakeEngine() int {
 	if err != nil {
 		return 3
 	}
-	if start.ExportFD != 0 {
-		go fakeExport(start)
+	for _, x := range start.Exports {
+		go fakeExport(start, x.FD)
 	}
 	var mu sync.Mutex
 	var guarded *engine.Guard
@@ -68,7 +68,7 @@ func fakeEngine() int {
 			defer mu.Unlock()
 			s := peer.EngineStatus{Volume: t.Volume, Epoch: t.Epoch, AttachID: t.AttachID, PID: os.Getpid(),
 				State:   peer.EngineServing,
-				Exports: []peer.Export{{Type: "nbd", URL: "nbd+unix:///" + t.Name}}}
+				Exports: []volume.Offer{{Type: "nbd", URL: "nbd+unix:///" + t.Name}}}
 			if _, err := os.Stat(filepath.Join(start.RunDir, "fence")); err == nil {
 				s.State = peer.EngineFenced
 				if guarded != nil {
@@ -84,8 +84,8 @@ func fakeEngine() int {
 }
 
 // fakeExport tells whoever connects to the export which epoch serves it, and hangs on until its engine dies.
-func fakeExport(start engine.Start) {
-	file := os.NewFile(uintptr(start.ExportFD), "export")
+func fakeExport(start engine.Start, fd int) {
+	file := os.NewFile(uintptr(fd), "export")
 	l, err := net.FileListener(file)
 	if err != nil {
 		return

@@ -205,9 +205,10 @@ func (c *core) notReady(v *volumeView, order *peer.DomainOrder, i int) string {
 	return ""
 }
 
+// exportURL returns where the domains of this host find the volume: always the unix socket, which needs no secret.
 func exportURL(e *peer.EngineStatus) string {
 	for _, x := range e.Exports {
-		if x.Type == "nbd" {
+		if x.Type == string(volume.ExportNBD) {
 			return x.URL
 		}
 	}

@@ -3,6 +3,7 @@ package host
 import (
 	"bufio"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"testing"
@@ -68,13 +69,14 @@ func TestSockets_oneForEachVolumeWhateverItsName(t *testing.T) {
 	dir, err := os.MkdirTemp("/tmp", "hf-t") // short enough for a socket
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s := &sockets{held: make(map[volume.ID]*exportSocket)}
+	s := &sockets{log: slog.New(slog.DiscardHandler), held: make(map[socketKey]*exportSocket)}
 	listen := func(id volume.ID) *net.UnixListener {
-		file, err := s.listen(id, dir)
+		made, err := s.listen(id, dir, nil)
 		require.NoError(t, err)
-		l, err := net.FileListener(file)
+		require.Len(t, made, 1)
+		l, err := net.FileListener(made[0].file)
 		require.NoError(t, err)
-		require.NoError(t, file.Close())
+		require.NoError(t, made[0].file.Close())
 		t.Cleanup(func() { _ = l.Close() })
 		return l.(*net.UnixListener)
 	}
@@ -103,4 +105,55 @@ func TestSockets_oneForEachVolumeWhateverItsName(t *testing.T) {
 	require.True(t, reaches(third), "the end of the one before leaves the file of this one")
 	s.keep(func(volume.ID) bool { return false })
 	require.NoFileExists(t, engine.NBDSocket(dir))
+}
+
+func TestSockets_aPortIsHeldAsTheSocketIs(t *testing.T) {
+	dir, err := os.MkdirTemp("/tmp", "hf-t")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	s := &sockets{log: slog.New(slog.DiscardHandler), held: make(map[socketKey]*exportSocket)}
+	t.Cleanup(func() { s.keep(func(volume.ID) bool { return false }) })
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	port := taken.Addr().String()
+	kinds := func(id volume.ID, address string) (all []volume.ExportKind) {
+		made, err := s.listen(id, dir, []volume.ExportSetting{{Kind: volume.ExportISCSI, Address: address}})
+		require.NoError(t, err)
+		for _, m := range made {
+			all = append(all, m.kind)
+			require.NoError(t, m.file.Close())
+		}
+		return all
+	}
+	connects := func(address string) bool {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close() // it was accepted
+		}
+		return err == nil
+	}
+	both := []volume.ExportKind{volume.ExportNBD, volume.ExportISCSI}
+	id := volume.NewID()
+	require.Equal(t, both[:1], kinds(id, port), "a port that is taken keeps nothing else from being there")
+	require.NoError(t, taken.Close())
+	require.Equal(t, both, kinds(id, port))
+	require.True(t, connects(port), "also while no engine has it")
+	require.Equal(t, both, kinds(id, port), "the next engine gets the same one")
+	other := freePort(t)
+	require.Equal(t, both, kinds(id, other))
+	require.True(t, connects(other))
+	require.False(t, connects(port), "nobody waits where the volume is no more")
+	made, err := s.listen(id, dir, nil)
+	require.NoError(t, err)
+	require.NoError(t, made[0].file.Close())
+	require.False(t, connects(other))
+}
+
+// freePort returns an address that nobody listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	return l.Addr().String()
 }

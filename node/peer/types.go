@@ -128,8 +128,10 @@ type EngineStatus struct {
 	State    EngineState     `json:"state"`
 	Reason   string          `json:"reason,omitempty"`
 	CfgVer   volume.CfgVer   `json:"cfgver"`
-	Exports  []Export        `json:"exports,omitempty"`
+	Exports  []volume.Offer  `json:"exports,omitempty"`
 	Legs     []EngineLeg     `json:"legs"`
+	// Faults are the exports that do not open.
+	Faults []volume.ExportFault `json:"export_faults,omitempty"`
 	// Milestones of the attach, for the operation's table: nanoseconds from the engine's start, which was
 	// Uptime ago.
 	Stages []Stage       `json:"stages,omitempty"`
@@ -153,14 +155,6 @@ type ScrubStatus struct {
 type Stage struct {
 	Name string        `json:"name"` // "fenced", "activated", "configured", "serving", "first_read"
 	At   time.Duration `json:"at"`
-}
-
-// Export is one way to reach the volume on its host.
-type Export struct {
-	Type string `json:"type"` // nbd
-	URL  string `json:"url"`
-	// BoundURL reaches it only for as long as whoever is plugged in may go on; "" = there is no such.
-	BoundURL string `json:"bound_url,omitempty"`
 }
 
 // EngineLeg is one leg as the engine sees it.
@@ -280,6 +274,8 @@ type Ticket struct {
 	Peers  []Peer        `json:"peers,omitempty"` // coordinators to talk to; none = those known before
 	Scrub  *ScrubOrder   `json:"scrub,omitempty"` // nil = none is wanted
 	Limit  volume.Limit  `json:"limit,omitzero"`  // of the guest's reads and writes
+	// Exports are those that the volume has beside NBD on the unix socket, with their secrets.
+	Exports []volume.ExportSetting `json:"exports,omitempty"`
 }
 
 // ScrubOrder tells an engine to scrub its volume.

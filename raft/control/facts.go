@@ -146,7 +146,8 @@ type EngineFact struct {
 	State    EngineState
 	Reason   string
 	CfgVer   volume.CfgVer
-	Exports  []Export
+	Exports  []volume.Offer
+	Faults   []volume.ExportFault // of exports that do not open
 	Legs     []EngineLeg
 	Stages   []Stage
 
@@ -157,9 +158,6 @@ type EngineFact struct {
 	Build       string // of its program; "" if it does not say
 	MemoryBytes int64  // anonymous memory of its process
 }
-
-// Export is one way to reach a volume on its host.
-type Export struct{ Type, URL, BoundURL string }
 
 // Stage is one timed step of an attach, from the engine's start.
 type Stage struct {

@@ -630,7 +630,7 @@ func (w *world) engine(name string, state EngineState, reason string) {
 	}
 	e := &EngineFact{Node: v.Attach.Host, Volume: v.ID, Epoch: v.Epoch, AttachID: v.Attach.ID, PID: 200,
 		State:  state,
-		Reason: reason, Exports: []Export{{Type: "nbd", URL: "nbd+unix:///" + name}}, Began: w.now}
+		Reason: reason, Exports: []volume.Offer{{Type: "nbd", URL: "nbd+unix:///" + name}}, Began: w.now}
 	if state.Serves() {
 		for i, stage := range []string{raft.StageFenced, raft.StageActivated, raft.StageConfigured, raft.StageServing} {
 			e.Stages = append(e.Stages, Stage{stage, time.Duration(i+1) * 10 * time.Millisecond})

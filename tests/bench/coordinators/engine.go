@@ -145,7 +145,8 @@ func (e *engine) status() peer.EngineStatus {
 		s.Legs = append(s.Legs, peer.EngineLeg{ID: l.ID, State: "in_sync"})
 	}
 	if e.state == peer.EngineServing {
-		s.Exports = []peer.Export{{Type: "nbd", URL: "nbd+unix:///" + e.ticket.Name + "?socket=/run/holdfast/nbd.sock"}}
+		s.Exports = []volume.Offer{{Type: "nbd",
+			URL: "nbd+unix:///" + e.ticket.Name + "?socket=/run/holdfast/nbd.sock"}}
 	}
 	return s
 }

@@ -1,0 +1,137 @@
+package volume
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// ExportKind is one way by which guests reach a volume.
+type ExportKind string
+
+// The kinds of exports. Every volume that is attached has ExportNBD, on a unix socket of its host; the others are
+// settings of the volume. To add one see CONTRIBUTING.md.
+const (
+	ExportNBD   ExportKind = "nbd"   // NBD on a unix socket
+	ExportISCSI ExportKind = "iscsi" // iSCSI on a TCP port
+)
+
+// settableExports are the kinds that a volume may be given.
+func settableExports() []ExportKind { return []ExportKind{ExportISCSI} }
+
+// Offer is one way to reach an attached volume on its host, as its engine says it.
+type Offer struct {
+	Type string `json:"type"` // an ExportKind
+	URL  string `json:"url"`
+	// BoundURL reaches it only for as long as whoever is plugged in may go on; "" = there is no such.
+	BoundURL string `json:"bound_url,omitempty"`
+}
+
+// ExportFault is an export that does not open; its engine goes on trying.
+type ExportFault struct {
+	Kind    ExportKind `json:"kind"`
+	Address string     `json:"address"`
+	Error   string     `json:"error"`
+}
+
+// ExportSetting is an export that a volume has beside the unix socket.
+type ExportSetting struct {
+	Kind ExportKind `json:"kind"`
+	// Address is where the host that has the volume listens: address and port. One that is none of the host's is
+	// a fault there, and harms none of the other exports.
+	Address string `json:"address"`
+	// Secret is what who connects has to prove; "" = nothing, which only loopback may.
+	Secret ExportSecret `json:"secret,omitempty"`
+}
+
+// ExportSecret is a shared secret. It prints as what it is, and not what it says.
+type ExportSecret string
+
+// String hides the secret from logs.
+func (s ExportSecret) String() string {
+	if s == "" {
+		return "none"
+	}
+	return "hidden"
+}
+
+// GoString hides the secret from %#v.
+func (s ExportSecret) GoString() string { return s.String() }
+
+// The lengths of an ExportSecret. What the coordinators make has the most: initiators of Windows take no longer one.
+const (
+	ExportSecretMin = 12
+	ExportSecretMax = 16
+)
+
+// Check returns why a volume cannot have this export, nil if it can.
+func (s ExportSetting) Check() error {
+	if !slices.Contains(settableExports(), s.Kind) {
+		return fmt.Errorf("an export of the kind %q: it is one of %v", s.Kind, settableExports())
+	}
+	at, err := netip.ParseAddrPort(s.Address)
+	switch {
+	case err != nil || at.Port() == 0 || at.Addr().Zone() != "":
+		return fmt.Errorf("export %s at %q: want an IP address and a port, as in 127.0.0.1:%d or [::1]:%d", s.Kind,
+			s.Address, ExportPortMin, ExportPortMin)
+	case s.Secret != "" && (len(s.Secret) < ExportSecretMin || len(s.Secret) > ExportSecretMax):
+		return fmt.Errorf("export %s: a secret of %d bytes: it has %d to %d", s.Kind, len(s.Secret), ExportSecretMin,
+			ExportSecretMax)
+	case s.Secret == "" && !at.Addr().Unmap().IsLoopback():
+		return fmt.Errorf("export %s at %s: without a secret everybody who reaches that address could use the disk; "+
+			"only loopback may do without", s.Kind, s.Address)
+	}
+	return nil
+}
+
+// CollidesWith reports whether one host could not listen for both.
+func (s ExportSetting) CollidesWith(o ExportSetting) bool {
+	a, errA := netip.ParseAddrPort(s.Address)
+	b, errB := netip.ParseAddrPort(o.Address)
+	if errA != nil || errB != nil || a.Port() != b.Port() {
+		return false
+	}
+	return a.Addr().Unmap() == b.Addr().Unmap() || a.Addr().IsUnspecified() || b.Addr().IsUnspecified()
+}
+
+// The ports that are chosen for exports that name none.
+const (
+	ExportPortMin = 13260
+	ExportPortMax = 17259
+)
+
+// FreeExportPort returns the first port that none of the settings listens on, 0 if there is none.
+func FreeExportPort(taken []ExportSetting) uint16 {
+	used := make(map[uint16]bool, len(taken))
+	for _, s := range taken {
+		if at, err := netip.ParseAddrPort(s.Address); err == nil {
+			used[at.Port()] = true
+		}
+	}
+	for port := uint16(ExportPortMin); port <= ExportPortMax; port++ {
+		if !used[port] {
+			return port
+		}
+	}
+	return 0
+}
+
+// WithExport returns settings with the one of its kind in them, in the order of the kinds; the slice that is given
+// stays as it is.
+func WithExport(settings []ExportSetting, s ExportSetting) []ExportSetting {
+	settings = append(WithoutExport(settings, s.Kind), s)
+	slices.SortFunc(settings, func(a, b ExportSetting) int { return cmp.Compare(a.Kind, b.Kind) })
+	return settings
+}
+
+// WithoutExport returns settings without the one of a kind; the slice that is given stays as it is.
+func WithoutExport(settings []ExportSetting, kind ExportKind) []ExportSetting {
+	var rest []ExportSetting
+	for _, s := range settings {
+		if s.Kind != kind {
+			rest = append(rest, s)
+		}
+	}
+	return rest
+}

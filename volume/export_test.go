@@ -1,0 +1,73 @@
+package volume
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestExportSetting_check(t *testing.T) {
+	good := ExportSetting{Kind: ExportISCSI, Address: "127.0.0.1:3260"}
+	require.NoError(t, good.Check())
+	for _, c := range []struct {
+		address string
+		secret  ExportSecret
+		want    string // of the error; "" = there is none
+	}{
+		{"[::1]:3260", "", ""},
+		{"[::ffff:127.0.0.1]:3260", "", ""},
+		{"10.0.0.1:3260", "abcdefgh1234", ""},
+		{"0.0.0.0:3260", "abcdefgh12345678", ""},
+		{"10.0.0.1:3260", "", "only loopback"},
+		{"[::]:3260", "", "only loopback"},
+		{"10.0.0.1:3260", "abcdefgh123", "11 bytes"},
+		{"127.0.0.1:3260", "abcdefgh123456789", "17 bytes"},
+		{"h1:3260", "", "IP address and a port"},
+		{"127.0.0.1:70000", "", "IP address and a port"},
+		{"", "", "IP address and a port"},
+	} {
+		err := ExportSetting{Kind: ExportISCSI, Address: c.address, Secret: c.secret}.Check()
+		if c.want == "" {
+			require.NoError(t, err, c.address)
+		} else {
+			require.ErrorContains(t, err, c.want, c.address)
+		}
+	}
+	require.ErrorContains(t, ExportSetting{Kind: ExportNBD, Address: good.Address}.Check(), `"nbd"`)
+}
+
+func TestExportSecret_isNotPrinted(t *testing.T) {
+	s := ExportSetting{Kind: ExportISCSI, Address: "10.0.0.1:3260", Secret: "abcdefgh12345678"}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+		text := fmt.Sprintf(format, s)
+		require.NotContains(t, text, "abcdefgh", format)
+		require.Contains(t, text, "hidden", format)
+	}
+}
+
+func TestExportSettings_portsAndKinds(t *testing.T) {
+	at := func(kind ExportKind, address string) ExportSetting {
+		return ExportSetting{Kind: kind, Address: address}
+	}
+	require.True(t, at("a", "127.0.0.1:1").CollidesWith(at("b", "[::ffff:127.0.0.1]:1")))
+	require.True(t, at("a", "127.0.0.1:1").CollidesWith(at("b", "0.0.0.0:1")))
+	require.False(t, at("a", "127.0.0.1:1").CollidesWith(at("b", "127.0.0.1:2")))
+	require.False(t, at("a", "127.0.0.1:1").CollidesWith(at("b", "10.0.0.1:1")))
+
+	require.EqualValues(t, ExportPortMin, FreeExportPort(nil))
+	taken := []ExportSetting{at("a", "10.0.0.1:13260"), at("a", "127.0.0.1:13262"), at("a", "127.0.0.1:13261")}
+	require.EqualValues(t, 13263, FreeExportPort(taken))
+	var all []ExportSetting
+	for port := ExportPortMin; port <= ExportPortMax; port++ {
+		all = append(all, at("a", fmt.Sprintf("127.0.0.1:%d", port)))
+	}
+	require.Zero(t, FreeExportPort(all))
+
+	one := []ExportSetting{at("b", "x")}
+	two := WithExport(one, at("a", "y"))
+	require.Equal(t, []ExportSetting{at("a", "y"), at("b", "x")}, two)
+	require.Equal(t, []ExportSetting{at("a", "y"), at("b", "z")}, WithExport(two, at("b", "z")))
+	require.Equal(t, []ExportSetting{at("a", "y")}, WithoutExport(two, "b"))
+	require.Equal(t, []ExportSetting{at("b", "x")}, one)
+}
