@@ -29,6 +29,7 @@ type Command struct {
 	KeepLeg          *KeepLeg          `json:"keep_leg,omitempty" since:"2"`
 	SetReplaceAfter  *SetReplaceAfter  `json:"set_replace_after,omitempty" since:"2"`
 	SetLimit         *SetLimit         `json:"set_limit,omitempty" since:"2"`
+	SetExport        *SetExport        `json:"set_export,omitempty" since:"2"`
 	BeginAttach      *BeginAttach      `json:"begin_attach,omitempty"`
 	RecordFence      *RecordFence      `json:"record_fence,omitempty"`
 	Activate         *Activate         `json:"activate,omitempty"`

@@ -46,6 +46,7 @@ func (c *Command) kinds() []kind {
 		of("keep_leg", byOperator, c.KeepLeg, (*txn).keepLeg),
 		of("set_replace_after", byOperator, c.SetReplaceAfter, (*txn).setReplaceAfter),
 		of("set_limit", byOperator, c.SetLimit, (*txn).setLimit),
+		of("set_export", byOperator, c.SetExport, (*txn).setExport),
 		of("begin_attach", byNode, c.BeginAttach, (*txn).beginAttach), // to renew its own, see Authorise
 		of("record_fence", byEngine, c.RecordFence, (*txn).recordFence),
 		of("activate", byEngine, c.Activate, (*txn).activate),

@@ -310,7 +310,7 @@ func (g *generator) drawScrub(name string, v *Volume) string {
 
 func (g *generator) drawOther() string {
 	domain := pick(g, g.state.SortedDomains()...)
-	switch g.rand.IntN(16) {
+	switch g.rand.IntN(17) {
 	case 0, 1, 2, 3:
 		attach := make([]string, len(domain.Spec.Volumes))
 		for i := range attach {
@@ -339,6 +339,9 @@ func (g *generator) drawOther() string {
 	case 15:
 		return fmt.Sprintf("limit %s iops=%d", g.names[pick(g, g.state.SortedVolumes()...).ID.String()],
 			10*g.rand.IntN(3))
+	case 16:
+		return fmt.Sprintf("export %s iscsi 127.0.0.1:%d", g.names[pick(g, g.state.SortedVolumes()...).ID.String()],
+			13260+g.rand.IntN(3))
 	case 14:
 		return fmt.Sprintf("replace_after %s volume=%s", pick(g, "60", "never", "0"),
 			g.names[pick(g, g.state.SortedVolumes()...).ID.String()])

@@ -39,6 +39,11 @@ func (s *script) parse(line string) Command {
 		c.SetReplaceAfter = &SetReplaceAfter{Volume: s.vol(w.keys["volume"]), After: after}
 	case "limit": // VOLUME [iops=N] [bandwidth=BYTES] [burst=MILLISECONDS]
 		c.SetLimit = s.parseLimit(w)
+	case "export": // VOLUME KIND [ADDRESS] [secret=S]; no address is off
+		c.SetExport = &SetExport{Volume: s.vol(w.next()), Kind: volume.ExportKind(w.next()), Off: len(w.pos) == 0}
+		if !c.SetExport.Off {
+			c.SetExport.Address, c.SetExport.Secret = w.next(), volume.ExportSecret(w.keys["secret"])
+		}
 	case "remove_node": // ID
 		c.RemoveNode = &RemoveNode{Node: s.node(w.next())}
 	case "locate": // ID [zone=Z] [rack=R]

@@ -164,6 +164,8 @@ type Volume struct {
 	Apart        []volume.ID   `json:"apart,omitempty" since:"2"`
 	ReplaceAfter time.Duration `json:"replace_after,omitempty" since:"2"` // as the cluster's, which zero stands for
 	Limit        volume.Limit  `json:"limit,omitzero" since:"2"`          // of its guest's reads and writes
+	// Exports are those that it has beside NBD on a unix socket, by kind. Their secrets are for their guests.
+	Exports []volume.ExportSetting `json:"exports,omitempty" since:"2"`
 
 	ScrubEvery time.Duration `json:"scrub_every,omitempty"` // its schedule; zero = never by itself
 	Scrubs     uint64        `json:"scrubs,omitempty"`      // how many were wanted so far

@@ -54,6 +54,7 @@ func FindingKinds() []FindingKind {
 		{"engine_build", info, "an engine runs an older build than its daemon"},
 		{"engine_memory", warning, "an engine has more memory than it should need"},
 		{"guest_read_errors", severe, "a guest got read errors"},
+		{"export_not_open", warning, "an export beside the unix socket does not open"},
 
 		{"leg_missing", severe, "a leg's data is gone"},
 		{"leg_quarantined", severe, "a leg contradicts the coordinators"},

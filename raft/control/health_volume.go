@@ -51,7 +51,7 @@ func (v *View) judgeVolume(vol *raft.Volume) []Finding {
 		return v.judgeProvisioning(vol)
 	}
 	return slices.Concat(v.judgeRedundancy(vol), v.judgeAttachment(vol), v.judgeScrub(vol), v.judgeUnreadable(vol),
-		v.judgeEngine(vol))
+		v.judgeEngine(vol), v.judgeExports(vol))
 }
 
 func (v *View) judgeProvisioning(vol *raft.Volume) []Finding {
