@@ -3,7 +3,9 @@ package target
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -93,6 +95,27 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	return ctx.Err()
 }
+
+// Close ends the server at once: portals are closed and connections reset. When it returns, no further command begins
+// to execute, and nothing more is answered. It does not wait for commands that are executing; Wait does.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closing = true
+	for l := range s.listeners {
+		_ = l.Close() // Serve reports a portal that fails on its own
+	}
+	s.stop()
+	conns := slices.Collect(maps.Keys(s.conns)) // no more come
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.shutGate()
+		c.reset()
+	}
+	return nil
+}
+
+// Wait waits until every connection has ended and none of their commands runs any more. Close or Shutdown has begun.
+func (s *Server) Wait() { s.wg.Wait() }
 
 func (s *Server) isClosing() bool {
 	s.mu.Lock()

@@ -233,6 +233,35 @@ func TestSession_shutdownGivesUpWithItsContext(t *testing.T) {
 	})
 }
 
+// Close answers nothing any more and begins nothing, and does not wait for a device that is stuck; Wait does.
+func TestServer_closeEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(t, opWrite16)
+		h := newHarness(t, &testAdmission{units: map[uint64]scsi.LogicalUnit{0: g}}, nil)
+		p := h.dial().login().ready()
+		p.write(0, 1, true, make([]byte, 512))
+		<-g.entered
+		idle := h.dial()
+		require.NoError(t, h.server.Close())
+		p.closed()
+		idle.closed()
+		require.NoError(t, <-h.served)
+		require.Zero(t, h.adm.closed.Load(), "the command still runs")
+		waited := make(chan struct{})
+		go func() { h.server.Wait(); close(waited) }()
+		synctest.Wait()
+		select {
+		case <-waited:
+			t.Fatal("Wait did not wait")
+		default:
+		}
+		close(g.release)
+		<-waited
+		require.EqualValues(t, 1, h.adm.closed.Load())
+		require.NoError(t, h.server.Close(), "again is the same")
+	})
+}
+
 func TestSession_logoutDrainsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t, opWrite16)
