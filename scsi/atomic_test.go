@@ -98,3 +98,16 @@ func TestAtomic_writeProtected(t *testing.T) {
 		b.refused(senseWriteProtected, cdb, nil)
 	}
 }
+
+func TestVolume_hasNoCommandThatPromisesTooMuch(t *testing.T) {
+	b := newBench(t, nil, func(o *Options) { o.Volume = true })
+	b.refused(senseInvalidOpcode, CDB{0x9c, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 16}, pattern(16))
+	b.refused(senseInvalidOpcode, CDB{opSanitize, saBlockErase}, nil)
+	page, ok := b.disk.vpdPage(vpdBlockLimits)
+	require.True(t, ok)
+	require.Equal(t, make([]byte, 20), page[44:], "no limits of what is not there")
+	require.EqualValues(t, 32, page[5], "COMPARE AND WRITE is")
+	page, ok = b.disk.vpdPage(vpdBlockCharacteristics)
+	require.True(t, ok)
+	require.Zero(t, page[7], "no word of what SANITIZE leaves")
+}

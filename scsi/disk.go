@@ -117,13 +117,17 @@ func (d *Disk) has(op *operation) bool {
 		return false
 	}
 	switch op.opcode() {
-	case opUnmap, opSanitize:
+	case opUnmap:
 		return d.limits.CanUnmap
+	case opSanitize:
+		return d.limits.CanUnmap && !d.options.Volume
 	case opServiceActionIn16:
 		_, unknown := d.allocator.(noAllocator)
 		return op.action() != saGetLBAStatus || !unknown
 	case opPreventAllow:
 		return d.options.Removable
+	case opWriteAtomic16:
+		return !d.options.Volume
 	case opReserve6, opRelease6, opPersistentReserveIn, opPersistentReserveOut:
 		return d.options.Reservations
 	}

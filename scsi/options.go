@@ -34,6 +34,10 @@ type Options struct {
 	// Removable says that initiators may eject and load the medium. Ejecting only makes the unit say
 	// that there is none: the data stays.
 	Removable bool
+	// Volume says that the unit is a volume, whose data lies on several machines: a write that is cut off may be
+	// stored in part, and what was erased may be left on a machine that is away. So there is no WRITE ATOMIC and no
+	// SANITIZE, which initiators take for promises against the one and the other.
+	Volume bool
 	// Reservations says that initiators may reserve the unit: RESERVE (6), and persistent reservations.
 	Reservations bool
 	// ReservationStore keeps persistent reservations of initiators that ask for it through a loss of

@@ -37,7 +37,7 @@ func (d *Disk) vpdPage(page byte) (data []byte, ok bool) {
 	case vpdBlockCharacteristics:
 		body = make([]byte, 60)
 		body[1] = 1 // MEDIUM ROTATION RATE: non-rotating
-		if d.limits.CanUnmap && !d.options.Leg {
+		if d.limits.CanUnmap && !d.options.Leg && !d.options.Volume {
 			body[3] = 0x40 // WABEREQ 01b: after SANITIZE BLOCK ERASE blocks can be read
 		}
 	case vpdBlockProvisioning:
@@ -86,7 +86,7 @@ func (d *Disk) blockLimits() []byte {
 		binary.BigEndian.PutUint32(b[28:], 1<<31) // UGAVALID, alignment 0
 	}
 	binary.BigEndian.PutUint64(b[32:], uint64(maxWriteSameBytes/d.blockBytes)) // MAXIMUM WRITE SAME LENGTH
-	if d.options.Leg {
+	if d.options.Leg || d.options.Volume {
 		return b
 	}
 	atomicUnit, maxAtomic := d.atomicBlocks()
