@@ -65,6 +65,13 @@ const (
 	ExportSecretMax = 16
 )
 
+// ExportTarget is the iSCSI name under which guests reach a volume for as long as they may go on with what they were
+// plugged in to, which an attachment names (protocol-flush C, (iii)). Initiators log in again by themselves, so there
+// is no other name.
+func ExportTarget(v ID, unbroken AttachID) string {
+	return volumePrefix + v.String() + "." + unbroken.String()
+}
+
 // Check returns why a volume cannot have this export, nil if it can.
 func (s ExportSetting) Check() error {
 	if !slices.Contains(settableExports(), s.Kind) {

@@ -15,6 +15,7 @@ const (
 	iqnPrefix       = "iqn.2026-11.io.holdfast:"
 	legPrefix       = iqnPrefix + "leg."
 	attachPrefix    = iqnPrefix + "att."
+	volumePrefix    = iqnPrefix + "vol."
 	chapUserPrefix  = "att."
 	chapSecretLabel = "holdfast leg 1\x00"
 )

@@ -29,6 +29,8 @@ func (p *process) newFrontend(s volume.ExportSetting) (frontend, error) {
 	switch s.Kind {
 	case volume.ExportNBD:
 		return p.newNBD()
+	case volume.ExportISCSI:
+		return p.newISCSI(s)
 	}
 	return nil, fmt.Errorf("this engine does not know exports of the kind %q", s.Kind)
 }
