@@ -61,8 +61,9 @@ func operationRoles() map[string]Role {
 		"upgrade-cluster":   RoleAdmin, "stop-rebalance": RoleAdmin, "rebalance": RoleAdmin,
 		"backup-cluster": RoleAdmin,                                                         // it holds the CA's key
 		"promote-leg":    RoleAdmin, "unfreeze-volume": RoleAdmin, "end-restore": RoleAdmin, // they may give up data
-		"define-domain": RoleAdmin, // its command runs as root on a host
-		"list-tokens":   RoleAdmin, "create-token": RoleAdmin, "revoke-token": RoleAdmin,
+		"define-domain":       RoleAdmin, // its command runs as root on a host
+		"list-export-secrets": RoleAdmin,
+		"list-tokens":         RoleAdmin, "create-token": RoleAdmin, "revoke-token": RoleAdmin,
 		"list-join-tokens": RoleAdmin, "create-join-token": RoleAdmin, "revoke-join-token": RoleAdmin,
 	}
 }

@@ -11,3 +11,11 @@ func (c *Client) SetVolume(ctx context.Context, name string, r SetVolume) (Volum
 	err := c.do(ctx, call{method: http.MethodPatch, path: objectPath("volumes", name), body: r, read: decodeTo(&out)})
 	return out, err
 }
+
+// ExportSecrets tells what guests have to prove to use the exports of a volume.
+func (c *Client) ExportSecrets(ctx context.Context, name string) ([]ExportSecret, error) {
+	var out []ExportSecret
+	err := c.do(ctx, call{method: http.MethodGet, path: objectPath("volumes", name) + "/export-secrets",
+		read: decodeTo(&out)})
+	return out, err
+}

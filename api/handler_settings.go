@@ -14,8 +14,13 @@ func (r routes) settings() {
 		Body SetVolume
 	}
 	huma.Register(r.api, r.op("set-volume", http.MethodPatch, "/v1/volumes/{name}",
-		"Change settings of a volume; also of one that is attached, whose guest goes on", "volumes"),
+		"Change settings of a volume; all but its exports also of one that is attached", "volumes"),
 		func(ctx context.Context, in *set) (*body[Volume], error) {
 			return answer(r.service.SetVolume(ctx, in.Name, in.Body))
+		})
+	huma.Register(r.api, r.op("list-export-secrets", http.MethodGet, "/v1/volumes/{name}/export-secrets",
+		"What guests have to prove to use the exports of a volume", "volumes"),
+		func(ctx context.Context, in *named) (*body[[]ExportSecret], error) {
+			return list(r.service.ExportSecrets(ctx, in.Name))
 		})
 }

@@ -58,6 +58,8 @@ type Service interface {
 	CreateVolume(ctx context.Context, r CreateVolume) (Volume, error)
 	// SetVolume changes settings of a volume, also of one that is attached.
 	SetVolume(ctx context.Context, name string, r SetVolume) (Volume, error)
+	// ExportSecrets tells what guests have to prove to use the exports of a volume that ask for it.
+	ExportSecrets(ctx context.Context, name string) ([]ExportSecret, error)
 	// DeleteVolume deletes a detached volume and its data.
 	DeleteVolume(ctx context.Context, name string, r Wait) error
 	// AttachVolume grants a volume to a host and returns when it serves there.

@@ -106,6 +106,8 @@ type Volume struct {
 
 	ReplaceAfter ReplaceAfter `json:"replace_after"`
 	Limit        Limit        `json:"limit" doc:"of its guest's reads and writes"`
+	// Exports are settings; what there is now stands in Attachment.
+	Exports []ExportSetting `json:"exports" doc:"that it has beside NBD on a unix socket, when it is attached"`
 
 	ScrubEverySeconds int64        `json:"scrub_every_seconds" doc:"how often it is scrubbed by itself, 0 is never"`
 	Scrub             *Scrub       `json:"scrub" doc:"the one that is wanted or under way, null if none is"`
@@ -166,7 +168,9 @@ type Attachment struct {
 	EngineState string   `json:"engine_state" doc:"connecting, serving, held, fenced, failed, detached, unknown"`
 	Maintenance bool     `json:"maintenance,omitempty" doc:"without export, to bring legs in sync"`
 	Exports     []Export `json:"exports"`
-	Stages      []Stage  `json:"stages,omitempty" doc:"milestones of the attach"`
+	// ExportFaults are rare.
+	ExportFaults []ExportFault `json:"export_faults,omitempty" doc:"exports that do not open"`
+	Stages       []Stage       `json:"stages,omitempty" doc:"milestones of the attach"`
 }
 
 // Stage is one timed step of an attach, from the engine's start.
@@ -196,7 +200,7 @@ type Leg struct {
 
 // Export is one way to reach an attached volume on its host.
 type Export struct {
-	Type string `json:"type" doc:"nbd"`
+	Type string `json:"type" doc:"nbd or iscsi"`
 	URL  string `json:"url"`
 	// BoundURL is for a guest that connects again by itself.
 	BoundURL string `json:"bound_url,omitempty" doc:"refused once the volume was elsewhere or lost writes"`

@@ -16,5 +16,6 @@ type SetLimit struct {
 
 // SetVolume changes settings of a volume; a field that is null stays as it is.
 type SetVolume struct {
-	Limit *SetLimit `json:"limit,omitempty" doc:"how fast its guest may read and write it"`
+	Limit  *SetLimit  `json:"limit,omitempty" doc:"how fast its guest may read and write it"`
+	Export *SetExport `json:"export,omitempty" doc:"an export beside NBD on a unix socket; only while it is detached"`
 }

@@ -14,7 +14,8 @@ import (
 func newVolume(c *connection) *cobra.Command {
 	cmd := group("volume", "Provision, attach and look at volumes")
 	cmd.AddCommand(volumeCreate(c), volumeList(c), volumeShow(c), volumeAttach(c), volumeDetach(c),
-		volumeSet(c), volumeScrub(c), volumeReplaceAfter(c), volumeUnfreeze(c), volumePromote(c), volumeDelete(c))
+		volumeSet(c), volumeExport(c), volumeScrub(c), volumeReplaceAfter(c), volumeUnfreeze(c), volumePromote(c),
+		volumeDelete(c))
 	return cmd
 }
 
@@ -159,13 +160,8 @@ func showVolume(t *table, v api.Volume) {
 	t.row("cfgver", volume.CfgVer(v.CfgVer))
 	if a := v.Attachment; a != nil {
 		t.row("host", fmt.Sprintf("%s, engine %s (pid %d)", a.Host, a.EngineState, a.EnginePID))
-		for _, e := range a.Exports {
-			t.row("export", e.URL)
-			if e.BoundURL != "" {
-				t.row("bound", e.BoundURL)
-			}
-		}
 	}
+	showExports(t, v)
 	t.row("limit", limitWords(v.Limit))
 	t.row("lost legs", "replaced "+replaceAfterWords(v.ReplaceAfter))
 	showScrubs(t, v)

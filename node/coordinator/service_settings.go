@@ -17,20 +17,33 @@ func (s service) SetVolume(ctx context.Context, name string, r api.SetVolume) (a
 	if err != nil {
 		return api.Volume{}, err
 	}
-	object := "volume/" + vol.Name
-	if r.Limit == nil || *r.Limit == (api.SetLimit{}) {
-		return api.Volume{}, api.Errorf(api.CodeInvalid, object, "name a limit", "volume %s: nothing is to be changed",
-			vol.Name)
+	limits := r.Limit != nil && *r.Limit != (api.SetLimit{})
+	if !limits && r.Export == nil {
+		return api.Volume{}, api.Errorf(api.CodeInvalid, "volume/"+vol.Name, "name a limit or an export",
+			"volume %s: nothing is to be changed", vol.Name)
 	}
-	burst, err := burstOf(vol.Name, r.Limit)
-	if err != nil {
-		return api.Volume{}, err
+	if limits {
+		if err := s.setLimit(ctx, vol, r.Limit); err != nil {
+			return api.Volume{}, err
+		}
 	}
-	if _, err := s.propose(ctx, object, raft.Command{SetLimit: &raft.SetLimit{
-		Volume: vol.ID, IOPS: r.Limit.IOPS, Bandwidth: r.Limit.BandwidthBytes, Burst: burst}}); err != nil {
-		return api.Volume{}, err
+	if r.Export != nil {
+		if err := s.setExport(ctx, state, vol, r.Export); err != nil {
+			return api.Volume{}, err
+		}
 	}
 	return s.Volume(ctx, vol.ID.String())
+}
+
+// setLimit changes the limit of a volume.
+func (s service) setLimit(ctx context.Context, vol *raft.Volume, r *api.SetLimit) error {
+	burst, err := burstOf(vol.Name, r)
+	if err != nil {
+		return err
+	}
+	_, err = s.propose(ctx, "volume/"+vol.Name, raft.Command{SetLimit: &raft.SetLimit{
+		Volume: vol.ID, IOPS: r.IOPS, Bandwidth: r.BandwidthBytes, Burst: burst}})
+	return err
 }
 
 // limitOf returns the limit that a new volume asks for.

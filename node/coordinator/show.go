@@ -110,6 +110,7 @@ func showVolume(v *control.View, vol *raft.Volume) api.Volume {
 	}
 	showScrubs(v, vol, &out)
 	out.ReplaceAfter, out.Limit = showReplaceAfter(v.State, vol), showLimit(vol.Limit)
+	out.Exports = showExports(vol)
 	if vol.Attach == nil {
 		return out
 	}
@@ -120,6 +121,7 @@ func showVolume(v *control.View, vol *raft.Volume) api.Volume {
 	if e := v.Facts.Engines[vol.Attach.ID]; e != nil {
 		out.Attachment.EnginePID, out.Attachment.EngineState = e.PID, string(e.State)
 		out.Attachment.Exports, out.Attachment.Stages = exports(e), stages(e)
+		out.Attachment.ExportFaults = exportFaults(e.Faults)
 	}
 	return out
 }

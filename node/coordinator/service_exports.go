@@ -1,0 +1,85 @@
+package coordinator
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+
+	"github.com/holdfast-storage/holdfast/api"
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// setExport changes an export of a volume. Each time that it is set it gets another secret.
+func (s service) setExport(ctx context.Context, state *raft.State, vol *raft.Volume, r *api.SetExport) error {
+	object := "volume/" + vol.Name
+	cmd := raft.SetExport{Volume: vol.ID, Kind: volume.ExportKind(r.Kind), Off: r.Off, Address: r.Address}
+	if r.Off && (r.Address != "" || r.Open) {
+		return api.Errorf(api.CodeInvalid, object, "", "volume %s: an export that is taken away has no address",
+			vol.Name)
+	}
+	if !r.Off && cmd.Address == "" {
+		port := freePort(state, vol, cmd.Kind)
+		if port == 0 {
+			return api.Errorf(api.CodeInvalid, object, "name an address",
+				"volume %s: every port from %d to %d is another export's", vol.Name, volume.ExportPortMin,
+				volume.ExportPortMax)
+		}
+		cmd.Address = fmt.Sprintf("127.0.0.1:%d", port)
+	}
+	if !r.Off && !r.Open {
+		cmd.Secret = volume.ExportSecret(rand.Text()[:volume.ExportSecretMax])
+	}
+	_, err := s.propose(ctx, object, raft.Command{SetExport: &cmd})
+	return err
+}
+
+// freePort returns a port that no export of the cluster listens on, but for the one that is to be set.
+func freePort(s *raft.State, vol *raft.Volume, kind volume.ExportKind) uint16 {
+	var taken []volume.ExportSetting
+	for _, other := range s.Volumes { // which ports there are counts alone, so the order of the map does not matter
+		if other.ID == vol.ID {
+			taken = append(taken, volume.WithoutExport(other.Exports, kind)...)
+		} else {
+			taken = append(taken, other.Exports...)
+		}
+	}
+	return volume.FreeExportPort(taken)
+}
+
+// ExportSecrets returns what guests of a volume have to prove.
+func (s service) ExportSecrets(_ context.Context, name string) ([]api.ExportSecret, error) {
+	state, _ := s.raft.State()
+	vol, err := findVolume(state, name)
+	if err != nil {
+		return nil, err
+	}
+	secrets := []api.ExportSecret{}
+	for _, x := range vol.Exports {
+		if x.Secret != "" {
+			secrets = append(secrets, api.ExportSecret{Kind: string(x.Kind), User: vol.Name, Secret: string(x.Secret)})
+		}
+	}
+	return secrets, nil
+}
+
+// showExports shows the settings of a volume's exports, without their secrets.
+func showExports(vol *raft.Volume) []api.ExportSetting {
+	out := []api.ExportSetting{}
+	for _, x := range vol.Exports {
+		s := api.ExportSetting{Kind: string(x.Kind), Address: x.Address}
+		if x.Secret != "" {
+			s.User = vol.Name
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func exportFaults(faults []volume.ExportFault) []api.ExportFault {
+	var out []api.ExportFault
+	for _, f := range faults {
+		out = append(out, api.ExportFault{Kind: string(f.Kind), Address: f.Address, Error: f.Error})
+	}
+	return out
+}
