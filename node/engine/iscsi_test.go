@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-storage/holdfast/iscsi"
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/scsi"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -57,10 +58,10 @@ func (e *runningEngine) offered() volume.Offer {
 // logIn logs in to what an engine offers, as a guest's initiator does.
 func logIn(t *testing.T, o volume.Offer, user, secret string) (block.Device, error) {
 	t.Helper()
-	portal, rest, ok := strings.Cut(strings.TrimPrefix(o.URL, "iscsi://"), "/")
+	portal, _, ok := strings.Cut(strings.TrimPrefix(o.URL, "iscsi://"), "/")
 	require.True(t, ok)
 	lun, err := initiator.OpenLUN(t.Context(), initiator.LUNOptions{
-		Session: initiator.Options{TargetName: strings.TrimSuffix(rest, "/0"),
+		Session: initiator.Options{TargetName: targetOf(o),
 			InitiatorName: "iqn.2026-11.com.example:guest", ISID: iscsi.ISID{0x80, 1},
 			CHAP: initiator.CHAP{User: user, Secret: secret}},
 		Dial: func(ctx context.Context) (net.Conn, error) {
@@ -185,4 +186,47 @@ func TestISCSI_detachEndsItsSessions(t *testing.T) {
 	v := c.volume("root")
 	require.Nil(t, v.Attach)
 	require.True(t, v.Clean)
+}
+
+// The guest's disk is the same one to it whoever serves it, and promises nothing that the next engine would not keep.
+func TestISCSI_whatTheDiskSaysOfItself(t *testing.T) {
+	c := newCluster(t, 1)
+	c.createVolume("root", 1)
+	address := freePort(t)
+	c.exportISCSI("root", address, "")
+	identities := make(map[string]bool)
+	for range 2 {
+		offer := c.startEngine(c.grant("root")).offered()
+		conn, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		s, err := initiator.Login(t.Context(), conn, initiator.Options{TargetName: targetOf(offer),
+			InitiatorName: "iqn.2026-11.com.example:guest", ISID: iscsi.ISID{0x80, 1}})
+		require.NoError(t, err)
+		serial, designators := make([]byte, 255), make([]byte, 255)
+		n, err := s.Execute(t.Context(), 0, scsi.VPDCDB(scsi.PageUnitSerialNumber, 255), nil, serial)
+		require.NoError(t, err)
+		require.Equal(t, c.volume("root").ID.String(), string(serial[4:n]))
+		n, err = s.Execute(t.Context(), 0, scsi.VPDCDB(scsi.PageDeviceIdentification, 255), nil, designators)
+		require.NoError(t, err)
+		identities[string(designators[:n])] = true
+		for name, cdb := range map[string]scsi.CDB{
+			"PERSISTENT RESERVE IN, READ KEYS": {0x5e, 0, 0, 0, 0, 0, 0, 0, 255},
+			"RESERVE (6)":                      {0x16},
+			"WRITE ATOMIC (16)":                {0x9c},
+			"SANITIZE, BLOCK ERASE":            {0x48, 2},
+		} {
+			_, err := s.Execute(t.Context(), 0, cdb, nil, make([]byte, 255))
+			var refused *scsi.StatusError
+			require.ErrorAs(t, err, &refused, name)
+			require.EqualValues(t, 0x20, refused.Sense.ASC, "%s: there is no such command", name)
+		}
+		s.Close()
+	}
+	require.Len(t, identities, 1)
+}
+
+// targetOf returns the target's name that is in the URL of an offer.
+func targetOf(o volume.Offer) string {
+	_, rest, _ := strings.Cut(strings.TrimPrefix(o.URL, "iscsi://"), "/")
+	return strings.TrimSuffix(rest, "/0")
 }

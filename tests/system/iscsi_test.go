@@ -1,11 +1,13 @@
 package system
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -208,4 +210,31 @@ func plugISCSI(t *testing.T, portal, name string) *initiator.LUN {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = disk.Close() }) // its server may be gone
 	return disk
+}
+
+// TestISCSI_QEMUGoesOnOverARestartOfTheEngine ends the engine while QEMU writes through libiscsi, which logs in again.
+func TestISCSI_QEMUGoesOnOverARestartOfTheEngine(t *testing.T) {
+	needISCSI(t)
+	c := up(t, 3)
+	c.ok("volume", "create", "disk", "--size", "64M", "--layout", "mirror=2", "--legs-on", "n1,n2")
+	c.ok("volume", "export", "disk", "--iscsi", freePort(t), "--open")
+	nbd := c.attach("disk", "n3")
+	url := c.offered("disk")
+	// Each write takes at least a millisecond of the limit's time, so that the engine is ended amid them.
+	c.ok("volume", "set", "disk", "--limit-iops", "1000", "--limit-burst", "100ms")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	writer := exec.CommandContext(ctx, "qemu-img", "bench", "-w", "-f", "raw", "-c", "6000", "-d", "8", "-s", "8192",
+		"-S", "8192", "--pattern=77", "--flush-interval=500", url)
+	var said bytes.Buffer
+	writer.Stdout, writer.Stderr = &said, &said
+	require.NoError(t, writer.Start())
+	c.eventually(time.Minute, "it writes", func() bool {
+		r := tryQemuIO(t, nbd, "read -P 77 1M 64k")
+		return r.code == 0 && !strings.Contains(r.stdout, "verification failed")
+	})
+	before := c.endEngine("disk")
+	require.NoError(t, writer.Wait(), &said)
+	require.Greater(t, c.volume("disk").Epoch, before.Epoch, "the engine was ended amid it")
+	qemuIO(t, nbd, "read -P 77 0 46M")
 }
