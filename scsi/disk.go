@@ -53,6 +53,8 @@ func New(device block.Device, options Options) (*Disk, error) {
 	d.device = &gated{Device: device, gate: &d.gate}
 	if a, ok := device.(block.Allocator); ok {
 		d.allocator = a
+	} else if options.Volume {
+		d.allocator = unknownAllocator{limits.SizeBytes}
 	}
 	d.table = newOperationTable(d.has)
 	d.reserver.store = options.ReservationStore

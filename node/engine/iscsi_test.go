@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"strings"
@@ -209,6 +210,12 @@ func TestISCSI_whatTheDiskSaysOfItself(t *testing.T) {
 		n, err = s.Execute(t.Context(), 0, scsi.VPDCDB(scsi.PageDeviceIdentification, 255), nil, designators)
 		require.NoError(t, err)
 		identities[string(designators[:n])] = true
+		status := make([]byte, 255)
+		n, err = s.Execute(t.Context(), 0, scsi.CDB{0x9e, 0x12, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 255}, nil, status)
+		require.NoError(t, err)
+		require.Equal(t, 24, n, "GET LBA STATUS: one descriptor, of all from there on, mapped or not known")
+		require.EqualValues(t, volumeBytes/512-8, binary.BigEndian.Uint32(status[16:]))
+		require.Zero(t, status[20])
 		for name, cdb := range map[string]scsi.CDB{
 			"PERSISTENT RESERVE IN, READ KEYS": {0x5e, 0, 0, 0, 0, 0, 0, 0, 255},
 			"RESERVE (6)":                      {0x16},

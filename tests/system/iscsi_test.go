@@ -49,6 +49,7 @@ func TestISCSI_foreignInitiatorsUseTheDiskThatNBDIs(t *testing.T) {
 	qemuIO(t, url, "read -P 5 20M 1M")
 	compared := run(t, time.Minute, nil, "qemu-img", "compare", "-f", "raw", "-F", "raw", url, nbd)
 	require.Zero(t, compared.code, compared.stdout+compared.stderr)
+	require.Empty(t, compared.stderr, "QEMU has nothing to complain of")
 
 	c.ok("volume", "detach", "disk")
 	require.NotZero(t, run(t, time.Minute, nil, "iscsi-inq", url).code, "nobody answers for a volume that is detached")
