@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/netio"
 )
 
 // BenchmarkServer keeps a number of requests of one connection in flight, over a queue that does
@@ -33,6 +34,14 @@ func BenchmarkServer(b *testing.B) {
 			require.NoError(b, err)
 			defer socket.Close()
 			drive(b, socket, c.cmd, c.bytes, c.depth)
+		})
+		b.Run("tls/"+c.name, func(b *testing.B) {
+			limits := block.Limits{SizeBytes: 1 << 30, BlockBytes: 512, MaxBytes: 1 << 20}
+			s := serveTLS(b, Options{Queue: idle{}, Limits: limits, Name: "root", Waits: netio.NewWaits()})
+			stream, _, _, err := connect(b.Context(), s.address, ClientOptions{TLS: s.ca.client(b, "guest")})
+			require.NoError(b, err)
+			defer stream.Close()
+			drive(b, stream, c.cmd, c.bytes, c.depth)
 		})
 	}
 }

@@ -3,6 +3,7 @@ package nbd
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -28,6 +29,9 @@ type ClientOptions struct {
 	// that were not answered wait meanwhile and are then sent again: a request that was done twice
 	// is as good as once, since its caller was not answered between. Zero never reconnects.
 	Reconnect time.Duration
+	// TLS is by what the client begins TLS with an address that has a Host; nil = by what is in the directory that
+	// the address names.
+	TLS *tls.Config
 	// SimpleReplies keeps the client from asking for structured replies.
 	SimpleReplies bool
 }

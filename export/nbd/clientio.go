@@ -3,6 +3,7 @@ package nbd
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,13 +15,21 @@ import (
 
 // connect dials and does the client's side of the handshake.
 func connect(ctx context.Context, a Address, o ClientOptions) (net.Conn, exportInfo, agreement, error) {
+	config, err := a.clientTLS(o)
+	if err != nil {
+		return nil, exportInfo{}, agreement{}, fmt.Errorf("export %s: %w", a, err)
+	}
 	var dialer net.Dialer
-	socket, err := dialer.DialContext(ctx, "unix", a.Socket)
+	network, where := "unix", a.Socket
+	if a.Host != "" {
+		network, where = "tcp", a.Host
+	}
+	socket, err := dialer.DialContext(ctx, network, where)
 	if err != nil {
 		return nil, exportInfo{}, agreement{}, fmt.Errorf("export %s: %w: %w", a, block.ErrUnreachable, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = socket.Close() }) // ends the handshake, which reports
-	export, agreed, err := greet(socket, a.Name, o)
+	stream, export, agreed, err := greet(socket, config, a.Name, o)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -28,25 +37,48 @@ func connect(ctx context.Context, a Address, o ClientOptions) (net.Conn, exportI
 		err = fmt.Errorf("export %s: handshake: %w", a, err)
 		return nil, export, agreed, errors.Join(err, socket.Close())
 	}
-	return socket, export, agreed, nil
+	return stream, export, agreed, nil
 }
 
-// greet does the fixed newstyle handshake up to NBD_OPT_GO. It reads not one byte more than the
-// handshake has.
-func greet(rw io.ReadWriter, name string, o ClientOptions) (exportInfo, agreement, error) {
+// greet does the fixed newstyle handshake up to NBD_OPT_GO, with config by TLS. It reads not one byte more than the
+// handshake has, and returns what the rest goes through.
+func greet(socket net.Conn, config *tls.Config, name string, o ClientOptions) (net.Conn, exportInfo, agreement, error) {
+	if err := hail(socket); err != nil {
+		return nil, exportInfo{}, agreement{}, err
+	}
+	if config != nil {
+		refusal, err := ask(socket, optStartTLS, nil, nil)
+		if err = errors.Join(err, refusal); err != nil {
+			return nil, exportInfo{}, agreement{}, err
+		}
+		encrypted := tls.Client(socket, config)
+		if err := encrypted.Handshake(); err != nil {
+			return nil, exportInfo{}, agreement{}, fmt.Errorf("TLS: %w", err)
+		}
+		socket = encrypted
+	}
+	export, agreed, err := choose(socket, name, o)
+	return socket, export, agreed, err
+}
+
+// hail reads the server's greeting and answers it.
+func hail(rw io.ReadWriter) error {
 	var hello [18]byte
 	if _, err := io.ReadFull(rw, hello[:]); err != nil {
-		return exportInfo{}, agreement{}, err
+		return err
 	}
 	flags := binary.BigEndian.Uint16(hello[16:])
 	if binary.BigEndian.Uint64(hello[:]) != magicServer ||
 		binary.BigEndian.Uint64(hello[8:]) != magicOption || flags&flagFixedNewstyle == 0 {
-		return exportInfo{}, agreement{}, fmt.Errorf("server's greeting: %w", errMagic)
+		return fmt.Errorf("server's greeting: %w", errMagic)
 	}
 	// The zeroes that flagNoZeroes is about follow NBD_OPT_EXPORT_NAME only.
-	if _, err := rw.Write(binary.BigEndian.AppendUint32(nil, uint32(flagFixedNewstyle))); err != nil {
-		return exportInfo{}, agreement{}, err
-	}
+	_, err := rw.Write(binary.BigEndian.AppendUint32(nil, uint32(flagFixedNewstyle)))
+	return err
+}
+
+// choose opens the export of a name.
+func choose(rw io.ReadWriter, name string, o ClientOptions) (exportInfo, agreement, error) {
 	var agreed agreement
 	if !o.SimpleReplies {
 		refusal, err := ask(rw, optStructuredReply, nil, nil)

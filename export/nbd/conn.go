@@ -2,6 +2,7 @@ package nbd
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -25,10 +26,12 @@ const readerBytes = 64 << 10
 // Invariant: at most one goroutine writes, and writing says so.
 type conn struct {
 	server  *Server
-	socket  net.Conn
+	socket  net.Conn // what is closed and given deadlines
+	stream  net.Conn // what is read: the socket, or what is encrypted on it
 	reader  *bufio.Reader
 	agreed  agreement
-	holding bool // the reader holds the plug
+	holding bool        // the reader holds the plug
+	demand  *tls.Config // the client has to begin TLS by it; nil = nobody asks for it
 
 	writer   writer
 	wake     chan struct{}  // holds one token when the goroutine of write is to go on; never full
@@ -44,11 +47,13 @@ type conn struct {
 	closed   bool       // nothing more is written; what the queue still completes is forgotten
 	stopped  bool       // the server ended the connection, at once or by draining
 	draining bool       // take no further requests, answer those in flight
+
+	secured *secured // nil without TLS, and before; written by the reader under the server's mutex
 }
 
-func newConn(s *Server, socket net.Conn) *conn {
-	c := &conn{server: s, socket: socket, reader: bufio.NewReaderSize(socket, readerBytes),
-		wake: make(chan struct{}, 1)}
+func newConn(s *Server, socket net.Conn, demand *tls.Config) *conn {
+	c := &conn{server: s, socket: socket, stream: socket, reader: bufio.NewReaderSize(socket, readerBytes),
+		demand: demand, wake: make(chan struct{}, 1)}
 	c.room.L = &c.mu
 	c.writer = writer{conn: c, sender: netio.NewSender(socket)}
 	return c
@@ -96,7 +101,14 @@ func (c *conn) serve() error {
 	defer c.hangUp()
 	err := c.socket.SetDeadline(time.Now().Add(handshakeTimeout))
 	if err == nil {
-		c.agreed, err = handshake(c.stream(), c.server.export)
+		var begin func() (io.ReadWriter, error)
+		if c.demand != nil {
+			begin = c.startTLS
+		}
+		c.agreed, err = handshake(c.both(), c.server.export, begin)
+	}
+	if errors.Is(err, errGoodbye) {
+		c.farewell()
 	}
 	if err == nil {
 		err = c.socket.SetDeadline(time.Time{})
@@ -118,12 +130,19 @@ func gone(err error) bool {
 		errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET)
 }
 
-// stream reads through the buffer, since a client may send its first requests with its last option.
-func (c *conn) stream() io.ReadWriter {
+// both reads through the buffer, since a client may send its first requests with its last option.
+func (c *conn) both() io.ReadWriter {
 	return struct {
 		io.Reader
 		io.Writer
-	}{c.reader, c.socket}
+	}{c.reader, c.stream}
+}
+
+// farewell tells a client that asked for the end, or whose requests are all answered, that this is it.
+func (c *conn) farewell() {
+	if c.secured != nil {
+		c.secured.farewell()
+	}
 }
 
 // transmit is the transmission phase: requests are read and submitted here, their replies written by whoever
@@ -131,6 +150,9 @@ func (c *conn) stream() io.ReadWriter {
 func (c *conn) transmit() error {
 	if c.isDraining() { // between the handshake and here the deadline was taken back
 		return nil
+	}
+	if c.secured != nil {
+		c.secured.carrier.collect(true)
 	}
 	plug := c.server.o.Plug
 	unplug := plug.Add(c.flush)
@@ -140,13 +162,17 @@ func (c *conn) transmit() error {
 	writer.Go(func() { c.write(stop) })
 	err := c.readRequests()
 	c.letGo()
-	if errors.Is(err, errGoodbye) || c.isDraining() {
+	inOrder := errors.Is(err, errGoodbye) || c.isDraining()
+	if inOrder {
 		c.waitAnswered()
 	} else {
 		c.hangUp()
 	}
 	close(stop)
 	writer.Wait()
+	if inOrder {
+		c.farewell()
+	}
 	c.hangUp() // nobody begins to write any more
 	c.flushing.Wait()
 	c.mu.Lock()
@@ -340,7 +366,7 @@ func (c *conn) submit(k *call, r block.Range) error {
 	return nil
 }
 
-// payload fills p: with what is buffered, then straight from the socket if much is missing.
+// payload fills p: with what is buffered, then straight from the stream if much is missing.
 func (c *conn) payload(p []byte) error {
 	n := min(len(p), c.reader.Buffered())
 	if len(p)-n < readerBytes/2 {
@@ -349,7 +375,7 @@ func (c *conn) payload(p []byte) error {
 	if _, err := io.ReadFull(c.reader, p[:n]); err != nil {
 		return unexpected(err)
 	}
-	_, err := io.ReadFull(c.socket, p[n:])
+	_, err := io.ReadFull(c.stream, p[n:])
 	return unexpected(err)
 }
 

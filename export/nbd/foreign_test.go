@@ -2,17 +2,23 @@ package nbd
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/block/filedev"
+	"github.com/holdfast-storage/holdfast/netio"
 )
 
 // program returns the path of a foreign program. Where it is missing the test is skipped, unless
@@ -110,6 +116,65 @@ func TestForeign_nbdcopy(t *testing.T) {
 	back := filepath.Join(t.TempDir(), "back")
 	run(t, "nbdcopy", "--connections=4", a.String(), back)
 	same(t, image, back)
+}
+
+// foreign clients show the credentials of a directory, and verify the server by its address.
+func TestForeign_tls(t *testing.T) {
+	program(t, "nbdcopy")
+	program(t, "qemu-img")
+	const size = 16 << 20
+	image := someFile(t, size)
+	d := newMem(t, size)
+	s := serveTLS(t, Options{Queue: queueOf(t, d, 4), Limits: d.Limits(), Name: "root", Waits: netio.NewWaits()})
+	soon := time.Now().Add(time.Hour)
+	pair := s.ca.sign(t, "guest", soon, x509.ExtKeyUsageClientAuth)
+	a := s.address
+	a.Certificates = s.ca.directory(t, pair)
+	out := run(t, "nbdinfo", a.String())
+	require.Contains(t, out, "protocol: newstyle-fixed with TLS, using structured packets")
+	require.Contains(t, run(t, "nbdinfo", "--list", a.String()), `export="root"`)
+	run(t, "nbdcopy", "--flush", "--connections=4", image, a.String())
+	back := filepath.Join(t.TempDir(), "back")
+	run(t, "nbdcopy", "--connections=4", a.String(), back)
+	same(t, image, back)
+
+	require.NoError(t, d.Zero(t.Context(), block.Range{Len: size}, 0))
+	run(t, "qemu-img", "convert", "-n", "--object", qemuTLS(a.Certificates), "-f", "raw", image, "--target-image-opts",
+		qemuImage(t, a))
+	require.Contains(t, run(t, "qemu-img", "compare", "--object", qemuTLS(a.Certificates), "--image-opts",
+		qemuImage(t, a), "driver=raw,file.driver=file,file.filename="+image), "identical")
+
+	for name, pair := range map[string]tls.Certificate{
+		"somebody else": s.ca.sign(t, "other", soon, x509.ExtKeyUsageClientAuth),
+		"of another CA": newTestCA(t).sign(t, "guest", soon, x509.ExtKeyUsageClientAuth),
+		"expired":       s.ca.sign(t, "guest", time.Now().Add(-time.Minute), x509.ExtKeyUsageClientAuth),
+	} {
+		a.Certificates = s.ca.directory(t, pair)
+		refused(t, name, "nbdinfo", a.String())
+		refused(t, name, "qemu-img", "info", "--object", qemuTLS(a.Certificates), "--image-opts", qemuImage(t, a))
+	}
+	refused(t, "no TLS", "nbdinfo", "nbd://"+a.Host+"/root")
+	refused(t, "no TLS", "qemu-img", "info", "nbd://"+a.Host+"/root")
+}
+
+func qemuTLS(dir string) string { return "tls-creds-x509,id=tls,endpoint=client,dir=" + dir }
+
+func qemuImage(t *testing.T, a Address) string {
+	t.Helper()
+	host, port, err := net.SplitHostPort(a.Host)
+	require.NoError(t, err)
+	return fmt.Sprintf("driver=raw,file.driver=nbd,file.server.type=inet,file.server.host=%s,file.server.port=%s,"+
+		"file.export=%s,file.tls-creds=tls", host, port, a.Name)
+}
+
+// refused runs a foreign program that is not to succeed, and not to wait for ever.
+func refused(t *testing.T, why, name string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program(t, name), args...).CombinedOutput()
+	require.NoError(t, ctx.Err())
+	require.Errorf(t, err, "%s: %s %v\n%s", why, name, args, out)
 }
 
 func TestForeign_fioVerifies(t *testing.T) {

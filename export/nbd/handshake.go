@@ -19,9 +19,10 @@ type agreement struct {
 }
 
 // handshake does the server's side of the fixed newstyle handshake. It returns errGoodbye when the
-// client left in good order without opening the export.
-func handshake(rw io.ReadWriter, e exportInfo) (agreement, error) {
-	h := &handshaker{rw: rw, export: e}
+// client left in good order without opening the export. With startTLS the client has to ask for TLS before anything
+// else (FORCEDTLS); startTLS is called when it did and was answered, and returns what the rest is said through.
+func handshake(rw io.ReadWriter, e exportInfo, startTLS func() (io.ReadWriter, error)) (agreement, error) {
+	h := &handshaker{rw: rw, export: e, startTLS: startTLS}
 	hello := binary.BigEndian.AppendUint64(nil, magicServer)
 	hello = binary.BigEndian.AppendUint64(hello, magicOption)
 	hello = binary.BigEndian.AppendUint16(hello, flagFixedNewstyle|flagNoZeroes)
@@ -49,6 +50,8 @@ func handshake(rw io.ReadWriter, e exportInfo) (agreement, error) {
 type handshaker struct {
 	rw       io.ReadWriter
 	export   exportInfo
+	startTLS func() (io.ReadWriter, error) // nil = TLS is neither wanted nor to be had
+	secured  bool                          // TLS has begun
 	noZeroes bool
 	agreed   agreement
 }
@@ -70,7 +73,14 @@ func (h *handshaker) option() (bool, error) {
 	if _, err := io.ReadFull(h.rw, data); err != nil {
 		return false, err
 	}
+	if h.startTLS != nil && !h.secured {
+		return false, h.unsecured(header.Option, data)
+	}
 	switch header.Option {
+	case optStartTLS:
+		if h.secured {
+			return false, h.reply(optStartTLS, repErrInvalid, []byte("TLS has begun already"))
+		}
 	case optExportName:
 		return true, h.exportName(string(data))
 	case optAbort:
@@ -87,6 +97,30 @@ func (h *handshaker) option() (bool, error) {
 		return false, h.reply(header.Option, repAck, nil)
 	}
 	return false, h.reply(header.Option, repErrUnsup, nil)
+}
+
+// unsecured answers an option of a client that has not begun TLS, as it has to.
+func (h *handshaker) unsecured(o option, data []byte) error {
+	switch {
+	case o == optAbort:
+		return errors.Join(errGoodbye, h.reply(o, repAck, nil))
+	case o == optExportName:
+		return errors.New("client asked for an export before it began TLS")
+	case o != optStartTLS:
+		return h.reply(o, repErrTLSReqd, []byte("this export is to be had with TLS only"))
+	case len(data) != 0:
+		return h.reply(o, repErrInvalid, []byte("no data expected"))
+	}
+	if err := h.reply(o, repAck, nil); err != nil {
+		return err
+	}
+	rw, err := h.startTLS()
+	if err != nil {
+		return err
+	}
+	// What was said in the clear is forgotten: anybody may have said it.
+	h.rw, h.secured, h.agreed = rw, true, agreement{}
+	return nil
 }
 
 // exportName is the old way in, which cannot be refused but by closing the connection.

@@ -12,6 +12,7 @@ const (
 	optExportName      option = 1
 	optAbort           option = 2
 	optList            option = 3
+	optStartTLS        option = 5
 	optInfo            option = 6
 	optGo              option = 7
 	optStructuredReply option = 8
@@ -26,6 +27,7 @@ const (
 	repInfo       optReply = 3
 	repErrUnsup   optReply = 1<<31 | 1
 	repErrInvalid optReply = 1<<31 | 3
+	repErrTLSReqd optReply = 1<<31 | 5
 	repErrUnknown optReply = 1<<31 | 6
 )
 

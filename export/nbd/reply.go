@@ -2,8 +2,6 @@ package nbd
 
 import (
 	"encoding/binary"
-
-	"github.com/holdfast-storage/holdfast/netio"
 )
 
 // reply is one thing to write: a chunk with a part's data, or the whole reply of a call.
@@ -16,7 +14,7 @@ type reply struct {
 // writer writes the replies of one connection. It belongs to whoever writes.
 type writer struct {
 	conn    *conn
-	sender  *netio.Sender
+	sender  sender
 	batch   []reply
 	headers []byte
 	vectors [][]byte

@@ -2,6 +2,7 @@ package nbd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,6 +23,7 @@ const (
 	defaultInFlightBytes    = 8 << 20
 	defaultInFlightRequests = 256
 	defaultConnections      = 64
+	defaultStrangers        = 32
 )
 
 // preferredBytes is the unit that clients are advised to use.
@@ -44,6 +46,9 @@ type Options struct {
 	InFlightRequests int
 	// Connections bounds the connections; further ones are closed at once. Zero means 64.
 	Connections int
+	// Strangers bounds the connections of ServeTLS whose clients have not shown who they are; one more ends the
+	// oldest. They do not count as Connections. Zero means 32.
+	Strangers int
 
 	// Plug is held while a burst of requests is submitted, and while somebody holds it no reply is written; exports
 	// and sessions that share requests share it. nil = the server has one of its own.
@@ -62,10 +67,12 @@ type Server struct {
 	log    *slog.Logger
 	pools  pools
 
-	mu        sync.Mutex // protects what follows
-	listeners map[net.Listener]struct{}
-	conns     map[*conn]struct{}
-	closing   bool
+	mu         sync.Mutex // protects what follows
+	listeners  map[net.Listener]struct{}
+	conns      map[*conn]struct{}
+	strangers  []*conn   // those of conns that TLS has to make known yet, the oldest first
+	complained time.Time // when a stranger was logged last
+	closing    bool
 
 	running sync.WaitGroup // connections
 }
@@ -81,6 +88,9 @@ func NewServer(o Options) (*Server, error) {
 	if o.Connections == 0 {
 		o.Connections = defaultConnections
 	}
+	if o.Strangers == 0 {
+		o.Strangers = defaultStrangers
+	}
 	if o.Plug == nil {
 		o.Plug = &plug.Plug{}
 	}
@@ -94,7 +104,7 @@ func NewServer(o Options) (*Server, error) {
 	case max(len(o.Name), len(o.Alias)) > nameBytesMax:
 		return nil, fmt.Errorf("NBD export: name of %d bytes, at most %d are possible",
 			max(len(o.Name), len(o.Alias)), nameBytesMax)
-	case o.InFlightBytes < 0 || o.InFlightRequests < 0 || o.Connections < 0:
+	case o.InFlightBytes < 0 || o.InFlightRequests < 0 || min(o.Connections, o.Strangers) < 0:
 		return nil, errors.New("NBD export: a negative bound")
 	case l.BlockBytes < 1 || l.BlockBytes&(l.BlockBytes-1) != 0 || l.BlockBytes > 64<<10:
 		return nil, fmt.Errorf("NBD export: block of %d bytes, want a power of two up to 64 KiB",
@@ -156,7 +166,9 @@ func Listen(path string) (net.Listener, error) {
 
 // Serve accepts connections until the server or the listener is closed, and closes the listener.
 // It returns nil if the server was closed.
-func (s *Server) Serve(l net.Listener) error {
+func (s *Server) Serve(l net.Listener) error { return s.serve(l, nil) }
+
+func (s *Server) serve(l net.Listener, demand *tls.Config) error {
 	if !s.add(l) {
 		return l.Close()
 	}
@@ -180,7 +192,7 @@ func (s *Server) Serve(l net.Listener) error {
 			time.Sleep(50 * time.Millisecond) // as above
 			continue
 		}
-		s.start(direct)
+		s.start(direct, demand)
 	}
 }
 
@@ -252,21 +264,36 @@ func (s *Server) isClosing() bool {
 	return s.closing
 }
 
-func (s *Server) start(socket net.Conn) {
-	c := newConn(s, socket)
+func (s *Server) start(socket net.Conn, demand *tls.Config) {
+	c := newConn(s, socket, demand)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing || len(s.conns) >= s.o.Connections {
+	if s.closing || (demand == nil && s.full()) {
 		_ = socket.Close() // the client sees the end of the stream, which says all
 		return
 	}
 	s.conns[c] = struct{}{}
+	if demand != nil {
+		s.welcome(c)
+	}
 	s.running.Go(func() {
 		if err := c.serve(); err != nil {
-			s.log.Warn("NBD connection dropped", "export", s.o.Name, "cause", err)
+			s.complain(c, err)
 		}
 		s.mu.Lock()
 		delete(s.conns, c)
+		s.forget(c)
 		s.mu.Unlock()
 	})
+}
+
+// full reports whether no other client may be served; mu is held.
+func (s *Server) full() bool {
+	known := 0
+	for c := range s.conns {
+		if c.demand == nil || c.secured != nil {
+			known++
+		}
+	}
+	return known >= s.o.Connections
 }
