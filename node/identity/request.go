@@ -65,16 +65,9 @@ func (k Key) Request(r Request) ([]byte, error) {
 
 // ParseRequest reads a certificate signing request and verifies that it is signed by the key in it.
 func ParseRequest(der []byte) (Request, error) {
-	csr, err := x509.ParseCertificateRequest(der)
+	csr, key, err := parseRequest(der)
 	if err != nil {
-		return Request{}, fmt.Errorf("certificate signing request: %w", err)
-	}
-	if err := csr.CheckSignature(); err != nil {
-		return Request{}, fmt.Errorf("certificate signing request: %w", err)
-	}
-	key, ok := csr.PublicKey.(*ecdsa.PublicKey)
-	if !ok || key.Curve != elliptic.P256() {
-		return Request{}, fmt.Errorf("certificate signing request: want a key on P-256, found %T", csr.PublicKey)
+		return Request{}, err
 	}
 	r := Request{Key: key}
 	if r.Cluster, r.Node, err = nodeOf(csr.URIs); err != nil {
@@ -82,6 +75,22 @@ func ParseRequest(der []byte) (Request, error) {
 	}
 	r.Hosts = hostsOf(csr.DNSNames, csr.IPAddresses)
 	return r, nil
+}
+
+// parseRequest reads a request and verifies that it is signed by the key in it, which it returns.
+func parseRequest(der []byte) (*x509.CertificateRequest, *ecdsa.PublicKey, error) {
+	csr, err := x509.ParseCertificateRequest(der)
+	if err != nil {
+		return nil, nil, fmt.Errorf("certificate signing request: %w", err)
+	}
+	if err := csr.CheckSignature(); err != nil {
+		return nil, nil, fmt.Errorf("certificate signing request: %w", err)
+	}
+	key, ok := csr.PublicKey.(*ecdsa.PublicKey)
+	if !ok || key.Curve != elliptic.P256() {
+		return nil, nil, fmt.Errorf("certificate signing request: want a key on P-256, found %T", csr.PublicKey)
+	}
+	return csr, key, nil
 }
 
 // HostsOf returns the addresses and DNS names that a certificate is for.
