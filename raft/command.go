@@ -56,6 +56,11 @@ type Command struct {
 	EndRebuild       *EndRebuild       `json:"end_rebuild,omitempty" since:"2"`
 	EndOperation     *EndOperation     `json:"end_operation,omitempty" since:"2"`
 
+	// These are about who may use what SetExport opens to other machines.
+
+	IssueCredential   *IssueCredential   `json:"issue_credential,omitempty" since:"2"`
+	RevokeCredentials *RevokeCredentials `json:"revoke_credentials,omitempty" since:"2"`
+
 	SetAuthority *SetAuthority `json:"set_authority,omitempty" since:"2"`
 	CreateJoin   *CreateJoin   `json:"create_join,omitempty" since:"2"`
 	UseJoin      *UseJoin      `json:"use_join,omitempty" since:"2"`

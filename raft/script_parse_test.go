@@ -44,6 +44,11 @@ func (s *script) parse(line string) Command {
 		if !c.SetExport.Off {
 			c.SetExport.Address, c.SetExport.Secret = w.next(), volume.ExportSecret(w.keys["secret"])
 		}
+	case "credential": // VOLUME SERIES
+		c.IssueCredential = &IssueCredential{Volume: s.vol(w.next()), Series: s.uuid("series." + w.next()),
+			Until: time.Unix(1_000_000, 0)}
+	case "revoke_credentials": // VOLUME SERIES
+		c.RevokeCredentials = &RevokeCredentials{Volume: s.vol(w.next()), Series: s.uuid("series." + w.next())}
 	case "remove_node": // ID
 		c.RemoveNode = &RemoveNode{Node: s.node(w.next())}
 	case "locate": // ID [zone=Z] [rack=R]

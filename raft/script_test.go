@@ -216,7 +216,8 @@ func (s *script) show(kinds []string) string {
 			name string
 			set  bool
 		}{{"verify_all", v.VerifyAll}, {"rebuilt", v.Rebuilt},
-			{"promoted=" + v.Promoted.String(), !v.Promoted.IsZero()}} {
+			{"promoted=" + v.Promoted.String(), !v.Promoted.IsZero()},
+			{"credentials=" + v.Credentials.String(), !v.Credentials.IsZero()}} {
 			if word.set {
 				out.WriteString(" " + word.name)
 			}

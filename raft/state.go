@@ -166,6 +166,8 @@ type Volume struct {
 	Limit        volume.Limit  `json:"limit,omitzero" since:"2"`          // of its guest's reads and writes
 	// Exports are those that it has beside NBD on a unix socket, by kind. Their secrets are for their guests.
 	Exports []volume.ExportSetting `json:"exports,omitempty" since:"2"`
+	// Credentials is the series of the credentials that are good for its exports; zero = none is.
+	Credentials volume.UUID `json:"credentials,omitzero" since:"2"`
 
 	ScrubEvery time.Duration `json:"scrub_every,omitempty"` // its schedule; zero = never by itself
 	Scrubs     uint64        `json:"scrubs,omitempty"`      // how many were wanted so far

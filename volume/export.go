@@ -15,10 +15,24 @@ type ExportKind string
 const (
 	ExportNBD   ExportKind = "nbd"   // NBD on a unix socket
 	ExportISCSI ExportKind = "iscsi" // iSCSI on a TCP port
+	// ExportNBDTLS is NBD on a TCP port, with TLS, for who has a credential of the volume.
+	ExportNBDTLS ExportKind = "nbd-tls"
 )
 
 // settableExports are the kinds that a volume may be given.
-func settableExports() []ExportKind { return []ExportKind{ExportISCSI} }
+func settableExports() []ExportKind { return []ExportKind{ExportISCSI, ExportNBDTLS} }
+
+// AsksSecret reports whether guests prove a secret that is the export's; else they have credentials of the volume.
+func (k ExportKind) AsksSecret() bool { return k != ExportNBDTLS }
+
+// Host is where an export of the kind listens that is given no address: on loopback, if who gets there need not be a
+// guest of the volume.
+func (k ExportKind) Host() string {
+	if k.AsksSecret() {
+		return "127.0.0.1"
+	}
+	return "0.0.0.0"
+}
 
 // Offer is one way to reach an attached volume on its host, as its engine says it.
 type Offer struct {
@@ -82,6 +96,10 @@ func (s ExportSetting) Check() error {
 	case err != nil || at.Port() == 0 || at.Addr().Zone() != "":
 		return fmt.Errorf("export %s at %q: want an IP address and a port, as in 127.0.0.1:%d or [::1]:%d", s.Kind,
 			s.Address, ExportPortMin, ExportPortMin)
+	case !s.Kind.AsksSecret() && s.Secret != "":
+		return fmt.Errorf("export %s: it takes no secret, but the credentials of the volume", s.Kind)
+	case !s.Kind.AsksSecret():
+		return nil // nobody uses it without a credential
 	case s.Secret != "" && (len(s.Secret) < ExportSecretMin || len(s.Secret) > ExportSecretMax):
 		return fmt.Errorf("export %s: a secret of %d bytes: it has %d to %d", s.Kind, len(s.Secret), ExportSecretMin,
 			ExportSecretMax)

@@ -34,6 +34,13 @@ func TestExportSetting_check(t *testing.T) {
 			require.ErrorContains(t, err, c.want, c.address)
 		}
 	}
+	require.Equal(t, "127.0.0.1", ExportISCSI.Host())
+	require.Equal(t, "0.0.0.0", ExportNBDTLS.Host())
+	tls := ExportSetting{Kind: ExportNBDTLS, Address: "0.0.0.0:10809"}
+	require.NoError(t, tls.Check())
+	tls.Secret = "abcdefgh1234"
+	require.ErrorContains(t, tls.Check(), "takes no secret")
+	require.ErrorContains(t, ExportSetting{Kind: ExportNBDTLS, Address: "h1:10809"}.Check(), "IP address and a port")
 	require.ErrorContains(t, ExportSetting{Kind: ExportNBD, Address: good.Address}.Check(), `"nbd"`)
 }
 
