@@ -63,6 +63,8 @@ func operationRoles() map[string]Role {
 		"promote-leg":    RoleAdmin, "unfreeze-volume": RoleAdmin, "end-restore": RoleAdmin, // they may give up data
 		"define-domain":       RoleAdmin, // its command runs as root on a host
 		"list-export-secrets": RoleAdmin,
+		"issue-credential":    RoleAdmin, // who has one reads the volume
+		"revoke-credentials":  RoleOperator,
 		"list-tokens":         RoleAdmin, "create-token": RoleAdmin, "revoke-token": RoleAdmin,
 		"list-join-tokens": RoleAdmin, "create-join-token": RoleAdmin, "revoke-join-token": RoleAdmin,
 	}

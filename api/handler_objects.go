@@ -56,6 +56,7 @@ func (r routes) volumes() {
 		})
 	r.scrubs()
 	r.settings()
+	r.credentials()
 }
 
 func (r routes) scrubs() {

@@ -60,6 +60,10 @@ type Service interface {
 	SetVolume(ctx context.Context, name string, r SetVolume) (Volume, error)
 	// ExportSecrets tells what guests have to prove to use the exports of a volume that ask for it.
 	ExportSecrets(ctx context.Context, name string) ([]ExportSecret, error)
+	// IssueCredential signs a credential, by which who has its key uses the exports of a volume from another machine.
+	IssueCredential(ctx context.Context, name string, r IssueCredential) (Credential, error)
+	// RevokeCredentials takes back every credential of a volume.
+	RevokeCredentials(ctx context.Context, name string) error
 	// DeleteVolume deletes a detached volume and its data.
 	DeleteVolume(ctx context.Context, name string, r Wait) error
 	// AttachVolume grants a volume to a host and returns when it serves there.

@@ -13,9 +13,9 @@ import (
 
 func newVolume(c *connection) *cobra.Command {
 	cmd := group("volume", "Provision, attach and look at volumes")
-	cmd.AddCommand(volumeCreate(c), volumeList(c), volumeShow(c), volumeAttach(c), volumeDetach(c),
-		volumeSet(c), volumeExport(c), volumeScrub(c), volumeReplaceAfter(c), volumeUnfreeze(c), volumePromote(c),
-		volumeDelete(c))
+	cmd.AddCommand(volumeCreate(c), volumeList(c), volumeShow(c), volumeAttach(c), volumeDetach(c), volumeSet(c),
+		volumeExport(c), volumeCredential(c), volumeScrub(c), volumeReplaceAfter(c), volumeUnfreeze(c),
+		volumePromote(c), volumeDelete(c))
 	return cmd
 }
 

@@ -169,6 +169,7 @@ func BuildTicket(s *raft.State, v *raft.Volume, tRead time.Duration) peer.Ticket
 		Durability: v.Durability, Epoch: v.Epoch, AttachID: v.Attach.ID, Maintenance: v.Attach.Maintenance,
 		Detach: v.Attach.Detaching, Config: v.Config(), TRead: tRead, Legs: []peer.TicketLeg{},
 		Peers: coordinators(s), Limit: v.Limit, Exports: v.Exports,
+		Credentials: v.Credentials,
 	}
 	if v.Scrub != nil && !v.Attach.Maintenance && !v.Attach.Detaching {
 		t.Scrub = &peer.ScrubOrder{ID: v.Scrub.ID, Rate: v.Scrub.Rate, From: v.Scrub.From}

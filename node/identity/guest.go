@@ -96,8 +96,8 @@ func (ca *CA) SignGuest(o GuestOptions, key crypto.PublicKey) ([]byte, error) {
 	return der, nil
 }
 
-// GuestRequest returns a certificate signing request (PKCS #10, DER) for a guest's credential. What the credential is for
-// is said beside it, and for whoever signs to judge.
+// GuestRequest returns a certificate signing request (PKCS #10, DER) for a guest's credential. What the credential is
+// for is said beside it, and for whoever signs to judge.
 func (k Key) GuestRequest() ([]byte, error) {
 	template := &x509.CertificateRequest{Subject: pkix.Name{Organization: organization()}}
 	der, err := x509.CreateCertificateRequest(rand.Reader, template, k.private)
@@ -106,6 +106,9 @@ func (k Key) GuestRequest() ([]byte, error) {
 	}
 	return der, nil
 }
+
+// Has reports whether a certificate is for this key.
+func (k Key) Has(cert *x509.Certificate) bool { return SameKey(cert, k.private.Public()) }
 
 // ParseGuestRequest returns the public key of a request, verified to come from who has the private one. Names in it are
 // refused: nobody gets a certificate for one by asking.

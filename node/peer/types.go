@@ -276,6 +276,8 @@ type Ticket struct {
 	Limit  volume.Limit  `json:"limit,omitzero"`  // of the guest's reads and writes
 	// Exports are those that the volume has beside NBD on the unix socket, with their secrets.
 	Exports []volume.ExportSetting `json:"exports,omitempty"`
+	// Credentials is the series of the guests' credentials that are good; zero = none is.
+	Credentials volume.UUID `json:"credentials,omitzero"`
 }
 
 // ScrubOrder tells an engine to scrub its volume.
