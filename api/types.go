@@ -200,7 +200,7 @@ type Leg struct {
 
 // Export is one way to reach an attached volume on its host.
 type Export struct {
-	Type string `json:"type" doc:"nbd or iscsi"`
+	Type string `json:"type" doc:"nbd, iscsi or nbd-tls"`
 	URL  string `json:"url"`
 	// BoundURL is for a guest that connects again by itself.
 	BoundURL string `json:"bound_url,omitempty" doc:"refused once the volume was elsewhere or lost writes"`

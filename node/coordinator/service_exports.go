@@ -3,7 +3,8 @@ package coordinator
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
+	"net"
+	"strconv"
 
 	"github.com/holdfast-storage/holdfast/api"
 	"github.com/holdfast-storage/holdfast/raft"
@@ -25,9 +26,13 @@ func (s service) setExport(ctx context.Context, state *raft.State, vol *raft.Vol
 				"volume %s: every port from %d to %d is another export's", vol.Name, volume.ExportPortMin,
 				volume.ExportPortMax)
 		}
-		cmd.Address = fmt.Sprintf("127.0.0.1:%d", port)
+		cmd.Address = net.JoinHostPort(cmd.Kind.Host(), strconv.Itoa(int(port)))
 	}
-	if !r.Off && !r.Open {
+	if r.Open && !cmd.Kind.AsksSecret() {
+		return api.Errorf(api.CodeInvalid, object, "",
+			"volume %s: an export %s is never open, but for who has a credential", vol.Name, cmd.Kind)
+	}
+	if !r.Off && !r.Open && cmd.Kind.AsksSecret() {
 		cmd.Secret = volume.ExportSecret(rand.Text()[:volume.ExportSecretMax])
 	}
 	_, err := s.propose(ctx, object, raft.Command{SetExport: &cmd})

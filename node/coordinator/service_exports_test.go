@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-storage/holdfast/api"
+	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -71,5 +73,46 @@ func TestVolume_exportsAreSetAndShown(t *testing.T) {
 		got, err = set("v1", api.SetExport{Off: true})
 		require.NoError(t, err)
 		require.Empty(t, got)
+	})
+}
+
+// What other machines reach listens for them, and has no secret: who has a credential is let in.
+func TestVolume_exportWithTLS(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.create("v1")
+		set := func(r api.SetExport) ([]api.ExportSetting, error) {
+			r.Kind = string(volume.ExportNBDTLS)
+			v, err := w.api.SetVolume(t.Context(), "v1", api.SetVolume{Export: &r})
+			return v.Exports, err
+		}
+		got, err := set(api.SetExport{})
+		require.NoError(t, err)
+		require.Equal(t, []api.ExportSetting{{Kind: "nbd-tls", Address: "0.0.0.0:13260"}}, got)
+		none, err := w.api.ExportSecrets(t.Context(), "v1")
+		require.NoError(t, err)
+		require.Empty(t, none)
+		_, err = set(api.SetExport{Open: true})
+		refusedWith(t, err, api.CodeInvalid, "never open")
+		got, err = set(api.SetExport{Address: "10.0.0.1:10809"})
+		require.NoError(t, err)
+		require.Equal(t, []api.ExportSetting{{Kind: "nbd-tls", Address: "10.0.0.1:10809"}}, got)
+
+		series := volume.NewUUID()
+		state, _ := w.raft.State()
+		issue := raft.IssueCredential{Volume: state.VolumeByName("v1").ID, Series: series}
+		_, _, err = w.raft.Apply(t.Context(), raft.Command{IssueCredential: &issue})
+		require.NoError(t, err)
+		_, err = w.api.AttachVolume(t.Context(), "v1", api.AttachVolume{Host: "h1"})
+		require.NoError(t, err)
+		ticket := func() peer.Ticket {
+			state, _ := w.raft.State()
+			return BuildTicket(state, state.VolumeByName("v1"), time.Second)
+		}
+		require.Equal(t, []volume.ExportSetting{{Kind: volume.ExportNBDTLS, Address: "10.0.0.1:10809"}},
+			ticket().Exports)
+		require.Equal(t, series, ticket().Credentials)
+		require.NoError(t, w.api.RevokeCredentials(t.Context(), "v1"))
+		require.NotEqual(t, series, ticket().Credentials)
+		require.False(t, ticket().Credentials.IsZero())
 	})
 }

@@ -38,6 +38,7 @@ type cluster struct {
 	peer  peer.Peer
 	host  volume.NodeID
 	files identity.Files
+	ca    *identity.CA
 	nodes []*storageNode
 
 	mu      sync.Mutex
@@ -53,6 +54,7 @@ func newCluster(t *testing.T, storageNodes int) *cluster {
 	id := volume.NewClusterID()
 	ca, err := identity.NewCA("test", id, time.Now())
 	require.NoError(t, err)
+	c.ca = ca
 	dir := t.TempDir()
 	issue := func(name string, node volume.NodeID) identity.Files {
 		f := identity.Files{CA: filepath.Join(dir, name+"-ca"), Cert: filepath.Join(dir, name+"-cert"),

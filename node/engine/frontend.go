@@ -31,6 +31,8 @@ func (p *process) newFrontend(s volume.ExportSetting) (frontend, error) {
 		return p.newNBD()
 	case volume.ExportISCSI:
 		return p.newISCSI(s)
+	case volume.ExportNBDTLS:
+		return p.newNBDTLS(s)
 	}
 	return nil, fmt.Errorf("this engine does not know exports of the kind %q", s.Kind)
 }
@@ -42,14 +44,19 @@ type nbdFrontend struct {
 }
 
 func (p *process) newNBD() (*nbdFrontend, error) {
-	f := &nbdFrontend{socket: NBDSocket(p.start.RunDir), name: p.start.Ticket.Name, bound: p.boundName()}
-	server, err := nbd.NewServer(nbd.Options{Queue: p.meter, Limits: p.set.Limits(), Name: f.name, Alias: f.bound,
-		Plug: &p.bursts, Waits: p.waits, Logger: p.log})
+	server, name, bound, err := p.nbdServer()
 	if err != nil {
 		return nil, err
 	}
-	f.Server = server
-	return f, nil
+	return &nbdFrontend{Server: server, socket: NBDSocket(p.start.RunDir), name: name, bound: bound}, nil
+}
+
+// nbdServer makes what serves the volume by NBD, with the names that it has there.
+func (p *process) nbdServer() (server *nbd.Server, name, bound string, err error) {
+	name, bound = p.start.Ticket.Name, p.boundName()
+	server, err = nbd.NewServer(nbd.Options{Queue: p.meter, Limits: p.set.Limits(), Name: name, Alias: bound,
+		Plug: &p.bursts, Waits: p.waits, Logger: p.log})
+	return server, name, bound, err
 }
 
 func (f *nbdFrontend) offer(net.Addr) volume.Offer {

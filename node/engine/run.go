@@ -58,6 +58,7 @@ func Run(ctx context.Context, o Options) error {
 		Follow: peer.Lineage{Incarnation: start.Ticket.Incarnation, Generation: start.Ticket.Generation}})
 	defer coordinators.Close()
 	p := newProcess(start, coordinators, log)
+	p.identity = id
 	set, err := mirror.New(p.mirrorOptions(o))
 	if err != nil {
 		return fmt.Errorf("engine of volume %s: %w", start.Ticket.Name, err)
@@ -95,6 +96,8 @@ type process struct {
 	log          *slog.Logger
 	coordinators coordinators
 	authority    *authority
+	identity     *identity.Identity
+	guests       *guests
 	set          set
 	guards       *guards
 	scrubs       *scrubber
@@ -135,6 +138,7 @@ func newProcess(start Start, c coordinators, log *slog.Logger) *process {
 	p := &process{
 		start: start, log: log, coordinators: c, guards: newGuards(log), began: time.Now(),
 		authority: &authority{coordinators: c, volume: start.Ticket.Volume},
+		guests:    &guests{volume: start.Ticket.Volume, series: start.Ticket.Credentials, log: log},
 		life:      life, stop: stop, waits: netio.NewWaits(),
 		lost: make(chan struct{}), detach: make(chan struct{}, 1), detached: make(chan struct{}),
 	}

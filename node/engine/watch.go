@@ -99,6 +99,7 @@ func (p *process) takeTicket(t peer.Ticket) {
 		p.log.Error("legs of the ticket refused", "revision", t.Revision, "error", err)
 	}
 	p.takeLimit(t.Limit)
+	p.guests.take(t.Credentials)
 	p.scrubs.order(t.Scrub)
 	if t.Detach {
 		p.askDetach("the coordinators")
