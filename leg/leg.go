@@ -51,7 +51,7 @@ func newLeg(s *Store, files legFiles, label volume.Label, regions *Regions) *Leg
 		drained: make(chan struct{}), slot: labels.current,
 		log: s.log.With("leg", label.LegID.String()),
 		limits: block.Limits{
-			SizeBytes: label.SizeBytes, BlockBytes: volume.BlockBytes, MaxBytes: maxRequestBytes,
+			SizeBytes: label.LegBytes(), BlockBytes: volume.BlockBytes, MaxBytes: maxRequestBytes,
 			CanUnmap: below.CanUnmap, Volatile: label.Durability == volume.DurabilityFlush,
 		},
 	}

@@ -108,14 +108,14 @@ func (s *Store) openData(id volume.LegID, label volume.Label) (Data, error) {
 	if err != nil {
 		return nil, fmt.Errorf("leg %s: %w", id, err)
 	}
-	switch size := data.Limits().SizeBytes; {
-	case size < label.SizeBytes:
+	switch size, want := data.Limits().SizeBytes, label.LegBytes(); {
+	case size < want:
 		return nil, errors.Join(&LostError{Leg: id,
-			Reason: fmt.Sprintf("its data has %d bytes, its label says %d", size, label.SizeBytes)},
+			Reason: fmt.Sprintf("its data has %d bytes, its label says %d", size, want)},
 			data.Close())
-	case size > label.SizeBytes:
+	case size > want:
 		return nil, errors.Join(fmt.Errorf("leg %s: %w: its data has %d bytes, its label says %d",
-			id, ErrMismatch, size, label.SizeBytes), data.Close())
+			id, ErrMismatch, size, want), data.Close())
 	}
 	return data, nil
 }

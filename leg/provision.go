@@ -1,6 +1,7 @@
 package leg
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,7 +21,7 @@ type Spec struct {
 	Layout      volume.Layout
 	Slot        int
 	Durability  volume.Durability
-	SizeBytes   int64
+	SizeBytes   int64 // of the volume: how much of it the leg holds, the layout says
 }
 
 // Match returns why a leg with this label is not the one of the spec, nil if it is; the error wraps
@@ -36,7 +37,7 @@ func (s Spec) Match(l volume.Label) error {
 	case l.DataGen != s.DataGen:
 		what = fmt.Sprintf("its lineage is %s, want %s", l.DataGen, s.DataGen)
 	case l.SizeBytes != s.SizeBytes:
-		what = fmt.Sprintf("it has %d bytes, want %d", l.SizeBytes, s.SizeBytes)
+		what = fmt.Sprintf("its volume has %d bytes, want %d", l.SizeBytes, s.SizeBytes)
 	case l.Layout != s.Layout || l.Slot != s.Slot:
 		what = fmt.Sprintf("it is slot %d of %s, want %d of %s", l.Slot, l.Layout, s.Slot, s.Layout)
 	case l.Durability != s.Durability:
@@ -60,7 +61,7 @@ func (s Spec) label(store volume.StoreID) volume.Label {
 // idempotent: the very same leg, already there, is success. A leg that is there but lost is a
 // *LostError; it is never made again.
 func (s *Store) Provision(spec Spec) error {
-	if err := volume.CheckSize(spec.SizeBytes); err != nil {
+	if err := cmp.Or(volume.CheckSize(spec.SizeBytes), spec.Layout.Check()); err != nil {
 		return fmt.Errorf("provision leg %s: %w", spec.Leg, err)
 	}
 	have, err := s.peek(spec.Leg)
@@ -107,16 +108,17 @@ func (s *Store) build(spec Spec) error {
 	if err := s.fsys.Mkdir(tmp); err != nil {
 		return err
 	}
-	if err := createLabelFile(s.fsys, tmp+"/"+labelName, spec.label(s.ID())); err != nil {
+	label := spec.label(s.ID())
+	if err := createLabelFile(s.fsys, tmp+"/"+labelName, label); err != nil {
 		return err
 	}
-	if err := createRegions(s.fsys, tmp+"/"+regionsName, NewRegions(spec.Leg, spec.SizeBytes)); err != nil {
+	if err := createRegions(s.fsys, tmp+"/"+regionsName, NewRegions(spec.Leg, label.LegBytes())); err != nil {
 		return err
 	}
-	if err := createSums(s.fsys, tmp+"/"+sumsName, spec.Leg, spec.SizeBytes); err != nil {
+	if err := createSums(s.fsys, tmp+"/"+sumsName, spec.Leg, label.LegBytes()); err != nil {
 		return err
 	}
-	if err := s.fsys.CreateData(tmp+"/"+dataName, spec.SizeBytes); err != nil {
+	if err := s.fsys.CreateData(tmp+"/"+dataName, label.LegBytes()); err != nil {
 		return err
 	}
 	if err := s.fsys.SyncDir(tmp); err != nil {

@@ -150,7 +150,7 @@ func (s *ReadOnlyStore) openSums(label volume.Label) (Data, error) {
 	if err == nil {
 		have, err = parseSumsHeader(sector)
 	}
-	size, want := sums.Limits().SizeBytes, sumsFileBytes(label.SizeBytes)
+	size, want := sums.Limits().SizeBytes, sumsFileBytes(label.LegBytes())
 	switch {
 	case size != want:
 		err = &LostError{Leg: id, Reason: fmt.Sprintf("its checksums have %d bytes, want %d", size, want)}
@@ -169,7 +169,7 @@ func (s *ReadOnlyStore) openSums(label volume.Label) (Data, error) {
 func (s *ReadOnlyStore) judge(ctx context.Context, l *ReadOnlyLeg) error {
 	regions := l.regions
 	if regions == nil { // gone: everything counts as marked
-		regions = NewRegions(l.Label.LegID, l.Label.SizeBytes)
+		regions = NewRegions(l.Label.LegID, l.Label.LegBytes())
 		for i := range regions.Count() {
 			regions.marks.set(i)
 		}
@@ -194,7 +194,7 @@ func (s *ReadOnlyStore) judge(ctx context.Context, l *ReadOnlyLeg) error {
 func (l *ReadOnlyLeg) unsettled(ctx context.Context) (bool, error) {
 	found := false
 	for i, ok := l.regions.marks.next(0); ok && !found; i, ok = l.regions.marks.next(i + 1) {
-		err := l.Blocks(ctx, regionBounds(i, l.Label.SizeBytes), func(b ReadOnlyBlock) error {
+		err := l.Blocks(ctx, regionBounds(i, l.Label.LegBytes()), func(b ReadOnlyBlock) error {
 			found = found || b.State == BlockMismatch || b.State == BlockUnreadable
 			return nil
 		})

@@ -63,7 +63,7 @@ func (s *Store) openRegions(label volume.Label) (*regionsFile, *Regions, error) 
 }
 
 func (f *regionsFile) read(label volume.Label) (*Regions, error) {
-	r := NewRegions(label.LegID, label.SizeBytes)
+	r := NewRegions(label.LegID, label.LegBytes())
 	buf := make([]byte, min(regionsChunk, int64(r.Sectors())*RegionSectorBytes))
 	for next := uint32(0); next < r.Sectors(); {
 		off := int64(next) * RegionSectorBytes

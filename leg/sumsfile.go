@@ -59,7 +59,7 @@ func (s *Store) openChecked(label volume.Label) (*checkedData, error) {
 
 // checkSums returns why an open file of checksums is not that of the leg with this label.
 func (s *Store) checkSums(sums Data, label volume.Label) error {
-	id, size, want := label.LegID, sums.Limits().SizeBytes, sumsFileBytes(label.SizeBytes)
+	id, size, want := label.LegID, sums.Limits().SizeBytes, sumsFileBytes(label.LegBytes())
 	switch {
 	case size < want:
 		return &LostError{Leg: id, Reason: fmt.Sprintf("its checksums have %d bytes, want %d", size, want)}
@@ -72,7 +72,7 @@ func (s *Store) checkSums(sums Data, label volume.Label) error {
 		return fmt.Errorf("leg %s: checksums: %w", id, err)
 	}
 	have := sumsHeader{}
-	wanted := sumsHeader{Leg: id, Blocks: uint64(label.SizeBytes / volume.BlockBytes)}
+	wanted := sumsHeader{Leg: id, Blocks: uint64(label.LegBytes() / volume.BlockBytes)}
 	if err == nil {
 		have, err = parseSumsHeader(sector)
 	}

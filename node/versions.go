@@ -30,7 +30,7 @@ func Versions() []FormatVersion {
 		one("engine start", engine.StartVersion),
 		one("engine control", engine.ControlVersion),
 		one("store", leg.StoreFormat),
-		one("label", volume.LabelVersion),
+		{"label", volume.LabelVersionMirror, volume.LabelVersionParity},
 		one("regions", leg.RegionsVersion),
 		one("checksums", leg.ChecksumsVersion),
 		one("record of stores", storage.RecordFormat),

@@ -125,13 +125,12 @@ func (t *txn) nextInSync(v *Volume) (choice, *Refusal) {
 	}
 	// [M:anyLossy] Only the operator's word makes up for an in-sync leg that is out of reach.
 	accept := v.UnflushedLoss == volume.LossAccept || v.Attach.AcceptLoss || t.breaks(BreakAnyLossy)
-	quorum := v.Layout.Quorum()
 	switch {
-	case len(kept) >= quorum:
+	case v.enough(kept):
 		return choice{kept, lossOfNothing}, nil
-	case len(sound) >= quorum && (len(fenced) >= len(v.InSync) || accept):
+	case v.enough(sound) && (len(fenced) >= len(v.InSync) || accept):
 		return choice{sound, lossOfUnflushed}, nil
-	case v.Attach.AcceptLoss && len(fenced) >= quorum && quorum == 1:
+	case v.Attach.AcceptLoss && v.enough(fenced) && v.Layout.Quorum() == 1:
 		return choice{v.newest(fenced, 1), lossOfAny}, nil
 	}
 	return choice{}, t.awaited(v, fenced, len(sound) < len(fenced))

@@ -29,7 +29,7 @@ func (t *txn) confirmCopy(c *ConfirmCopy) *Refusal {
 		return nil
 	case !l.usable() || !l.Provisioned || l.SetBack || l.LastISRCfg != 0:
 		return invalid("%s of volume %s is %s: how far it is copied is not kept", t.legName(l), v.Name, l.State)
-	case c.Upto < l.Copied.Upto || c.Upto > v.SizeBytes || c.Since < l.Copied.Since || c.Since >= max(c.CfgVer, 1):
+	case c.Upto < l.Copied.Upto || c.Upto > v.LegBytes() || c.Since < l.Copied.Since || c.Since >= max(c.CfgVer, 1):
 		return invalid("%s of volume %s: copied up to %d, since cfgver %s, was %d, %s",
 			t.legName(l), v.Name, c.Upto, c.Since, l.Copied.Upto, l.Copied.Since)
 	case c.CfgVer != v.CfgVer:

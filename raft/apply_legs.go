@@ -9,7 +9,7 @@ import (
 // setInSync makes the next version of the in-sync list. Legs that leave become stale (unless worse
 // is known of them) and remember the last version they were part of.
 //
-// Invariant: it is called with a list that has at least the layout's quorum (I12).
+// Invariant: it is called with a list that is enough for the layout (I12).
 func (t *txn) setInSync(v *Volume, next []volume.LegID, why string) *Refusal {
 	next = slices.Clone(next)
 	sortLegs(next)
@@ -108,7 +108,7 @@ func (t *txn) removeLeg(c *RemoveLeg) *Refusal {
 		good := without(rest, func(id volume.LegID) bool {
 			return !v.Leg(id).usable() || v.Leg(id).SetBack
 		})
-		if len(good) < v.Layout.Quorum() {
+		if !v.enough(good) {
 			if c.SetBack && !l.SetBack {
 				// The leg stays, but what the host saw is kept: nobody is to trust it in the next epoch.
 				t.hostSawSetBack(v, l)

@@ -188,7 +188,7 @@ func (t *txn) verified(v *Volume) (*Volume, *Refusal) {
 	} else {
 		adopted.InSync = without(v.InSync, func(id volume.LegID) bool { return v.blank(v.Leg(id)) })
 	}
-	if len(adopted.InSync) < v.Layout.Quorum() {
+	if !v.enough(adopted.InSync) {
 		return nil, t.undecided(v, "no leg of its newest in-sync list, of cfgver %s, has its data", adopted.CfgVer)
 	}
 	sortLegs(adopted.InSync)
@@ -233,7 +233,8 @@ func (v *Volume) blank(l *Leg) bool {
 }
 
 // newestShown returns those of the legs that show the newest configuration among them, all of them if none
-// has any: one that lags may have been set back since what proved it is forgotten, and is not needed.
+// has any: one that lags may have been set back since what proved it is forgotten, and is not needed. Where
+// the newest are not enough for the layout those are needed that lag least.
 func newestShown(v *Volume, legs []volume.LegID) []volume.LegID {
 	cfg := func(id volume.LegID) volume.CfgVer {
 		if l := v.Leg(id); l != nil && l.Shown != nil {
@@ -241,11 +242,17 @@ func newestShown(v *Volume, legs []volume.LegID) []volume.LegID {
 		}
 		return 0
 	}
-	newest := volume.CfgVer(0)
-	for _, id := range legs {
-		newest = max(newest, cfg(id))
+	shown := make([]volume.CfgVer, len(legs))
+	for i, id := range legs {
+		shown[i] = cfg(id)
 	}
-	return without(legs, func(id volume.LegID) bool { return cfg(id) < newest })
+	slices.Sort(shown)
+	for _, least := range slices.Backward(shown) {
+		if kept := without(legs, func(id volume.LegID) bool { return cfg(id) < least }); v.enough(kept) {
+			return kept
+		}
+	}
+	return legs
 }
 
 // undecided refuses until an operator decides.

@@ -84,8 +84,8 @@ func (t *txn) checkVolume(c *CreateVolume, durability volume.Durability, loss vo
 	case c.Layout.Kind == volume.KindParity:
 		return invalid("volume %s: layout %s: parity is not available in this version; "+
 			"use a mirror, as in mirror=2", c.Name, c.Layout)
-	case c.Layout.Kind != volume.KindMirror || c.Layout.Legs() < 1 || c.Layout.Legs() > volume.MaxMirrorLegs:
-		return invalid("volume %s: unknown layout %s", c.Name, c.Layout)
+	case c.Layout.Check() != nil:
+		return invalid("volume %s: %v", c.Name, c.Layout.Check())
 	case len(c.Legs) != c.Layout.Legs():
 		return invalid("volume %s: layout %s has %d legs on as many storage nodes, not %d",
 			c.Name, c.Layout, c.Layout.Legs(), len(c.Legs))

@@ -14,7 +14,7 @@
 // Invariants, each with a test:
 //
 //   - Epoch and CfgVer of a volume only grow (I1); an attachment has one epoch (I7).
-//   - The in-sync list of a provisioned volume never is shorter than its layout's quorum (I12).
+//   - The in-sync list of a provisioned volume always is enough for its layout (I12): one leg, or K slots of parity.
 //   - Only the last LegProvisioned, Activate, RemoveLeg and AddLeg change the in-sync list.
 //   - A refused command changes nothing, except that contradicting evidence freezes a volume,
 //     quarantines a leg, or is kept as an event.

@@ -95,8 +95,8 @@ func (v *Volume) flaw() string {
 	if v.Deleting || v.Phase == volume.PhaseProvisioning {
 		return ""
 	}
-	if len(v.InSync) < v.Layout.Quorum() {
-		return fmt.Sprintf("%d legs are in sync, it needs %d", len(v.InSync), v.Layout.Quorum())
+	if !v.enough(v.InSync) {
+		return fmt.Sprintf("%d legs are in sync, it needs %d", v.Worth(v.InSync), v.Layout.Quorum())
 	}
 	for i, id := range v.InSync {
 		if v.Leg(id) == nil || slices.Contains(v.InSync[:i], id) {

@@ -136,6 +136,10 @@ func TestGate(t *testing.T) {
 	raise.RaiseVersion.To = VersionLatest + 1
 	_, refusal = raise.Gate(1)
 	require.ErrorContains(t, refusal, "is unknown", "its proposer would stop itself")
+	_, refusal = Command{CreateVolume: &CreateVolume{Name: "web", Layout: volume.Parity(4, 2)}}.Gate(1)
+	require.ErrorContains(t, refusal, "needs cluster version 2", "coordinators of version 1 know no chunks")
+	_, refusal = Command{CreateVolume: &CreateVolume{Name: "web", Layout: volume.Mirror(2)}}.Gate(1)
+	require.Nil(t, refusal)
 	old := Command{StopDomain: &StopDomain{Name: "web"}}
 	got, refusal := old.Gate(1)
 	require.Nil(t, refusal)

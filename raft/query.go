@@ -125,6 +125,27 @@ func (v *Volume) Config() volume.Config {
 	return volume.Config{CfgVer: v.CfgVer, InSync: slices.Clone(v.InSync)}
 }
 
+// LegBytes returns how much data one leg of the volume holds when it is full.
+func (v *Volume) LegBytes() int64 { return v.Layout.LegBytes(v.SizeBytes) }
+
+// Worth returns how many legs of the layout these legs stand for: two of parity in one slot count once.
+func (v *Volume) Worth(legs []volume.LegID) int { return v.Layout.Worth(v.slots(legs)) }
+
+// enough reports whether these legs have all of the volume.
+func (v *Volume) enough(legs []volume.LegID) bool { return v.Layout.Enough(v.slots(legs)) }
+
+// slots returns the slots of legs, -1 for one that the volume does not have.
+func (v *Volume) slots(legs []volume.LegID) []int {
+	slots := make([]int, len(legs))
+	for i, id := range legs {
+		slots[i] = -1
+		if l := v.Leg(id); l != nil {
+			slots[i] = l.Slot
+		}
+	}
+	return slots
+}
+
 // Replacement returns the leg that takes the place of this one, nil if none does.
 func (v *Volume) Replacement(old volume.LegID) *Leg {
 	for _, l := range v.Legs {

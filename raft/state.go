@@ -117,7 +117,7 @@ type Store struct {
 // Volume is one set and its attachment.
 //
 // Invariant: Epoch and CfgVer never decrease (I1).
-// Invariant: len(InSync) >= Layout.Quorum() once provisioned (I12).
+// Invariant: the slots of InSync are enough for the Layout once provisioned (I12).
 type Volume struct {
 	ID            volume.ID            `json:"id"`
 	Name          string               `json:"name"`

@@ -17,7 +17,7 @@ type Label struct {
 	Layout      Layout     //
 	Slot        int        // position in the layout, from 0
 	Durability  Durability //
-	SizeBytes   int64      // of the leg's data
+	SizeBytes   int64      // of the volume; LegBytes is what the leg holds of it
 	FenceEpoch  Epoch      // lower epochs are refused for ever
 	AttachID    AttachID   // the attachment of FenceEpoch; zero before the first login
 	Admit       bool       // CONFIG of FenceEpoch is durable: I/O is admitted
@@ -36,6 +36,9 @@ type Label struct {
 	// last may be one that a power cut tore, and says nothing of the cache of this boot.
 	Mixed bool
 }
+
+// LegBytes returns how many bytes of data the leg holds.
+func (l Label) LegBytes() int64 { return l.Layout.LegBytes(l.SizeBytes) }
 
 // LegReport is what a leg answers to the login that fenced it and to every login after it
 // (protocol-flush A).

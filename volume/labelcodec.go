@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math/bits"
 	"strings"
 )
 
@@ -12,9 +13,15 @@ import (
 // unit that a disk writes whole, so that a power cut leaves a label old or new.
 const LabelBytes = 512
 
-// LabelVersion is the version of the label's layout that this code writes, and the only one that
-// it reads. Magic, version and checksum keep their places in every version.
-const LabelVersion = 1
+// The versions of labels that this code writes and reads. Magic, version and checksum keep their places in
+// every version.
+const (
+	// LabelVersionMirror is that of every leg of a mirror.
+	LabelVersionMirror = 1
+	// LabelVersionParity is that of every leg of parity: it adds the chunk. It is a version of its own so that
+	// a program that knows no chunks leaves the leg alone; it would take a reserved field that is set for damage.
+	LabelVersionParity = 2
+)
 
 // MaxInSync is the longest in-sync list that a label holds: the widest layout with every leg
 // being replaced at once never comes near it.
@@ -43,6 +50,7 @@ const (
 	offAttachID    = 32
 	offCfgVer      = 48
 	offInSyncCount = 56
+	offChunk       = 57 // its binary logarithm, 0 without chunks
 	offCrashGen    = 64
 	offSizeBytes   = 72
 	offIncarnation = 80
@@ -79,10 +87,13 @@ func AppendLabel(b []byte, l Label) ([]byte, error) {
 	b = append(b, make([]byte, LabelBytes)...)
 	p := b[start:]
 	copy(p[offMagic:], labelMagic)
-	binary.BigEndian.PutUint16(p[offVersion:], LabelVersion)
+	binary.BigEndian.PutUint16(p[offVersion:], labelVersion(l.Layout.Kind))
 	p[offFlags] = l.flags()
 	p[offLayoutKind] = layoutCode(l.Layout.Kind)
 	p[offLayoutData], p[offLayoutExtra] = byte(l.Layout.Data), byte(l.Layout.Extra)
+	if l.Layout.Chunk != 0 {
+		p[offChunk] = byte(bits.TrailingZeros64(uint64(l.Layout.Chunk)))
+	}
 	p[offSlot] = byte(l.Slot)
 	p[offDurability] = durabilityCode(l.Durability)
 	binary.BigEndian.PutUint64(p[offSlotSeq:], l.SlotSeq)
@@ -121,9 +132,9 @@ func ParseLabel(b []byte) (Label, error) {
 		return Label{}, fmt.Errorf("%w: wrong checksum", ErrLabelCorrupt)
 	}
 	// The checksum comes first: only a whole label can say that it is of another version.
-	if v := binary.BigEndian.Uint16(p[offVersion:]); v != LabelVersion {
-		return Label{}, fmt.Errorf("%w: %d, this program knows %d; use a newer one",
-			ErrLabelVersion, v, LabelVersion)
+	if v := binary.BigEndian.Uint16(p[offVersion:]); v != LabelVersionMirror && v != LabelVersionParity {
+		return Label{}, fmt.Errorf("%w: %d, this program knows %d and %d; use a newer one",
+			ErrLabelVersion, v, LabelVersionMirror, LabelVersionParity)
 	}
 	return parseLabelFields(p)
 }
@@ -131,7 +142,7 @@ func ParseLabel(b []byte) (Label, error) {
 // parseLabelFields reads the fields of a label whose frame was verified.
 func parseLabelFields(p []byte) (Label, error) {
 	flags, count := p[offFlags], int(p[offInSyncCount])
-	if flags&^flagsKnown != 0 || count > MaxInSync || !allZero(p[offInSyncCount+1:offCrashGen]) ||
+	if flags&^flagsKnown != 0 || count > MaxInSync || !allZero(p[offChunk+1:offCrashGen]) ||
 		!allZero(p[offInSync+16*count:offProgress]) || !allZero(p[offProgress+8:offChecksum]) {
 		return Label{}, fmt.Errorf("%w: a reserved field is set", ErrLabelCorrupt)
 	}
@@ -147,7 +158,7 @@ func parseLabelFields(p []byte) (Label, error) {
 		DataGen:     UUID(p[offDataGen:]),
 		Layout: Layout{
 			Kind: wordOf(p[offLayoutKind], layoutCode, KindMirror, KindParity), Data: int(p[offLayoutData]),
-			Extra: int(p[offLayoutExtra]),
+			Extra: int(p[offLayoutExtra]), Chunk: chunkOf(p[offChunk]),
 		},
 		Slot:       int(p[offSlot]),
 		Durability: wordOf(p[offDurability], durabilityCode, DurabilityFlush, DurabilitySync),
@@ -169,15 +180,18 @@ func parseLabelFields(p []byte) (Label, error) {
 	if err := l.check(); err != nil {
 		return Label{}, fmt.Errorf("%w: %w", ErrLabelCorrupt, err)
 	}
+	if v := binary.BigEndian.Uint16(p[offVersion:]); v != labelVersion(l.Layout.Kind) {
+		return Label{}, fmt.Errorf("%w: layout %s in version %d", ErrLabelCorrupt, l.Layout, v)
+	}
 	return l, nil
 }
 
 // check refuses what the layout cannot hold. It is the same for both directions.
 func (l Label) check() error {
+	if err := l.Layout.Check(); err != nil {
+		return fmt.Errorf("label of leg %s: %w", l.LegID, err)
+	}
 	switch {
-	case layoutCode(l.Layout.Kind) == 0 || l.Layout.Data < 1 || l.Layout.Data > MaxDataLegs ||
-		l.Layout.Extra < 0 || l.Layout.Extra >= MaxMirrorLegs:
-		return fmt.Errorf("label of leg %s: layout %+v is unknown", l.LegID, l.Layout)
 	case durabilityCode(l.Durability) == 0:
 		return fmt.Errorf("label of leg %s: durability %q is unknown", l.LegID, l.Durability)
 	case l.Slot < 0 || l.Slot >= l.Layout.Legs():
@@ -223,6 +237,22 @@ func layoutCode(k LayoutKind) byte {
 		return 2
 	}
 	return 0
+}
+
+// labelVersion is the version of the labels of legs of a kind.
+func labelVersion(k LayoutKind) uint16 {
+	if k == KindParity {
+		return LabelVersionParity
+	}
+	return LabelVersionMirror
+}
+
+// chunkOf is the chunk with this binary logarithm, 0 without one. What is no chunk check refuses.
+func chunkOf(log byte) int64 {
+	if log == 0 {
+		return 0
+	}
+	return 1 << min(log, 62)
 }
 
 func durabilityCode(d Durability) byte {

@@ -28,7 +28,7 @@ func fullLabel() Label {
 func TestLabel_readsBackWhatItWrote(t *testing.T) {
 	blank := Label{Layout: Mirror(1), Durability: DurabilityFlush, SizeBytes: BlockBytes}
 	parity := fullLabel()
-	parity.Layout, parity.Slot = Layout{Kind: KindParity, Data: 8, Extra: 3}, 10
+	parity.Layout, parity.Slot = Layout{Kind: KindParity, Data: 8, Extra: 3, Chunk: MaxChunkBytes}, 10
 	parity.Closed, parity.VolumeName = true, strings.Repeat("n", NameMax)
 	for len(parity.Config.InSync) < MaxInSync {
 		parity.Config.InSync = append(parity.Config.InSync, NewLegID())
@@ -43,13 +43,22 @@ func TestLabel_readsBackWhatItWrote(t *testing.T) {
 	}
 }
 
-// The bytes at rest never change within a version: a leg of today is read by a program of tomorrow.
+func parityLabel() Label {
+	l := fullLabel()
+	l.Layout, l.Slot = Parity(4, 2), 5
+	return l
+}
+
+// The bytes at rest never change within a version: a leg of today is read by a program of tomorrow, and one of
+// a mirror by a program of yesterday.
 func TestLabel_goldenBytes(t *testing.T) {
-	b, err := AppendLabel(nil, fullLabel())
-	require.NoError(t, err)
-	want, err := os.ReadFile("testdata/label_v1.hex")
-	require.NoError(t, err)
-	require.Equal(t, string(want), hex.Dump(b))
+	for name, label := range map[string]Label{"label_v1.hex": fullLabel(), "label_v2.hex": parityLabel()} {
+		b, err := AppendLabel(nil, label)
+		require.NoError(t, err)
+		want, err := os.ReadFile("testdata/" + name)
+		require.NoError(t, err)
+		require.Equal(t, string(want), hex.Dump(b), name)
+	}
 }
 
 // No prefix and no single wrong byte is taken for a label.
@@ -69,9 +78,9 @@ func TestParseLabel_refusesDamage(t *testing.T) {
 }
 
 // resealed changes a label and makes its checksum right again.
-func resealed(t *testing.T, change func(p []byte)) []byte {
+func resealed(t *testing.T, l Label, change func(p []byte)) []byte {
 	t.Helper()
-	b, err := AppendLabel(nil, fullLabel())
+	b, err := AppendLabel(nil, l)
 	require.NoError(t, err)
 	change(b)
 	sum := crc32.Checksum(b[:508], crc32.MakeTable(crc32.Castagnoli))
@@ -80,7 +89,7 @@ func resealed(t *testing.T, change func(p []byte)) []byte {
 }
 
 func TestParseLabel_refusesWhatItDoesNotKnow(t *testing.T) {
-	_, err := ParseLabel(resealed(t, func(p []byte) { p[9] = 2 }))
+	_, err := ParseLabel(resealed(t, fullLabel(), func(p []byte) { p[9] = 3 }))
 	require.ErrorIs(t, err, ErrLabelVersion)
 	require.NotErrorIs(t, err, ErrLabelCorrupt, "a leg of a newer program is not lost")
 	for name, change := range map[string]func(p []byte){
@@ -96,7 +105,21 @@ func TestParseLabel_refusesWhatItDoesNotKnow(t *testing.T) {
 		"unused place":   func(p []byte) { p[240+16*2] = 1 },
 		"tail":           func(p []byte) { p[504] = 1 },
 	} {
-		_, err := ParseLabel(resealed(t, change))
+		_, err := ParseLabel(resealed(t, fullLabel(), change))
+		require.ErrorIs(t, err, ErrLabelCorrupt, name)
+	}
+	for name, change := range map[string]func(p []byte){
+		"no chunk":         func(p []byte) { p[57] = 0 },
+		"small chunk":      func(p []byte) { p[57] = 11 },
+		"large chunk":      func(p []byte) { p[57] = 21 },
+		"huge chunk":       func(p []byte) { p[57] = 255 },
+		"old version":      func(p []byte) { p[9] = 1 },
+		"a mirror":         func(p []byte) { p[11], p[12], p[13] = 1, 1, 7 },
+		"a mirror's chunk": func(p []byte) { p[9], p[11], p[12], p[13] = 1, 1, 1, 7 },
+		"one data leg":     func(p []byte) { p[12] = 1 },
+		"no parity leg":    func(p []byte) { p[13], p[14] = 0, 0 },
+	} {
+		_, err := ParseLabel(resealed(t, parityLabel(), change))
 		require.ErrorIs(t, err, ErrLabelCorrupt, name)
 	}
 }
@@ -105,6 +128,7 @@ func TestAppendLabel_refusesWhatItCouldNotReadBack(t *testing.T) {
 	for name, change := range map[string]func(*Label){
 		"layout":     func(l *Label) { l.Layout = Layout{} },
 		"wide":       func(l *Label) { l.Layout.Data = 9 },
+		"chunk":      func(l *Label) { l.Layout.Chunk = DefaultChunkBytes },
 		"slot":       func(l *Label) { l.Slot = -1 },
 		"durability": func(l *Label) { l.Durability = "maybe" },
 		"size":       func(l *Label) { l.SizeBytes = 4095 },
@@ -126,6 +150,11 @@ func FuzzParseLabel(f *testing.F) {
 	}
 	f.Add(whole)
 	f.Add(whole[:100])
+	whole, err = AppendLabel(nil, parityLabel())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		// The checksum would hide the fields from the fuzzer, so it is made right.
 		if len(b) >= LabelBytes {

@@ -15,11 +15,15 @@ const (
 	KindParity LayoutKind = "parity"
 )
 
-// Layout is a volume's redundancy: mirror=N (N copies) or parity=K+M (K data, M parity legs).
+// Layout is a volume's redundancy: mirror=N (N copies) or parity=K+M (K data, M parity legs). It never
+// changes while the volume exists. It is a value: layouts are compared with ==.
 type Layout struct {
 	Kind  LayoutKind
 	Data  int // legs that hold data: 1 for a mirror, K for parity
 	Extra int // legs that may be lost: N-1 for a mirror, M for parity
+	// Chunk is how many bytes lie in a row on one leg of parity; 0 for a mirror, whose legs hold everything. By
+	// its tag no command with a layout of parity is proposed before every coordinator knows chunks.
+	Chunk int64 `json:"chunk,omitempty" since:"2"`
 }
 
 // The bounds of layouts.
@@ -32,7 +36,35 @@ const (
 // Mirror returns the layout mirror=n.
 func Mirror(n int) Layout { return Layout{Kind: KindMirror, Data: 1, Extra: n - 1} }
 
-// ParseLayout reads "mirror=2" or "parity=4+2".
+// Parity returns the layout parity=k+m with chunks of the usual size.
+func Parity(k, m int) Layout {
+	return Layout{Kind: KindParity, Data: k, Extra: m, Chunk: DefaultChunkBytes}
+}
+
+// Check returns why no volume can have this layout, nil if one can.
+func (l Layout) Check() error {
+	switch {
+	case l.Kind == KindMirror:
+		if l.Data != 1 || l.Extra < 0 || l.Legs() > MaxMirrorLegs {
+			return fmt.Errorf("layout %s: a mirror has 1 to %d legs, as in mirror=2", l, MaxMirrorLegs)
+		}
+		if l.Chunk != 0 {
+			return fmt.Errorf("layout %s: only parity has chunks, each leg of a mirror holds everything", l)
+		}
+		return nil
+	case l.Kind != KindParity:
+		return fmt.Errorf("layout %q is unknown (mirror=2, mirror=3, parity=4+2 …)", string(l.Kind))
+	case l.Data < 2 || l.Data > MaxDataLegs || l.Extra < 1 || l.Extra > MaxParityLegs:
+		return fmt.Errorf("layout %s: parity has 2 to %d data and 1 to %d parity legs, as in parity=4+2",
+			l, MaxDataLegs, MaxParityLegs)
+	}
+	if err := CheckChunk(l.Chunk); err != nil {
+		return fmt.Errorf("layout %s: %w", l, err)
+	}
+	return nil
+}
+
+// ParseLayout reads "mirror=2", "parity=4+2" or "parity=4+2,chunk=128K".
 func ParseLayout(s string) (Layout, error) {
 	kind, rest, _ := strings.Cut(s, "=")
 	switch LayoutKind(kind) {
@@ -43,30 +75,47 @@ func ParseLayout(s string) (Layout, error) {
 		}
 		return Mirror(n), nil
 	case KindParity:
-		dataText, parityText, _ := strings.Cut(rest, "+")
-		k, errK := strconv.Atoi(dataText)
-		m, errM := strconv.Atoi(parityText)
-		if errK != nil || errM != nil || k < 2 || k > MaxDataLegs || m < 1 || m > MaxParityLegs {
-			return Layout{}, fmt.Errorf("layout %q: parity has 2 to %d data and 1 to %d parity legs, as in parity=4+2",
-				s, MaxDataLegs, MaxParityLegs)
-		}
-		return Layout{Kind: KindParity, Data: k, Extra: m}, nil
+		return parseParity(s, rest)
 	}
 	return Layout{}, fmt.Errorf("layout %q is unknown (mirror=2, mirror=3, parity=4+2 …)", s)
+}
+
+// parseParity reads what stands behind "parity=".
+func parseParity(s, rest string) (Layout, error) {
+	legs, chunkText, chunked := strings.Cut(rest, ",chunk=")
+	dataText, parityText, _ := strings.Cut(legs, "+")
+	k, errK := strconv.Atoi(dataText)
+	m, errM := strconv.Atoi(parityText)
+	if errK != nil || errM != nil {
+		return Layout{}, fmt.Errorf("layout %q: parity has 2 to %d data and 1 to %d parity legs, as in parity=4+2",
+			s, MaxDataLegs, MaxParityLegs)
+	}
+	l := Parity(k, m)
+	if chunked {
+		chunk, err := ParseSize(chunkText)
+		if err != nil {
+			return Layout{}, fmt.Errorf("layout %q: chunk: %w", s, err)
+		}
+		l.Chunk = chunk
+	}
+	if err := l.Check(); err != nil {
+		return Layout{}, err
+	}
+	return l, nil
 }
 
 // Legs returns how many legs the layout has.
 func (l Layout) Legs() int { return l.Data + l.Extra }
 
-// Quorum returns how many in-sync legs a volume needs to be read: one of a mirror, K of parity.
-func (l Layout) Quorum() int { return l.Data }
-
-// String returns the form that ParseLayout reads.
+// String returns the form that ParseLayout reads. A chunk of the usual size is not named.
 func (l Layout) String() string {
-	if l.Kind == KindMirror {
+	switch {
+	case l.Kind == KindMirror:
 		return fmt.Sprintf("mirror=%d", l.Legs())
+	case l.Chunk == DefaultChunkBytes:
+		return fmt.Sprintf("parity=%d+%d", l.Data, l.Extra)
 	}
-	return fmt.Sprintf("parity=%d+%d", l.Data, l.Extra)
+	return fmt.Sprintf("parity=%d+%d,chunk=%s", l.Data, l.Extra, sizeText(l.Chunk))
 }
 
 // MarshalText returns the form that ParseLayout reads; the zero layout is the empty text.

@@ -46,20 +46,26 @@ func TestCheckName(t *testing.T) {
 
 func TestLayout(t *testing.T) {
 	for text, want := range map[string]Layout{
-		"mirror=1":   {KindMirror, 1, 0},
-		"mirror=3":   {KindMirror, 1, 2},
-		"parity=4+2": {KindParity, 4, 2},
+		"mirror=1":              {KindMirror, 1, 0, 0},
+		"mirror=3":              {KindMirror, 1, 2, 0},
+		"parity=4+2":            {KindParity, 4, 2, 64 << 10},
+		"parity=8+3,chunk=1M":   {KindParity, 8, 3, 1 << 20},
+		"parity=2+1,chunk=4K":   {KindParity, 2, 1, 4096},
+		"parity=2+1,chunk=128K": {KindParity, 2, 1, 128 << 10},
 	} {
 		got, err := ParseLayout(text)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 		require.Equal(t, text, got.String())
 	}
-	require.Equal(t, 6, Layout{KindParity, 4, 2}.Legs())
-	require.Equal(t, 4, Layout{KindParity, 4, 2}.Quorum())
+	require.Equal(t, 6, Parity(4, 2).Legs())
+	require.Equal(t, 4, Parity(4, 2).Quorum())
 	require.Equal(t, 1, Mirror(3).Quorum())
 	for _, bad := range []string{
 		"", "mirror", "mirror=0", "mirror=9", "raid=5", "parity=4", "parity=1+1", "parity=4+0", "mirror=2 ",
+		"parity=9+1", "parity=2+4", "mirror=2,chunk=64K", "parity=4+2,chunk=", "parity=4+2,chunk=0",
+		"parity=4+2,chunk=2K", "parity=4+2,chunk=2M", "parity=4+2,chunk=96K", "parity=4+2,chunk=-64K",
+		"parity=4+2,", "parity=4+2,chunk=64K,",
 	} {
 		_, err := ParseLayout(bad)
 		require.Error(t, err, bad)

@@ -245,7 +245,7 @@ func newTally(v *control.View, node volume.NodeID) *tally {
 	for _, vol := range v.State.Volumes {
 		for _, l := range vol.Legs {
 			if l.Node == node && !vol.Deleting {
-				t.legs[l.ID] = control.LegBytes(vol)
+				t.legs[l.ID] = vol.LegBytes()
 			}
 		}
 	}

@@ -243,9 +243,9 @@ func (l *leg) introduce(ctx context.Context, session *initiator.Session) (
 	switch {
 	case err != nil:
 		return nil, report, err
-	case unit.Limits.SizeBytes != l.ticket.SizeBytes:
-		return nil, report, fmt.Errorf("%w: its logical unit has %d bytes, the volume %d", block.ErrFailed,
-			unit.Limits.SizeBytes, l.ticket.SizeBytes)
+	case unit.Limits.SizeBytes != l.bytes():
+		return nil, report, fmt.Errorf("%w: its logical unit has %d bytes, want %d of a leg of %s", block.ErrFailed,
+			unit.Limits.SizeBytes, l.bytes(), l.ticket.Layout)
 	case mirror.BlockBytes%unit.Limits.BlockBytes != 0:
 		return nil, report, fmt.Errorf("%w: its logical blocks have %d bytes", block.ErrFailed,
 			unit.Limits.BlockBytes)

@@ -102,7 +102,7 @@ func (l *leg) Marks(ctx context.Context, since volume.CfgVer) (marked, newer []b
 		}
 		page, err := inband.ParseMarks(in)
 		if err == nil && page.Regions != l.regions() {
-			err = fmt.Errorf("the leg has %d regions, the volume %d", page.Regions, l.regions())
+			err = fmt.Errorf("the leg has %d regions, want %d", page.Regions, l.regions())
 		}
 		if err == nil && page.Next <= first {
 			err = fmt.Errorf("the page from region %d does not get on", first)
@@ -125,15 +125,18 @@ func (l *leg) Marks(ctx context.Context, since volume.CfgVer) (marked, newer []b
 	}
 }
 
-// regions returns how many regions the volume has; the last may be shorter than the others.
+// bytes returns how much of the volume the leg holds.
+func (l *leg) bytes() int64 { return l.ticket.Layout.LegBytes(l.ticket.SizeBytes) }
+
+// regions returns how many regions the leg has; the last may be shorter than the others.
 func (l *leg) regions() uint32 {
-	return uint32((l.ticket.SizeBytes + volume.RegionBytes - 1) / volume.RegionBytes)
+	return uint32((l.bytes() + volume.RegionBytes - 1) / volume.RegionBytes)
 }
 
 // span returns the bytes of a run of regions.
 func (l *leg) span(run inband.Run) block.Range {
 	r := block.Range{Off: int64(run.First) * volume.RegionBytes, Len: int64(run.Count) * volume.RegionBytes}
-	return r.Intersect(block.Range{Len: l.ticket.SizeBytes})
+	return r.Intersect(block.Range{Len: l.bytes()})
 }
 
 // appendRange appends r, or makes the last range longer if r continues it.
@@ -177,7 +180,7 @@ func (l *leg) Adopt(ctx context.Context, r block.Range) error {
 
 // byBlocks calls do for pieces of r that one command can name.
 func (l *leg) byBlocks(r block.Range, do func(first uint64, blocks uint32) error) error {
-	if !r.Aligned(volume.BlockBytes) || !r.Within(l.ticket.SizeBytes) {
+	if !r.Aligned(volume.BlockBytes) || !r.Within(l.bytes()) {
 		return fmt.Errorf("leg %s: blocks of %s: %w", l.spec.ID.Short(), r, block.ErrMisaligned)
 	}
 	for off := r.Off; off < r.End(); {
@@ -201,7 +204,7 @@ func (l *leg) Versions(ctx context.Context, since volume.CfgVer) ([]volume.Versi
 		}
 		page, err := inband.ParseVersions(in)
 		if err == nil && page.Regions != l.regions() {
-			err = fmt.Errorf("the leg has %d regions, the volume %d", page.Regions, l.regions())
+			err = fmt.Errorf("the leg has %d regions, want %d", page.Regions, l.regions())
 		}
 		if err == nil && page.Next <= first {
 			err = fmt.Errorf("the page from region %d does not get on", first)

@@ -54,7 +54,11 @@ func checkReport(t *peer.Ticket, l *peer.TicketLeg, r volume.LegReport) error {
 	case label.StoreID != l.Store:
 		why = fmt.Sprintf("its label was made on store %s, not %s", label.StoreID, l.Store)
 	case label.SizeBytes != t.SizeBytes:
-		why = fmt.Sprintf("it has %d bytes, the volume %d", label.SizeBytes, t.SizeBytes)
+		why = fmt.Sprintf("its label is of a volume of %d bytes, not %d", label.SizeBytes, t.SizeBytes)
+	case t.Layout.Kind == volume.KindParity && (label.Layout != t.Layout || label.Slot != l.Slot):
+		// Which part of a volume a leg of parity holds is its slot; each leg of a mirror holds all of it.
+		why = fmt.Sprintf("its label is of slot %d of %s, not slot %d of %s", label.Slot, label.Layout, l.Slot,
+			t.Layout)
 	case label.FenceEpoch != t.Epoch || label.AttachID != t.AttachID:
 		why = fmt.Sprintf("its label has epoch %s of attachment %s after a login with epoch %s of %s",
 			label.FenceEpoch, label.AttachID, t.Epoch, t.AttachID)

@@ -87,6 +87,32 @@ func TestCheckReport(t *testing.T) {
 	}
 }
 
+// TestCheckReport_parity: which part of the volume a leg of parity holds is its slot, so it is never taken for
+// another's. Each leg of a mirror holds all, whatever its slot.
+func TestCheckReport_parity(t *testing.T) {
+	for _, layout := range []volume.Layout{volume.Parity(4, 2), volume.Mirror(2)} {
+		ticket := peer.Ticket{Epoch: 7, SizeBytes: 1 << 20, Layout: layout}
+		spec := peer.TicketLeg{Slot: 1}
+		label := volume.Label{SizeBytes: 1 << 20, FenceEpoch: 7, Layout: layout, Slot: 1}
+		require.NoError(t, checkReport(&ticket, &spec, volume.LegReport{Label: label}))
+		for name, change := range map[string]func(*volume.Label){
+			"slot 0":  func(l *volume.Label) { l.Slot = 0 },
+			"chunk":   func(l *volume.Label) { l.Layout.Chunk = 4096 },
+			"another": func(l *volume.Label) { l.Layout = volume.Parity(2, 1) },
+		} {
+			bad := label
+			change(&bad)
+			err := checkReport(&ticket, &spec, volume.LegReport{Label: bad})
+			if layout.Kind == volume.KindMirror {
+				require.NoError(t, err, name)
+				continue
+			}
+			require.ErrorIs(t, err, block.ErrFailed, name)
+			require.ErrorContains(t, err, "not slot 1 of parity=4+2", name)
+		}
+	}
+}
+
 type answering func(raft.Command) (raft.Result, error)
 
 func (a answering) Command(_ context.Context, c raft.Command) (raft.Result, error) { return a(c) }

@@ -69,12 +69,7 @@ func (v *View) judgeProvisioning(vol *raft.Volume) []Finding {
 
 // judgeRedundancy looks at the legs that can be reached.
 func (v *View) judgeRedundancy(vol *raft.Volume) []Finding {
-	reached := 0
-	for _, l := range vol.Legs {
-		if l.State == volume.LegInSync && !l.SetBack && v.reaches(vol, l) {
-			reached++
-		}
-	}
+	reached := v.reached(vol)
 	status := redundancy(reached, vol.Layout.Quorum(), vol.Layout.Legs())
 	if status == Healthy {
 		return nil

@@ -117,13 +117,24 @@ func (v *View) joinable(vol *raft.Volume) bool {
 	return false
 }
 
-// readable counts the in-sync legs that their nodes say are well.
+// readable counts the in-sync legs that their nodes say are well, as the layout counts them.
 func (v *View) readable(vol *raft.Volume) int {
-	n := 0
+	var slots []int
 	for _, l := range vol.Legs {
 		if _, condition := v.Leg(l); l.State == volume.LegInSync && condition == ConditionOK {
-			n++
+			slots = append(slots, l.Slot)
 		}
 	}
-	return n
+	return vol.Layout.Worth(slots)
+}
+
+// reached counts the in-sync legs that were not set back and can be reached, as the layout counts them.
+func (v *View) reached(vol *raft.Volume) int {
+	var slots []int
+	for _, l := range vol.Legs {
+		if l.State == volume.LegInSync && !l.SetBack && v.reaches(vol, l) {
+			slots = append(slots, l.Slot)
+		}
+	}
+	return vol.Layout.Worth(slots)
 }

@@ -190,7 +190,7 @@ func (v *View) stuck() []Step {
 
 // dataBytes returns how much of a leg has to be copied, at most: as much as a readable leg in sync holds.
 func (v *View) dataBytes(vol *raft.Volume) int64 {
-	bytes := LegBytes(vol)
+	bytes := vol.LegBytes()
 	for _, l := range vol.Legs {
 		if fact, condition := v.Leg(l); l.State == volume.LegInSync && condition == ConditionOK {
 			bytes = min(bytes, fact.UsedBytes)

@@ -171,17 +171,6 @@ func (v *View) Place(d *raft.Domain, host volume.NodeID, reason string) raft.Com
 	return raft.Command{PlaceDomain: place}
 }
 
-// LegBytes returns how much data one leg of a volume holds when it is full.
-func LegBytes(vol *raft.Volume) int64 { return legBytes(vol.SizeBytes, vol.Layout) }
-
-// NeedBytes returns what a store must have free for one leg of a new volume.
-func NeedBytes(size int64, layout volume.Layout) int64 { return legBytes(size, layout) }
-
-func legBytes(size int64, layout volume.Layout) int64 {
-	data := int64(layout.Data)
-	return (size + data - 1) / data
-}
-
 func (v *View) attachID() volume.AttachID { return volume.AttachID{UUID: v.NewID()} }
 
 func later(a, b time.Time) time.Time {
