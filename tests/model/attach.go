@@ -1,5 +1,7 @@
 package model
 
+import "github.com/holdfast-storage/holdfast/tests/model/disk"
+
 // beginAttach: BeginAttach commits. From here on raft refuses older epochs.
 func (m *machine) beginAttach(s0 *state, x *steps) {
 	s := *s0
@@ -18,7 +20,7 @@ func (m *machine) beginAttach(s0 *state, x *steps) {
 	}
 	r.attached, r.fenced, r.lossy = false, 0, 0
 	s.hosts[r.epoch] = host{phase: phaseAttaching}
-	x.add(&s, "raft: BeginAttach(e%d)", int(r.epoch))
+	x.Add(&s, "raft: BeginAttach(e%d)", int(r.epoch))
 }
 
 // login: an attaching host logs in to a leg, which fences it, and reports the label to raft.
@@ -37,14 +39,14 @@ func (m *machine) login(s0 *state, h int, x *steps) {
 			if m.breaks(ForgetLossy) {
 				s.legs[l].lossy = false
 			}
-			x.add(&s, "h%d logs in to leg%d: fenced", h, l)
+			x.Add(&s, "h%d logs in to leg%d: fenced", h, l)
 		}
 		news := !s0.raft.fenced.has(l) || (H.seenLossy &^ s0.raft.lossy).has(l)
 		if int(s0.raft.epoch) == h && !s0.raft.attached && H.seen.has(l) && news {
 			s := *s0
 			s.raft.fenced |= one(l)
 			s.raft.lossy |= H.seenLossy & one(l)
-			x.add(&s, "raft: RecordFence(e%d, leg%d, lossy=%d)", h, l, count(H.seenLossy.has(l)))
+			x.Add(&s, "raft: RecordFence(e%d, leg%d, lossy=%d)", h, l, count(H.seenLossy.has(l)))
 		}
 	}
 }
@@ -59,7 +61,7 @@ func (m *machine) activate(s0 *state, h int, x *steps) {
 	if use := H.seen & s.raft.isr; m.breaks(ServeOnLogin) && use != 0 {
 		s2 := s
 		s2.hosts[h] = activeHost(use, H.session, s.raft.cfg)
-		x.add(&s2, "h%d serves without Activate", h)
+		x.Add(&s2, "h%d serves without Activate", h)
 	}
 	if s.raft.restored && !m.breaks(NoLabelCheck) && !m.adoptLabels(&s) {
 		return
@@ -81,7 +83,7 @@ func (m *machine) activate(s0 *state, h int, x *steps) {
 			unseen = unseen || use.has(l) && s.legs[l].gone && !H.session.has(l)
 		}
 		if declared || unseen || s.raft.restored {
-			m.contract.observe(&s, sawLoss, 0)
+			m.observe(&s, disk.SawLoss, 0)
 		}
 	}
 	s.raft.restored, s.raft.fenced, s.raft.lossy = false, 0, 0
@@ -90,7 +92,7 @@ func (m *machine) activate(s0 *state, h int, x *steps) {
 		s.hosts[h].lost = use & later
 		s.hosts[h].session &^= use & later
 	}
-	x.add(&s, "raft: Activate(e%d) cfg=%d isr=%03b", h, int(s.raft.cfg), int(use))
+	x.Add(&s, "raft: Activate(e%d) cfg=%d isr=%03b", h, int(s.raft.cfg), int(use))
 }
 
 func activeHost(use, session legSet, cfg uint8) host {
@@ -162,6 +164,6 @@ func (m *machine) outliveLease(s0 *state, h int, x *steps) {
 	if s0.hosts[h].fresh && int(s0.raft.epoch) != h {
 		s := *s0
 		s.hosts[h].fresh = false
-		x.add(&s, "h%d: T_read passes", h)
+		x.Add(&s, "h%d: T_read passes", h)
 	}
 }

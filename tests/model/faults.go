@@ -1,5 +1,7 @@
 package model
 
+import "github.com/holdfast-storage/holdfast/tests/model/disk"
+
 // powerCuts: a power cut, or a crash of a node's operating system, leaves any one of the values that
 // were in its cache since the last flush.
 func (m *machine) powerCuts(s0 *state, x *steps) {
@@ -29,9 +31,9 @@ func (m *machine) powerCuts(s0 *state, x *steps) {
 			}
 			s.endSessions(l)
 			if !gone && s.allGone() {
-				m.contract.observe(&s, sawLoss, 0)
+				m.observe(&s, disk.SawLoss, 0)
 			}
-			x.add(&s, "leg%d loses power, comes back with %d", l, int(v))
+			x.Add(&s, "leg%d loses power, comes back with %d", l, int(v))
 		}
 	}
 }
@@ -44,7 +46,7 @@ func (m *machine) forgetfulRestarts(s0 *state, x *steps) {
 			s.restarts = 1
 			s.legs[l].fence = 1
 			s.endSessions(l)
-			x.add(&s, "leg%d restarts, its fence forgotten", l)
+			x.Add(&s, "leg%d restarts, its fence forgotten", l)
 		}
 	}
 }
@@ -65,9 +67,9 @@ func (m *machine) operatorRemoves(s0 *state, x *steps) {
 		s.shrinkISR(rest)
 		s.raft.cfg++
 		if !gone && s.allGone() {
-			m.contract.observe(&s, sawLoss, 0)
+			m.observe(&s, disk.SawLoss, 0)
 		}
-		x.add(&s, "raft: operator removes leg%d cfg=%d", l, int(s.raft.cfg))
+		x.Add(&s, "raft: operator removes leg%d cfg=%d", l, int(s.raft.cfg))
 	}
 }
 
@@ -76,13 +78,13 @@ func (m *machine) backupAndRestore(s0 *state, x *steps) {
 	if m.Restore && s0.backup == backupNone {
 		s := *s0
 		s.saved, s.backup = s.raft, backupTaken
-		x.add(&s, "raft: backup")
+		x.Add(&s, "raft: backup")
 	}
 	if m.Restore && s0.backup == backupTaken && s0.saved != s0.raft {
 		s := *s0
 		s.raft, s.saved, s.backup = s.saved, coordinator{}, backupRestored
 		r := &s.raft
 		r.restored, r.attached, r.fenced, r.lossy = true, false, 0, 0
-		x.add(&s, "raft: restored from the backup")
+		x.Add(&s, "raft: restored from the backup")
 	}
 }

@@ -1,5 +1,7 @@
 package model
 
+import "github.com/holdfast-storage/holdfast/tests/model/disk"
+
 // guest: the guest of host h writes and reads.
 func (m *machine) guest(s0 *state, h int, x *steps) {
 	H := &s0.hosts[h]
@@ -14,18 +16,18 @@ func (m *machine) guest(s0 *state, h int, x *steps) {
 				s.wire[h][l] |= just(w)
 			}
 		}
-		x.add(&s, "h%d WRITE %d", h, int(w))
+		x.Add(&s, "h%d WRITE %d", h, int(w))
 	}
 	if H.write != 0 && H.ack&^H.answered == 0 && (H.removing == 0 || m.breaks(AckEarly)) {
 		s := *s0
-		m.contract.observe(&s, sawAck, H.write)
+		m.observe(&s, disk.SawAck, H.write)
 		s.hosts[h].write, s.hosts[h].answered = 0, 0
-		x.add(&s, "h%d ACK %d", h, int(H.write))
+		x.Add(&s, "h%d ACK %d", h, int(H.write))
 	}
 	if m.breaks(EpochReuse) && H.write != 0 {
 		s := *s0
 		s.hosts[h].write, s.hosts[h].answered = 0, 0
-		x.add(&s, "h%d engine restarts in its epoch", h)
+		x.Add(&s, "h%d engine restarts in its epoch", h)
 	}
 	m.guestRead(s0, h, x)
 }
@@ -47,8 +49,8 @@ func (m *machine) guestRead(s0 *state, h int, x *steps) {
 	for l := range m.Legs {
 		if from.has(l) && m.serves(s0, h, l) {
 			s := *s0
-			m.contract.observe(&s, sawRead, s.legs[l].value)
-			x.add(&s, "h%d READ leg%d -> %d", h, l, int(s.legs[l].value))
+			m.observe(&s, disk.SawRead, s.legs[l].value)
+			x.Add(&s, "h%d READ leg%d -> %d", h, l, int(s.legs[l].value))
 		}
 	}
 }
@@ -63,7 +65,7 @@ func (m *machine) guestFlush(s0 *state, h int, x *steps) {
 		s := *s0
 		s.flushes++
 		s.hosts[h].flush = true
-		x.add(&s, "h%d FLUSH", h)
+		x.Add(&s, "h%d FLUSH", h)
 	}
 	if !H.flush {
 		return
@@ -73,14 +75,14 @@ func (m *machine) guestFlush(s0 *state, h int, x *steps) {
 			s := *s0
 			s.legs[l].flush()
 			s.hosts[h].flushed |= one(l)
-			x.add(&s, "leg%d flushes for h%d", l, h)
+			x.Add(&s, "leg%d flushes for h%d", l, h)
 		}
 	}
 	if H.removing == 0 && H.ack&^H.flushed == 0 || m.breaks(FlushEarly) && H.flushed != 0 {
 		s := *s0
-		m.contract.observe(&s, sawFlush, uint8(h))
+		m.observe(&s, disk.SawFlush, uint8(h))
 		s.hosts[h].flush, s.hosts[h].flushed = false, 0
-		x.add(&s, "h%d FLUSH done", h)
+		x.Add(&s, "h%d FLUSH done", h)
 	}
 }
 
@@ -107,13 +109,13 @@ func (m *machine) relogin(s0 *state, h int, x *steps) {
 		}
 		if down && s.legs[l].lossy && !m.breaks(BlindRelogin) {
 			s.hosts[h].lost |= one(l)
-			x.add(&s, "h%d relogs in to leg%d: it lost its cache", h, l)
+			x.Add(&s, "h%d relogs in to leg%d: it lost its cache", h, l)
 			continue
 		}
 		m.fence(&s, h, l)
 		if H.write != 0 && !H.answered.has(l) {
 			s.wire[h][l] |= just(H.write)
 		}
-		x.add(&s, "h%d relogs in to leg%d", h, l)
+		x.Add(&s, "h%d relogs in to leg%d", h, l)
 	}
 }

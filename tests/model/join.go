@@ -37,7 +37,7 @@ func (m *machine) joinLogin(s0 *state, h, l int, x *steps) {
 	n.owing &^= b
 	n.copied &^= b
 	n.lost &^= b
-	x.add(&s, "h%d logs in to leg%d, write-only", h, l)
+	x.Add(&s, "h%d logs in to leg%d, write-only", h, l)
 }
 
 // dropJoining: a joining leg is let go without a commit. A restart of the leg, marked or not, is a
@@ -48,11 +48,11 @@ func (m *machine) dropJoining(s0 *state, h, l int, x *steps) {
 	s.hosts[h].joining &^= b
 	s.hosts[h].owing &^= b
 	s.hosts[h].copied &^= b
-	x.add(&s, "h%d drops joining leg%d", h, l)
+	x.Add(&s, "h%d drops joining leg%d", h, l)
 	if m.breaks(JoinReboot) && !s0.hosts[h].session.has(l) && int(s0.legs[l].fence) == h {
 		s := *s0
 		s.hosts[h].session |= b
-		x.add(&s, "h%d relogs in to joining leg%d", h, l)
+		x.Add(&s, "h%d relogs in to joining leg%d", h, l)
 	}
 }
 
@@ -80,7 +80,7 @@ func (m *machine) copyJoining(s0 *state, h, l int, x *steps) {
 			s.legs[l].stamp, s.legs[l].diskStamp = from.stamp, from.stamp
 		}
 		s.hosts[h].copied |= one(l)
-		x.add(&s, "h%d resyncs leg%d from leg%d, copies=%d", h, l, source, count(wanted))
+		x.Add(&s, "h%d resyncs leg%d from leg%d, copies=%d", h, l, source, count(wanted))
 	}
 }
 
@@ -100,14 +100,14 @@ func (m *machine) promote(s0 *state, h, l int, x *steps) {
 			s.legs[l].flush()
 		}
 		n.adding, n.addingCfg = b, H.knownCfg
-		x.add(&s, "h%d flushes leg%d, asks AddLeg at cfg=%d", h, l, int(H.knownCfg))
+		x.Add(&s, "h%d flushes leg%d, asks AddLeg at cfg=%d", h, l, int(H.knownCfg))
 	}
 	if m.breaks(CommitFirst) && H.knownISR.has(l) && H.write == 0 {
 		s := *s0
 		s.hosts[h].ack |= b
 		s.hosts[h].read |= b
 		s.hosts[h].joining &^= b
-		x.add(&s, "h%d learns AddLeg of leg%d", h, l)
+		x.Add(&s, "h%d learns AddLeg of leg%d", h, l)
 	}
 }
 
@@ -120,7 +120,7 @@ func (m *machine) applyAddLeg(s0 *state, h int, x *steps) {
 	}
 	s := *s0
 	s.hosts[h].adding = 0
-	x.add(&s, "AddLeg of h%d is lost", h)
+	x.Add(&s, "AddLeg of h%d is lost", h)
 	r := &s.raft
 	if int(r.epoch) != h || !r.attached || r.cfg != H.addingCfg && !m.breaks(NoCAS) {
 		return
@@ -133,9 +133,9 @@ func (m *machine) applyAddLeg(s0 *state, h int, x *steps) {
 			r.joined[l] = r.cfg
 		}
 	}
-	x.add(&s, "raft: AddLeg(e%d, %03b) cfg=%d, reply lost", h, int(H.adding), int(r.cfg))
+	x.Add(&s, "raft: AddLeg(e%d, %03b) cfg=%d, reply lost", h, int(H.adding), int(r.cfg))
 	if H.phase == phaseActive && H.removing == 0 {
 		s.hosts[h].knownCfg, s.hosts[h].knownISR, s.hosts[h].confirmed = r.cfg, r.isr, 0
-		x.add(&s, "raft: AddLeg(e%d, %03b) cfg=%d", h, int(H.adding), int(r.cfg))
+		x.Add(&s, "raft: AddLeg(e%d, %03b) cfg=%d", h, int(H.adding), int(r.cfg))
 	}
 }

@@ -88,7 +88,7 @@ func (m *machine) deliver(s0 *state, h int, x *steps) {
 					H.answered |= one(l)
 				}
 			}
-			x.add(&s, "leg%d applies %d of h%d", l, int(w), h)
+			x.Add(&s, "leg%d applies %d of h%d", l, int(w), h)
 		}
 	}
 }

@@ -1,16 +1,23 @@
 package model
 
-import "fmt"
+import (
+	"github.com/holdfast-storage/holdfast/tests/model/disk"
+	"github.com/holdfast-storage/holdfast/tests/model/search"
+)
 
 // machine is what does not change during a search: the bounds, the broken rules and the contract.
 type machine struct {
 	Bounds
 	broken   Rules
-	contract *contract
+	contract *disk.Contract
+	perms    []permutation
 }
 
+// steps collects the successors of one state.
+type steps = search.Steps[state]
+
 func newMachine(b Bounds, broken Rules) *machine {
-	return &machine{Bounds: b, broken: broken, contract: newContract()}
+	return &machine{Bounds: b, broken: broken, contract: disk.New(), perms: permutations(b.Legs)}
 }
 
 // breaks reports whether one of the rules is broken on purpose.
@@ -19,8 +26,8 @@ func (m *machine) breaks(r Rules) bool { return m.broken&r != 0 }
 // allLegs is the set of the legs within the bounds.
 func (m *machine) allLegs() legSet { return 1<<m.Legs - 1 }
 
-// initial is the state at the start: the host of epoch 1 serves, and all legs are in sync.
-func (m *machine) initial() state {
+// First is the state at the start: the host of epoch 1 serves, and all legs are in sync.
+func (m *machine) First() state {
 	var s state
 	all := m.allLegs()
 	s.raft = coordinator{epoch: 1, cfg: 1, isr: all, attached: true, granted: all}
@@ -32,28 +39,9 @@ func (m *machine) initial() state {
 		knownCfg: 1, knownISR: all, confirmed: all, serving: true, fresh: true,
 	}
 	s.nextWrite = 1
-	s.explained = m.contract.start()
-	m.normalise(&s)
+	s.explained = m.contract.Start()
+	m.Normalise(&s)
 	return s
-}
-
-// steps collects the successors of one state. Names are made only while a trace is printed.
-type steps struct {
-	named bool
-	names []string
-	to    []state
-}
-
-// add keeps a successor. The arguments are numbers, so that they cost nothing where no name is made.
-func (x *steps) add(s *state, format string, args ...int) {
-	x.to = append(x.to, *s)
-	if x.named {
-		values := make([]any, len(args))
-		for i, v := range args {
-			values[i] = v
-		}
-		x.names = append(x.names, fmt.Sprintf(format, values...))
-	}
 }
 
 // count is a yes or no in the name of a step.
@@ -64,8 +52,8 @@ func count(yes bool) int {
 	return 0
 }
 
-// next adds every successor of s. What a party may do or not do is a step that may be taken or not.
-func (m *machine) next(s *state, x *steps) {
+// Next adds every successor of s. What a party may do or not do is a step that may be taken or not.
+func (m *machine) Next(s *state, x *steps) {
 	for h := 1; h <= m.Epochs; h++ {
 		switch s.hosts[h].phase {
 		case phaseAttaching:
@@ -93,5 +81,5 @@ func (m *machine) next(s *state, x *steps) {
 	m.backupAndRestore(s, x)
 }
 
-// within reports whether a state is inside the bounds.
-func (m *machine) within(s *state) bool { return int(s.raft.cfg) <= m.MaxCfg }
+// Within reports whether a state is inside the bounds.
+func (m *machine) Within(s *state) bool { return int(s.raft.cfg) <= m.MaxCfg }

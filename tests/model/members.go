@@ -1,5 +1,7 @@
 package model
 
+import "github.com/holdfast-storage/holdfast/tests/model/disk"
+
 // shrinkISR makes isr the in-sync list; legs that leave remember the last version they were part of.
 func (s *state) shrinkISR(isr legSet) {
 	for l := range MaxLegs {
@@ -23,7 +25,7 @@ func (m *machine) removeLeg(s0 *state, h int, x *steps) {
 			s := *s0
 			s.hosts[h].ack &^= b
 			s.hosts[h].read &^= b
-			x.add(&s, "h%d drops leg%d locally", h, l)
+			x.Add(&s, "h%d drops leg%d locally", h, l)
 		}
 		if H.ack&^b&^H.lost == 0 && !m.breaks(RemoveGood) {
 			continue // never the last leg that is not known to have lost its cache
@@ -42,7 +44,7 @@ func (m *machine) applyRemoveLeg(s0 *state, h, l int, x *steps) {
 		if copies {
 			s := *s0
 			s.sendDuplicate(h, l)
-			x.add(&s, "raft: RemoveLeg(e%d, leg%d) refused, the last; a copy stays on its way", h, l)
+			x.Add(&s, "raft: RemoveLeg(e%d, leg%d) refused, the last; a copy stays on its way", h, l)
 		}
 		return
 	}
@@ -56,7 +58,7 @@ func (m *machine) applyRemoveLeg(s0 *state, h, l int, x *steps) {
 	if s.allGone() && !gone {
 		for k := range m.Legs { // the host does not know: to it the power cut came just after
 			if rest.has(k) && !(H.session | H.lost).has(k) {
-				m.contract.observe(&s, sawLoss, 0)
+				m.observe(&s, disk.SawLoss, 0)
 				break
 			}
 		}
@@ -64,11 +66,11 @@ func (m *machine) applyRemoveLeg(s0 *state, h, l int, x *steps) {
 	H.removing, H.knownCfg, H.knownISR, H.confirmed = b, s.raft.cfg, rest, 0
 	H.joining &^= b
 	H.copied &^= b
-	x.add(&s, "raft: RemoveLeg(e%d, leg%d) cfg=%d isr=%03b", h, l, int(s.raft.cfg), int(rest))
+	x.Add(&s, "raft: RemoveLeg(e%d, leg%d) cfg=%d isr=%03b", h, l, int(s.raft.cfg), int(rest))
 	if copies {
 		s.sendDuplicate(h, l)
 		s.hosts[h].dupCfg = s0.raft.cfg
-		x.add(&s, "raft: RemoveLeg(e%d, leg%d) cfg=%d isr=%03b; a copy stays on its way",
+		x.Add(&s, "raft: RemoveLeg(e%d, leg%d) cfg=%d isr=%03b; a copy stays on its way",
 			h, l, int(s.raft.cfg), int(rest))
 	}
 }
@@ -102,7 +104,7 @@ func (m *machine) applyDuplicate(s0 *state, h int, x *steps) {
 	s.hosts[h].dup = 0
 	s.shrinkISR(rest)
 	s.raft.cfg++
-	x.add(&s, "raft: late copy of RemoveLeg(e%d, %03b) cfg=%d isr=%03b", h, int(H.dup), int(s.raft.cfg), int(rest))
+	x.Add(&s, "raft: late copy of RemoveLeg(e%d, %03b) cfg=%d isr=%03b", h, int(H.dup), int(s.raft.cfg), int(rest))
 }
 
 // config: the host carries the newest configuration that it knows to each leg that receives writes,
@@ -115,7 +117,7 @@ func (m *machine) config(s0 *state, h int, x *steps) {
 			s := *s0
 			m.setConfig(&s, h, l)
 			s.hosts[h].confirmed |= one(l)
-			x.add(&s, "h%d: CONFIG cfg=%d on leg%d", h, int(H.knownCfg), l)
+			x.Add(&s, "h%d: CONFIG cfg=%d on leg%d", h, int(H.knownCfg), l)
 		}
 	}
 	everywhere := m.everywhere(H, receive)
@@ -124,12 +126,12 @@ func (m *machine) config(s0 *state, h int, x *steps) {
 		s.hosts[h].ack &^= H.removing
 		s.hosts[h].read &^= H.removing
 		s.hosts[h].removing = 0
-		x.add(&s, "h%d: removal is everywhere, held acks go", h)
+		x.Add(&s, "h%d: removal is everywhere, held acks go", h)
 	}
 	if grow := H.ack & H.knownISR &^ H.read &^ H.removing; grow != 0 && H.fresh && everywhere {
 		s := *s0
 		s.hosts[h].read |= grow
-		x.add(&s, "h%d reads %03b too", h, int(grow))
+		x.Add(&s, "h%d reads %03b too", h, int(grow))
 	}
 	// The host asks raft: a reply was lost, or the operator acted.
 	behind := H.knownCfg < s0.raft.cfg && H.adding == 0 && H.removing == 0
@@ -137,7 +139,7 @@ func (m *machine) config(s0 *state, h int, x *steps) {
 		s := *s0
 		s.hosts[h].removing = H.ack & H.knownISR &^ s.raft.isr
 		s.hosts[h].knownCfg, s.hosts[h].knownISR, s.hosts[h].confirmed = s.raft.cfg, s.raft.isr, 0
-		x.add(&s, "h%d asks raft: cfg=%d isr=%03b", h, int(s.raft.cfg), int(s.raft.isr))
+		x.Add(&s, "h%d asks raft: cfg=%d isr=%03b", h, int(s.raft.cfg), int(s.raft.isr))
 	}
 }
 

@@ -1,7 +1,9 @@
 package model
 
-// normalise maps states with the same future to one. It forgets what nothing will look at again.
-func (m *machine) normalise(s *state) {
+import "github.com/holdfast-storage/holdfast/tests/model/disk"
+
+// Normalise maps states with the same future to one. It forgets what nothing will look at again.
+func (m *machine) Normalise(s *state) {
 	for l := range m.Legs {
 		g := &s.legs[l]
 		if !m.breaks(LateMark) {
@@ -64,7 +66,7 @@ func (m *machine) bury(s *state, h int) {
 	// Raft answers it nothing, so what a fenced leg has not answered stays unanswered.
 	if H.flush && H.ack&^H.flushed&^H.removing&^open != 0 && !m.breaks(FlushEarly) {
 		H.flushed = 0
-		m.contract.observe(s, sawFlushLost, uint8(h))
+		m.observe(s, disk.SawFlushLost, uint8(h))
 		H.flush = false
 	}
 	canAck := H.write != 0 && H.ack&^H.answered&^H.removing&^open == 0

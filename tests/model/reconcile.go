@@ -20,7 +20,7 @@ func (m *machine) reconcile(s0 *state, h int, x *steps) {
 	if !marked || m.breaks(NoRecon) {
 		s := *s0
 		s.hosts[h].serving = true
-		x.add(&s, "h%d serves", h)
+		x.Add(&s, "h%d serves", h)
 		return
 	}
 	for source := range m.Legs {
@@ -34,7 +34,7 @@ func (m *machine) reconcile(s0 *state, h int, x *steps) {
 			}
 		}
 		s.hosts[h].serving = true
-		x.add(&s, "h%d reconciles from leg%d and serves", h, source)
+		x.Add(&s, "h%d reconciles from leg%d and serves", h, source)
 	}
 }
 
@@ -58,7 +58,7 @@ func (m *machine) stable(s0 *state, h int, x *steps) {
 		if (quiet && to.has(l) || early) && s0.legs[l].mark && m.serves(s0, h, l) {
 			s := *s0
 			s.legs[l].mark, s.legs[l].diskMark = false, false
-			x.add(&s, "h%d clears the mark of leg%d", h, l)
+			x.Add(&s, "h%d clears the mark of leg%d", h, l)
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package model
 
+import "github.com/holdfast-storage/holdfast/tests/model/disk"
+
 // legSet is a set of legs: bit l stands for leg l.
 type legSet uint8
 
@@ -106,7 +108,7 @@ type state struct {
 	duplicates  uint8
 	flushes     uint8
 	cuts        uint8
-	explained   contractID // how the contract explains what the guest saw
+	explained   disk.ID // how the contract explains what the guest saw
 }
 
 // allGone reports whether every in-sync leg lost un-flushed content, so that un-flushed writes may

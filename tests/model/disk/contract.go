@@ -1,8 +1,10 @@
-package model
+// Package disk is the contract of tests/model and tests/model/parity: one block of a disk with a write cache, as
+// a guest sees it.
+package disk
 
 import "sync"
 
-// contract is what the guest may see: one block of a disk with a write cache.
+// Contract is what the guest may see: one block of a disk with a write cache.
 //
 //	cur   what a read returns
 //	disk  what the medium holds
@@ -17,50 +19,58 @@ import "sync"
 //
 // It is shared by all workers of a search. The sets get numbers in the order in which they turn up;
 // which number a set gets does not matter.
-type contract struct {
+type Contract struct {
 	mu    sync.RWMutex
-	ids   map[explanation]contractID
+	ids   map[explanation]ID
 	sets  []explanation
-	steps map[observation]contractID
+	steps map[Observation]ID
 }
 
-// contractID names a set of states of the disk; noExplanation is the empty one.
-type contractID uint32
+// ID names a set of states of the disk; NoExplanation is the empty one.
+type ID uint32
 
-const noExplanation contractID = 0
+const NoExplanation ID = 0
 
 // explanation is a set of states of the disk. Such a state has cur (2 bits), disk (2), the writes
 // that took effect (3), and the epochs whose flush in flight had its moment (3).
 type explanation [16]uint64
 
-const diskStates = 16 * 64
-
-// seen is a kind of thing that the guest, or the operator, observes.
-type seen uint8
-
+// The most writes and epochs that an explanation has room for.
 const (
-	sawAck       seen = iota // arg: the write
-	sawRead                  // arg: the value
-	sawFlush                 // arg: the epoch whose flush is answered
-	sawFlushLost             // arg: the epoch whose flush never will be
-	sawLoss
+	MaxWrites = 3
+	MaxEpochs = 3
 )
 
-type observation struct {
-	from           contractID
-	what           seen
-	arg            uint8
-	issued, flying uint8 // writes issued so far; epochs with a flush in flight
+const diskStates = 16 * 64
+
+// Seen is a kind of thing that the guest, or the operator, observes.
+type Seen uint8
+
+const (
+	SawAck       Seen = iota // arg: the write
+	SawRead                  // arg: the value
+	SawFlush                 // arg: the epoch whose flush is answered
+	SawFlushLost             // arg: the epoch whose flush never will be
+	SawLoss
+)
+
+// Observation is one more thing that the guest saw of a block.
+type Observation struct {
+	From           ID
+	What           Seen
+	Arg            uint8
+	Issued, Flying uint8 // writes of the block issued so far; epochs with a flush in flight
 }
 
-func newContract() *contract {
-	c := &contract{ids: map[explanation]contractID{}, steps: map[observation]contractID{}}
-	c.number(explanation{}) // noExplanation
+// New returns a contract that nobody has seen anything of.
+func New() *Contract {
+	c := &Contract{ids: map[explanation]ID{}, steps: map[Observation]ID{}}
+	c.number(explanation{}) // NoExplanation
 	return c
 }
 
-// start returns the explanation of a disk that holds value 0, to which nothing happened yet.
-func (c *contract) start() contractID {
+// Start returns the explanation of a disk that holds value 0, to which nothing happened yet.
+func (c *Contract) Start() ID {
 	var e explanation
 	e.add(diskState(0, 0, 0, 0))
 	c.mu.Lock()
@@ -68,37 +78,28 @@ func (c *contract) start() contractID {
 	return c.number(e)
 }
 
-func (c *contract) number(e explanation) contractID {
+func (c *Contract) number(e explanation) ID {
 	if id, ok := c.ids[e]; ok {
 		return id
 	}
-	id := contractID(len(c.sets))
+	id := ID(len(c.sets))
 	c.ids[e] = id
 	c.sets = append(c.sets, e)
 	return id
 }
 
-// observe narrows what explains s by one more thing that the guest saw.
-func (c *contract) observe(s *state, what seen, arg uint8) {
-	o := observation{from: s.explained, what: what, arg: arg}
-	for w := uint8(1); w < s.nextWrite; w++ {
-		o.issued |= 1 << w
-	}
-	for e := range s.hosts {
-		if s.hosts[e].flush {
-			o.flying |= 1 << e
-		}
-	}
+// Observe narrows what explains the history by one more thing that the guest saw.
+func (c *Contract) Observe(o Observation) ID {
 	c.mu.RLock()
 	id, ok := c.steps[o]
 	c.mu.RUnlock()
 	if !ok {
 		c.mu.Lock()
-		id = c.number(c.sets[o.from].after(o))
+		id = c.number(c.sets[o.From].after(o))
 		c.steps[o] = id
 		c.mu.Unlock()
 	}
-	s.explained = id
+	return id
 }
 
 func diskState(cur, disk, done, hit int) int { return cur | disk<<2 | done<<4 | hit<<7 }
@@ -109,28 +110,28 @@ func (e *explanation) has(i int) bool { return e[i>>6]&(1<<(i&63)) != 0 }
 func (e *explanation) add(i int)      { e[i>>6] |= 1 << (i & 63) }
 
 // after returns the states of the disk that are possible once o was observed.
-func (e explanation) after(o observation) (out explanation) {
-	if o.what != sawFlushLost {
-		e = e.silently(o.issued, o.flying)
+func (e explanation) after(o Observation) (out explanation) {
+	if o.What != SawFlushLost {
+		e = e.silently(o.Issued, o.Flying)
 	}
-	me := 1 << o.arg >> 1 // the bit of the write, or of the epoch
+	me := 1 << o.Arg >> 1 // the bit of the write, or of the epoch
 	for i := range diskStates {
 		if !e.has(i) {
 			continue
 		}
 		cur, disk, done, hit := fields(i)
 		possible := true
-		switch o.what {
-		case sawAck:
+		switch o.What {
+		case SawAck:
 			possible = done&me != 0
-		case sawRead:
-			possible = cur == int(o.arg)
-		case sawFlush:
+		case SawRead:
+			possible = cur == int(o.Arg)
+		case SawFlush:
 			possible = hit&me != 0
 			hit &^= me
-		case sawFlushLost:
+		case SawFlushLost:
 			hit &^= me
-		case sawLoss:
+		case SawLoss:
 			cur = disk
 		}
 		if possible {
