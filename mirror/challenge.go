@@ -61,7 +61,7 @@ func (c *Core) challenge() {
 // challengeBlock returns the block of this round: in turns the one that was written last and one
 // anywhere, by steps of the golden ratio, which come near every block before they come back to one.
 func (c *Core) challengeBlock() block.Range {
-	blocks := uint64(c.opts.SizeBytes / BlockBytes)
+	blocks := uint64(c.legBytes() / BlockBytes)
 	b, _ := bits.Mul64(c.challenged.round*0x9e3779b97f4a7c15, blocks)
 	if c.challenged.round%2 == 0 {
 		b = uint64(c.challenged.touch / BlockBytes)

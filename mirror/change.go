@@ -85,16 +85,9 @@ func (c *Core) unsure() LegIndex {
 	return c.perhapsAdded()
 }
 
-// allLost reports whether every leg of s lost its cache: then one whose removal may be committed is all that is
-// left, or nothing is, and only raft can tell.
-func (c *Core) allLost(s legSet) bool {
-	for ; s != 0; s = s.rest() {
-		if !c.leg(s.first()).lost {
-			return false
-		}
-	}
-	return true
-}
+// allLost reports whether what is left of s without the legs that lost their cache is not enough: then one whose
+// removal may be committed is all that is left, or nothing is, and only raft can tell.
+func (c *Core) allLost(s legSet) bool { return !c.enough(c.kept(s)) }
 
 // onLook takes raft's answer to what the configuration is.
 func (c *Core) onLook(i LegIndex, err error, r *Reply) {
@@ -125,10 +118,11 @@ func (c *Core) onLook(i LegIndex, err error, r *Reply) {
 // removable reports whether the set may shrink by leg i.
 //
 // [M:removeGood] The host never removes the last leg that it does not know to have lost its cache
-// (protocol-flush C.3). Nor does it shrink to a corpse: another leg must answer now, or the wait
-// for whichever comes back first is the better choice. A leg that is only suspect because its own
+// (protocol-flush C.3). Nor does it shrink to a corpse: others that are enough must answer now, or the
+// wait for whichever comes back first is the better choice. A leg that is only suspect because its own
 // removal was asked for is as good as one in sync.
 func (c *Core) removable(i LegIndex) bool {
+	var rest legSet
 	for s := (c.ack &^ c.removed).without(i); s != 0; s = s.rest() {
 		k := s.first()
 		g := c.leg(k)
@@ -139,10 +133,10 @@ func (c *Core) removable(i LegIndex) bool {
 		good := g.state == LegAnnounced || g.state == LegInSync ||
 			g.state == LegSuspect && g.unresolved && c.kisr.has(k) && g.retryAt == 0 && !c.owes(k)
 		if good && c.usable(k) && alive {
-			return true
+			rest = rest.with(k)
 		}
 	}
-	return false
+	return c.enough(rest)
 }
 
 // onRemoveLeg takes the answer to RemoveLeg.

@@ -11,9 +11,10 @@ import (
 // CoreOptions are what a Core is made of.
 type CoreOptions struct {
 	Epoch     volume.Epoch
-	SizeBytes int64  // whole 4 KiB blocks
-	Timing    Timing // zero fields take the defaults
-	Broken    Rules  // for tests alone: the safety rules that it breaks
+	SizeBytes int64         // whole 4 KiB blocks
+	Layout    volume.Layout // zero = a mirror
+	Timing    Timing        // zero fields take the defaults
+	Broken    Rules         // for tests alone: the safety rules that it breaks
 }
 
 // Core decides everything that the engine does. It is a step object: Step takes the time and an
@@ -121,7 +122,10 @@ const workMembers = workConfig | workSweep | workFetch | workStale | workChange 
 
 // NewCore returns a Core that knows no legs and has not begun.
 func NewCore(o CoreOptions) (*Core, error) {
-	o.Timing = o.Timing.withDefaults()
+	o.Timing, o.Layout = o.Timing.withDefaults(), asMirror(o.Layout)
+	if o.Layout.Kind != volume.KindMirror {
+		return nil, fmt.Errorf("core: layout %s: only mirrors are served", o.Layout)
+	}
 	if err := o.Timing.validate(); err != nil {
 		return nil, err
 	}

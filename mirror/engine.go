@@ -59,7 +59,8 @@ func New(o Options) (*Engine, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	core, err := NewCore(CoreOptions{Epoch: o.Epoch, SizeBytes: o.SizeBytes, Timing: o.Timing})
+	core, err := NewCore(CoreOptions{Epoch: o.Epoch, SizeBytes: o.SizeBytes, Layout: o.Layout,
+		Timing: o.Timing})
 	if err != nil {
 		return nil, err
 	}
@@ -190,8 +191,8 @@ func (e *Engine) setLeg(spec LegSpec) error {
 		e.legs[i].Store(&legRunner{engine: e, index: i, leg: spec.Leg})
 	}
 	e.mu.Unlock()
-	e.step(&Event{Kind: EventLeg, Leg: i, Info: &LegInfo{ID: spec.ID, InSync: spec.InSync, Since: spec.Since,
-		Join: spec.Join, Retiring: spec.Retiring, Replaces: spec.Replaces}}, nil)
+	e.step(&Event{Kind: EventLeg, Leg: i, Info: &LegInfo{ID: spec.ID, Slot: spec.Slot, InSync: spec.InSync,
+		Since: spec.Since, Join: spec.Join, Retiring: spec.Retiring, Replaces: spec.Replaces}}, nil)
 	return nil
 }
 

@@ -97,6 +97,7 @@ type Reply struct {
 // LegInfo is what a Core needs to know of a leg: a LegSpec without its adapter.
 type LegInfo struct {
 	ID       volume.LegID
+	Slot     int
 	InSync   bool
 	Since    volume.CfgVer
 	Join     bool

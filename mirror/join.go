@@ -129,12 +129,12 @@ func (c *Core) askJoinMarks() {
 		return
 	}
 	j.set = extents{}
-	j.set.init(c.opts.SizeBytes, c.timing().CopyBytes)
+	j.set.init(c.legBytes(), c.timing().CopyBytes)
 	g := c.leg(j.leg)
 	since := g.copySince()
 	if since == 0 {
 		if since = c.resume(g); since == 0 {
-			j.set.add(block.Range{Len: c.opts.SizeBytes})
+			j.set.add(block.Range{Len: c.legBytes()})
 			c.enter(j.leg, LegCopying, "it is compared in full")
 			return
 		}

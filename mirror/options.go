@@ -22,6 +22,7 @@ type Options struct {
 	Epoch      volume.Epoch      // of the grant
 	AttachID   volume.AttachID   // of the grant
 	SizeBytes  int64             // of the volume, whole 4 KiB blocks
+	Layout     volume.Layout     // zero = a mirror
 	Durability volume.Durability // zero = flush
 	Legs       []LegSpec         // every leg of the volume, in sync or not; at least one
 	Authority  Authority         //
@@ -37,6 +38,8 @@ type LegSpec struct {
 	ID volume.LegID
 	// Leg reaches it; its ID is ID. SetLegs takes nil for a leg that the engine already knows.
 	Leg Leg
+	// Slot is its place in the layout, as in its label. A leg and the one that replaces it have the same.
+	Slot int
 	// InSync says that raft has it in the in-sync list: Attach waits a moment for its login.
 	InSync bool
 	// Since is the last configuration in which raft had the leg in sync; zero = never.

@@ -62,7 +62,7 @@ func (c *Core) resume(g *leg) volume.CfgVer {
 	if s.done.Upto == 0 || s.done.Since == 0 {
 		return 0
 	}
-	j.set.add(block.Range{Off: s.done.Upto, Len: max(0, c.opts.SizeBytes-s.done.Upto)})
+	j.set.add(block.Range{Off: s.done.Upto, Len: max(0, c.legBytes()-s.done.Upto)})
 	return s.done.Since
 }
 
@@ -76,7 +76,7 @@ func (s *saveJob) noteOwn(m block.Range) {
 // copiedUpto returns how many bytes from the beginning are copied, or need not be.
 func (c *Core) copiedUpto() int64 {
 	set := &c.join.set
-	return min(set.firstOpen()*set.bytes, c.opts.SizeBytes)
+	return min(set.firstOpen()*set.bytes, c.legBytes())
 }
 
 // saveDue reports whether it is time to save how far the copy has come.

@@ -175,15 +175,8 @@ func (c *Core) checkCacheLost() {
 	}
 }
 
-// cacheLost reports whether no leg of the in-sync list that the engine knows kept its cache.
-func (c *Core) cacheLost() bool {
-	for s := c.kisr; s != 0; s = s.rest() {
-		if !c.leg(s.first()).lost {
-			return false
-		}
-	}
-	return c.kisr != 0
-}
+// cacheLost reports whether too few legs of the in-sync list that the engine knows kept their cache.
+func (c *Core) cacheLost() bool { return c.kisr != 0 && !c.enough(c.kept(c.kisr)) }
 
 // perhapsAdded returns a leg that kept its cache and failed while AddLeg was under way, when every
 // other one lost its own: if raft has it in sync, it is all there is. noLeg if there is none.

@@ -85,11 +85,7 @@ func (c *Core) outOfSpace(o *op) {
 		c.complete(o, block.ErrNoSpace)
 		return
 	}
-	kept := false
-	for s := stored; s != 0; s = s.rest() {
-		kept = kept || !c.leg(s.first()).lost
-	}
-	if !kept {
+	if !c.enough(c.kept(stored)) {
 		return
 	}
 	for s := o.noSpace & c.ack; s != 0; s = s.rest() {

@@ -168,7 +168,7 @@ func (p *process) mirrorOptions(o Options) mirror.Options {
 	}
 	return mirror.Options{
 		Name: ticket.Name, Epoch: ticket.Epoch, AttachID: ticket.AttachID,
-		SizeBytes: ticket.SizeBytes, Durability: ticket.Durability,
+		SizeBytes: ticket.SizeBytes, Layout: ticket.Layout, Durability: ticket.Durability,
 		Legs: p.legSpecs(ticket.Legs), Authority: p.authority, Clock: bootClock{}, Timing: t,
 		Observer: mirror.Observer{Stopped: p.over, Scrubbed: p.scrubs.ended},
 		Logger:   o.Logger, // it names volume and epoch itself

@@ -112,8 +112,8 @@ func (p *process) legSpecs(legs []peer.TicketLeg) []mirror.LegSpec {
 	specs := make([]mirror.LegSpec, 0, len(legs))
 	adapters := make(map[volume.LegID]*leg, len(legs))
 	for _, l := range legs {
-		spec := mirror.LegSpec{ID: l.ID, InSync: l.State == volume.LegInSync, Since: l.Since, Join: l.Join,
-			Retiring: l.Retiring, Replaces: l.Replaces}
+		spec := mirror.LegSpec{ID: l.ID, Slot: l.Slot, InSync: l.State == volume.LegInSync, Since: l.Since,
+			Join: l.Join, Retiring: l.Retiring, Replaces: l.Replaces}
 		adapter := p.legs[l.ID]
 		if adapter == nil || p.set == nil || !p.set.Knows(l.ID) {
 			adapter = newLeg(&p.start.Ticket, l, &p.bursts, p.waits, p.log)

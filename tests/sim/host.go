@@ -68,7 +68,7 @@ func (w *world) startEngine(machine volume.NodeID, epoch volume.Epoch, attach vo
 	h := &host{w: w, name: fmt.Sprintf("h%d", len(w.hosts)+1), node: machine, epoch: epoch, attach: attach,
 		clock: w.newClock(), links: map[*node]*link{}}
 	core, err := mirror.NewCore(mirror.CoreOptions{Epoch: epoch, SizeBytes: w.raft.vol().SizeBytes,
-		Broken: w.opts.Broken.Mirror, Timing: w.profile.timing})
+		Layout: w.raft.vol().Layout, Broken: w.opts.Broken.Mirror, Timing: w.profile.timing})
 	if err != nil {
 		w.fail("setup", "new core: %v", err)
 		return nil
@@ -137,7 +137,7 @@ func (h *host) syncLegs() {
 		}
 		absent := l.State == volume.LegStale || l.State == volume.LegRebuilding
 		h.step(&mirror.Event{Kind: mirror.EventLeg, Leg: mirror.LegIndex(i), Info: &mirror.LegInfo{ID: l.ID,
-			InSync: l.State == volume.LegInSync, Since: l.LastISRCfg, Join: absent && !l.Retiring,
+			Slot: l.Slot, InSync: l.State == volume.LegInSync, Since: l.LastISRCfg, Join: absent && !l.Retiring,
 			Retiring: l.Retiring, Replaces: l.Replaces}})
 	}
 }
