@@ -29,6 +29,7 @@ type Contract struct {
 // ID names a set of states of the disk; NoExplanation is the empty one.
 type ID uint32
 
+// NoExplanation is the empty set: no disk behaves so.
 const NoExplanation ID = 0
 
 // explanation is a set of states of the disk. Such a state has cur (2 bits), disk (2), the writes
@@ -46,12 +47,13 @@ const diskStates = 16 * 64
 // Seen is a kind of thing that the guest, or the operator, observes.
 type Seen uint8
 
+// What there is to see.
 const (
 	SawAck       Seen = iota // arg: the write
 	SawRead                  // arg: the value
 	SawFlush                 // arg: the epoch whose flush is answered
 	SawFlushLost             // arg: the epoch whose flush never will be
-	SawLoss
+	SawLoss                  // what was not written back may be gone
 )
 
 // Observation is one more thing that the guest saw of a block.

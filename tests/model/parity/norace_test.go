@@ -1,0 +1,6 @@
+//go:build !race
+
+package parity_test
+
+// raceDetector: searches run at full speed.
+const raceDetector = false
