@@ -20,6 +20,12 @@ var seedFlag = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the r
 // randomRegions is how many regions the leg of the random test has: two mark sectors, 66 of versions.
 const randomRegions = 4100
 
+// askedConfig is a CONFIG that is not answered yet.
+type askedConfig struct {
+	ver      volume.CfgVer
+	admitted int // writes that had entered before it
+}
+
 // randomCore drives a Core with random events, restarts and power cuts included, and holds its
 // invariants after each.
 type randomCore struct {
@@ -32,7 +38,7 @@ type randomCore struct {
 	syncs    []OpID
 	nextOp   OpID
 	logins   map[OpID]Login
-	configs  map[OpID]volume.CfgVer
+	configs  map[OpID]askedConfig
 	stamps   map[OpID]volume.VersionRun
 	sessions map[SessionID]Login // that a login opened, or that it may open
 	open     map[SessionID]bool
@@ -135,7 +141,7 @@ func (r *randomCore) restart() {
 	r.disk.newInstance(r.core.window)
 	r.persist, r.syncs, r.inside, r.configured = nil, nil, nil, false
 	r.logins, r.sessions, r.open = map[OpID]Login{}, map[SessionID]Login{}, map[SessionID]bool{}
-	r.configs, r.stamps = map[OpID]volume.CfgVer{}, map[OpID]volume.VersionRun{}
+	r.configs, r.stamps = map[OpID]askedConfig{}, map[OpID]volume.VersionRun{}
 	r.covers = map[OpID]int{}
 }
 
@@ -174,7 +180,7 @@ func (r *randomCore) step() {
 		r.login()
 	case 1, 2:
 		op, ver := r.op(), r.core.label.Config.CfgVer+volume.CfgVer(r.rng.IntN(2))
-		r.configs[op] = ver
+		r.configs[op] = askedConfig{ver, r.disk.admitted}
 		r.core.Config(op, s, r.sessions[s].Epoch, volume.Config{
 			CfgVer: ver, InSync: []volume.LegID{{UUID: scriptUUID(1)}}})
 		r.configured = r.configured || !r.refused(op)
@@ -363,9 +369,9 @@ func (r *randomCore) answered(e Effect) {
 	if login, ok := r.logins[e.Op]; ok {
 		r.loggedIn(e.Session, login)
 	}
-	if ver, ok := r.configs[e.Op]; ok {
-		require.GreaterOrEqual(r.t, r.disk.label.Config.CfgVer, ver)
-		r.disk.checkStamps(ver)
+	if c, ok := r.configs[e.Op]; ok {
+		require.GreaterOrEqual(r.t, r.disk.label.Config.CfgVer, c.ver)
+		r.disk.checkStamps(c.ver, c.admitted)
 	}
 	if run, ok := r.stamps[e.Op]; ok {
 		for i := run.First; i < run.First+run.Count; i++ {
