@@ -51,7 +51,8 @@ func (t *txn) setExport(c *SetExport) *Refusal {
 	return nil
 }
 
-// mayExport returns why a volume cannot have an export beside others of its own. Any two volumes may come to one host.
+// mayExport returns why a volume cannot have an export beside others of its own. Any two volumes may come to one host,
+// and any volume to any host.
 func (t *txn) mayExport(v *Volume, s volume.ExportSetting, others []volume.ExportSetting) *Refusal {
 	if err := s.Check(); err != nil {
 		return invalid("volume %s: %v", v.Name, err)
@@ -61,9 +62,20 @@ func (t *txn) mayExport(v *Volume, s volume.ExportSetting, others []volume.Expor
 			return invalid("volume %s: its export %s is at %s already: choose another port", v.Name, o.Kind, o.Address)
 		}
 	}
+	// An engine outlives its daemon and tries each second: it would have a port of the node's as soon as the daemon
+	// is restarted, which could not listen any more.
+	for _, n := range t.state.SortedNodes() {
+		for _, at := range []string{n.API, n.Raft, n.Portal} {
+			if s.TakesFrom(at) {
+				return refuse(CodeExists, "volume %s: node %s itself is reached at %s: choose another port", v.Name,
+					n.Name, at)
+			}
+		}
+	}
 	for _, other := range t.state.SortedVolumes() {
 		for _, o := range other.Exports {
-			if other.ID != v.ID && s.CollidesWith(o) {
+			// One that is being deleted is attached no more, and may wait long for a node that is away.
+			if other.ID != v.ID && !other.Deleting && s.CollidesWith(o) {
 				return refuse(CodeExists, "volume %s: the export %s of volume %s is at %s already: choose another port",
 					v.Name, o.Kind, other.Name, o.Address)
 			}

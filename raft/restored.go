@@ -33,8 +33,8 @@ func (s *State) Was(incarnation volume.ClusterID) bool {
 //   - every domain is stopped: where its guest ran last is not known;
 //   - legs that were lost or quarantined stay so, and are not waited for;
 //   - join tokens that nobody had used are void: they may have been since;
-//   - API tokens and nodes are those of then: what was revoked or removed since is an operator's to take back again,
-//     and events name them;
+//   - API tokens, nodes and the exports of volumes are those of then: what was revoked or removed since is an
+//     operator's to take back again, and events name them;
 //   - legs and volumes that are on disks and not in the older state are taken in (FromLegs), and no volume goes on
 //     before an operator said that all were found.
 //
@@ -83,7 +83,7 @@ func Restored(old *State, r Restoration) (*State, error) {
 
 // restoreAccess tells who has access again, as far as what was taken back since is not known.
 func (t *txn) restoreAccess() {
-	var void, tokens, nodes []string
+	var void, tokens, nodes, exports []string
 	for _, j := range t.state.SortedJoins() {
 		if j.Used.IsZero() {
 			void = append(void, j.ID)
@@ -96,6 +96,11 @@ func (t *txn) restoreAccess() {
 	for _, n := range t.state.SortedNodes() {
 		nodes = append(nodes, n.Name)
 	}
+	for _, v := range t.state.SortedVolumes() {
+		for _, x := range v.Exports {
+			exports = append(exports, fmt.Sprintf("%s (%s at %s)", v.Name, x.Kind, x.Address))
+		}
+	}
 	if len(void) > 0 {
 		t.event(SeverityWarning, "cluster", "join_tokens_void", "join tokens that nobody had used are void, for they "+
 			"may have been used since: %s", fewOf(void))
@@ -107,6 +112,11 @@ func (t *txn) restoreAccess() {
 	if len(nodes) > 0 {
 		t.event(SeverityWarning, "cluster", "nodes_restored", "these nodes are members again: %s; remove again with "+
 			"holdfast node remove what was removed since", fewOf(nodes))
+	}
+	if len(exports) > 0 {
+		t.event(SeverityWarning, "cluster", "exports_restored", "these exports of volumes hold again, with the "+
+			"secrets of then: %s; set again with holdfast volume export what was changed or taken away since",
+			fewOf(exports))
 	}
 }
 

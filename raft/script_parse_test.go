@@ -21,7 +21,7 @@ func (s *script) parse(line string) Command {
 		n := w.next()
 		id := volume.ClusterID{UUID: s.uuid(or(w.keys["id"], "id."+n))}
 		c.InitCluster = &InitCluster{Name: n, ID: id, Incarnation: volume.ClusterID{UUID: s.uuid("inc")}}
-	case "register": // NAME ROLE… [id=ID] [stores=S,…] [key=N] [gen=N] [zone=Z] [rack=R]
+	case "register": // NAME ROLE… [id=ID] [stores=S,…] [key=N] [gen=N] [zone=Z] [rack=R] [portal=ADDR]
 		c.RegisterNode = &RegisterNode{Node: s.parseNode(w)}
 	case "retire": // ID [by=ID] [stay]
 		c.RetireNode = &RetireNode{Stay: w.flag("stay"), Node: s.node(w.next()), By: s.node(w.keys["by"])}
@@ -277,7 +277,7 @@ func (s *script) parseNode(w *words) Node {
 		case RoleCoordinator:
 			n.Raft = "raft:1"
 		case RoleStorage:
-			n.Portal = "portal:1"
+			n.Portal = or(w.keys["portal"], "portal:1")
 		}
 	}
 	w.pos = nil

@@ -91,16 +91,20 @@ func (c *conn) serve() {
 	s, err := c.login(ctx)
 	if err != nil {
 		if !errors.Is(err, io.EOF) {
-			c.log.Info("login failed", "cause", err.Error())
+			c.server.sayStranger(c.log, "login failed", "cause", err.Error())
 		}
 		return
 	}
 	_ = c.raw.SetDeadline(time.Time{})
 	c.begin(s)
-	c.log.Info("session begins", "target", s.key.target, "initiator", s.key.initiator, "tsih", s.tsih,
+	say := c.log.Info
+	if s.discovery { // which proves nothing
+		say = func(line string, args ...any) { c.server.sayStranger(c.log, line, args...) }
+	}
+	say("session begins", "target", s.key.target, "initiator", s.key.initiator, "tsih", s.tsih,
 		"discovery", s.discovery, "header_digest", s.params.Digests.Header, "data_digest", s.params.Digests.Data)
 	err = c.fullFeature()
-	c.log.Info("session ended", "target", s.key.target, "initiator", s.key.initiator, "tsih", s.tsih,
+	say("session ended", "target", s.key.target, "initiator", s.key.initiator, "tsih", s.tsih,
 		"cause", err.Error())
 }
 

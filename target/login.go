@@ -225,7 +225,9 @@ const maxNameBytes = 223
 // admit makes the session. It blocks until older sessions of the same nexus have drained and until
 // the Admission lets the login pass. The pairs go with the final answer.
 func (l *login) admit(ctx context.Context) ([]iscsi.KeyValue, error) {
-	l.conn.server.noLogin(l.conn)
+	if !l.discovery {
+		l.conn.server.noLogin(l.conn) // a discovery session proves nothing: it stays one of those that give way
+	}
 	s := &session{
 		server: l.conn.server, conn: l.conn, discovery: l.discovery, ended: make(chan struct{}),
 		key:   sessionKey{l.attempt.TargetName, l.attempt.InitiatorName, l.attempt.ISID},

@@ -26,7 +26,7 @@ type Options struct {
 	Waits     *netio.Waits // bounds the connections that wait for commands in the kernel; nil = none does
 
 	MaxConnections  int           // open at once, of all targets; 0 = 1024
-	MaxLogins       int           // connections that have not logged in; one more ends the oldest; 0 = 128
+	MaxLogins       int           // connections not logged in, or for discovery; one more ends the oldest; 0 = 128
 	LoginTimeout    time.Duration // from accept to the final Login Response, with Admit; 0 = 30 s
 	Farewell        time.Duration // Shutdown asks initiators to log out and waits so long; 0 = it does neither
 	KeepAlive       time.Duration // of silence until a NOP-In, and again until a reset; 0 = 15 s

@@ -93,7 +93,7 @@ func (s *Server) accept(raw net.Conn) {
 	}()
 }
 
-// noLogin says that a connection has proved itself, or has ended.
+// noLogin says that a connection has proved itself, if it has to, or has ended.
 func (s *Server) noLogin(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,6 +20,8 @@ type Server struct {
 	buffers bufferPool
 	memory  memory
 
+	strangers strangers
+
 	// base ends when Shutdown begins; logins in progress give up then.
 	base context.Context
 	stop context.CancelFunc
@@ -29,7 +31,7 @@ type Server struct {
 	closing   bool
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
-	logins    []*conn                 // of them, those that have not logged in, oldest first
+	logins    []*conn                 // of them, those that have not logged in, and those for discovery, oldest first
 	refused   time.Time               // when it was last said that there are too many
 	sessions  map[sessionKey]*session // also those whose login is in Admit
 	lastTSIH  uint16

@@ -3,8 +3,10 @@ package volume
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 )
 
 // ExportKind is one way by which guests reach a volume.
@@ -114,10 +116,26 @@ func (s ExportSetting) Check() error {
 func (s ExportSetting) CollidesWith(o ExportSetting) bool {
 	a, errA := netip.ParseAddrPort(s.Address)
 	b, errB := netip.ParseAddrPort(o.Address)
-	if errA != nil || errB != nil || a.Port() != b.Port() {
+	return errA == nil && errB == nil && collide(a, b)
+}
+
+// TakesFrom reports whether a node that is reached at an address, which may begin with a host's name, may not be able
+// to listen there once one of its engines has this export.
+func (s ExportSetting) TakesFrom(address string) bool {
+	at, err := netip.ParseAddrPort(s.Address)
+	if err != nil {
 		return false
 	}
-	return a.Addr().Unmap() == b.Addr().Unmap() || a.Addr().IsUnspecified() || b.Addr().IsUnspecified()
+	if node, err := netip.ParseAddrPort(address); err == nil {
+		return collide(at, node)
+	}
+	_, port, err := net.SplitHostPort(address)
+	return err == nil && port == strconv.Itoa(int(at.Port())) // which address the name stands for is not known
+}
+
+func collide(a, b netip.AddrPort) bool {
+	at, other := a.Addr().Unmap(), b.Addr().Unmap()
+	return a.Port() == b.Port() && (at == other || at.IsUnspecified() || other.IsUnspecified())
 }
 
 // The ports that are chosen for exports that name none.

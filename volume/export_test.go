@@ -78,3 +78,24 @@ func TestExportSettings_portsAndKinds(t *testing.T) {
 	require.Equal(t, []ExportSetting{at("a", "y")}, WithoutExport(two, "b"))
 	require.Equal(t, []ExportSetting{at("b", "x")}, one)
 }
+
+func TestExportSetting_takesFromANode(t *testing.T) {
+	for _, c := range []struct {
+		export, node string
+		want         bool
+	}{
+		{"10.0.0.1:3260", "10.0.0.1:3260", true},
+		{"10.0.0.1:3260", "10.0.1.1:3260", false},
+		{"10.0.0.1:3260", "10.0.0.1:7443", false},
+		{"0.0.0.0:3260", "10.0.1.1:3260", true},
+		{"[::ffff:0.0.0.0]:3260", "10.0.1.1:3260", true},
+		{"[::]:3260", "10.0.1.1:3260", true},
+		{"127.0.0.1:3260", "0.0.0.0:3260", true},
+		{"10.0.0.1:3260", "n1.example:3260", true}, // which may be that one
+		{"10.0.0.1:3260", "n1.example:7443", false},
+		{"10.0.0.1:3260", "", false},
+	} {
+		s := ExportSetting{Kind: ExportISCSI, Address: c.export}
+		require.Equal(t, c.want, s.TakesFrom(c.node), "%s %s", c.export, c.node)
+	}
+}

@@ -39,14 +39,22 @@ func (s service) setExport(ctx context.Context, state *raft.State, vol *raft.Vol
 	return err
 }
 
-// freePort returns a port that no export of the cluster listens on, but for the one that is to be set.
+// freePort returns a port that no export of the cluster listens on, but for the one that is to be set, and no node.
 func freePort(s *raft.State, vol *raft.Volume, kind volume.ExportKind) uint16 {
 	var taken []volume.ExportSetting
 	for _, other := range s.Volumes { // which ports there are counts alone, so the order of the map does not matter
-		if other.ID == vol.ID {
+		switch {
+		case other.ID == vol.ID:
 			taken = append(taken, volume.WithoutExport(other.Exports, kind)...)
-		} else {
+		case !other.Deleting:
 			taken = append(taken, other.Exports...)
+		}
+	}
+	for _, n := range s.Nodes {
+		for _, at := range []string{n.API, n.Raft, n.Portal} {
+			if _, port, err := net.SplitHostPort(at); err == nil {
+				taken = append(taken, volume.ExportSetting{Address: net.JoinHostPort("0.0.0.0", port)})
+			}
 		}
 	}
 	return volume.FreeExportPort(taken)
