@@ -42,7 +42,7 @@ func TestEngineRestart_theGuestsDeviceStays(t *testing.T) {
 			writer = load{d, writer.number + 1}.start(unhurried)
 		default:
 		}
-		before := c.volume("disk")
+		before := c.served("disk")
 		killed := time.Now()
 		require.NoError(t, syscall.Kill(before.Attachment.EnginePID, syscall.SIGKILL))
 		probe.beat(t)

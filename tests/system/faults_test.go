@@ -64,7 +64,7 @@ func faults() []fault {
 		{"host's power cut, takeover", (*faultRounds).cutHost},
 		{"storage node's power cut, engine killed", (*faultRounds).cutAndKillEngine},
 		{"storage node's power cut, the other's process killed", (*faultRounds).cutAndKillStorage},
-		{"engine frozen", func(r *faultRounds) { r.freeze(r.c.volume("disk").Attachment.EnginePID) }},
+		{"engine frozen", func(r *faultRounds) { r.freeze(r.c.served("disk").Attachment.EnginePID) }},
 		{"storage node frozen", func(r *faultRounds) { r.freezeNode(r.storageNode()) }},
 		{"host's daemon frozen", func(r *faultRounds) { r.freeze(r.daemon(r.host)) }},
 		{"raft leader frozen", func(r *faultRounds) { r.freezeNode(r.awaitLeader()) }},
@@ -132,8 +132,7 @@ func (r *faultRounds) daemon(node string) int {
 
 func (r *faultRounds) killEngine() {
 	r.t.Helper()
-	v := r.volume("disk")
-	require.NoError(r.t, syscall.Kill(v.Attachment.EnginePID, syscall.SIGKILL))
+	v := r.endEngine("disk")
 	r.eventually(time.Minute, "a new epoch", func() bool { return r.volume("disk").Epoch > v.Epoch })
 }
 

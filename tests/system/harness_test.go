@@ -313,3 +313,22 @@ func pattern(verb string, value, kib int) string {
 
 // decode reads JSON and says whether it was.
 func decode(text string, into any) bool { return json.Unmarshal([]byte(text), into) == nil }
+
+// served returns a volume once its engine's process is known: a signal to process 0 would be one to the test itself.
+func (c *cluster) served(name string) volumeView {
+	c.t.Helper()
+	var v volumeView
+	c.eventually(time.Minute, "the engine of "+name+" is known", func() bool {
+		v = c.volume(name)
+		return v.Attachment != nil && v.Attachment.EnginePID > 0
+	})
+	return v
+}
+
+// endEngine kills the engine of a volume without a warning, and returns the volume as it was.
+func (c *cluster) endEngine(name string) volumeView {
+	c.t.Helper()
+	v := c.served(name)
+	require.NoError(c.t, syscall.Kill(v.Attachment.EnginePID, syscall.SIGKILL))
+	return v
+}

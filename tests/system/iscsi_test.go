@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -183,18 +182,6 @@ func (c *cluster) offered(name string) string {
 		return url != ""
 	})
 	return url
-}
-
-// endEngine kills the engine of a volume without a warning, and returns the volume as it was.
-func (c *cluster) endEngine(name string) volumeView {
-	c.t.Helper()
-	var v volumeView
-	c.eventually(time.Minute, "the engine is known", func() bool {
-		v = c.volume(name)
-		return v.Attachment != nil && v.Attachment.EnginePID > 0
-	})
-	require.NoError(c.t, syscall.Kill(v.Attachment.EnginePID, syscall.SIGKILL))
-	return v
 }
 
 // plugISCSI logs in as a guest's initiator that logs in again by itself.

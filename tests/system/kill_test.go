@@ -20,8 +20,7 @@ func TestKill_engineStorageNodeAndLeaderInTurn(t *testing.T) {
 	qemuIO(t, url, "write -P 7 0 64k", "flush", "read -P 7 0 64k")
 
 	t.Log("engine")
-	before := c.volume("web1")
-	require.NoError(t, syscall.Kill(before.Attachment.EnginePID, syscall.SIGKILL))
+	before := c.endEngine("web1")
 	c.eventually(30*time.Second, "a new engine serves", func() bool {
 		v := c.volume("web1")
 		return v.Attachment != nil && v.Attachment.EnginePID != 0 &&

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -157,8 +156,7 @@ func (g *guest) dev(verb, node string) { g.c.ok("dev", verb, node, "--dir", g.c.
 func (g *guest) failover() { g.c.ok("domain", "failover", "guest") }
 
 func (g *guest) killEngine() {
-	v := g.c.volume("disk")
-	require.NoError(g.t, syscall.Kill(v.Attachment.EnginePID, syscall.SIGKILL))
+	v := g.c.endEngine("disk")
 	g.c.eventually(60*time.Second, "a new epoch", func() bool { return g.c.volume("disk").Epoch > v.Epoch })
 }
 
