@@ -47,7 +47,7 @@ type Options struct {
 	// Connections bounds the connections; further ones are closed at once. Zero means 64.
 	Connections int
 	// Strangers bounds the connections of ServeTLS whose clients have not shown who they are; one more ends the
-	// oldest. They do not count as Connections. Zero means 32.
+	// oldest from where the most come. They do not count as Connections. Zero means 32.
 	Strangers int
 
 	// Plug is held while a burst of requests is submitted, and while somebody holds it no reply is written; exports

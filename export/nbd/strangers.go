@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -44,11 +45,45 @@ func (s *Server) Recheck() {
 
 // welcome takes up a connection whose client is not known; mu is held.
 func (s *Server) welcome(c *conn) {
-	if len(s.strangers) >= s.o.Strangers {
-		s.strangers[0].abort()
-		s.strangers = slices.Delete(s.strangers, 0, 1)
-	}
 	s.strangers = append(s.strangers, c)
+	if len(s.strangers) > s.o.Strangers {
+		tooMany := s.oneTooMany()
+		tooMany.abort()
+		s.forget(tooMany)
+	}
+}
+
+// oneTooMany returns the oldest stranger of the origin that has the most of them: whoever floods the port ends his own,
+// and not the guests that come from elsewhere meanwhile. mu is held.
+func (s *Server) oneTooMany() *conn {
+	count := make(map[netip.Prefix]int, len(s.strangers))
+	for _, c := range s.strangers {
+		count[origin(c.socket.RemoteAddr())]++
+	}
+	most := s.strangers[0]
+	for _, c := range s.strangers {
+		if count[origin(c.socket.RemoteAddr())] > count[origin(most.socket.RemoteAddr())] {
+			most = c
+		}
+	}
+	return most
+}
+
+// originBits is how much of an IPv6 address one machine has to itself.
+const originBits = 64
+
+// origin is whom a connection may be counted for, the zero prefix if its address does not say.
+func origin(a net.Addr) netip.Prefix {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.Prefix{}
+	}
+	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
+	from, err := ip.Prefix(min(ip.BitLen(), originBits))
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return from
 }
 
 // introduce makes a stranger a client: it has shown who it is.

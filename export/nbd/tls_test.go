@@ -271,6 +271,39 @@ func TestTLS_strangersAreBounded(t *testing.T) {
 	require.NoError(t, dial(t, s.address, ClientOptions{TLS: s.ca.client(t, "guest")}).Close())
 }
 
+// Whoever floods the port makes room at his own cost: who comes from elsewhere gets on with his handshake.
+func TestTLS_strangersOfOneAddressDoNotEndOthers(t *testing.T) {
+	o := heldOptions(make(held, 1))
+	o.Strangers = 3
+	s := serveTLS(t, o)
+	guest := s.plain(t)
+	elsewhere := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	for range 4 * o.Strangers {
+		socket, err := elsewhere.Dial("tcp", s.address.Host)
+		require.NoError(t, err)
+		defer socket.Close()
+		require.NoError(t, socket.SetDeadline(time.Now().Add(10*time.Second)))
+		require.NoError(t, hail(socket), "it was taken up")
+	}
+	refusal, err := ask(guest, optStartTLS, nil, nil)
+	require.NoError(t, errors.Join(err, refusal))
+	config := s.ca.client(t, "guest")
+	config.ServerName = "127.0.0.1"
+	require.NoError(t, tls.Client(guest, config).Handshake())
+}
+
+func TestOrigin(t *testing.T) {
+	for a, want := range map[net.Addr]string{
+		&net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 7}:                "10.0.0.1/32",
+		&net.TCPAddr{IP: net.ParseIP("2001:db8::1:2:3:4"), Port: 7}:     "2001:db8::/64",
+		&net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0", Port: 7}: "fe80::/64",
+		&net.TCPAddr{IP: net.ParseIP("::ffff:10.0.0.1"), Port: 7}:       "10.0.0.1/32",
+		&net.UnixAddr{Name: "x", Net: "unix"}:                           "invalid Prefix",
+	} {
+		require.Equal(t, want, origin(a).String())
+	}
+}
+
 func TestTLS_handshakeIsBounded(t *testing.T) {
 	config := newTestCA(t).server(t, &atomic.Bool{})
 	for what, said := range map[string][]byte{
