@@ -40,6 +40,7 @@ func (t *txn) issueCredential(c *IssueCredential) *Refusal {
 	t.event(SeverityInfo, "volume/"+v.Name, "credential_issued", "a credential for the exports of volume %s was made, "+
 		"valid until %s", v.Name, c.Until.UTC().Format(time.RFC3339))
 	t.answer(v)
+	t.result.Credentials = v.Credentials
 	return nil
 }
 

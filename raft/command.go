@@ -343,6 +343,8 @@ type Result struct {
 	Clean  bool   `json:"clean,omitempty"` // the last detach was clean: no region needs reconciling
 	// Unbroken is that of the volume's attachment, zero if it is not known.
 	Unbroken volume.AttachID `json:"unbroken,omitzero"`
+	// Credentials answers IssueCredential: the series that the credential is of.
+	Credentials volume.UUID `json:"credentials,omitzero"`
 }
 
 // Code says why a command was refused, for programs.

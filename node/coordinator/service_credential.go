@@ -29,15 +29,13 @@ func (s service) IssueCredential(ctx context.Context, name string, r api.IssueCr
 	}
 	o := identity.GuestOptions{Name: vol.Name, Now: s.wallClock(),
 		Lifetime: time.Duration(r.LifetimeSeconds) * time.Second}
-	if _, err := s.propose(ctx, object, raft.Command{IssueCredential: &raft.IssueCredential{
-		Volume: vol.ID, Series: volume.NewUUID(), Until: o.Now.Add(o.Lifetime)}}); err != nil {
+	issued, err := s.propose(ctx, object, raft.Command{IssueCredential: &raft.IssueCredential{
+		Volume: vol.ID, Series: volume.NewUUID(), Until: ca.Until(o.Now.Add(o.Lifetime))}})
+	if err != nil {
 		return api.Credential{}, err
 	}
-	state, _ = s.raft.State()
-	if vol = state.Volumes[vol.ID]; vol == nil {
-		return api.Credential{}, api.Errorf(api.CodeNotFound, object, "", "volume %s was deleted meanwhile", o.Name)
-	}
-	o.Guest = identity.Guest{Volume: vol.ID, Series: vol.Credentials}
+	// Of the series that it was issued in: what was taken back since then is to take this back, too.
+	o.Guest = identity.Guest{Volume: vol.ID, Series: issued.Credentials}
 	out := api.Credential{Volume: vol.ID.String(), CA: state.Authority.Cert}
 	if out.Cert, err = ca.SignGuest(o, key); err != nil {
 		return api.Credential{}, api.Errorf(api.CodeFailed, object, "", "%s", err)

@@ -39,6 +39,9 @@ type memoryRaft struct {
 	// gate may hold a command up, and lose it or what became of it; nil lets all pass. An error is the answer; the
 	// command is applied nevertheless unless it is lost.
 	gate func(context.Context, raft.Command) (isLost bool, err error)
+	// behind returns what others have committed right behind a command, before whoever proposed it looks again; nil =
+	// nothing.
+	behind func(raft.Command) []raft.Command
 }
 
 func newMemoryRaft(self volume.NodeID) *memoryRaft {
@@ -66,9 +69,15 @@ func (m *memoryRaft) Apply(ctx context.Context, c raft.Command) (raft.Result, ui
 	}
 	next := m.state.Fork()
 	result := next.Apply(c)
-	m.state = next
 	m.index++
 	m.applied = append(m.applied, c.Name())
+	if m.behind != nil {
+		for _, other := range m.behind(c) {
+			next.Apply(other)
+			m.index++
+		}
+	}
+	m.state = next
 	close(m.wake)
 	m.wake = make(chan struct{})
 	return result, m.index, failed

@@ -71,14 +71,19 @@ type GuestOptions struct {
 	Lifetime time.Duration // at most the rest of the CA's
 }
 
+// Until returns when a certificate ends that the CA signs until then: no later than its own.
+func (ca *CA) Until(end time.Time) time.Time {
+	if ca.cert.NotAfter.Before(end) {
+		return ca.cert.NotAfter
+	}
+	return end
+}
+
 // SignGuest returns a certificate, as DER, for a guest that has the private key to a public one. Nobody is a server by
 // it.
 func (ca *CA) SignGuest(o GuestOptions, key crypto.PublicKey) ([]byte, error) {
 	o.Guest.Cluster = ca.cluster
-	until := o.Now.Add(o.Lifetime)
-	if ca.cert.NotAfter.Before(until) {
-		until = ca.cert.NotAfter
-	}
+	until := ca.Until(o.Now.Add(o.Lifetime))
 	template := &x509.Certificate{
 		SerialNumber: serial(),
 		Subject:      pkix.Name{Organization: organization(), CommonName: "guest of volume " + o.Name},
