@@ -28,8 +28,8 @@ func volumeExport(c *connection) *cobra.Command {
 			"secret by CHAP, which is made anew each time this is set, and which --secret prints to an admin. On\n" +
 			"loopback, --open does without; then every user of the host can read and write the disk.\n\n" +
 			"--nbd-tls adds NBD over TCP with TLS, for QEMU, libnbd and others on any machine that have a\n" +
-			"credential of the volume, as `holdfast volume credential` makes. Here auto is every address of the\n" +
-			"host.\n\n" +
+			"credential of the volume, as `holdfast volume credential` makes. Here auto is every IPv4 address of\n" +
+			"the host.\n\n" +
 			"The volume must be detached; it has the export from the next attach on. Without a flag this prints\n" +
 			"what is set. volume show says how an attached volume is reached.",
 		Example: "  holdfast volume export web1 --iscsi auto\n" +

@@ -71,8 +71,8 @@ func ownGuestFiles(f identity.Files, v api.Volume) error {
 	case errors.Is(err, fs.ErrNotExist):
 		// A key alone is what an attempt has left that was refused.
 		if _, err := os.Lstat(f.CA); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s exists, and %s does not: it is of something else, so choose another directory", f.CA,
-				f.Cert)
+			return fmt.Errorf("%s exists, and %s does not: it is of something else, or was left by an attempt "+
+				"that was cut short: choose another directory", f.CA, f.Cert)
 		}
 		return nil
 	case err != nil:
