@@ -215,27 +215,6 @@ type Attached struct {
 	Stages  []Stage  `json:"stages,omitempty"`
 }
 
-// DomainSpec is the definition of a guest.
-type DomainSpec struct {
-	Name    string         `json:"name" maxLength:"63"`
-	Driver  string         `json:"driver" enum:"exec"`
-	Exec    *ExecSpec      `json:"exec,omitempty"`
-	Volumes []DomainVolume `json:"volumes"`
-	Hosts   []string       `json:"hosts" doc:"node names, most preferred first; empty allows any host"`
-
-	AntiAffinity string `json:"anti_affinity,omitempty" doc:"group whose members are kept on different hosts"`
-}
-
-// ExecSpec is the setting of the exec driver.
-type ExecSpec struct {
-	Command []string `json:"command" minItems:"1" doc:"$NAME and ${NAME} stand for the driver's variables"`
-}
-
-// DomainVolume names a volume that a domain uses.
-type DomainVolume struct {
-	Name string `json:"name"`
-}
-
 // Domain is one guest.
 type Domain struct {
 	Name      string     `json:"name"`

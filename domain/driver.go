@@ -2,9 +2,11 @@ package domain
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
+	"github.com/holdfast-storage/holdfast/domain/guest"
 	"github.com/holdfast-storage/holdfast/domain/proc"
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -43,11 +45,21 @@ type Process interface {
 
 // Order says what to start.
 type Order struct {
-	Name    string   `json:"name"`
-	Run     uint64   `json:"run"`     // grows with every start or move of the domain
-	Dir     string   `json:"dir"`     // the domain's own directory for its record and log
-	Command []string `json:"command"` // program and arguments, for the exec driver
-	Volumes []Volume `json:"volumes"`
+	Name     string          `json:"name"`
+	Driver   string          `json:"driver,omitempty"`   // that is to run it
+	Run      uint64          `json:"run"`                // grows with every start or move of the domain
+	Dir      string          `json:"dir"`                // the domain's own directory for its record and log
+	Settings json.RawMessage `json:"settings,omitempty"` // the driver's own
+	Volumes  []Volume        `json:"volumes"`
+}
+
+// definition returns what of the order was defined.
+func (o Order) definition() guest.Definition {
+	d := guest.Definition{Name: o.Name, Driver: o.Driver, Settings: o.Settings}
+	for _, v := range o.Volumes {
+		d.Volumes = append(d.Volumes, guest.Volume{Name: v.Name})
+	}
+	return d
 }
 
 // Volume is one disk of a guest, as its engine serves it.

@@ -2,6 +2,7 @@ package domain
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,8 +19,16 @@ const patience = 10 * time.Second
 
 func shell(t *testing.T, script string) Order {
 	t.Helper()
-	return Order{Name: "web1", Run: 1, Dir: filepath.Join(t.TempDir(), "web1"),
-		Command: []string{"/bin/sh", "-c", script}}
+	return Order{Name: "web1", Driver: DriverExec, Run: 1, Dir: filepath.Join(t.TempDir(), "web1"),
+		Settings: command(t, "/bin/sh", "-c", script)}
+}
+
+// command returns the settings of an exec guest.
+func command(t *testing.T, args ...string) json.RawMessage {
+	t.Helper()
+	text, err := json.Marshal(execSettings{Command: args})
+	require.NoError(t, err)
+	return text
 }
 
 func start(t *testing.T, d Driver, o Order) Process {
@@ -53,11 +62,11 @@ func waitLog(t *testing.T, o Order, text string) {
 }
 
 func TestExec_environmentAndExpansion(t *testing.T) {
-	o := shell(t, `echo "$HOLDFAST_DOMAIN/$HOLDFAST_EPOCH/$HOLDFAST_VOLUME_ROOT_1_URL/$KEPT"
-		echo "$0" "$1"; exit 3`)
-	o.Command = append(o.Command, "$HOLDFAST_VOLUME_ROOT_1_URL", "${HOLDFAST_DOMAIN}-$UNKNOWN")
+	o := shell(t, "")
+	o.Settings = command(t, "/bin/sh", "-c", `echo "$HOLDFAST_DOMAIN/$HOLDFAST_EPOCH/$HOLDFAST_VOLUME_ROOT_1_URL/$KEPT"
+		echo "$0" "$1"; exit 3`, "$HOLDFAST_VOLUME_ROOT_1_URL", "${HOLDFAST_DOMAIN}-$UNKNOWN")
 	o.Volumes = []Volume{{Name: "root-1", URL: "nbd:/x", Epoch: 7}, {Name: "data", Epoch: 4}}
-	p := start(t, NewExec(ExecOptions{Env: []string{"KEPT=yes"}}), o)
+	p := start(t, NewExec(Options{Env: []string{"KEPT=yes"}}), o)
 	requireEnd(t, p)
 	require.Equal(t, "web1/7/nbd:/x/yes\nnbd:/x web1-$UNKNOWN\n", log(t, o))
 	require.Equal(t, State{Phase: PhaseExited, Cause: "exit status 3"}, p.State())
@@ -65,9 +74,9 @@ func TestExec_environmentAndExpansion(t *testing.T) {
 
 func TestExec_secondStartIsRefusedAlsoByAnotherDaemon(t *testing.T) {
 	o := shell(t, "echo up; exec sleep 1000")
-	p := start(t, NewExec(ExecOptions{}), o)
+	p := start(t, NewExec(Options{}), o)
 	waitLog(t, o, "up")
-	for _, d := range []Driver{NewExec(ExecOptions{}), NewExec(ExecOptions{})} {
+	for _, d := range []Driver{NewExec(Options{}), NewExec(Options{})} {
 		_, err := d.Start(t.Context(), o)
 		require.ErrorIs(t, err, ErrRunning)
 		require.ErrorContains(t, err, "web1")
@@ -78,12 +87,12 @@ func TestExec_secondStartIsRefusedAlsoByAnotherDaemon(t *testing.T) {
 
 func TestExec_adoptedGuestIsTheSameAndCanBeStopped(t *testing.T) {
 	o := shell(t, `trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done`)
-	first, err := NewExec(ExecOptions{}).Start(t.Context(), o)
+	first, err := NewExec(Options{}).Start(t.Context(), o)
 	require.NoError(t, err)
 	waitLog(t, o, "up")
 	first.Release() // the daemon ends
 
-	second, err := NewExec(ExecOptions{}).Adopt(t.Context(), o.Dir)
+	second, err := NewExec(Options{}).Adopt(t.Context(), o.Dir)
 	require.NoError(t, err)
 	require.Equal(t, first.ID(), second.ID())
 	require.Equal(t, o, second.Order())
@@ -93,7 +102,7 @@ func TestExec_adoptedGuestIsTheSameAndCanBeStopped(t *testing.T) {
 	require.Contains(t, log(t, o), "bye")
 	require.False(t, first.ID().Alive())
 
-	third, err := NewExec(ExecOptions{}).Adopt(t.Context(), o.Dir)
+	third, err := NewExec(Options{}).Adopt(t.Context(), o.Dir)
 	require.NoError(t, err)
 	require.Equal(t, PhaseStopped, third.State().Phase, "how it ended is remembered")
 	requireEnd(t, third)
@@ -101,13 +110,13 @@ func TestExec_adoptedGuestIsTheSameAndCanBeStopped(t *testing.T) {
 
 func TestExec_endWhileNoDaemonWatchedIsNoticed(t *testing.T) {
 	o := shell(t, `echo up; exec sleep 1000`)
-	first, err := NewExec(ExecOptions{}).Start(t.Context(), o)
+	first, err := NewExec(Options{}).Start(t.Context(), o)
 	require.NoError(t, err)
 	waitLog(t, o, "up")
 	first.Release()
 	require.NoError(t, proc.Signal([]proc.ID{first.ID()}, syscall.SIGKILL))
 
-	adopted, err := NewExec(ExecOptions{}).Adopt(t.Context(), o.Dir)
+	adopted, err := NewExec(Options{}).Adopt(t.Context(), o.Dir)
 	require.NoError(t, err)
 	requireEnd(t, adopted)
 	require.Equal(t, PhaseExited, adopted.State().Phase)
@@ -118,9 +127,9 @@ func TestExec_killReachesEveryProcess(t *testing.T) {
 	const script = `sleep 1001 & setsid sleep 1002 & (setsid sleep 1003 &)
 		trap '' TERM; echo up; wait; sleep 1004`
 	o := shell(t, script)
-	p := start(t, NewExec(ExecOptions{}), o)
+	p := start(t, NewExec(Options{}), o)
 	waitLog(t, o, "up")
-	token := p.(*execProcess).snapshot().Token
+	token := p.(*localProcess).snapshot().Token
 	require.Eventually(t, func() bool { return len(carriers(t, token)) == 4 }, patience, 5*time.Millisecond)
 	require.NoError(t, p.Stop(t.Context(), 50*time.Millisecond))
 	require.Empty(t, carriers(t, token))
@@ -129,14 +138,14 @@ func TestExec_killReachesEveryProcess(t *testing.T) {
 
 func TestExec_endOfTheMainProcessEndsTheRest(t *testing.T) {
 	o := shell(t, `setsid sleep 1005 & exit 0`)
-	p := start(t, NewExec(ExecOptions{}), o)
+	p := start(t, NewExec(Options{}), o)
 	requireEnd(t, p)
-	require.Empty(t, carriers(t, p.(*execProcess).snapshot().Token))
+	require.Empty(t, carriers(t, p.(*localProcess).snapshot().Token))
 }
 
 func TestExec_stoppedGuestIsKilled(t *testing.T) {
 	o := shell(t, `trap '' TERM; echo up; exec sleep 1000`)
-	p := start(t, NewExec(ExecOptions{}), o)
+	p := start(t, NewExec(Options{}), o)
 	waitLog(t, o, "up")
 	require.NoError(t, proc.Signal([]proc.ID{p.ID()}, syscall.SIGSTOP))
 	require.NoError(t, p.Stop(t.Context(), 50*time.Millisecond))
@@ -145,7 +154,7 @@ func TestExec_stoppedGuestIsKilled(t *testing.T) {
 
 func TestExec_graceOutlivesTheCaller(t *testing.T) {
 	o := shell(t, `trap 'echo asked' TERM; echo up; while :; do sleep 0.01; done`)
-	p := start(t, NewExec(ExecOptions{}), o)
+	p := start(t, NewExec(Options{}), o)
 	waitLog(t, o, "up")
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped := make(chan error, 1)
@@ -158,15 +167,15 @@ func TestExec_graceOutlivesTheCaller(t *testing.T) {
 
 func TestExec_startThatTheDaemonDidNotLiveToNote(t *testing.T) {
 	o := shell(t, `echo up; exec sleep 1000`)
-	p := start(t, NewExec(ExecOptions{}), o)
+	p := start(t, NewExec(Options{}), o)
 	waitLog(t, o, "up")
-	r := p.(*execProcess).snapshot()
+	r := p.(*localProcess).snapshot()
 	r.Proc, r.State = proc.ID{}, State{Phase: PhaseStarting} // as it stands before the fork
 	require.NoError(t, r.save())
 
-	_, err := NewExec(ExecOptions{}).Start(t.Context(), o)
+	_, err := NewExec(Options{}).Start(t.Context(), o)
 	require.ErrorIs(t, err, ErrRunning)
-	adopted, err := NewExec(ExecOptions{}).Adopt(t.Context(), o.Dir)
+	adopted, err := NewExec(Options{}).Adopt(t.Context(), o.Dir)
 	require.NoError(t, err)
 	require.Equal(t, PhaseKilled, adopted.State().Phase)
 	requireEnd(t, p)
@@ -178,25 +187,27 @@ func TestExec_restartOfTheMachine(t *testing.T) {
 	self, err := proc.Identify(os.Getpid())
 	require.NoError(t, err)
 	self.Boot = "another boot" // the same number and start time may come again
-	r := record{Order: o, Token: "x", Proc: self, Boot: self.Boot, State: State{Phase: PhaseRunning}}
+	r := record{Driver: DriverExec, Order: o, Token: "x", Proc: self, Boot: self.Boot,
+		State: State{Phase: PhaseRunning}}
 	require.NoError(t, r.save())
-	adopted, err := NewExec(ExecOptions{}).Adopt(t.Context(), o.Dir)
+	adopted, err := NewExec(Options{}).Adopt(t.Context(), o.Dir)
 	require.NoError(t, err)
 	require.Equal(t, State{Phase: PhaseKilled, Cause: "the host was restarted"}, adopted.State())
-	start(t, NewExec(ExecOptions{}), o)
+	start(t, NewExec(Options{}), o)
 }
 
 func TestExec_refusals(t *testing.T) {
-	d := NewExec(ExecOptions{})
+	d := NewExec(Options{})
 	good := shell(t, "true")
 	for name, test := range map[string]struct {
 		change func(*Order)
 		want   string
 	}{
-		"no command":     {func(o *Order) { o.Command = nil }, "no command"},
+		"no command":     {func(o *Order) { o.Settings = nil }, "needs a command"},
 		"bad name":       {func(o *Order) { o.Name = "../x" }, "domain name"},
 		"relative":       {func(o *Order) { o.Dir = "x" }, "not absolute"},
-		"not executable": {func(o *Order) { o.Command = []string{"/no/such/program"} }, "/no/such/program"},
+		"not executable": {func(o *Order) { o.Settings = command(t, "/no/such/program") },
+			"/no/such/program"},
 		"same variable": {func(o *Order) { o.Volumes = []Volume{{Name: "a-b"}, {Name: "a.b"}} },
 			"share the variable HOLDFAST_VOLUME_A_B_URL"},
 	} {
@@ -214,10 +225,10 @@ func TestExec_refusals(t *testing.T) {
 func TestExec_damagedRecordIsNotPassedOver(t *testing.T) {
 	o := shell(t, "true")
 	require.NoError(t, os.MkdirAll(o.Dir, 0o700))
-	require.NoError(t, os.WriteFile(recordPath(o.Dir), []byte("{"), 0o600))
-	_, err := NewExec(ExecOptions{}).Start(t.Context(), o)
-	require.ErrorContains(t, err, recordPath(o.Dir))
-	_, err = NewExec(ExecOptions{}).Adopt(t.Context(), o.Dir)
+	require.NoError(t, os.WriteFile(recordPath(o.Dir, DriverExec), []byte("{"), 0o600))
+	_, err := NewExec(Options{}).Start(t.Context(), o)
+	require.ErrorContains(t, err, recordPath(o.Dir, DriverExec))
+	_, err = NewExec(Options{}).Adopt(t.Context(), o.Dir)
 	require.ErrorContains(t, err, "damaged")
 }
 

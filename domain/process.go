@@ -18,9 +18,9 @@ import (
 // leftoverPause is how long a guest's end waits before it looks again for what could not be killed.
 const leftoverPause = time.Second
 
-// execProcess is one run of an exec guest. One goroutine waits for its end, from launch or
+// localProcess is one run of an exec guest. One goroutine waits for its end, from launch or
 // adoption until done is closed or Release is called.
-type execProcess struct {
+type localProcess struct {
 	handle *proc.Handle // nil when the main process ended before it was adopted
 	child  *exec.Cmd    // nil when it is not this process's child
 	done   chan struct{}
@@ -35,9 +35,9 @@ type execProcess struct {
 }
 
 // watch returns a process whose end is waited for.
-func (d *execDriver) watch(r record, h *proc.Handle, child *exec.Cmd) *execProcess {
+func (d *localDriver) watch(r record, h *proc.Handle, child *exec.Cmd) *localProcess {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &execProcess{
+	p := &localProcess{
 		handle: h, child: child, done: make(chan struct{}), logger: d.options.Logger, record: r,
 		release: cancel, watcher: make(chan struct{}),
 	}
@@ -49,8 +49,8 @@ func (d *execDriver) watch(r record, h *proc.Handle, child *exec.Cmd) *execProce
 }
 
 // ended returns the process of a run of which nothing is left.
-func (d *execDriver) ended(r record) *execProcess {
-	p := &execProcess{
+func (d *localDriver) ended(r record) *localProcess {
+	p := &localProcess{
 		done: make(chan struct{}), logger: d.options.Logger, record: r,
 		release: func() {}, watcher: make(chan struct{}),
 	}
@@ -59,28 +59,28 @@ func (d *execDriver) ended(r record) *execProcess {
 	return p
 }
 
-func (p *execProcess) snapshot() record {
+func (p *localProcess) snapshot() record {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.record
 }
 
-func (p *execProcess) Order() Order { return p.snapshot().Order }
+func (p *localProcess) Order() Order { return p.snapshot().Order }
 
-func (p *execProcess) ID() proc.ID { return p.snapshot().Proc }
+func (p *localProcess) ID() proc.ID { return p.snapshot().Proc }
 
-func (p *execProcess) State() State { return p.snapshot().State }
+func (p *localProcess) State() State { return p.snapshot().State }
 
-func (p *execProcess) Done() <-chan struct{} { return p.done }
+func (p *localProcess) Done() <-chan struct{} { return p.done }
 
-func (p *execProcess) Release() {
+func (p *localProcess) Release() {
 	p.release()
 	<-p.watcher
 }
 
 // awaitEnd waits for the main process, ends what it left behind, reaps it and notes how it ended.
 // Reaping comes last: until then the kernel gives its number, and that of its group, to nobody.
-func (p *execProcess) awaitEnd(ctx context.Context) {
+func (p *localProcess) awaitEnd(ctx context.Context) {
 	if p.handle != nil {
 		defer p.handle.Close()
 		if err := p.handle.Wait(ctx); ctx.Err() != nil {
@@ -115,13 +115,13 @@ func (p *execProcess) awaitEnd(ctx context.Context) {
 }
 
 // endGroup kills the process group while its leader's number is still the leader's.
-func (p *execProcess) endGroup() {
+func (p *localProcess) endGroup() {
 	if p.child != nil {
 		_ = syscall.Kill(-p.child.Process.Pid, syscall.SIGKILL) // ESRCH: nobody is left in it
 	}
 }
 
-func (p *execProcess) noteEnd(cause string) {
+func (p *localProcess) noteEnd(cause string) {
 	p.mu.Lock()
 	phase := PhaseExited
 	if p.asked != "" {
@@ -136,7 +136,7 @@ func (p *execProcess) noteEnd(cause string) {
 	p.logger.Info("guest ended", "domain", r.Order.Name, "run", r.Order.Run, "phase", phase, "cause", cause)
 }
 
-func (p *execProcess) Stop(ctx context.Context, grace time.Duration) error {
+func (p *localProcess) Stop(ctx context.Context, grace time.Duration) error {
 	if grace > 0 && p.ask(PhaseStopped) {
 		p.signalGuest(syscall.SIGTERM)
 		if p.within(ctx, grace) {
@@ -158,7 +158,7 @@ func (p *execProcess) Stop(ctx context.Context, grace time.Duration) error {
 }
 
 // ask notes what the guest's end will have been; false when it has ended already.
-func (p *execProcess) ask(end Phase) bool {
+func (p *localProcess) ask(end Phase) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.record.State.Phase.Ended() {
@@ -169,7 +169,7 @@ func (p *execProcess) ask(end Phase) bool {
 }
 
 // within waits for the end, at most for grace.
-func (p *execProcess) within(ctx context.Context, grace time.Duration) bool {
+func (p *localProcess) within(ctx context.Context, grace time.Duration) bool {
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
@@ -182,7 +182,7 @@ func (p *execProcess) within(ctx context.Context, grace time.Duration) bool {
 }
 
 // signalGuest signals every process of the guest once.
-func (p *execProcess) signalGuest(sig syscall.Signal) {
+func (p *localProcess) signalGuest(sig syscall.Signal) {
 	r := p.snapshot()
 	all, err := r.leftovers()
 	if p.handle != nil && !slices.Contains(all, r.Proc) { // it may have overwritten its environment

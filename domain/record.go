@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,28 +17,37 @@ import (
 // Invariant: it is on disk with its token before the guest's process exists, so that a guest is
 // found again even if the daemon died between starting it and noting which process it is.
 type record struct {
-	Order Order   `json:"order"`
-	Token string  `json:"token"` // in the environment of every process of the guest
-	Proc  proc.ID `json:"proc"`  // zero until it is known
-	Boot  string  `json:"boot"`  // of the kernel that it was started under
-	State State   `json:"state"`
+	Driver string  `json:"-"` // whose record it is: it stands in the name of the file
+	Order  Order   `json:"order"`
+	Token  string  `json:"token"` // in the environment of every process of the guest
+	Proc   proc.ID `json:"proc"`  // zero until it is known
+	Boot   string  `json:"boot"`  // of the kernel that it was started under
+	State  State   `json:"state"`
 }
 
-func recordPath(dir string) string { return filepath.Join(dir, "exec.json") }
+// recordPath returns the file of one driver's record, so that no driver takes another's guest for its own.
+func recordPath(dir, driver string) string { return filepath.Join(dir, driver+".json") }
 
 // load reads a record; ErrNone means that there is none.
-func load(dir string) (record, error) {
-	text, err := os.ReadFile(recordPath(dir))
+func load(dir, driver string) (record, error) {
+	text, err := os.ReadFile(recordPath(dir, driver))
 	if errors.Is(err, fs.ErrNotExist) {
 		return record{}, ErrNone
 	}
 	if err != nil {
 		return record{}, fmt.Errorf("domain record: %w", err)
 	}
-	var r record
+	r := record{Driver: driver}
 	if err := json.Unmarshal(text, &r); err != nil {
 		return record{}, fmt.Errorf("domain record %s is damaged: %w: "+
-			"make sure that the guest does not run, then remove the file", recordPath(dir), err)
+			"make sure that the guest does not run, then remove the file", recordPath(dir, driver), err)
+	}
+	if len(r.Order.Settings) > 0 { // indented in the file, for whoever reads it
+		var one bytes.Buffer
+		if err := json.Compact(&one, r.Order.Settings); err != nil {
+			return record{}, fmt.Errorf("domain record %s: settings: %w", recordPath(dir, driver), err)
+		}
+		r.Order.Settings = one.Bytes()
 	}
 	return r, nil
 }
@@ -49,7 +59,8 @@ func (r record) save() error {
 	if err != nil {
 		return fmt.Errorf("domain record: %w", err)
 	}
-	fresh := recordPath(r.Order.Dir) + ".new"
+	path := recordPath(r.Order.Dir, r.Driver)
+	fresh := path + ".new"
 	f, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("domain record: %w", err)
@@ -58,7 +69,7 @@ func (r record) save() error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("domain record: %w", err)
 	}
-	if err := os.Rename(fresh, recordPath(r.Order.Dir)); err != nil {
+	if err := os.Rename(fresh, path); err != nil {
 		return fmt.Errorf("domain record: %w", err)
 	}
 	return nil

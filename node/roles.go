@@ -158,11 +158,9 @@ func (d *Daemon) openHost(context.Context) error {
 		Node: d.config.ID, RunDir: d.config.RunDir, DataDir: d.config.DataDir,
 		Identity: engine.Identity{CertFile: files.Cert, KeyFile: files.Key, CAFile: files.CA},
 		Peers:    d.knownPeers, Coordinators: d.client, Logger: d.log,
-		Drivers: map[string]domain.Driver{
-			domain.DriverExec: domain.NewExec(domain.ExecOptions{
-				Env: append(os.Environ(), host.EnvRunDir+"="+d.config.RunDir), Logger: d.log,
-			}),
-		},
+		Drivers: domain.Drivers(domain.Options{
+			Env: append(os.Environ(), host.EnvRunDir+"="+d.config.RunDir), Logger: d.log,
+		}),
 	})
 	if err != nil {
 		return fmt.Errorf("host role: %w", err)

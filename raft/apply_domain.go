@@ -29,6 +29,10 @@ func (t *txn) defineDomain(c *DefineDomain) *Refusal {
 	if err := c.Spec.Check(); err != nil {
 		return invalid("%v", err)
 	}
+	if !t.state.Uses(2) && c.Spec.Driver != driverExec {
+		return refuse(CodeWait, "domain %s: a driver other than exec needs cluster version 2, the cluster is at %d: "+
+			"it is raised once every coordinator runs a release that understands it", c.Spec.Name, t.state.Version)
+	}
 	d := t.state.Domains[c.Spec.Name]
 	switch {
 	case d == nil && c.ID.IsZero():

@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -245,9 +246,14 @@ func (s *script) parseScrub(c *Command, name string, w *words) bool {
 // parseDomain reads the commands of domains.
 func (s *script) parseDomain(c *Command, name string, w *words) bool {
 	switch name {
-	case "define": // NAME [volumes=V,…] [hosts=H,…] [driver=D] [command=C]
+	case "define": // NAME [volumes=V,…] [hosts=H,…] [driver=D] [command=C] [settings=JSON]
 		spec := DomainSpec{Name: w.next(), Driver: or(w.keys["driver"], "exec"), Hosts: w.list("hosts")}
-		spec.Exec = &ExecSpec{Command: []string{or(w.keys["command"], "/bin/guest")}}
+		if spec.Driver == driverExec || w.keys["command"] != "" {
+			spec.Exec = &ExecSpec{Command: []string{or(w.keys["command"], "/bin/guest")}}
+		}
+		if w.keys["settings"] != "" {
+			spec.Settings = json.RawMessage(w.keys["settings"])
+		}
 		for _, v := range w.list("volumes") {
 			spec.Volumes = append(spec.Volumes, DomainVolume{Name: v})
 		}

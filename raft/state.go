@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/volume"
@@ -278,7 +279,13 @@ type DomainSpec struct {
 	Hosts   []string       `json:"hosts" yaml:"hosts"` // node names, most preferred first; empty = any host
 	// AntiAffinity names a group of domains that are kept on different hosts as long as there is a choice.
 	AntiAffinity string `json:"anti_affinity,omitempty" yaml:"anti_affinity,omitempty" since:"2"`
+	// Settings are those of any driver but exec, one JSON object. Only hosts, and who proposes a definition,
+	// know what is in them: a new driver needs no new cluster version.
+	Settings json.RawMessage `json:"settings,omitempty" since:"2"`
 }
+
+// SettingsBytesMax bounds DomainSpec.Settings.
+const SettingsBytesMax = 64 << 10
 
 // ExecSpec is the setting of the exec driver: a command with its arguments, in which $NAME and
 // ${NAME} stand for the variables that the driver sets.

@@ -35,13 +35,9 @@ func (s service) Domain(_ context.Context, name string) (api.Domain, error) {
 
 // DefineDomain adds a domain, or changes one that is stopped.
 func (s service) DefineDomain(ctx context.Context, spec api.DomainSpec) (api.Domain, error) {
-	definition := raft.DomainSpec{Name: spec.Name, Driver: spec.Driver, Hosts: slices.Clone(spec.Hosts),
-		AntiAffinity: spec.AntiAffinity}
-	if spec.Exec != nil {
-		definition.Exec = &raft.ExecSpec{Command: slices.Clone(spec.Exec.Command)}
-	}
-	for _, used := range spec.Volumes {
-		definition.Volumes = append(definition.Volumes, raft.DomainVolume{Name: used.Name})
+	definition, err := definitionOf(spec)
+	if err != nil {
+		return api.Domain{}, err
 	}
 	object := "domain/" + spec.Name
 	state, _ := s.raft.State()

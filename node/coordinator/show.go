@@ -167,16 +167,7 @@ func stages(e *control.EngineFact) []api.Stage {
 func showDomain(v *control.View, d *raft.Domain) api.Domain {
 	out := api.Domain{
 		Name: d.Name, State: string(control.DomainStopped), Run: d.Run, Operation: runningFailover(v.State, d.Name),
-		Spec: api.DomainSpec{
-			Name: d.Spec.Name, Driver: d.Spec.Driver, Volumes: []api.DomainVolume{},
-			Hosts: append([]string{}, d.Spec.Hosts...), AntiAffinity: d.Spec.AntiAffinity,
-		},
-	}
-	if d.Spec.Exec != nil {
-		out.Spec.Exec = &api.ExecSpec{Command: slices.Clone(d.Spec.Exec.Command)}
-	}
-	for _, used := range d.Spec.Volumes {
-		out.Spec.Volumes = append(out.Spec.Volumes, api.DomainVolume{Name: used.Name})
+		Spec: showDefinition(d.Spec),
 	}
 	if !d.Running {
 		for _, vol := range v.State.Volumes { // any one will do, so the order of the map does not matter

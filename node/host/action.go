@@ -14,7 +14,6 @@ type action struct {
 
 	ticket *peer.Ticket    // startEngine, renewAttach, giveUp
 	order  *domain.Order   // startGuest
-	driver string          // startGuest
 	grace  bool            // endGuest: ask first
 	run    uint64          // endGuest, settleGuest: of which run
 	attach volume.AttachID // stopEngine, guardGuest: of which engine

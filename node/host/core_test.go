@@ -113,7 +113,7 @@ func (s *script) output() string {
 			fmt.Fprintf(&out, " epoch=%s", a.ticket.Epoch)
 		}
 		if a.order != nil {
-			fmt.Fprintf(&out, " run=%d driver=%s dir=%s", a.order.Run, a.driver, a.order.Dir)
+			fmt.Fprintf(&out, " run=%d driver=%s dir=%s", a.order.Run, a.order.Driver, a.order.Dir)
 			for _, v := range a.order.Volumes {
 				fmt.Fprintf(&out, " %s=%s@%s", v.Name, v.URL, v.Epoch)
 			}

@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -189,26 +188,6 @@ func (h *Host) discover() error {
 		h.keep(a.engine, a.status)
 	}
 	return h.discoverGuests()
-}
-
-func (h *Host) discoverGuests() error {
-	names, err := entries(DomainDir(h.options.RunDir, ""))
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		for _, driver := range h.options.Drivers {
-			process, err := driver.Adopt(h.life, DomainDir(h.options.RunDir, name))
-			if errors.Is(err, domain.ErrNone) {
-				continue
-			}
-			if err != nil {
-				return fmt.Errorf("adopt domain %s: %w", name, err)
-			}
-			h.watch(name, hosted{driver, process})
-		}
-	}
-	return nil
 }
 
 func entries(dir string) ([]string, error) {

@@ -166,6 +166,7 @@ func (c *authority) Command(_ context.Context, command raft.Command) (raft.Resul
 
 // machine is a host with its directories; its daemon may be started again.
 type machine struct {
+	drivers  map[string]domain.Driver // beside those that every host has
 	t        *testing.T
 	run      string
 	data     string
@@ -198,8 +199,8 @@ func (m *machine) boot() {
 	h, err := New(Options{
 		Node: volume.NewNodeID(), RunDir: m.run, DataDir: m.data, Coordinators: m.control,
 		Peers: func() []peer.Peer { return []peer.Peer{{ID: volume.NewNodeID(), API: "127.0.0.1:1"}} },
-		Drivers: map[string]domain.Driver{domain.DriverExec: domain.NewExec(domain.ExecOptions{
-			Env: []string{"PATH=" + os.Getenv("PATH"), EnvRunDir + "=" + m.run}})},
+		Drivers: m.withDrivers(domain.Drivers(domain.Options{
+			Env: []string{"PATH=" + os.Getenv("PATH"), EnvRunDir + "=" + m.run}})),
 	})
 	require.NoError(m.t, err)
 	m.host = h

@@ -2,11 +2,9 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/holdfast-storage/holdfast/domain"
 	"github.com/holdfast-storage/holdfast/node/engine"
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/raft"
@@ -62,7 +60,7 @@ func (h *Host) jobOf(a action) func(context.Context) error {
 		disks := h.enginesOf(g)
 		return func(ctx context.Context) error { return h.settleGuest(ctx, a, disks) }
 	case forgetGuest:
-		return func(context.Context) error { return h.forgetGuest(a, g) }
+		return func(context.Context) error { return h.forgetGuest(a) }
 	}
 	return func(context.Context) error { return fmt.Errorf("action %q is unknown", a.job) }
 }
@@ -145,26 +143,6 @@ func (h *Host) stillGranted(ctx context.Context, t *peer.Ticket) (bool, error) {
 	return false, nil
 }
 
-func (h *Host) startGuest(ctx context.Context, a action) error {
-	driver := h.options.Drivers[a.driver]
-	if driver == nil {
-		return fmt.Errorf("domain %s: driver %q is unknown on this host", a.name, a.driver)
-	}
-	process, err := driver.Start(ctx, *a.order)
-	if errors.Is(err, domain.ErrRunning) {
-		// An earlier run is still there: let the core see and end it.
-		adopted, adoptErr := driver.Adopt(ctx, a.order.Dir)
-		if adoptErr != nil {
-			return errors.Join(err, adoptErr)
-		}
-		process = adopted
-	} else if err != nil {
-		return err
-	}
-	h.post(func() { h.watch(a.name, hosted{driver, process}) })
-	return nil
-}
-
 func (h *Host) endGuest(ctx context.Context, a action, g hosted) error {
 	if g.process == nil || g.process.Order().Run != a.run {
 		return nil
@@ -225,18 +203,5 @@ func (h *Host) settleGuest(ctx context.Context, a action, disks []*running) erro
 		}
 	}
 	h.post(func() { h.core.guestSettled(a.name, a.run) })
-	return nil
-}
-
-func (h *Host) forgetGuest(a action, g hosted) error {
-	if g.driver != nil {
-		if err := g.driver.Forget(DomainDir(h.options.RunDir, a.name)); err != nil {
-			return err
-		}
-	}
-	h.post(func() {
-		delete(h.guests, a.name)
-		h.core.guestForgotten(a.name)
-	})
 	return nil
 }

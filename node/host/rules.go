@@ -169,10 +169,8 @@ func (d *domainView) finished() bool {
 // startWhenReady starts a guest once every one of its volumes is served at the ordered epoch or a
 // later one of this host's.
 func (c *core) startWhenReady(d *domainView) {
-	order := domain.Order{Name: d.name, Run: d.want.Run, Dir: DomainDir(c.runDir, d.name)}
-	if d.want.Spec.Exec != nil {
-		order.Command = d.want.Spec.Exec.Command
-	}
+	order := domain.Order{Name: d.name, Driver: d.want.Spec.Driver, Run: d.want.Run, Dir: DomainDir(c.runDir, d.name),
+		Settings: d.want.Spec.Definition().Settings}
 	for i, id := range d.want.Volumes {
 		v := c.volumes[id]
 		if why := c.notReady(v, d.want, i); why != "" {
@@ -185,7 +183,7 @@ func (c *core) startWhenReady(d *domainView) {
 		})
 	}
 	d.failure, d.starting = "", &order
-	c.startFor(d, action{job: startGuest, driver: d.want.Spec.Driver, order: &order})
+	c.startFor(d, action{job: startGuest, order: &order})
 }
 
 // notReady says what a domain's i-th volume lacks, empty when nothing.

@@ -1,0 +1,216 @@
+package domain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+
+	"github.com/holdfast-storage/holdfast/domain/proc"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// program is what differs between the drivers whose guest is a process of this host.
+type program struct {
+	word string
+	// command returns what to run, and what is added to the environment that guests start from.
+	command func(Order) (args []string, env map[string]string, err error)
+}
+
+// localDriver runs guests as processes of this host, each in a session of its own.
+type localDriver struct {
+	options Options
+	program program
+}
+
+func newLocal(o Options, p program) *localDriver {
+	if o.Env == nil {
+		o.Env = os.Environ()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &localDriver{options: o, program: p}
+}
+
+// LogPath returns the file that takes a guest's output.
+func LogPath(dir string) string { return filepath.Join(dir, "guest.log") }
+
+func (d *localDriver) Start(ctx context.Context, o Order) (Process, error) {
+	p, err := d.start(ctx, o)
+	if err != nil { // a Process that is nil, not one that holds a nil
+		return nil, err
+	}
+	return p, nil
+}
+
+func (d *localDriver) start(ctx context.Context, o Order) (*localProcess, error) {
+	if err := checkOrder(o); err != nil {
+		return nil, err
+	}
+	args, env, err := d.program.command(o)
+	if err != nil {
+		return nil, fmt.Errorf("domain %s: %w", o.Name, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("domain %s: %w", o.Name, err)
+	}
+	if err := d.refuseSecond(o); err != nil {
+		return nil, err
+	}
+	boot, err := proc.BootID()
+	if err != nil {
+		return nil, fmt.Errorf("domain %s: %w", o.Name, err)
+	}
+	r := record{Driver: d.program.word, Order: o, Token: volume.NewUUID().String(), Boot: boot,
+		State: State{Phase: PhaseStarting}}
+	if err := r.save(); err != nil {
+		return nil, fmt.Errorf("domain %s: %w", o.Name, err)
+	}
+	p, err := d.launch(r, args, env)
+	if err != nil {
+		// Nothing runs, so nothing is to be remembered.
+		return nil, errors.Join(fmt.Errorf("domain %s: start %q: %w", o.Name, args[0], err),
+			d.Forget(o.Dir))
+	}
+	return p, nil
+}
+
+func checkOrder(o Order) error {
+	if err := volume.CheckName("domain", o.Name); err != nil {
+		return err
+	}
+	if !filepath.IsAbs(o.Dir) {
+		return fmt.Errorf("domain %s: its directory %q is not absolute", o.Name, o.Dir)
+	}
+	if err := Check(o.definition()); err != nil {
+		return Named(o.Name, err)
+	}
+	return nil
+}
+
+// refuseSecond returns ErrRunning if any process of an earlier run is left.
+func (d *localDriver) refuseSecond(o Order) error {
+	r, err := load(o.Dir, d.program.word)
+	if errors.Is(err, ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("domain %s: %w", o.Name, err)
+	}
+	left, err := r.leftovers()
+	if err != nil {
+		return fmt.Errorf("domain %s: %w", o.Name, err)
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("domain %s: %s of run %d: %w", o.Name, left[0], r.Order.Run, ErrRunning)
+	}
+	return nil
+}
+
+// launch starts the process and the goroutine that waits for it.
+func (d *localDriver) launch(r record, args []string, env map[string]string) (*localProcess, error) {
+	log, err := os.OpenFile(LogPath(r.Order.Dir), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Env = append(append([]string{}, d.options.Env...), EnvToken+"="+r.Token)
+	for name, value := range env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p, err := d.hold(r, cmd)
+	if err != nil {
+		_ = cmd.Process.Kill() // it cannot be watched, so it must not run
+		_ = cmd.Wait()
+		return nil, err
+	}
+	return p, nil
+}
+
+// hold notes which process the guest is and begins to watch it. The child keeps its number until
+// cmd.Wait, so that it cannot be mistaken here.
+func (d *localDriver) hold(r record, cmd *exec.Cmd) (*localProcess, error) {
+	id, err := proc.Identify(cmd.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
+	handle, err := proc.Open(id)
+	if err != nil {
+		return nil, err
+	}
+	r.Proc, r.State = id, State{Phase: PhaseRunning}
+	if err := r.save(); err != nil {
+		handle.Close()
+		return nil, err
+	}
+	d.options.Logger.Info("guest started", "domain", r.Order.Name, "run", r.Order.Run, "pid", id.PID)
+	return d.watch(r, handle, cmd), nil
+}
+
+func (d *localDriver) Adopt(_ context.Context, dir string) (Process, error) {
+	p, err := d.adopt(dir)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (d *localDriver) adopt(dir string) (*localProcess, error) {
+	r, err := load(dir, d.program.word)
+	if err != nil {
+		return nil, err
+	}
+	if r.State.Phase.Ended() {
+		return d.ended(r), nil
+	}
+	if boot, err := proc.BootID(); err != nil {
+		return nil, fmt.Errorf("domain %s: %w", r.Order.Name, err)
+	} else if boot != r.Boot {
+		r.State = State{Phase: PhaseKilled, Cause: "the host was restarted"}
+		return d.ended(r), r.save()
+	}
+	if r.Proc.IsZero() {
+		return d.adoptUnnoted(r)
+	}
+	handle, err := proc.Open(r.Proc)
+	switch {
+	case err == nil:
+		d.options.Logger.Info("guest adopted", "domain", r.Order.Name, "run", r.Order.Run, "pid", r.Proc.PID)
+		return d.watch(r, handle, nil), nil
+	case !errors.Is(err, proc.ErrGone):
+		return nil, fmt.Errorf("domain %s: %w", r.Order.Name, err)
+	}
+	return d.watch(r, nil, nil), nil // it ended while no daemon watched: end what it left behind
+}
+
+// adoptUnnoted settles a start that the daemon did not live to note: whatever carries the token is
+// that guest, without a known main process, so it is ended and may be started again.
+func (d *localDriver) adoptUnnoted(r record) (*localProcess, error) {
+	if err := r.killLeftovers(); err != nil {
+		return nil, fmt.Errorf("domain %s: %w", r.Order.Name, err)
+	}
+	r.State = State{Phase: PhaseKilled, Cause: "the daemon ended while it started the guest"}
+	return d.ended(r), r.save()
+}
+
+func (d *localDriver) Forget(dir string) error {
+	if err := os.Remove(recordPath(dir, d.program.word)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("domain record: %w", err)
+	}
+	return nil
+}

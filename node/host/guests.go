@@ -1,0 +1,94 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/holdfast-storage/holdfast/domain"
+)
+
+// A domain may be defined anew with another driver, so its directory may hold the records of several. At most one
+// of them is of a guest that runs.
+
+// remembered returns every guest that a domain's directory remembers, running ones first.
+func (h *Host) remembered(ctx context.Context, name string) ([]hosted, error) {
+	var running, ended []hosted
+	for _, word := range slices.Sorted(maps.Keys(h.options.Drivers)) {
+		driver := h.options.Drivers[word]
+		process, err := driver.Adopt(ctx, DomainDir(h.options.RunDir, name))
+		switch {
+		case errors.Is(err, domain.ErrNone):
+		case err != nil:
+			return nil, fmt.Errorf("adopt domain %s: %w", name, err)
+		case process.State().Phase.Ended():
+			ended = append(ended, hosted{driver, process})
+		default:
+			running = append(running, hosted{driver, process})
+		}
+	}
+	return append(running, ended...), nil
+}
+
+// discoverGuests finds the guests that an earlier daemon started.
+func (h *Host) discoverGuests() error {
+	names, err := entries(DomainDir(h.options.RunDir, ""))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		found, err := h.remembered(h.life, name)
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			h.watch(name, found[0])
+		}
+	}
+	return nil
+}
+
+// startGuest starts a guest, unless one of the domain runs already, under whatever driver: that one is followed
+// instead, for the core to see and end it. What other drivers remember of ended guests is forgotten.
+func (h *Host) startGuest(ctx context.Context, a action) error {
+	driver := h.options.Drivers[a.order.Driver]
+	if driver == nil {
+		return fmt.Errorf("domain %s: the driver %q is unknown on this host: it has %v", a.name, a.order.Driver,
+			slices.Sorted(maps.Keys(h.options.Drivers)))
+	}
+	earlier, err := h.remembered(ctx, a.name)
+	if err != nil {
+		return err
+	}
+	if len(earlier) > 0 && !earlier[0].process.State().Phase.Ended() {
+		h.post(func() { h.watch(a.name, earlier[0]) })
+		return nil
+	}
+	for _, g := range earlier {
+		if err := g.driver.Forget(a.order.Dir); err != nil {
+			return err
+		}
+	}
+	process, err := driver.Start(ctx, *a.order)
+	if err != nil {
+		return err
+	}
+	h.post(func() { h.watch(a.name, hosted{driver, process}) })
+	return nil
+}
+
+// forgetGuest forgets an ended guest, under every driver.
+func (h *Host) forgetGuest(a action) error {
+	for _, word := range slices.Sorted(maps.Keys(h.options.Drivers)) {
+		if err := h.options.Drivers[word].Forget(DomainDir(h.options.RunDir, a.name)); err != nil {
+			return err
+		}
+	}
+	h.post(func() {
+		delete(h.guests, a.name)
+		h.core.guestForgotten(a.name)
+	})
+	return nil
+}

@@ -1,0 +1,86 @@
+package host
+
+import (
+	"context"
+	"maps"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-storage/holdfast/domain"
+	"github.com/holdfast-storage/holdfast/domain/proc"
+)
+
+// foreign is a driver that remembers one guest of the domain, which runs until it is stopped. It starts none.
+type foreign struct {
+	process
+	forgotten atomic.Bool
+}
+
+func (f *foreign) Start(context.Context, domain.Order) (domain.Process, error) {
+	return nil, domain.ErrRunning
+}
+
+func (f *foreign) Adopt(context.Context, string) (domain.Process, error) {
+	if f.forgotten.Load() {
+		return nil, domain.ErrNone
+	}
+	return &f.process, nil
+}
+
+func (f *foreign) Forget(string) error {
+	f.forgotten.Store(true)
+	return nil
+}
+
+type process struct {
+	order domain.Order
+	done  chan struct{}
+}
+
+func (p *process) Order() domain.Order   { return p.order }
+func (p *process) ID() proc.ID           { return proc.ID{PID: 1 << 30} }
+func (p *process) Done() <-chan struct{} { return p.done }
+func (p *process) Release()              {}
+
+func (p *process) State() domain.State {
+	select {
+	case <-p.done:
+		return domain.State{Phase: domain.PhaseStopped}
+	default:
+		return domain.State{Phase: domain.PhaseRunning}
+	}
+}
+
+func (p *process) Stop(context.Context, time.Duration) error {
+	close(p.done) // a second time is a fault of the host, which panics here
+	return nil
+}
+
+// A domain whose driver was changed starts under the new one only when the guest of the old one has ended, also when
+// the daemon that started that one is gone.
+func TestHost_guestOfAnotherDriverEndsFirst(t *testing.T) {
+	m := newMachine(t)
+	old := &foreign{process: process{order: domain.Order{Name: "web1", Run: 0}, done: make(chan struct{})}}
+	m.drivers = map[string]domain.Driver{"foreign": old}
+	m.boot()
+	ticket := m.attach("root")
+	m.order(ticket, "exec sleep 1000")
+	guest := m.guest(domain.PhaseRunning, 0)
+	require.EqualValues(t, 1, guest.Run)
+	select {
+	case <-old.done:
+	default:
+		require.Fail(t, "two guests of one domain run")
+	}
+	require.True(t, old.forgotten.Load())
+}
+
+// withDrivers returns the drivers of a test's host.
+func (m *machine) withDrivers(own map[string]domain.Driver) map[string]domain.Driver {
+	all := maps.Clone(own)
+	maps.Copy(all, m.drivers)
+	return all
+}
