@@ -203,9 +203,9 @@ func TestExec_refusals(t *testing.T) {
 		change func(*Order)
 		want   string
 	}{
-		"no command":     {func(o *Order) { o.Settings = nil }, "needs a command"},
-		"bad name":       {func(o *Order) { o.Name = "../x" }, "domain name"},
-		"relative":       {func(o *Order) { o.Dir = "x" }, "not absolute"},
+		"no command": {func(o *Order) { o.Settings = nil }, "needs a command"},
+		"bad name":   {func(o *Order) { o.Name = "../x" }, "domain name"},
+		"relative":   {func(o *Order) { o.Dir = "x" }, "not absolute"},
 		"not executable": {func(o *Order) { o.Settings = command(t, "/no/such/program") },
 			"/no/such/program"},
 		"same variable": {func(o *Order) { o.Volumes = []Volume{{Name: "a-b"}, {Name: "a.b"}} },

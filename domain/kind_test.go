@@ -3,9 +3,12 @@ package domain
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-storage/holdfast/domain/guest"
@@ -51,4 +54,27 @@ func TestRecord_isOfOneDriver(t *testing.T) {
 	require.NoError(t, err, "the other driver forgot nothing of this one")
 	require.Equal(t, p.ID(), again.ID())
 	again.Release()
+}
+
+// Two that write one record at once must both succeed, and what a daemon that died left is forgotten with the record.
+func TestRecord_writersDoNotMeet(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "we[b]1")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	var writers sync.WaitGroup
+	for range 4 {
+		writers.Go(func() {
+			for run := range uint64(20) {
+				assert.NoError(t, record{Driver: DriverExec, Order: Order{Name: "web1", Dir: dir, Run: run}}.save())
+			}
+		})
+	}
+	writers.Wait()
+	r, err := load(dir, DriverExec)
+	require.NoError(t, err)
+	require.EqualValues(t, 19, r.Order.Run)
+	require.NoError(t, os.WriteFile(recordPath(dir, DriverExec)+".new1", []byte("{"), 0o600))
+	require.NoError(t, forget(dir, DriverExec))
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -208,9 +207,4 @@ func (d *localDriver) adoptUnnoted(r record) (*localProcess, error) {
 	return d.ended(r), r.save()
 }
 
-func (d *localDriver) Forget(dir string) error {
-	if err := os.Remove(recordPath(dir, d.program.word)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("domain record: %w", err)
-	}
-	return nil
-}
+func (d *localDriver) Forget(dir string) error { return forget(dir, d.program.word) }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/holdfast-storage/holdfast/domain/proc"
 )
@@ -60,17 +61,37 @@ func (r record) save() error {
 		return fmt.Errorf("domain record: %w", err)
 	}
 	path := recordPath(r.Order.Dir, r.Driver)
-	fresh := path + ".new"
-	f, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	// A name of its own: who watched a guest's end and who adopts it may write at the same time.
+	f, err := os.CreateTemp(r.Order.Dir, filepath.Base(path)+".new*")
 	if err != nil {
 		return fmt.Errorf("domain record: %w", err)
 	}
 	_, err = f.Write(append(text, '\n'))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("domain record: %w", err)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
 	}
-	if err := os.Rename(fresh, path); err != nil {
-		return fmt.Errorf("domain record: %w", err)
+	if err != nil {
+		return fmt.Errorf("domain record: %w", errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
+}
+
+// forget removes a record, with what a daemon that died while it wrote one left behind.
+func forget(dir, driver string) error {
+	path := recordPath(dir, driver)
+	unfinished, err := filepath.Glob(globbed(path) + ".new*")
+	if err != nil {
+		return fmt.Errorf("domain record: %w", err)
+	}
+	for _, name := range append(unfinished, path) {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("domain record: %w", err)
+		}
+	}
+	return nil
+}
+
+// globbed returns a pattern that matches the path alone.
+func globbed(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
 }
