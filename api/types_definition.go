@@ -1,6 +1,10 @@
 package api
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/holdfast-storage/holdfast/domain/guest"
+)
 
 // DomainSpec is the definition of a guest.
 type DomainSpec struct {
@@ -12,6 +16,9 @@ type DomainSpec struct {
 
 	AntiAffinity string          `json:"anti_affinity,omitempty" doc:"group whose members are kept on different hosts"`
 	Settings     json.RawMessage `json:"settings,omitempty" doc:"of a driver other than exec: an object of its fields"`
+
+	guest.Machine
+	guest.Policy
 }
 
 // ExecSpec is the setting of the exec driver.
@@ -21,5 +28,27 @@ type ExecSpec struct {
 
 // DomainVolume names a volume that a domain uses.
 type DomainVolume struct {
-	Name string `json:"name"`
+	Name   string `json:"name"`
+	Device string `json:"device,omitempty" doc:"under which the guest sees it, as in vda"`
+}
+
+// AllSettings returns the settings of the spec's driver, whichever it is, as one JSON object; empty if there are none.
+func (s DomainSpec) AllSettings() json.RawMessage {
+	if s.Exec == nil {
+		return s.Settings
+	}
+	text, err := json.Marshal(s.Exec)
+	if err != nil {
+		return nil // texts can always be written
+	}
+	return text
+}
+
+// SetSettings is the reverse: those of the exec driver stand in a field of their own, as they always did.
+func (s *DomainSpec) SetSettings(settings json.RawMessage) {
+	s.Exec, s.Settings = nil, settings
+	var exec ExecSpec
+	if s.Driver == "exec" && json.Unmarshal(settings, &exec) == nil {
+		s.Exec, s.Settings = &exec, nil
+	}
 }

@@ -46,27 +46,33 @@ type Process interface {
 // Order says what to start.
 type Order struct {
 	Name     string          `json:"name"`
-	Driver   string          `json:"driver,omitempty"`   // that is to run it
-	Run      uint64          `json:"run"`                // grows with every start or move of the domain
-	Dir      string          `json:"dir"`                // the domain's own directory for its record and log
+	Driver   string          `json:"driver,omitempty"` // that is to run it
+	Run      uint64          `json:"run"`              // grows with every start or move of the domain
+	Dir      string          `json:"dir"`              // the domain's own directory for its record and log
+	Grace    time.Duration   `json:"grace,omitempty"`  // that it has to end by itself; zero is the host's default
+	Machine  guest.Machine   `json:"machine,omitzero"`
 	Settings json.RawMessage `json:"settings,omitempty"` // the driver's own
 	Volumes  []Volume        `json:"volumes"`
 }
 
 // definition returns what of the order was defined.
 func (o Order) definition() guest.Definition {
-	d := guest.Definition{Name: o.Name, Driver: o.Driver, Settings: o.Settings}
+	d := guest.Definition{Name: o.Name, Driver: o.Driver, Machine: o.Machine, Settings: o.Settings}
 	for _, v := range o.Volumes {
-		d.Volumes = append(d.Volumes, guest.Volume{Name: v.Name})
+		d.Volumes = append(d.Volumes, guest.Volume{Name: v.Name, Device: v.Device})
 	}
 	return d
 }
 
 // Volume is one disk of a guest, as its engine serves it.
 type Volume struct {
-	ID       volume.ID       `json:"id"`
-	Name     string          `json:"name"`
-	URL      string          `json:"url"`
+	ID     volume.ID `json:"id"`
+	Name   string    `json:"name"`
+	Device string    `json:"device,omitempty"` // under which the guest sees it; empty leaves it to the driver
+	URL    string    `json:"url"`
+	// BoundURL is for a guest that connects again by itself: it is refused once the disk is not the one that it
+	// was plugged into. Empty: there is none.
+	BoundURL string          `json:"bound_url,omitempty"`
 	Epoch    volume.Epoch    `json:"epoch"`
 	AttachID volume.AttachID `json:"attach_id"`
 }

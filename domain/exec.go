@@ -32,6 +32,9 @@ type execSettings struct {
 
 func execSettingsOf(d guest.Definition) (execSettings, error) {
 	var s execSettings
+	if err := d.Refuse(); err != nil {
+		return s, err
+	}
 	if err := d.DecodeSettings(&s); err != nil {
 		return s, err
 	}

@@ -52,8 +52,12 @@ func Drivers(o Options) map[string]Driver {
 	return drivers
 }
 
-// Check returns what is wrong with a definition for the driver that it names, as a *guest.Fault, nil if nothing is.
+// Check returns what is wrong with a definition, in itself and for the driver that it names, as a *guest.Fault, nil if
+// nothing is.
 func Check(d guest.Definition) error {
+	if err := d.Machine.Check(); err != nil {
+		return err
+	}
 	all := kinds()
 	i := slices.IndexFunc(all, func(k Kind) bool { return k.Word == d.Driver })
 	if i < 0 {

@@ -156,14 +156,20 @@ func (t *txn) stopDomain(c *StopDomain) *Refusal {
 	if r != nil {
 		return r
 	}
-	if !d.Running {
+	switch {
+	case !d.Running:
 		return nil
+	case c.Run != 0 && d.Run != c.Run:
+		return refuse(CodeRetry, "domain %s is at run %d, not %d: look again", d.Name, d.Run, c.Run)
 	}
-	host := t.state.NodeName(d.Host)
+	host, why := t.state.NodeName(d.Host), ""
+	if c.Reason != "" {
+		why = " (" + c.Reason + ")"
+	}
 	d = t.editDomain(d)
 	d.Running, d.Host = false, volume.NodeID{}
 	d.Run++
 	t.superseded("domain/"+d.Name, OperationCancelled, "the domain was stopped")
-	t.event(SeverityInfo, "domain/"+d.Name, "domain_stopped", "domain %s is to stop on %s", d.Name, host)
+	t.event(SeverityInfo, "domain/"+d.Name, "domain_stopped", "domain %s is to stop on %s%s", d.Name, host, why)
 	return nil
 }

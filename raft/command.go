@@ -317,6 +317,9 @@ type PlaceDomain struct {
 // StopDomain wants a domain not to run. Its volumes are detached by its host afterwards.
 type StopDomain struct {
 	Name string `json:"name"`
+	// Run is the domain's Run that the decision was taken on, any other refuses the command; zero is whatever it is.
+	Run    uint64 `json:"run,omitempty" since:"2"`
+	Reason string `json:"reason,omitempty" since:"2"`
 }
 
 // RecordEvent keeps an event of the leader's own, such as a host that went silent.

@@ -267,8 +267,11 @@ func (s *script) parseDomain(c *Command, name string, w *words) bool {
 			p.Attach = append(p.Attach, s.attach(id))
 		}
 		c.PlaceDomain = p
-	case "stop": // NAME
-		c.StopDomain = &StopDomain{Name: w.next()}
+	case "stop": // NAME [run=N] [reason=WORD]
+		c.StopDomain = &StopDomain{Name: w.next(), Reason: w.keys["reason"]}
+		if w.keys["run"] != "" {
+			c.StopDomain.Run = w.number("run")
+		}
 	default:
 		return false
 	}

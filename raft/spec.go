@@ -83,12 +83,12 @@ func (d DomainSpec) checkDriver() error {
 
 // Definition returns what a driver is told of the domain.
 func (d DomainSpec) Definition() guest.Definition {
-	out := guest.Definition{Name: d.Name, Driver: d.Driver, Settings: d.Settings}
+	out := guest.Definition{Name: d.Name, Driver: d.Driver, Machine: d.Machine, Settings: d.Settings}
 	if d.Exec != nil {
 		out.Settings = d.Exec.settings()
 	}
 	for _, v := range d.Volumes {
-		out.Volumes = append(out.Volumes, guest.Volume{Name: v.Name})
+		out.Volumes = append(out.Volumes, guest.Volume{Name: v.Name, Device: v.Device})
 	}
 	return out
 }
@@ -120,6 +120,7 @@ func (d DomainSpec) clone() DomainSpec {
 		d.Exec = &ExecSpec{Command: slices.Clone(d.Exec.Command)}
 	}
 	d.Settings = slices.Clone(d.Settings)
+	d.Machine = d.Machine.Clone()
 	d.Volumes, d.Hosts = slices.Clone(d.Volumes), slices.Clone(d.Hosts)
 	if len(d.Hosts) == 0 {
 		d.Hosts = nil // so that "none given" has one form

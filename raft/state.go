@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/holdfast-storage/holdfast/domain/guest"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -282,6 +283,8 @@ type DomainSpec struct {
 	// Settings are those of any driver but exec, one JSON object. Only hosts, and who proposes a definition,
 	// know what is in them: a new driver needs no new cluster version.
 	Settings json.RawMessage `json:"settings,omitempty" since:"2"`
+	Machine  guest.Machine   `json:"machine,omitzero" since:"2"`
+	Policy   guest.Policy    `json:"policy,omitzero" since:"2"`
 }
 
 // SettingsBytesMax bounds DomainSpec.Settings.
@@ -296,6 +299,8 @@ type ExecSpec struct {
 // DomainVolume names a volume that a domain uses.
 type DomainVolume struct {
 	Name string `json:"name" yaml:"name"`
+	// Device is the name under which the guest sees it; empty leaves it to the driver.
+	Device string `json:"device,omitempty" since:"2"`
 }
 
 // Event is one thing that happened and that an operator may want to know.

@@ -1,18 +1,11 @@
 package main
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/holdfast-storage/holdfast/api"
-	"github.com/holdfast-storage/holdfast/volume"
 )
 
 func newDomain(c *connection) *cobra.Command {
@@ -25,13 +18,9 @@ func newDomain(c *connection) *cobra.Command {
 func domainDefine(c *connection) *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
-		Use:   "define -f FILE",
-		Short: "Define a domain from a YAML or JSON file",
-		Long: "Define a domain, or change one that is stopped. Unknown fields are errors.\n\n" +
-			"  name: web1\n  driver: exec\n" +
-			"  exec: {command: [/usr/local/bin/guest, --disk, $HOLDFAST_VOLUME_ROOT_URL]}\n" +
-			"  volumes: [{name: root}]\n  hosts: [h1, h2]          # in order of preference\n" +
-			"  anti_affinity: web       # kept off hosts of the group's other members while there is a choice",
+		Use:     "define -f FILE",
+		Short:   "Define a domain from a YAML or JSON file",
+		Long:    domainFormHelp,
 		Example: "  holdfast domain define -f web1.yaml",
 		Args:    args(cobra.NoArgs),
 	}
@@ -41,7 +30,7 @@ func domainDefine(c *connection) *cobra.Command {
 		if file == "" {
 			return usagef("-f is missing: which file defines the domain?")
 		}
-		spec, err := readDomainSpec(file, cmd.InOrStdin())
+		spec, err := readDefinition(file, cmd.InOrStdin())
 		if err != nil {
 			return err
 		}
@@ -56,86 +45,6 @@ func domainDefine(c *connection) *cobra.Command {
 		return out.print(cmd.OutOrStdout(), d, func(t *table) { domainRows(t, []api.Domain{d}) })
 	}
 	return cmd
-}
-
-// readDomainSpec reads one definition; a field it does not know is an error with its line.
-func readDomainSpec(file string, stdin io.Reader) (api.DomainSpec, error) {
-	var text []byte
-	var err error
-	if file == "-" {
-		file = "standard input"
-		text, err = io.ReadAll(stdin)
-	} else {
-		text, err = os.ReadFile(file)
-	}
-	if err != nil {
-		return api.DomainSpec{}, fmt.Errorf("read the definition: %w", err)
-	}
-	var spec domainFile
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&spec); errors.Is(err, io.EOF) {
-		return api.DomainSpec{}, fmt.Errorf("%s holds no definition; "+
-			"`holdfast domain define --help` shows one", file)
-	} else if err != nil {
-		return api.DomainSpec{}, fmt.Errorf("%s: %s", file, yamlFaults(err))
-	}
-	if err := decoder.Decode(new(domainFile)); !errors.Is(err, io.EOF) {
-		return api.DomainSpec{}, fmt.Errorf("%s: holds more than one definition", file)
-	}
-	if err := volume.CheckName("domain", spec.Name); err != nil {
-		return api.DomainSpec{}, fmt.Errorf("%s: %w", file, err)
-	}
-	if spec.Driver == "" {
-		return api.DomainSpec{}, fmt.Errorf("%s: domain %s names no driver: add one, as in driver: exec",
-			file, spec.Name)
-	}
-	return spec.spec(), nil
-}
-
-// yamlFaults words what a decoder found wrong for somebody who has never seen this program's types.
-func yamlFaults(err error) string {
-	var faults *yaml.TypeError
-	if !errors.As(err, &faults) {
-		return err.Error()
-	}
-	lines := make([]string, len(faults.Errors))
-	for i, fault := range faults.Errors {
-		lines[i] = fault
-		if before, _, unknown := strings.Cut(fault, " not found in type "); unknown {
-			lines[i] = before + " is unknown"
-		}
-	}
-	return strings.Join(lines, "; ")
-}
-
-// domainFile is a definition as it stands in a file.
-type domainFile struct {
-	Name   string `yaml:"name"`
-	Driver string `yaml:"driver"`
-	Exec   *struct {
-		Command []string `yaml:"command"`
-	} `yaml:"exec"`
-	Volumes []struct {
-		Name string `yaml:"name"`
-	} `yaml:"volumes"`
-	Hosts        []string `yaml:"hosts"`
-	AntiAffinity string   `yaml:"anti_affinity"`
-}
-
-func (f domainFile) spec() api.DomainSpec {
-	s := api.DomainSpec{Name: f.Name, Driver: f.Driver, Volumes: []api.DomainVolume{}, Hosts: f.Hosts,
-		AntiAffinity: f.AntiAffinity}
-	if f.Exec != nil {
-		s.Exec = &api.ExecSpec{Command: f.Exec.Command}
-	}
-	for _, v := range f.Volumes {
-		s.Volumes = append(s.Volumes, api.DomainVolume{Name: v.Name})
-	}
-	if s.Hosts == nil {
-		s.Hosts = []string{}
-	}
-	return s
 }
 
 func domainRows(t *table, domains []api.Domain) {
@@ -187,17 +96,6 @@ func domainVerb(use, short, long, example string, flags func(*cobra.Command),
 		})
 	}
 	return cmd
-}
-
-func domainShow(c *connection) *cobra.Command {
-	return domainVerb("show NAME", "Show one domain", "", "  holdfast domain show web1 -o json", nil,
-		func(cmd *cobra.Command, name string) (api.Domain, error) {
-			client, err := c.client()
-			if err != nil {
-				return api.Domain{}, err
-			}
-			return client.Domain(cmd.Context(), name)
-		})
 }
 
 func domainStart(c *connection) *cobra.Command {

@@ -69,8 +69,10 @@ func TestRun_mistakes(t *testing.T) {
 			[]string{"driver: exec"}},
 		"no domain name": {[]string{"domain", "define", "-f", file("noname", "driver: exec")}, 1,
 			[]string{"domain name"}},
-		"unknown field": {[]string{"domain", "define", "-f", file("field", "name: web1\nmemory: 1G\n")}, 1,
-			[]string{"line 2", "memory is unknown"}},
+		"unknown field": {[]string{"domain", "define", "-f", file("field", "name: web1\nspeed: 1G\n")}, 1,
+			[]string{"line 2, column 1", "speed is unknown"}},
+		"what the driver cannot do": {[]string{"domain", "define", "-f", file("cannot", "name: web1\ndriver: exec\n"+
+			"exec: {command: [x]}\nvcpus: 2\n")}, 1, []string{"line 4, column 8", "vcpus", "the driver exec"}},
 		"two definitions": {[]string{"domain", "define", "-f", file("two", "name: a\n---\nname: b\n")}, 1,
 			[]string{"more than one"}},
 		"no dir":         {[]string{"dev", "up"}, 2, []string{"--dir"}},

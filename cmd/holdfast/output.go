@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,14 +15,16 @@ import (
 // output prints what a command found, as a table for people or as JSON for programs.
 type output struct{ form string }
 
-// addOutputFlag gives a command the flag -o.
-func addOutputFlag(cmd *cobra.Command) *output {
+// addOutputFlag gives a command the flag -o; more are the forms that it has beside the usual ones.
+func addOutputFlag(cmd *cobra.Command, more ...string) *output {
 	o := &output{}
-	cmd.Flags().StringVarP(&o.form, "output", "o", "table", "how to print: table or json")
+	forms := append([]string{"table", "json"}, more...)
+	words := strings.Join(forms[:len(forms)-1], ", ") + " or " + forms[len(forms)-1]
+	cmd.Flags().StringVarP(&o.form, "output", "o", "table", "how to print: "+words)
 	previous := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, list []string) error {
-		if o.form != "table" && o.form != "json" {
-			return usagef("--output %q is unknown (table or json)", o.form)
+		if !slices.Contains(forms, o.form) {
+			return usagef("--output %q is unknown (%s)", o.form, words)
 		}
 		if previous != nil {
 			return previous(cmd, list)

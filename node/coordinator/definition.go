@@ -15,7 +15,7 @@ import (
 // an entry of the log does may not.
 func definitionOf(spec api.DomainSpec) (raft.DomainSpec, error) {
 	definition := raft.DomainSpec{Name: spec.Name, Driver: spec.Driver, Hosts: slices.Clone(spec.Hosts),
-		AntiAffinity: spec.AntiAffinity}
+		AntiAffinity: spec.AntiAffinity, Machine: spec.Machine.Clone(), Policy: spec.Policy}
 	if spec.Exec != nil {
 		definition.Exec = &raft.ExecSpec{Command: slices.Clone(spec.Exec.Command)}
 	}
@@ -28,9 +28,12 @@ func definitionOf(spec api.DomainSpec) (raft.DomainSpec, error) {
 		definition.Settings = one.Bytes()
 	}
 	for _, used := range spec.Volumes {
-		definition.Volumes = append(definition.Volumes, raft.DomainVolume{Name: used.Name})
+		definition.Volumes = append(definition.Volumes, raft.DomainVolume{Name: used.Name, Device: used.Device})
 	}
 	err := definition.Check()
+	if err == nil {
+		err = definition.Policy.Check()
+	}
 	if err == nil {
 		err = domain.Check(definition.Definition())
 	}
@@ -44,12 +47,13 @@ func definitionOf(spec api.DomainSpec) (raft.DomainSpec, error) {
 // showDefinition returns a definition as the API speaks of it.
 func showDefinition(d raft.DomainSpec) api.DomainSpec {
 	spec := api.DomainSpec{Name: d.Name, Driver: d.Driver, Volumes: []api.DomainVolume{},
-		Hosts: append([]string{}, d.Hosts...), AntiAffinity: d.AntiAffinity, Settings: slices.Clone(d.Settings)}
+		Hosts: append([]string{}, d.Hosts...), AntiAffinity: d.AntiAffinity, Settings: slices.Clone(d.Settings),
+		Machine: d.Machine.Clone(), Policy: d.Policy}
 	if d.Exec != nil {
 		spec.Exec = &api.ExecSpec{Command: slices.Clone(d.Exec.Command)}
 	}
 	for _, used := range d.Volumes {
-		spec.Volumes = append(spec.Volumes, api.DomainVolume{Name: used.Name})
+		spec.Volumes = append(spec.Volumes, api.DomainVolume{Name: used.Name, Device: used.Device})
 	}
 	return spec
 }

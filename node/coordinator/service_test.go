@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-storage/holdfast/api"
+	"github.com/holdfast-storage/holdfast/domain/guest"
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -268,6 +269,17 @@ func TestDomain_refusals(t *testing.T) {
 			Exec: &api.ExecSpec{Command: []string{"guest"}}, Volumes: []api.DomainVolume{{Name: "v1"}},
 			Hosts: []string{"h9"}})
 		refusedWith(t, err, api.CodeNotFound, "h9")
+		_, err = w.api.DefineDomain(t.Context(), api.DomainSpec{Name: "web", Driver: "vmware",
+			Volumes: []api.DomainVolume{{Name: "v1"}}})
+		refusedWith(t, err, api.CodeInvalid, "web", `"vmware" is unknown`, "exec")
+		_, err = w.api.DefineDomain(t.Context(), api.DomainSpec{Name: "web", Driver: "exec",
+			Exec: &api.ExecSpec{Command: []string{"guest"}}, Volumes: []api.DomainVolume{{Name: "v1"}},
+			Machine: guest.Machine{VCPUs: 2}})
+		refusedWith(t, err, api.CodeInvalid, "web", "vcpus", "the driver exec")
+		_, err = w.api.DefineDomain(t.Context(), api.DomainSpec{Name: "web", Driver: "exec",
+			Exec: &api.ExecSpec{Command: []string{"guest"}}, Volumes: []api.DomainVolume{{Name: "v1"}},
+			Policy: guest.Policy{Restart: "sometimes"}})
+		refusedWith(t, err, api.CodeInvalid, "web", "restart", "always or never")
 		w.domain("web", "h1")
 		_, err = w.api.StartDomain(t.Context(), "web", api.Wait{})
 		refusedWith(t, err, api.CodeNotFound, "v1")

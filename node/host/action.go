@@ -1,6 +1,8 @@
 package host
 
 import (
+	"time"
+
 	"github.com/holdfast-storage/holdfast/domain"
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/volume"
@@ -14,7 +16,7 @@ type action struct {
 
 	ticket *peer.Ticket    // startEngine, renewAttach, giveUp
 	order  *domain.Order   // startGuest
-	grace  bool            // endGuest: ask first
+	grace  time.Duration   // endGuest: ask first, and wait for so long
 	run    uint64          // endGuest, settleGuest: of which run
 	attach volume.AttachID // stopEngine, guardGuest: of which engine
 }

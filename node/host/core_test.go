@@ -118,7 +118,7 @@ func (s *script) output() string {
 				fmt.Fprintf(&out, " %s=%s@%s", v.Name, v.URL, v.Epoch)
 			}
 		}
-		if a.grace {
+		if a.grace > 0 {
 			out.WriteString(" gracefully")
 		}
 		out.WriteByte('\n')

@@ -14,7 +14,7 @@ import (
 // How long jobs may take before they are given up and tried again.
 const (
 	jobTimeout = 30 * time.Second
-	guestGrace = 10 * time.Second // from asking a guest to end to killing it
+	guestGrace = 10 * time.Second // from asking a guest to end to killing it, unless its definition says
 )
 
 // dispatch starts the goroutine of one action, which ends by telling the core that the job is done.
@@ -26,7 +26,7 @@ func (h *Host) dispatch(a action) {
 	}
 	do := h.jobOf(a)
 	h.jobs.Go(func() {
-		ctx, cancel := context.WithTimeout(h.life, jobTimeout)
+		ctx, cancel := context.WithTimeout(h.life, jobTimeout+a.grace) // a grace that is cut off begins anew
 		defer cancel()
 		err := do(ctx)
 		if err != nil && h.life.Err() == nil {
@@ -147,11 +147,7 @@ func (h *Host) endGuest(ctx context.Context, a action, g hosted) error {
 	if g.process == nil || g.process.Order().Run != a.run {
 		return nil
 	}
-	grace := time.Duration(0)
-	if a.grace {
-		grace = guestGrace
-	}
-	err := g.process.Stop(ctx, grace)
+	err := g.process.Stop(ctx, a.grace)
 	h.post(func() { h.core.guestSeen(seenGuest(g.process)) })
 	return err
 }

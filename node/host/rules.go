@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -136,7 +137,7 @@ func (c *core) stepRunning(d *domainView, now time.Duration) {
 		}
 	}
 	if c.assigned && (d.want == nil || d.want.Run != run) {
-		c.startFor(d, action{job: endGuest, run: run, grace: true})
+		c.startFor(d, action{job: endGuest, run: run, grace: cmp.Or(d.guest.order.Grace, guestGrace)})
 		return
 	}
 	if now < d.retry.at {
@@ -170,7 +171,7 @@ func (d *domainView) finished() bool {
 // later one of this host's.
 func (c *core) startWhenReady(d *domainView) {
 	order := domain.Order{Name: d.name, Driver: d.want.Spec.Driver, Run: d.want.Run, Dir: DomainDir(c.runDir, d.name),
-		Settings: d.want.Spec.Definition().Settings}
+		Grace: d.want.Spec.Policy.Stop(), Machine: d.want.Spec.Machine, Settings: d.want.Spec.Definition().Settings}
 	for i, id := range d.want.Volumes {
 		v := c.volumes[id]
 		if why := c.notReady(v, d.want, i); why != "" {
@@ -178,7 +179,8 @@ func (c *core) startWhenReady(d *domainView) {
 			return
 		}
 		order.Volumes = append(order.Volumes, domain.Volume{
-			ID: id, Name: d.want.Spec.Volumes[i].Name, URL: exportURL(v.engine),
+			ID: id, Name: d.want.Spec.Volumes[i].Name, Device: d.want.Spec.Volumes[i].Device,
+			URL: exportOf(v.engine).URL, BoundURL: exportOf(v.engine).BoundURL,
 			Epoch: v.engine.Epoch, AttachID: v.engine.AttachID,
 		})
 	}
@@ -197,18 +199,19 @@ func (c *core) notReady(v *volumeView, order *peer.DomainOrder, i int) string {
 		return fmt.Sprintf("waits for an engine of volume %s", name)
 	case v.engine.Epoch < order.Epochs[i]:
 		return fmt.Sprintf("waits for volume %s at epoch %s", name, order.Epochs[i])
-	case v.engine.State != peer.EngineServing || exportURL(v.engine) == "":
+	case v.engine.State != peer.EngineServing || exportOf(v.engine).URL == "":
 		return fmt.Sprintf("waits for volume %s: its engine is %s", name, v.engine.State)
 	}
 	return ""
 }
 
-// exportURL returns where the domains of this host find the volume: always the unix socket, which needs no secret.
-func exportURL(e *peer.EngineStatus) string {
+// exportOf returns the export that the domains of this host plug into, without a URL when there is none: always the
+// unix socket, which needs no secret.
+func exportOf(e *peer.EngineStatus) volume.Offer {
 	for _, x := range e.Exports {
 		if x.Type == string(volume.ExportNBD) {
-			return x.URL
+			return x
 		}
 	}
-	return ""
+	return volume.Offer{}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/holdfast-storage/holdfast/domain/guest"
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -11,8 +12,8 @@ import (
 // Domains keeps wanted domains running on hosts that live, and clears up after stopped ones.
 //
 // It guarantees that
-//   - a domain that ended by itself is started again on the same host, with back-off; one that could
-//     not be started, or went down with its disk, the host itself tries again;
+//   - a domain that ended by itself is started again on the same host, with back-off, or is stopped if its
+//     policy says so; one that could not be started, or went down with its disk, the host itself tries again;
 //   - a domain on a host that is being retired moves to another host, once one lives;
 //   - the volumes that were attached for a domain are detached once it is stopped and its host has
 //     said that nothing of it runs any more, or is dead.
@@ -44,7 +45,14 @@ func (v *View) keepRunning(d *raft.Domain) []raft.Command {
 		return nil
 	}
 	fact := v.Domain(d)
-	if fact == nil || fact.State != DomainExited || !v.Facts.restarts[d.Name].due(v.Now) {
+	if fact == nil || fact.State != DomainExited {
+		return nil
+	}
+	if d.Spec.Policy.Restart == guest.RestartNever {
+		return []raft.Command{{StopDomain: &raft.StopDomain{Name: d.Name, Run: d.Run,
+			Reason: "it ended by itself and is not to be started again"}}}
+	}
+	if !v.Facts.restarts[d.Name].due(v.Now) {
 		return nil
 	}
 	reason := fmt.Sprintf("its run %d on %s ended by itself", d.Run, host.Name)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/holdfast-storage/holdfast/domain/guest"
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -190,6 +191,9 @@ func (v *View) judgeDomain(d *raft.Domain) []Finding {
 		f.Cause, f.Next = sprintf("host %s has not started it yet", host), "it starts when its volumes serve"
 	case fact.State.over():
 		f.Cause, f.Next, f.Since = endOf(fact), "it is started again on "+host, fact.Since
+		if fact.State == DomainExited && d.Spec.Policy.Restart == guest.RestartNever {
+			f.Next = "it is stopped: its definition says that it is not started again"
+		}
 	default:
 		f.Cause, f.Next, f.Since = sprintf("it is %s on %s", fact.State, host), "nothing is to be done",
 			fact.Since
@@ -201,7 +205,7 @@ func (v *View) judgeDomain(d *raft.Domain) []Finding {
 func (v *View) failoverNext(d *raft.Domain) string {
 	to := v.ChooseHost(d.Spec, d.Host)
 	switch {
-	case v.Braked != "":
+	case v.Braked != "", d.Spec.Policy.Failover == guest.FailoverManual:
 		return sprintf("nothing by itself: holdfast domain failover %s", d.Name)
 	case to == nil:
 		return sprintf("domain %s starts as soon as one of its hosts lives", d.Name)

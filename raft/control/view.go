@@ -1,7 +1,9 @@
 package control
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/raft"
@@ -52,10 +54,13 @@ func (v *View) sortedVolumes() []*raft.Volume {
 	return v.volumes
 }
 
-// sortedDomains returns all domains by name, likewise.
+// sortedDomains returns all domains in the order in which they are started, by name among equals, likewise.
 func (v *View) sortedDomains() []*raft.Domain {
 	if v.domains == nil {
 		v.domains = v.State.SortedDomains()
+		slices.SortStableFunc(v.domains, func(a, b *raft.Domain) int {
+			return cmp.Compare(a.Spec.Policy.StartOrder, b.Spec.Policy.StartOrder)
+		})
 	}
 	return v.domains
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-storage/holdfast/domain/guest"
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -572,6 +573,12 @@ func (w *world) addDomain(name string, args map[string]string) {
 		AntiAffinity: args["group"]}
 	for _, v := range strings.Split(args["volumes"], ",") {
 		spec.Volumes = append(spec.Volumes, raft.DomainVolume{Name: v})
+	}
+	spec.Policy = guest.Policy{Restart: guest.Restart(args["restart"]), Failover: guest.Failover(args["failover"])}
+	if args["order"] != "" {
+		order, err := strconv.Atoi(args["order"])
+		require.NoError(w.t, err)
+		spec.Policy.StartOrder = order
 	}
 	if args["hosts"] != "" {
 		spec.Hosts = strings.Split(args["hosts"], ",")

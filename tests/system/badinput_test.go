@@ -21,7 +21,7 @@ func TestBadInput_onTheCommandLine(t *testing.T) {
 	qemuIO(t, url, "write -P 7 0 64k", "flush")
 
 	spec := filepath.Join(t.TempDir(), "d.yaml")
-	require.NoError(t, os.WriteFile(spec, []byte("name: web1\ndriver: exec\nmemory: 1G\n"), 0o600))
+	require.NoError(t, os.WriteFile(spec, []byte("name: web1\ndriver: exec\nspeed: 1G\n"), 0o600))
 
 	for name, x := range map[string]struct {
 		args string // split at blanks
@@ -42,7 +42,7 @@ func TestBadInput_onTheCommandLine(t *testing.T) {
 		"parity":                {"volume create x --size 64M --layout parity=4+2", 1, []string{"parity=4+2", "later"}},
 		"unknown leg node":      {"volume create x --size 64M --legs-on n1,n9", 1, []string{"n9"}},
 		"unknown domain":        {"domain start nope", 1, []string{"nope"}},
-		"unknown field":         {"domain define -f " + spec, 1, []string{"line 3", "memory"}},
+		"unknown field":         {"domain define -f " + spec, 1, []string{"line 3, column 1", "speed"}},
 		"unknown node":          {"node replace n9 n1", 1, []string{"n9"}},
 		"replace by itself":     {"node replace n1 n1", 1, []string{"n1"}},
 		"unknown command":       {"volume explode", 2, []string{"explode"}},
