@@ -1,9 +1,9 @@
 // Package domain runs guests (domUs) on this host, through one small interface for every kind of
 // guest: a [Driver] starts a [Process] from an [Order], finds it again after the daemon was
-// restarted, and ends it. The exec driver of this version runs a command.
+// restarted, and ends it. The exec driver runs a command, the qemu driver a virtual machine.
 //
 //	daemon ── Order ──▶ Driver ── fork ──▶ guest (own session, own log)
-//	   ▲                  │ exec.json: which process, of which run
+//	   ▲                  │ DRIVER.json: which process, of which run
 //	   └── Adopt ◀────────┘
 //
 // Invariant: of one domain at most one guest runs on this host, however often the daemon restarts.

@@ -31,6 +31,7 @@ type Options struct {
 func kinds() []Kind {
 	return []Kind{
 		execKind(),
+		qemuKind(),
 	}
 }
 

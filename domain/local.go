@@ -19,6 +19,11 @@ type program struct {
 	word string
 	// command returns what to run, and what is added to the environment that guests start from.
 	command func(Order) (args []string, env map[string]string, err error)
+	// ask asks a guest to end; nil is SIGTERM to all of its processes. An error: it is not worth waiting for.
+	ask func(context.Context, *localProcess) error
+	// quit ends a guest that has not heeded that, more gently than SIGKILL, and reports whether it has ended; nil
+	// means that there is nothing gentler.
+	quit func(context.Context, *localProcess) bool
 }
 
 // localDriver runs guests as processes of this host, each in a session of its own.

@@ -24,6 +24,7 @@ type localProcess struct {
 	handle *proc.Handle // nil when the main process ended before it was adopted
 	child  *exec.Cmd    // nil when it is not this process's child
 	done   chan struct{}
+	guest  program // what it is
 	logger *slog.Logger
 
 	release context.CancelFunc // ends the watch without ending the guest
@@ -38,8 +39,8 @@ type localProcess struct {
 func (d *localDriver) watch(r record, h *proc.Handle, child *exec.Cmd) *localProcess {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &localProcess{
-		handle: h, child: child, done: make(chan struct{}), logger: d.options.Logger, record: r,
-		release: cancel, watcher: make(chan struct{}),
+		handle: h, child: child, done: make(chan struct{}), guest: d.program, logger: d.options.Logger,
+		record: r, release: cancel, watcher: make(chan struct{}),
 	}
 	go func() {
 		defer close(p.watcher)
@@ -51,7 +52,7 @@ func (d *localDriver) watch(r record, h *proc.Handle, child *exec.Cmd) *localPro
 // ended returns the process of a run of which nothing is left.
 func (d *localDriver) ended(r record) *localProcess {
 	p := &localProcess{
-		done: make(chan struct{}), logger: d.options.Logger, record: r,
+		done: make(chan struct{}), guest: d.program, logger: d.options.Logger, record: r,
 		release: func() {}, watcher: make(chan struct{}),
 	}
 	close(p.watcher)
@@ -138,8 +139,10 @@ func (p *localProcess) noteEnd(cause string) {
 
 func (p *localProcess) Stop(ctx context.Context, grace time.Duration) error {
 	if grace > 0 && p.ask(PhaseStopped) {
-		p.signalGuest(syscall.SIGTERM)
-		if p.within(ctx, grace) {
+		err := p.askToEnd(ctx)
+		if err != nil {
+			p.logger.Warn("guest cannot be asked to end", "domain", p.snapshot().Order.Name, "error", err)
+		} else if p.within(ctx, grace) {
 			return nil
 		}
 		if ctx.Err() != nil { // its grace is not over: whoever asks again goes on
@@ -147,6 +150,11 @@ func (p *localProcess) Stop(ctx context.Context, grace time.Duration) error {
 		}
 	}
 	if p.ask(PhaseKilled) {
+		if grace > 0 && p.guest.quit != nil {
+			if p.guest.quit(ctx, p) {
+				return nil
+			}
+		}
 		p.signalGuest(syscall.SIGKILL)
 	}
 	select {
@@ -155,6 +163,15 @@ func (p *localProcess) Stop(ctx context.Context, grace time.Duration) error {
 	case <-ctx.Done():
 		return fmt.Errorf("domain %s: not ended yet: %w", p.snapshot().Order.Name, ctx.Err())
 	}
+}
+
+// askToEnd asks the guest to end by itself.
+func (p *localProcess) askToEnd(ctx context.Context) error {
+	if p.guest.ask != nil {
+		return p.guest.ask(ctx, p)
+	}
+	p.signalGuest(syscall.SIGTERM)
+	return nil
 }
 
 // ask notes what the guest's end will have been; false when it has ended already.

@@ -26,7 +26,16 @@ that the driver can do nothing with, is an error with its line and column. docs/
   start_order: 10          # of domains that start at once, those with lower numbers are placed first
   restart: always          # or never: what becomes of a guest that ends by itself
   failover: automatic      # or manual: what becomes of one whose host is dead
-  stop_timeout: 30s        # to end by itself when asked; then it is killed (10s)`
+  stop_timeout: 30s        # to end by itself when asked; then it is killed (10s)
+
+  name: web2
+  driver: qemu             # a virtual machine
+  vcpus: 2
+  memory: 2G
+  interfaces: [{mac: "52:54:00:12:34:56", bridge: br0}]
+  boot: {kernel: /srv/boot/vmlinuz, command_line: root=/dev/vda console=ttyS0}
+  volumes: [{name: web2, device: vda}]
+  qemu: {accelerator: kvm}`
 
 // readDefinition reads the one definition in a file, - being standard input.
 func readDefinition(file string, stdin io.Reader) (api.DomainSpec, error) {
