@@ -3,6 +3,7 @@ package domain
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +22,11 @@ func shell(t *testing.T, script string) Order {
 	t.Helper()
 	return Order{Name: "web1", Driver: DriverExec, Run: 1, Dir: filepath.Join(t.TempDir(), "web1"),
 		Settings: command(t, "/bin/sh", "-c", script)}
+}
+
+// whileTested is a loop of a guest that no signal ends: it ends with this process, which may be killed.
+func whileTested(do string) string {
+	return fmt.Sprintf("while kill -0 %d 2>/dev/null; do %s; done", os.Getpid(), do)
 }
 
 // command returns the settings of an exec guest.
@@ -86,7 +92,7 @@ func TestExec_secondStartIsRefusedAlsoByAnotherDaemon(t *testing.T) {
 }
 
 func TestExec_adoptedGuestIsTheSameAndCanBeStopped(t *testing.T) {
-	o := shell(t, `trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done`)
+	o := shell(t, `trap 'echo bye; exit 0' TERM; echo up; `+whileTested(`sleep 0.05`))
 	first, err := NewExec(Options{}).Start(t.Context(), o)
 	require.NoError(t, err)
 	waitLog(t, o, "up")
@@ -153,7 +159,7 @@ func TestExec_stoppedGuestIsKilled(t *testing.T) {
 }
 
 func TestExec_graceOutlivesTheCaller(t *testing.T) {
-	o := shell(t, `trap 'echo asked' TERM; echo up; while :; do sleep 0.01; done`)
+	o := shell(t, `trap 'echo asked' TERM; echo up; `+whileTested(`sleep 0.01`))
 	p := start(t, NewExec(Options{}), o)
 	waitLog(t, o, "up")
 	ctx, cancel := context.WithCancel(t.Context())
