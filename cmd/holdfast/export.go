@@ -33,7 +33,7 @@ func volumeExport(c *connection) *cobra.Command {
 			"The volume must be detached; it has the export from the next attach on. Without a flag this prints\n" +
 			"what is set. volume show says how an attached volume is reached.",
 		Example: "  holdfast volume export web1 --iscsi auto\n" +
-			"  holdfast volume export web1 --iscsi 10.0.0.1:3260\n" +
+			"  holdfast volume export web1 --iscsi 10.0.0.1:3261\n" +
 			"  holdfast volume export web1 --iscsi auto --open\n" +
 			"  holdfast volume export web1 --secret\n" +
 			"  holdfast volume export web1 --nbd-tls 0.0.0.0:10809\n" +
