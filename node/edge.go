@@ -110,6 +110,11 @@ func (e *edge) caller(w http.ResponseWriter, r *http.Request) (api.Caller, *api.
 	}
 	self := api.Caller{Kind: api.CallerNode, Node: node}
 	if refusal := e.outsider(self, r.URL.Path); refusal != nil {
+		if len(api.CallerFor(r, node).Via) > 0 {
+			again := *refusal
+			again.Code = api.CodeNoLeader // nothing is known against who asks: another node may pass it on
+			return self, &again
+		}
 		return self, refusal
 	}
 	return api.CallerFor(r, node), nil
