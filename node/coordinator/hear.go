@@ -266,7 +266,11 @@ func engineFact(e peer.EngineStatus, now time.Time) control.EngineFact {
 func (c *Coordinator) leaderReply() peer.HeartbeatReply {
 	leader, _ := c.raft.Leader()
 	state, revision := c.raft.State()
-	return peer.HeartbeatReply{Leader: leader, Revision: revision, At: c.opts.Now().Round(0), Lineage: lineage(state)}
+	reply := peer.HeartbeatReply{Leader: leader, Revision: revision, At: c.opts.Now().Round(0), Lineage: lineage(state)}
+	if n := state.Nodes[leader]; n != nil {
+		reply.LeaderAPI = n.API
+	}
+	return reply
 }
 
 // isCoordinator reports whether a node has the role in the state.

@@ -175,6 +175,7 @@ func TestPeer_followersNameTheLeader(t *testing.T) {
 		var reply peer.HeartbeatReply
 		require.Equal(t, http.StatusOK, w.call(w.id("n3"), http.MethodPost, peer.PathHeartbeat, beat, &reply))
 		require.Equal(t, leader, reply.Leader)
+		require.Equal(t, w.machines["n2"].node.API, reply.LeaderAPI, "who asks may not have been told of it")
 		require.Equal(t, http.StatusMisdirectedRequest,
 			w.call(w.id("n3"), http.MethodPost, peer.PathRegister,
 				raft.RegisterNode{Node: w.machines["n3"].node}, nil))

@@ -58,8 +58,8 @@ func (c *Client) refused(p Peer, path string, status int, answer io.Reader) erro
 	text, _ := io.ReadAll(io.LimitReader(answer, errorTextMax)) // what there is of it serves the message
 	if status == http.StatusMisdirectedRequest {
 		var reply HeartbeatReply
-		if json.Unmarshal(text, &reply) == nil {
-			c.noteLeader(reply.Leader)
+		if json.Unmarshal(text, &reply) == nil && c.heed(p, reply.Lineage) {
+			c.noteLeader(reply.leader())
 		}
 	}
 	return fmt.Errorf("coordinator %s: %s: %s: %s", p.API, path, http.StatusText(status),

@@ -75,7 +75,7 @@ func (h *chase) round(ctx context.Context, again time.Duration) (answer, bool) {
 		case a := <-h.answers:
 			delete(h.busy, a.from.ID)
 			if a.err == nil {
-				h.noteLeader(a.from.ID) // it leads, or passes on to the one that does
+				h.noteLeader(a.from) // it leads, or passes on to the one that does
 			}
 			if a.final() {
 				if a.err != nil {

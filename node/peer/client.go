@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -65,7 +66,7 @@ type Client struct {
 	mu     sync.Mutex // protects what follows; never held across I/O
 	peers  []Peer
 	busy   map[string]bool        // path and address of heartbeats under way
-	leader volume.NodeID          // last one heard of; a hint only
+	leader Peer                   // last one heard of, its address empty if not known; a hint only
 	follow Lineage                // the newest that a coordinator said
 	before map[volume.NodeID]bool // coordinators of before a restore: nothing is asked of them
 	moved  chan struct{}          // closed, and replaced, when leader changes
@@ -222,6 +223,7 @@ func (c *Client) heed(p Peer, heard Lineage) bool {
 		return false
 	case HeardNewer:
 		c.follow = heard
+		c.leader.API = "" // it led those of before: it is asked only if it is one of the coordinators of now
 	}
 	delete(c.before, p.ID)
 	return true
@@ -253,7 +255,7 @@ func (c *Client) noteNamed(replies []HeartbeatReply) {
 	named := make(map[volume.NodeID]int)
 	for _, r := range replies {
 		if named[r.Leader]++; 2*named[r.Leader] > len(replies) {
-			c.noteLeader(r.Leader)
+			c.noteLeader(r.leader())
 		}
 	}
 }
@@ -312,27 +314,38 @@ func (c *Client) watchOne(ctx context.Context, p Peer, path string, out any) (in
 func (c *Client) leads() (<-chan struct{}, volume.NodeID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.moved, c.leader
+	return c.moved, c.leader.ID
 }
 
-// ordered returns the coordinators, the last known leader first.
+// ordered returns the coordinators, the last known leader first, even if it is none of those that this node was told
+// of.
 func (c *Client) ordered() []Peer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	peers := slices.DeleteFunc(slices.Clone(c.peers), func(p Peer) bool { return c.before[p.ID] })
-	if i := slices.IndexFunc(peers, func(p Peer) bool { return p.ID == c.leader }); i > 0 {
+	i := slices.IndexFunc(peers, func(p Peer) bool { return p.ID == c.leader.ID })
+	switch {
+	case i > 0:
 		peers[0], peers[i] = peers[i], peers[0]
+	case i < 0 && c.leader.API != "" && !c.before[c.leader.ID]:
+		peers = slices.Insert(peers, 0, c.leader)
 	}
 	return peers
 }
 
-func (c *Client) noteLeader(id volume.NodeID) {
+// noteLeader takes whom a coordinator names, or who answered as the leader. Whether the node at that address is the one
+// that is named says its certificate, at each call.
+func (c *Client) noteLeader(p Peer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if id.IsZero() || id == c.leader {
+	switch {
+	case p.ID.IsZero():
+		return
+	case p.ID == c.leader.ID:
+		c.leader.API = cmp.Or(p.API, c.leader.API)
 		return
 	}
-	c.leader = id
+	c.leader = p
 	close(c.moved)
 	c.moved = make(chan struct{})
 }

@@ -51,6 +51,11 @@ func names(leader volume.NodeID) http.HandlerFunc {
 	return answer(http.StatusMisdirectedRequest, peer.HeartbeatReply{Leader: leader})
 }
 
+// introduces names a leader with its address.
+func introduces(leader peer.Peer) http.HandlerFunc {
+	return answer(http.StatusMisdirectedRequest, peer.HeartbeatReply{Leader: leader.ID, LeaderAPI: leader.API})
+}
+
 // silent holds the call until its client gives up.
 func silent(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client left
@@ -80,6 +85,70 @@ func TestCommand_followsTheLeader(t *testing.T) {
 	require.EqualValues(t, 1, first.asked.Load(), "the first one is asked once, then the leader directly")
 	require.Zero(t, second.asked.Load())
 	require.EqualValues(t, 3, leader.asked.Load())
+}
+
+// A node that was away, or is new, may be told of coordinators none of which leads now. It is only told of the others
+// once it is registered, which the leader does.
+func TestCommand_findsALeaderItWasNotToldOf(t *testing.T) {
+	leader := newNode(t, answer(http.StatusOK, raft.Result{Epoch: 7}))
+	first, second := newNode(t, introduces(leader.Peer)), newNode(t, introduces(leader.Peer))
+	c := clientOf(t, first, second)
+	for range 3 {
+		got, err := c.Command(t.Context(), raft.Command{})
+		require.NoError(t, err)
+		require.EqualValues(t, 7, got.Epoch)
+	}
+	require.EqualValues(t, 3, leader.asked.Load())
+	require.EqualValues(t, 1, first.asked.Load()+second.asked.Load())
+}
+
+func TestWatch_findsALeaderItWasNotToldOf(t *testing.T) {
+	leader := newNode(t, answer(http.StatusOK, peer.Assignment{Revision: 8}))
+	first := newNode(t, introduces(leader.Peer))
+	a, err := clientOf(t, first).Assignment(t.Context(), volume.NewNodeID(), 0)
+	require.NoError(t, err)
+	require.EqualValues(t, 8, a.Revision)
+}
+
+// The leader that heartbeats name is found, too; and one that is gone is no hindrance.
+func TestCommand_aLeaderThatIsGone(t *testing.T) {
+	gone := newNode(t, nil)
+	leader := newNode(t, answer(http.StatusOK, raft.Result{Epoch: 7}))
+	first := newNode(t, answer(http.StatusOK, peer.HeartbeatReply{Leader: gone.ID, LeaderAPI: "127.0.0.1:1"}))
+	c := clientOf(t, first)
+	_, err := c.Heartbeat(t.Context(), peer.Heartbeat{})
+	require.NoError(t, err)
+	next := introduces(leader.Peer)
+	first.answer.Store(&next)
+	got, err := c.Command(t.Context(), raft.Command{})
+	require.NoError(t, err)
+	require.EqualValues(t, 7, got.Epoch)
+}
+
+// Whoever leads coordinators of before a restore is not asked, neither named by one of them nor known from before.
+func TestCommand_theLeaderOfBeforeARestoreIsNotAsked(t *testing.T) {
+	before := peer.Lineage{Incarnation: volume.NewClusterID()}
+	now := peer.Lineage{Incarnation: volume.NewClusterID(), Generation: 1}
+	outdated := newNode(t, answer(http.StatusOK, raft.Result{Epoch: 7}))
+	naming := func(l peer.Lineage, leader peer.Peer) http.HandlerFunc {
+		return answer(http.StatusMisdirectedRequest,
+			peer.HeartbeatReply{Leader: leader.ID, LeaderAPI: leader.API, Lineage: l})
+	}
+	first := newNode(t, naming(before, outdated.Peer))
+	leader := newNode(t, answer(http.StatusOK, raft.Result{Epoch: 9}))
+	second := newNode(t, naming(now, leader.Peer))
+	c := clientOf(t, second, first)
+	got, err := c.Command(t.Context(), raft.Command{})
+	require.NoError(t, err)
+	require.EqualValues(t, 9, got.Epoch)
+	gone := naming(now, peer.Peer{})
+	second.answer.Store(&gone)
+	leader.answer.Store(first.answer.Load()) // it leads no more, and whoever it names is of before
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err = c.Command(ctx, raft.Command{})
+	require.ErrorIs(t, err, peer.ErrNoLeader)
+	require.Zero(t, outdated.asked.Load())
 }
 
 func TestCommand_carriesTheRefusal(t *testing.T) {

@@ -53,8 +53,11 @@ type EngineHeartbeat struct {
 
 // HeartbeatReply tells the sender who leads and how far the state is.
 type HeartbeatReply struct {
-	Leader   volume.NodeID `json:"leader"` // zero when this coordinator knows of none
-	Revision uint64        `json:"revision"`
+	Leader volume.NodeID `json:"leader"` // zero when this coordinator knows of none
+	// LeaderAPI is its address, host:port: whoever is told may know other coordinators only. Empty if this one does
+	// not know it, and from a release that did not say it.
+	LeaderAPI string `json:"leader_api,omitempty"`
+	Revision  uint64 `json:"revision"`
 	Lineage
 	// Keeps: the coordinator has the node's last whole heartbeat, and takes a Still in place of the next. False
 	// from a release that knew of none.
@@ -67,6 +70,9 @@ type HeartbeatReply struct {
 	From           volume.NodeID `json:"-"`
 	Sent, Received time.Time     `json:"-"`
 }
+
+// leader is the coordinator that the reply names.
+func (r HeartbeatReply) leader() Peer { return Peer{ID: r.Leader, API: r.LeaderAPI} }
 
 // StoreStatus is the health of one store and of every leg on it, from real reads.
 type StoreStatus struct {
