@@ -1,11 +1,19 @@
 package node
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-storage/holdfast/api"
+	"github.com/holdfast-storage/holdfast/node/identity"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -80,5 +88,44 @@ func TestUnregistered(t *testing.T) {
 		{"the log has others only", logOf{whole: true}, others, true},
 	} {
 		require.Equal(t, c.refused, unregistered(caller, c.state, c.known) != nil, c.name)
+	}
+}
+
+// certified returns the certificate of a node.
+func certified(t *testing.T, cluster volume.ClusterID, id volume.NodeID) *x509.Certificate {
+	t.Helper()
+	dir := t.TempDir()
+	ca, err := identity.NewCA("prod", cluster, time.Now())
+	require.NoError(t, err)
+	f := identity.Files{CA: filepath.Join(dir, "ca"), Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key")}
+	require.NoError(t, ca.Issue(identity.NodeOptions{Name: "n1", ID: id, Now: time.Now()}, f))
+	node, err := identity.Load(f)
+	require.NoError(t, err)
+	return node.Certificate()
+}
+
+// A node that left is refused; what it passes on is answered so that the client asks another node: nothing is known
+// against whoever asks.
+func TestEdge_whatANodeThatLeftPassesOn(t *testing.T) {
+	cluster, id := volume.NewClusterID(), volume.NewNodeID()
+	cert := certified(t, cluster, id)
+	e := &edge{cluster: cluster, strangers: newStrangers(),
+		next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it got through") }),
+		now:  func() time.Time { return cert.NotBefore.Add(time.Minute) },
+		removed: func(api.Caller) *api.Error {
+			return api.Errorf(api.CodeRefused, "", "", "it left the cluster")
+		}}
+	for caller, want := range map[string]api.Code{"": api.CodeRefused, "root": api.CodeNoLeader} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/volumes", nil)
+		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert}}
+		if caller != "" {
+			r.Header.Set("X-Holdfast-Caller", caller)
+		}
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, r)
+		var refusal api.Error
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &refusal), w.Body)
+		require.Equal(t, want, refusal.Code, caller)
+		require.Equal(t, "it left the cluster", refusal.Message)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,20 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-storage/holdfast/api"
-	"github.com/holdfast-storage/holdfast/node/identity"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // A trace that a node looks at on another one ends soon after that node was removed.
 func TestEdge_aTraceEndsWithTheRightToIt(t *testing.T) {
-	dir, cluster, id := t.TempDir(), volume.NewClusterID(), volume.NewNodeID()
-	ca, err := identity.NewCA("prod", cluster, time.Now())
-	require.NoError(t, err)
-	f := identity.Files{CA: filepath.Join(dir, "ca"), Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key")}
-	require.NoError(t, ca.Issue(identity.NodeOptions{Name: "n1", ID: id, Now: time.Now()}, f))
-	node, err := identity.Load(f)
-	require.NoError(t, err)
-	cert := node.Certificate()
+	cluster, id := volume.NewClusterID(), volume.NewNodeID()
+	cert := certified(t, cluster, id)
 	synctest.Test(t, func(t *testing.T) {
 		var gone atomic.Bool
 		lasts := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
