@@ -56,7 +56,7 @@ type Service interface {
 	Volume(ctx context.Context, name string) (Volume, error)
 	// CreateVolume makes a volume and returns it once all its legs are provisioned.
 	CreateVolume(ctx context.Context, r CreateVolume) (Volume, error)
-	// SetVolume changes settings of a volume, also of one that is attached.
+	// SetVolume changes settings of a volume; all but its exports also of one that is attached.
 	SetVolume(ctx context.Context, name string, r SetVolume) (Volume, error)
 	// ExportSecrets tells what guests have to prove to use the exports of a volume that ask for it.
 	ExportSecrets(ctx context.Context, name string) ([]ExportSecret, error)

@@ -18,7 +18,7 @@ import (
 // leftoverPause is how long a guest's end waits before it looks again for what could not be killed.
 const leftoverPause = time.Second
 
-// localProcess is one run of an exec guest. One goroutine waits for its end, from launch or
+// localProcess is one run of a guest that is a process of this host. One goroutine waits for its end, from launch or
 // adoption until done is closed or Release is called.
 type localProcess struct {
 	handle *proc.Handle // nil when the main process ended before it was adopted

@@ -78,12 +78,19 @@ func (d *qemuDriver) Start(ctx context.Context, o Order) (Process, error) {
 	}
 	if err := awaitQEMU(ctx, p); err != nil {
 		err = fmt.Errorf("domain %s: QEMU does not start: %w%s", o.Name, err, lastWords(LogPath(o.Dir), said))
-		if stopped := p.Stop(ctx, 0); stopped != nil {
+		if stopped := stopNow(ctx, p); stopped != nil {
 			return nil, errors.Join(err, stopped)
 		}
 		return nil, errors.Join(err, d.Forget(o.Dir)) // nothing runs, so nothing is to be remembered
 	}
 	return &qemuProcess{p}, nil
+}
+
+// stopNow kills a guest and waits for its end also when ctx is over, which may be why it is killed.
+func stopNow(ctx context.Context, p *localProcess) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), qemuQuit)
+	defer cancel()
+	return p.Stop(ctx, 0)
 }
 
 // awaitQEMU returns once QEMU answers.

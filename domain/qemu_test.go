@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-storage/holdfast/domain/guest"
@@ -158,4 +159,25 @@ func TestQEMU_refusalsOfQEMUAreRepeated(t *testing.T) {
 	require.ErrorIs(t, err, ErrNone)
 	start(t, d, o)
 	goesOn(t, o)
+}
+
+// A start that is given up leaves nothing behind: no process, nobody who watches one, and no record.
+func TestQEMU_aStartThatIsGivenUpLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	mute, begun := filepath.Join(dir, "mute"), filepath.Join(dir, "begun")
+	require.NoError(t, os.WriteFile(mute, []byte("#!/bin/sh\n: >"+begun+"\n"+whileTested("sleep 1")+"\n"), 0o700))
+	settings, err := json.Marshal(map[string]string{"binary": mute, "accelerator": "tcg"})
+	require.NoError(t, err)
+	o := qemuOrder()
+	o.Dir, o.Settings = filepath.Join(dir, "web1"), settings
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer cancel()
+		assert.Eventually(t, func() bool { _, err := os.Stat(begun); return err == nil }, patience, time.Millisecond)
+	}()
+	d := NewQEMU(Options{})
+	_, err = d.Start(ctx, o)
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = d.Adopt(t.Context(), o.Dir)
+	require.ErrorIs(t, err, ErrNone)
 }

@@ -169,9 +169,13 @@ func qemuDisks(o Order, s qemuSettings) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("volume %s: %w", v.Name, err)
 		}
+		delay := s.ReconnectDelay
+		if v.BoundURL == "" {
+			delay = 0 // by the plain name it would go on with whatever is there when it connects again
+		}
 		args = qemuDisk(args, map[string]any{"driver": "nbd", "node-name": fmt.Sprintf("volume%d", place),
 			"server": map[string]string{"type": "unix", "path": socket}, "export": export,
-			"reconnect-delay": s.ReconnectDelay, "discard": "unmap"})
+			"reconnect-delay": delay, "discard": "unmap"})
 	}
 	return args, nil
 }

@@ -57,7 +57,8 @@ func TestQEMUCommand(t *testing.T) {
 				{MAC: "52:54:00:00:00:02", Bridge: "br0"}}
 		}, []string{`-netdev user,id=net0 -device {"driver":"virtio-net-pci","id":"interface0",` +
 			`"mac":"52:54:00:00:00:01","netdev":"net0","romfile":""}`, "-netdev bridge,id=net1,br=br0 -device"}},
-		"plain name": {func(o *Order) { o.Volumes[0].BoundURL = "" }, []string{`"export":"root"`}},
+		"plain name": {func(o *Order) { o.Volumes[0].BoundURL = "" },
+			[]string{`"export":"root","node-name":"volume0","reconnect-delay":0`}},
 		"devices": {func(o *Order) {
 			more := o.Volumes[0]
 			more.Name, more.Device, more.BoundURL = "data", "vda", "nbd+unix:///data@1?socket=/run/v/data/nbd.sock"

@@ -115,7 +115,7 @@ func (l Layout) String() string {
 	case l.Chunk == DefaultChunkBytes:
 		return fmt.Sprintf("parity=%d+%d", l.Data, l.Extra)
 	}
-	return fmt.Sprintf("parity=%d+%d,chunk=%s", l.Data, l.Extra, sizeText(l.Chunk))
+	return fmt.Sprintf("parity=%d+%d,chunk=%s", l.Data, l.Extra, SizeText(l.Chunk))
 }
 
 // MarshalText returns the form that ParseLayout reads; the zero layout is the empty text.

@@ -38,16 +38,3 @@ func (l Layout) LegBytes(size int64) int64 {
 	stripes := (size-1)/l.StripeBytes() + 1
 	return stripes * l.Chunk
 }
-
-// sizeText is a size in the shortest form that ParseSize reads.
-func sizeText(bytes int64) string {
-	const units = "KMGT"
-	i := 0
-	for ; i < len(units) && bytes > 0 && bytes%1024 == 0; i++ {
-		bytes /= 1024
-	}
-	if i == 0 {
-		return fmt.Sprint(bytes)
-	}
-	return fmt.Sprintf("%d%c", bytes, units[i-1])
-}

@@ -53,6 +53,19 @@ func FormatSize(bytes int64) string {
 	return fmt.Sprintf("%.1f %s", value, units[i])
 }
 
+// SizeText writes a size exactly, in the shortest form that ParseSize reads.
+func SizeText(bytes int64) string {
+	const units = "KMGT"
+	i := 0
+	for ; i < len(units) && bytes > 0 && bytes%1024 == 0; i++ {
+		bytes /= 1024
+	}
+	if i == 0 {
+		return fmt.Sprint(bytes)
+	}
+	return fmt.Sprintf("%d%c", bytes, units[i-1])
+}
+
 func lastByte(s string) byte {
 	if s == "" {
 		return 0

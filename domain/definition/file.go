@@ -2,7 +2,6 @@ package definition
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"time"
 
@@ -108,23 +107,10 @@ func fileOf(d Definition) file {
 		f.VCPUs = &d.Machine.VCPUs
 	}
 	if d.Machine.MemoryBytes != 0 {
-		f.Memory = sizeText(d.Machine.MemoryBytes)
+		f.Memory = volume.SizeText(d.Machine.MemoryBytes)
 	}
 	if d.Policy.StopSeconds != 0 {
 		f.StopTimeout = d.Policy.Stop().String()
 	}
 	return f
-}
-
-// sizeText writes a size exactly, with the largest unit that leaves a whole number.
-func sizeText(bytes int64) string {
-	for _, unit := range []struct {
-		shift  int
-		letter string
-	}{{40, "T"}, {30, "G"}, {20, "M"}, {10, "K"}} {
-		if bytes%(1<<unit.shift) == 0 {
-			return fmt.Sprintf("%d%s", bytes>>unit.shift, unit.letter)
-		}
-	}
-	return fmt.Sprint(bytes)
 }

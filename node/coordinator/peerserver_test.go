@@ -110,9 +110,14 @@ func TestPeer_assignmentIsWatched(t *testing.T) {
 		require.True(t, first.Registered)
 		require.NotZero(t, first.Revision)
 
+		begun := time.Now()
+		later := path + "&after=" + uintText(first.Revision+1000)
+		require.Equal(t, http.StatusOK, w.call(observer, http.MethodGet, later, nil, &first))
+		require.Zero(t, time.Since(begun), "a revision of before a restore is nothing to wait for")
+
 		var second peer.Assignment
 		answered := make(chan struct{})
-		begun := time.Now()
+		begun = time.Now()
 		go func() {
 			defer close(answered)
 			w.call(observer, http.MethodGet, path+"&after="+uintText(first.Revision), nil, &second)

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -115,4 +116,14 @@ func TestVolume_exportWithTLS(t *testing.T) {
 		require.NotEqual(t, series, ticket().Credentials)
 		require.False(t, ticket().Credentials.IsZero())
 	})
+}
+
+// A node's own port is nobody's export: the volume may come to that host.
+func TestFreePort_isNoNodes(t *testing.T) {
+	s, own := raft.NewState(), &raft.Volume{ID: volume.NewID()}
+	require.EqualValues(t, volume.ExportPortMin, freePort(s, own, volume.ExportISCSI))
+	s.Nodes[volume.NewNodeID()] = &raft.Node{API: fmt.Sprintf("h1:%d", volume.ExportPortMin),
+		Raft:   fmt.Sprintf("10.0.0.1:%d", volume.ExportPortMin+1),
+		Portal: fmt.Sprintf("[::1]:%d", volume.ExportPortMin+2)}
+	require.EqualValues(t, volume.ExportPortMin+3, freePort(s, own, volume.ExportISCSI))
 }

@@ -22,6 +22,10 @@ func (s service) SetVolume(ctx context.Context, name string, r api.SetVolume) (a
 		return api.Volume{}, api.Errorf(api.CodeInvalid, "volume/"+vol.Name, "name a limit or an export",
 			"volume %s: nothing is to be changed", vol.Name)
 	}
+	if limits && r.Export != nil {
+		return api.Volume{}, api.Errorf(api.CodeInvalid, "volume/"+vol.Name, "send them one after the other",
+			"volume %s: a limit and an export at once: one may be refused when the other is changed already", vol.Name)
+	}
 	if limits {
 		if err := s.setLimit(ctx, vol, r.Limit); err != nil {
 			return api.Volume{}, err

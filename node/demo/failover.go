@@ -90,7 +90,7 @@ func (s *show) wake(ctx context.Context) error {
 		return err
 	}
 	if refused == (refusals{}) {
-		s.say("its host heard of the takeover before the old engine logged in again, and ended it and its guest")
+		s.say("the old engine asked no storage node before its host ended it; its guest was killed")
 	} else {
 		s.say("storage nodes refused %d logins and %d commands of the old host; its guest was killed",
 			refused.logins, refused.commands)

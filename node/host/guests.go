@@ -22,6 +22,9 @@ func (h *Host) remembered(ctx context.Context, name string) ([]hosted, error) {
 		switch {
 		case errors.Is(err, domain.ErrNone):
 		case err != nil:
+			for _, g := range running {
+				g.process.Release() // nobody is to follow it
+			}
 			return nil, fmt.Errorf("adopt domain %s: %w", name, err)
 		case process.State().Phase.Ended():
 			ended = append(ended, hosted{driver, process})

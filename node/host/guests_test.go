@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync/atomic"
 	"testing"
@@ -36,14 +37,15 @@ func (f *foreign) Forget(string) error {
 }
 
 type process struct {
-	order domain.Order
-	done  chan struct{}
+	order    domain.Order
+	done     chan struct{}
+	released bool
 }
 
 func (p *process) Order() domain.Order   { return p.order }
 func (p *process) ID() proc.ID           { return proc.ID{PID: 1 << 30} }
 func (p *process) Done() <-chan struct{} { return p.done }
-func (p *process) Release()              {}
+func (p *process) Release()              { p.released = true }
 
 func (p *process) State() domain.State {
 	select {
@@ -76,6 +78,22 @@ func TestHost_guestOfAnotherDriverEndsFirst(t *testing.T) {
 		require.Fail(t, "two guests of one domain run")
 	}
 	require.True(t, old.forgotten.Load())
+}
+
+// unreadable is a driver whose record of a domain is damaged.
+type unreadable struct{ foreign }
+
+func (u *unreadable) Adopt(context.Context, string) (domain.Process, error) {
+	return nil, errors.New("the record is damaged")
+}
+
+// While it is not known which guests there are none is followed, and so nobody watches one.
+func TestHost_noGuestIsWatchedWhileARecordIsDamaged(t *testing.T) {
+	found := &foreign{process: process{done: make(chan struct{})}}
+	h := &Host{options: Options{Drivers: map[string]domain.Driver{"a": found, "b": &unreadable{}}}}
+	_, err := h.remembered(t.Context(), "web1")
+	require.ErrorContains(t, err, "the record is damaged")
+	require.True(t, found.released)
 }
 
 // withDrivers returns the drivers of a test's host.
