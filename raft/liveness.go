@@ -61,7 +61,8 @@ type Verdict struct {
 // Doubt: a host that comes back less than Timeout after it was found dead was only slow. From the second time
 // within Doubt on its Timeout is doubled, then doubled again (doubtsMax), until it was not late for Doubt. Else a host
 // or a network with too much work to do would get more of it with every failover, which makes the next host seem
-// dead. A new leader has no doubts. For the brake such a host has vanished after Timeout as any other.
+// dead. A host whose daemon was started anew meanwhile was not slow: it was gone. A new leader has no doubts. For the
+// brake such a host has vanished after Timeout as any other.
 //
 // Grace: for Timeout after it became leader, and after any pause of its own (a Check that comes
 // more than Timeout/2 later than it should), a coordinator finds nobody dead: it may have been deaf.
@@ -90,6 +91,8 @@ type pulse struct {
 	beats     int       // in a row, while dead
 	diedAt    time.Time // when it became dead
 	back      time.Time // of the first of beats
+	start     uint64    // of its daemon, as it said last; zero = never
+	gone      bool      // its daemon was started anew since it became dead: it had not been found so too early
 	doubts    int       // how often it was found dead too early, until doubted
 	doubted   time.Time
 }
@@ -139,6 +142,20 @@ func (l *Liveness) Expect(node volume.NodeID, now time.Time) {
 	}
 }
 
+// HeardDaemon takes a heartbeat of a node's daemon, as Heard does. start is another number each time that the
+// daemon is started.
+func (l *Liveness) HeardDaemon(node volume.NodeID, start uint64, at time.Time) {
+	p := l.pulse(node)
+	if p.start != start && p.start != 0 {
+		p.gone = p.condition == NodeDead
+		if !p.gone && at.After(p.last) {
+			p.last = at // not late, but started anew
+		}
+	}
+	p.start = start
+	l.Heard(node, at)
+}
+
 // Heard takes a heartbeat of a node (of its daemon, or of one of its engines) that came at a time
 // which is now or, told by another coordinator, was not long ago. One that is older than the latest
 // is ignored; two that came closer than half an interval count as one.
@@ -168,7 +185,7 @@ func (l *Liveness) Heard(node volume.NodeID, at time.Time) {
 // weigh takes that a node is alive again after it was found dead: its first heartbeat of those that brought it back
 // says whether that was too early.
 func (l *Liveness) weigh(p *pulse, now time.Time) {
-	if p.back.Sub(p.diedAt) >= l.opts.Timeout {
+	if p.gone || p.back.Sub(p.diedAt) >= l.opts.Timeout {
 		return
 	}
 	if now.Sub(p.doubted) > l.opts.Doubt {
@@ -270,7 +287,7 @@ func (l *Liveness) Check(hosts []volume.NodeID, now time.Time) Verdict {
 		if to != p.condition {
 			v.Changes = append(v.Changes, Change{Node: node, From: p.condition, To: to, Silent: l.Silent(node, now)})
 			if to == NodeDead {
-				p.diedAt, p.beats = now, 0
+				p.diedAt, p.beats, p.gone = now, 0, false
 			}
 			if p.condition == NodeDead {
 				l.weigh(p, now)

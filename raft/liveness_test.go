@@ -116,6 +116,39 @@ func TestLiveness_aSlowHostGetsMoreTime(t *testing.T) {
 	require.Equal(t, 2*time.Second, p.died["h2"], "another host is not meant")
 }
 
+// A host that lost its power and is back at once was not found dead too early: its daemon was started anew.
+func TestLiveness_whoWasStartedAnewWasNotSlow(t *testing.T) {
+	p := newPulses(t, LivenessOptions{}, "h1", "h2", "h3")
+	p.run(3*time.Second, "h1", "h2", "h3")
+	for start := range uint64(5) {
+		p.HeardDaemon(p.node("h3"), start+1, p.now)
+		p.run(3*time.Second, "h1", "h2", "h3")
+		require.Equal(t, NodeAlive, p.is("h3"))
+		delete(p.died, "h3")
+		for p.died["h3"] == 0 {
+			p.run(500*time.Millisecond, "h1", "h2")
+		}
+		require.Equal(t, 2*time.Second, p.died["h3"], start)
+	}
+
+	p.HeardDaemon(p.node("h3"), 5, p.now) // it is the same one: it was slow, for the first time in a minute
+	for _, silent := range []time.Duration{2, 4} {
+		p.run(3*time.Second, "h1", "h2", "h3")
+		delete(p.died, "h3")
+		for p.died["h3"] == 0 {
+			p.run(500*time.Millisecond, "h1", "h2")
+		}
+		require.Equal(t, silent*time.Second, p.died["h3"])
+		p.HeardDaemon(p.node("h3"), 5, p.now)
+	}
+	for range 12 { // started anew before it is found dead: it was not late, and what it was before wears off
+		p.run(3*time.Second, "h1", "h2", "h3")
+		p.run(2500*time.Millisecond, "h1", "h2")
+		p.HeardDaemon(p.node("h3"), uint64(p.now.UnixNano()), p.now)
+	}
+	require.Equal(t, 2*time.Second, p.Bound(p.node("h3"), p.now))
+}
+
 // doubt finds each of some hosts dead too early n times, one after the other.
 func (p *pulses) doubt(n int, slow, steady []string) {
 	all := slices.Concat(slow, steady)

@@ -55,7 +55,7 @@ func (c *Coordinator) hearSame(node volume.NodeID, body []byte) bool {
 		return false
 	}
 	c.known[node] = true
-	c.liveness.Heard(node, now)
+	c.liveness.HeardDaemon(node, last.start, now)
 	return true
 }
 
@@ -66,7 +66,7 @@ func (c *Coordinator) hearStill(s peer.Still) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.known[s.Node] = true
-	c.liveness.Heard(s.Node, now)
+	c.liveness.HeardDaemon(s.Node, s.Start, now)
 	return c.facts.HearAgain(now, s.Node, s.Start, s.Seq)
 }
 

@@ -44,7 +44,7 @@ func (c *Coordinator) hearNode(h peer.Heartbeat) {
 	now := c.opts.Now()
 	c.mu.Lock()
 	c.known[h.Node] = true
-	c.liveness.Heard(h.Node, now)
+	c.liveness.HeardDaemon(h.Node, h.Start, now)
 	changed := c.facts.HearNode(now, nodeReport(h, now))
 	c.mu.Unlock()
 	if changed {

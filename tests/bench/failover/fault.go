@@ -53,7 +53,18 @@ func (b *bench) fault(ctx context.Context, s scenario, guests int) ([]outcome, e
 		}
 		got[i].sample, got[i].err = measure(ctx, made[i], struck)
 	})
-	return got, s.mend(b, victim)
+	return got, errors.Join(lastUntil(ctx, struck.Add(s.lasts)), s.mend(b, victim))
+}
+
+// lastUntil lets a fault last.
+func lastUntil(ctx context.Context, end time.Time) error {
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	<-ctx.Done()
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil
+	}
+	return ctx.Err()
 }
 
 // clear takes the guests and their volumes away, as far as that is possible at once: the cluster that the next fault
