@@ -9,15 +9,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"reflect"
 	"slices"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/holdfast-storage/holdfast/domain"
 	"github.com/holdfast-storage/holdfast/domain/guest"
+	"github.com/holdfast-storage/holdfast/strictyaml"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -41,26 +39,17 @@ func (d Definition) guest() guest.Definition {
 
 // Parse reads the one definition in text; name is what errors call the file.
 func Parse(name string, text []byte) (Definition, error) {
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	var document yaml.Node
-	if err := decoder.Decode(&document); errors.Is(err, io.EOF) || err == nil && empty(&document) {
+	top, err := strictyaml.Read(name, text)
+	if errors.Is(err, strictyaml.ErrEmpty) {
 		return Definition{}, fmt.Errorf("%s holds no definition; `holdfast domain define --help` shows one", name)
 	} else if err != nil {
-		return Definition{}, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+		return Definition{}, err
 	}
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return Definition{}, fmt.Errorf("%s: holds more than one definition", name)
-	}
-	top := document.Content[0]
 	d, err := decode(top)
 	if err != nil {
 		return Definition{}, placed(name, top, err)
 	}
 	return d, nil
-}
-
-func empty(document *yaml.Node) bool {
-	return len(document.Content) == 0 || document.Content[0].Tag == "!!null"
 }
 
 func decode(top *yaml.Node) (Definition, error) {
@@ -69,7 +58,7 @@ func decode(top *yaml.Node) (Definition, error) {
 	}
 	settings, common := split(top)
 	var f file
-	if err := fill(reflect.ValueOf(&f).Elem(), common); err != nil {
+	if err := strictyaml.Fill(&f, common); err != nil {
 		return Definition{}, err
 	}
 	if err := volume.CheckName("domain", f.Name); err != nil {
@@ -89,28 +78,16 @@ func decode(top *yaml.Node) (Definition, error) {
 	return d, d.check()
 }
 
-// field is one field of a group.
-type field struct{ key, value *yaml.Node }
-
-// fields returns the fields of a group, in their order.
-func fields(group *yaml.Node) []field {
-	var all []field
-	for i := 0; i+1 < len(group.Content); i += 2 {
-		all = append(all, field{group.Content[i], group.Content[i+1]})
-	}
-	return all
-}
-
 // split takes the settings of drivers out of a definition, each below its driver's word.
-func split(top *yaml.Node) (settings []field, common *yaml.Node) {
+func split(top *yaml.Node) (settings []strictyaml.Field, common *yaml.Node) {
 	words := domain.Words()
 	rest := *top
 	rest.Content = nil
-	for _, f := range fields(top) {
-		if slices.Contains(words, f.key.Value) {
+	for _, f := range strictyaml.Fields(top) {
+		if slices.Contains(words, f.Key.Value) {
 			settings = append(settings, f)
 		} else {
-			rest.Content = append(rest.Content, f.key, f.value)
+			rest.Content = append(rest.Content, f.Key, f.Value)
 		}
 	}
 	return settings, &rest
@@ -118,24 +95,23 @@ func split(top *yaml.Node) (settings []field, common *yaml.Node) {
 
 // ownSettings returns the settings of the driver as JSON. Those of another one are an error: whoever wrote them
 // believes that they are heeded.
-func ownSettings(driver string, settings []field) (json.RawMessage, error) {
+func ownSettings(driver string, settings []strictyaml.Field) (json.RawMessage, error) {
 	var own json.RawMessage
 	for _, f := range settings {
-		word := f.key.Value
+		word := f.Key.Value
 		if word != driver {
-			return nil, &misplaced{f.key, fmt.Sprintf("these are settings of the driver %s, but the driver is %s", word,
-				driver)}
+			return nil, strictyaml.At(f.Key, "these are settings of the driver %s, but the driver is %s", word, driver)
 		}
 		if own != nil {
-			return nil, &misplaced{f.key, fmt.Sprintf("the field %s is given twice", word)}
+			return nil, strictyaml.At(f.Key, "the field %s is given twice", word)
 		}
 		var value map[string]any
-		if f.value.Tag == "!!null" || f.value.Decode(&value) != nil {
-			return nil, &misplaced{f.value, fmt.Sprintf("want fields with names, as in %s: {…}", word)}
+		if f.Value.Tag == "!!null" || f.Value.Decode(&value) != nil {
+			return nil, strictyaml.At(f.Value, "want fields with names, as in %s: {…}", word)
 		}
 		text, err := json.Marshal(value)
 		if err != nil {
-			return nil, &misplaced{f.value, err.Error()}
+			return nil, strictyaml.At(f.Value, "%v", err)
 		}
 		own = text
 	}
@@ -167,16 +143,11 @@ func (d Definition) check() error {
 
 // placed words an error with the place in the file that it is about.
 func placed(name string, top *yaml.Node, err error) error {
-	at := top
 	var fault *guest.Fault
-	var here *misplaced
-	switch {
-	case errors.As(err, &here):
-		at = here.node
-	case errors.As(err, &fault):
-		at = locate(top, fault.Path)
+	if errors.As(err, &fault) {
+		return strictyaml.Placed(name, top, fault.Path, err)
 	}
-	return fmt.Errorf("%s: line %d, column %d: %w", name, at.Line, at.Column, err)
+	return strictyaml.Placed(name, top, "", err)
 }
 
 // Format writes a definition as YAML that Parse reads.

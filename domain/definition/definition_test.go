@@ -52,7 +52,7 @@ func TestParse_faults(t *testing.T) {
 	for _, c := range [][2]string{
 		{"\n", "f holds no definition; `holdfast domain define --help` shows one"},
 		{"# only a comment", "f holds no definition; `holdfast domain define --help` shows one"},
-		{"name: a\n---\nname: b", "f: holds more than one definition"},
+		{"name: a\n---\nname: b", "f: holds more than one document"},
 		{"[a]", "f: line 1, column 1: a definition is a group of fields"},
 		{"name: [", "f: line 1: did not find"},
 		{"name: web1\n x: 1", "f: line "},

@@ -1,4 +1,4 @@
-package definition
+package strictyaml
 
 import (
 	"fmt"
@@ -9,16 +9,35 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The library's own strictness names the line of a fault but no column, and the types of this program instead of the
-// words of the file; so the tree that it makes is taken apart here.
-
-// misplaced is what is wrong with one node of a file.
-type misplaced struct {
-	node    *yaml.Node
-	message string
+// Fault is what is wrong with one node of a file.
+type Fault struct {
+	Node    *yaml.Node
+	Message string
 }
 
-func (m *misplaced) Error() string { return m.message }
+// Error returns what is wrong, without the place, which Placed adds.
+func (f *Fault) Error() string { return f.Message }
+
+// At returns a fault of a node.
+func At(node *yaml.Node, format string, args ...any) *Fault {
+	return &Fault{Node: node, Message: fmt.Sprintf(format, args...)}
+}
+
+// Field is one field of a group.
+type Field struct{ Key, Value *yaml.Node }
+
+// Fields returns the fields of a group, in their order.
+func Fields(group *yaml.Node) []Field {
+	var all []Field
+	for i := 0; i+1 < len(group.Content); i += 2 {
+		all = append(all, Field{group.Content[i], group.Content[i+1]})
+	}
+	return all
+}
+
+// Fill puts a node into what into points to: a struct with the fields that its yaml tags name, a list, or a plain
+// value. What is wrong is a *Fault.
+func Fill(into any, node *yaml.Node) error { return fill(reflect.ValueOf(into).Elem(), node) }
 
 // fill puts a node into a value: a struct with the fields that its yaml tags name, a list, or a plain value.
 func fill(into reflect.Value, node *yaml.Node) error {
@@ -26,7 +45,7 @@ func fill(into reflect.Value, node *yaml.Node) error {
 		node = node.Alias
 	}
 	if node.Tag == "!!null" {
-		return &misplaced{node, "the field has no value: give it one, or leave it out"}
+		return At(node, "the field has no value: give it one, or leave it out")
 	}
 	switch into.Kind() {
 	case reflect.Pointer:
@@ -36,7 +55,7 @@ func fill(into reflect.Value, node *yaml.Node) error {
 		return fillFields(into, node)
 	case reflect.Slice:
 		if node.Kind != yaml.SequenceNode {
-			return &misplaced{node, "want a list, as in [a, b]"}
+			return At(node, "want a list, as in [a, b]")
 		}
 		into.Set(reflect.MakeSlice(into.Type(), len(node.Content), len(node.Content)))
 		for i, item := range node.Content {
@@ -47,21 +66,24 @@ func fill(into reflect.Value, node *yaml.Node) error {
 		return nil
 	}
 	if node.Kind != yaml.ScalarNode || node.Decode(into.Addr().Interface()) != nil {
-		return &misplaced{node, "want " + inWords(into.Kind())}
+		return At(node, "want %s", inWords(into.Kind()))
 	}
 	return nil
 }
 
 func inWords(k reflect.Kind) string {
-	if k == reflect.String {
+	switch k {
+	case reflect.String:
 		return "a text"
+	case reflect.Bool:
+		return "true or false"
 	}
 	return "a whole number"
 }
 
 func fillFields(into reflect.Value, node *yaml.Node) error {
 	if node.Kind != yaml.MappingNode {
-		return &misplaced{node, "want fields with names, as in {name: value}"}
+		return At(node, "want fields with names, as in {name: value}")
 	}
 	index := make(map[string]int)
 	for i := range into.NumField() {
@@ -69,25 +91,25 @@ func fillFields(into reflect.Value, node *yaml.Node) error {
 		index[name] = i
 	}
 	given := make(map[string]bool)
-	for _, f := range fields(node) {
-		name := f.key.Value
+	for _, f := range Fields(node) {
+		name := f.Key.Value
 		i, known := index[name]
 		switch {
-		case !known || f.key.Kind != yaml.ScalarNode:
-			return &misplaced{f.key, fmt.Sprintf("the field %s is unknown", name)}
+		case !known || f.Key.Kind != yaml.ScalarNode:
+			return At(f.Key, "the field %s is unknown", name)
 		case given[name]:
-			return &misplaced{f.key, fmt.Sprintf("the field %s is given twice", name)}
+			return At(f.Key, "the field %s is given twice", name)
 		}
 		given[name] = true
-		if err := fill(into.Field(i), f.value); err != nil {
+		if err := fill(into.Field(i), f.Value); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// locate returns the value that a path as in volumes[1].device names, or the nearest one around it.
-func locate(node *yaml.Node, path string) *yaml.Node {
+// Locate returns the value that a path as in volumes[1].device names, or the nearest one around it.
+func Locate(node *yaml.Node, path string) *yaml.Node {
 	for _, step := range strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
 		if node.Kind == yaml.AliasNode {
 			node = node.Alias
@@ -105,9 +127,9 @@ func locate(node *yaml.Node, path string) *yaml.Node {
 func child(node *yaml.Node, step string) *yaml.Node {
 	switch node.Kind {
 	case yaml.MappingNode:
-		for _, f := range fields(node) {
-			if f.key.Value == step {
-				return f.value
+		for _, f := range Fields(node) {
+			if f.Key.Value == step {
+				return f.Value
 			}
 		}
 	case yaml.SequenceNode:
