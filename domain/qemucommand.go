@@ -155,9 +155,13 @@ func comma(value string) string { return strings.ReplaceAll(value, ",", ",,") }
 // qemuDisks returns the disks: first the image that is only read, then the volumes in the guest's order.
 func qemuDisks(o Order, s qemuSettings) ([]string, error) {
 	var args []string
-	if b := o.Machine.Boot; b != nil && b.RootImage != "" {
-		args = qemuDisk(args, map[string]any{"driver": "raw", "node-name": "image", "read-only": true,
-			"file": map[string]any{"driver": "file", "filename": b.RootImage, "read-only": true}})
+	boot := o.Machine.Boot
+	if boot == nil {
+		boot = &guest.Boot{}
+	}
+	if boot.RootImage != "" {
+		args = qemuDisk(args, boot, map[string]any{"driver": "raw", "node-name": "image", "read-only": true,
+			"file": map[string]any{"driver": "file", "filename": boot.RootImage, "read-only": true}})
 	}
 	order, err := diskOrder(o.definition())
 	if err != nil {
@@ -173,18 +177,23 @@ func qemuDisks(o Order, s qemuSettings) ([]string, error) {
 		if v.BoundURL == "" {
 			delay = 0 // by the plain name it would go on with whatever is there when it connects again
 		}
-		args = qemuDisk(args, map[string]any{"driver": "nbd", "node-name": fmt.Sprintf("volume%d", place),
+		args = qemuDisk(args, boot, map[string]any{"driver": "nbd", "node-name": fmt.Sprintf("volume%d", place),
 			"server": map[string]string{"type": "unix", "path": socket}, "export": export,
 			"reconnect-delay": delay, "discard": "unmap"})
 	}
 	return args, nil
 }
 
-// qemuDisk adds one disk, the next that firmware looks for a boot loader on.
-func qemuDisk(args []string, node map[string]any) []string {
+// qemuDisk adds one disk, the next that firmware looks for a boot loader on. Where there is a kernel firmware is to look
+// at no disk: QEMU gives the kernel the first place itself, and refuses a second one in it.
+func qemuDisk(args []string, boot *guest.Boot, node map[string]any) []string {
 	index := len(args) / 4
-	return append(args, "-blockdev", oneLine(node), "-device", oneLine(map[string]any{"driver": "virtio-blk-pci",
-		"id": fmt.Sprintf("disk%d", index), "drive": node["node-name"], "bootindex": index}))
+	device := map[string]any{"driver": "virtio-blk-pci", "id": fmt.Sprintf("disk%d", index),
+		"drive": node["node-name"]}
+	if boot.Kernel == "" {
+		device["bootindex"] = index
+	}
+	return append(args, "-blockdev", oneLine(node), "-device", oneLine(device))
 }
 
 // oneLine writes the JSON form of an option, in which nothing has to be escaped.

@@ -49,8 +49,11 @@ func TestQEMUCommand(t *testing.T) {
 		}, []string{"-kernel /k -initrd /i -append a=b, c",
 			`-blockdev {"driver":"raw","file":{"driver":"file","filename":"/r,1","read-only":true},` +
 				`"node-name":"image","read-only":true}` +
-				` -device {"bootindex":0,"drive":"image","driver":"virtio-blk-pci","id":"disk0"}`,
-			`{"bootindex":1,"drive":"volume0","driver":"virtio-blk-pci","id":"disk1"}`}},
+				` -device {"drive":"image","driver":"virtio-blk-pci","id":"disk0"}`,
+			`{"drive":"volume0","driver":"virtio-blk-pci","id":"disk1"}`}},
+		"root image": {func(o *Order) { o.Machine.Boot = &guest.Boot{RootImage: "/r"} },
+			[]string{`{"bootindex":0,"drive":"image","driver":"virtio-blk-pci","id":"disk0"}`,
+				`{"bootindex":1,"drive":"volume0","driver":"virtio-blk-pci","id":"disk1"}`}},
 		"firmware": {func(o *Order) { o.Machine.Boot = &guest.Boot{Firmware: "/f"} }, []string{"-bios /f"}},
 		"interfaces": {func(o *Order) {
 			o.Machine.Interfaces = []guest.Interface{{MAC: "52:54:00:00:00:01"},
