@@ -6,6 +6,7 @@
 //	          namespace of the test's own; a cut stops it without its log, so that all that was not
 //	          written is gone, and a new boot id follows
 //	disk      what a guest sees: QEMU's NBD client behind a server, which reconnects to whatever host
+//	machine   a guest of QEMU's that counts on its disk; linux is one with a kernel and an ext4 root
 //	load      fio on that disk, which verifies all it wrote
 //	chaos     a site in network namespaces where everything goes wrong at once (package chaos)
 //	by hand   machines made nodes by cluster init and join, each with a loopback address of its own
