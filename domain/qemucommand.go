@@ -184,8 +184,8 @@ func qemuDisks(o Order, s qemuSettings) ([]string, error) {
 	return args, nil
 }
 
-// qemuDisk adds one disk, the next that firmware looks for a boot loader on. Where there is a kernel firmware is to look
-// at no disk: QEMU gives the kernel the first place itself, and refuses a second one in it.
+// qemuDisk adds one disk, the next that firmware looks for a boot loader on. Where there is a kernel, firmware is to
+// look at no disk: QEMU gives the kernel the first place itself, and refuses a second one in it.
 func qemuDisk(args []string, boot *guest.Boot, node map[string]any) []string {
 	index := len(args) / 4
 	device := map[string]any{"driver": "virtio-blk-pci", "id": fmt.Sprintf("disk%d", index),

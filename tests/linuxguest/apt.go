@@ -24,7 +24,8 @@ func (a apt) run(ctx context.Context, program string, args ...string) (string, e
 	options := []string{
 		"-q", "-o", "Dir::State=" + a.dir, "-o", "Dir::State::lists=" + filepath.Join(a.dir, "lists"),
 		"-o", "Dir::State::status=" + filepath.Join(a.dir, "status"),
-		"-o", "Dir::Cache=" + filepath.Join(a.dir, "cache"), "-o", "APT::Sandbox::User=root", "-o", "Acquire::Languages=none", "-o", "Acquire::Retries=3",
+		"-o", "Dir::Cache=" + filepath.Join(a.dir, "cache"),
+		"-o", "APT::Sandbox::User=root", "-o", "Acquire::Languages=none", "-o", "Acquire::Retries=3",
 	}
 	return run(ctx, a.dir, program, append(options, args...)...)
 }
