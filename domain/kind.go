@@ -32,6 +32,7 @@ func kinds() []Kind {
 	return []Kind{
 		execKind(),
 		qemuKind(),
+		libvirtKind(),
 	}
 }
 

@@ -19,12 +19,19 @@ type program struct {
 	word string
 	// command returns what to run, and what is added to the environment that guests start from.
 	command func(Order) (args []string, env map[string]string, err error)
+	// launch has somebody else start the guest in place of a command, with EnvToken in the environment of its one
+	// process, which it returns. After an error whatever has the token is killed; with errUnsettled the run is
+	// remembered, and whoever has the token later is found and killed by the next adoption.
+	launch func(context.Context, record) (proc.ID, error)
 	// ask asks a guest to end; nil is SIGTERM to all of its processes. An error: it is not worth waiting for.
 	ask func(context.Context, *localProcess) error
 	// quit ends a guest that has not heeded that, more gently than SIGKILL, and reports whether it has ended; nil
 	// means that there is nothing gentler.
 	quit func(context.Context, *localProcess) bool
 }
+
+// errUnsettled means that it is not known whether somebody else will still start a guest.
+var errUnsettled = errors.New("it may still come about")
 
 // localDriver runs guests as processes of this host, each in a session of its own.
 type localDriver struct {
@@ -57,7 +64,7 @@ func (d *localDriver) start(ctx context.Context, o Order) (*localProcess, error)
 	if err := checkOrder(o); err != nil {
 		return nil, err
 	}
-	args, env, err := d.program.command(o)
+	run, err := d.runner(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("domain %s: %w", o.Name, err)
 	}
@@ -79,11 +86,44 @@ func (d *localDriver) start(ctx context.Context, o Order) (*localProcess, error)
 	if err := r.save(); err != nil {
 		return nil, fmt.Errorf("domain %s: %w", o.Name, err)
 	}
-	p, err := d.launch(r, args, env)
+	p, err := run(r)
+	if errors.Is(err, errUnsettled) {
+		return nil, fmt.Errorf("domain %s: start %w", o.Name, err)
+	}
 	if err != nil {
 		// Nothing runs, so nothing is to be remembered.
-		return nil, errors.Join(fmt.Errorf("domain %s: start %q: %w", o.Name, args[0], err),
-			d.Forget(o.Dir))
+		return nil, errors.Join(fmt.Errorf("domain %s: start %w", o.Name, err), d.Forget(o.Dir))
+	}
+	return p, nil
+}
+
+// runner returns what starts the guest of an order, of which it has found nothing wrong.
+func (d *localDriver) runner(ctx context.Context, o Order) (func(record) (*localProcess, error), error) {
+	if d.program.launch != nil {
+		return func(r record) (*localProcess, error) { return d.delegate(ctx, r) }, nil
+	}
+	args, env, err := d.program.command(o)
+	if err != nil {
+		return nil, err
+	}
+	return func(r record) (*localProcess, error) {
+		p, err := d.launch(r, args, env)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", args[0], err)
+		}
+		return p, nil
+	}, nil
+}
+
+// delegate has somebody else start the guest.
+func (d *localDriver) delegate(ctx context.Context, r record) (*localProcess, error) {
+	id, err := d.program.launch(ctx, r)
+	var p *localProcess
+	if err == nil {
+		p, err = d.note(r, id, nil)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("by %s: %w", d.program.word, err), r.killLeftovers())
 	}
 	return p, nil
 }
@@ -146,13 +186,18 @@ func (d *localDriver) launch(r record, args []string, env map[string]string) (*l
 	return p, nil
 }
 
-// hold notes which process the guest is and begins to watch it. The child keeps its number until
+// hold notes the process that was just started. The child keeps its number until
 // cmd.Wait, so that it cannot be mistaken here.
 func (d *localDriver) hold(r record, cmd *exec.Cmd) (*localProcess, error) {
 	id, err := proc.Identify(cmd.Process.Pid)
 	if err != nil {
 		return nil, err
 	}
+	return d.note(r, id, cmd)
+}
+
+// note remembers which process the guest is and begins to watch it.
+func (d *localDriver) note(r record, id proc.ID, cmd *exec.Cmd) (*localProcess, error) {
 	handle, err := proc.Open(id)
 	if err != nil {
 		return nil, err

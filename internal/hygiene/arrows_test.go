@@ -48,6 +48,8 @@ func arrows() []arrow {
 			"state is data; applying it is the node's job"},
 		{"domain", []string{"volume"}, []string{sys}, "a driver runs a guest and knows nothing of its disks"},
 		{"strictyaml", nil, []string{"go.yaml.in/"}, "a file is read the same way, whatever it is about"},
+		{"domain/libvirtd", nil, []string{"github.com/digitalocean/go-libvirt"},
+			"whoever speaks to libvirt knows nothing of guests and volumes"},
 		{"domain/definition", []string{"domain", "strictyaml", "volume"}, []string{"go.yaml.in/"},
 			"a file is read without a cluster, by whoever has one"},
 		{"domain/guest", nil, nil, "the words of a definition are pure values, which the coordinators keep"},
