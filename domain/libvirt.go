@@ -30,8 +30,8 @@ func libvirtKind() Kind {
 }
 
 // NewLibvirt returns the driver that has the host's libvirt daemon run a guest, as a transient domain: libvirt starts
-// none by itself after a crash or a restart of the host, which is the coordinators' to decide. Its disks are the exports
-// of its volumes, its first serial line is at ConsoleSocket and kept in ConsoleLog. It is asked to end by the power
+// none by itself after a crash or a restart of the host, which is the coordinators' to decide. Its disks are the
+// exports of its volumes, its first serial line is at ConsoleSocket and kept in ConsoleLog. It is asked to end by the power
 // button, then told to quit, then killed.
 //
 // The guest is found by a variable in its process's environment, as any guest that is a process of this host, and that
@@ -106,7 +106,8 @@ func libvirtLaunch(ctx context.Context, r record) (proc.ID, error) {
 	case err != nil:
 		return proc.ID{}, err
 	case len(found) != 1:
-		return proc.ID{}, fmt.Errorf("libvirt says that it started the guest, and %d processes have its token", len(found))
+		return proc.ID{}, fmt.Errorf("libvirt says that it started the guest, and %d processes have its token",
+			len(found))
 	}
 	return found[0], nil
 }
@@ -141,7 +142,7 @@ func libvirtQuit(ctx context.Context, p *localProcess) bool {
 type libvirtSettings struct {
 	Socket         string `json:"socket"`          // of the daemon
 	URI            string `json:"uri"`             // of its driver
-	Template       string `json:"template"`        // file on the host that its XML is made from; empty is the built-in one
+	Template       string `json:"template"`        // file that its XML is made from; empty is the built-in one
 	UUID           string `json:"uuid"`            // that the guest sees; from its name if empty
 	Machine        string `json:"machine"`         // q35
 	Accelerator    string `json:"accelerator"`     // kvm, or tcg for emulation
