@@ -21,6 +21,8 @@ type Cluster struct {
 	OverProvision int    `json:"over_provision_percent" doc:"of what a store can hold, that may be promised to legs"`
 	Revision      uint64 `json:"revision" doc:"of the coordinators' state, as this node has it"`
 
+	ReplaceAfter ReplaceAfter `json:"replace_after" doc:"of volumes that do not say it themselves"`
+
 	Version         int      `json:"version" doc:"cluster version: which commands and rules are in use"`
 	NextVersion     int      `json:"next_version" doc:"the highest that every coordinator understands"`
 	VersionWaitsFor []string `json:"version_waits_for" doc:"coordinators that know no higher one, or are silent"`
@@ -103,6 +105,8 @@ type Volume struct {
 	CreatedAt  time.Time         `json:"created_at"`
 	Spread     string            `json:"spread" doc:"what no two legs may share: zone, rack, node; else empty"`
 	Apart      []string          `json:"apart_from" doc:"volumes with whose legs its own share no node"`
+
+	UnflushedLoss string `json:"unflushed_loss" doc:"when only legs that lost their cache are left: wait or accept"`
 
 	ReplaceAfter ReplaceAfter `json:"replace_after"`
 	Limit        Limit        `json:"limit" doc:"of its guest's reads and writes"`

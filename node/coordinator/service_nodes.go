@@ -339,7 +339,7 @@ func (s service) Cluster(context.Context) (api.Cluster, error) {
 		Name: state.Cluster.Name, ID: state.Cluster.ID.String(), Nodes: len(state.Nodes),
 		Incarnation: state.Cluster.Incarnation.String(), Generation: state.Cluster.RestoreGen,
 		Volumes: len(state.Volumes), Domains: len(state.Domains), Revision: revision,
-		OverProvision: state.Cluster.OverProvisionPercent(),
+		OverProvision: state.Cluster.OverProvisionPercent(), ReplaceAfter: showReplaceAfter(state, &raft.Volume{}),
 	}
 	s.look(func(v *control.View) { out.Coordinators = len(v.Members) }) // that vote, not that could
 	if n := state.Nodes[leader]; n != nil {

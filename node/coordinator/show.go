@@ -98,7 +98,7 @@ func showVolume(v *control.View, vol *raft.Volume) api.Volume {
 		ID: vol.ID.String(), Name: vol.Name, SizeBytes: vol.SizeBytes, Layout: vol.Layout.String(),
 		Durability: vol.Durability, State: state, Health: api.Status(control.JudgeVolume(v, vol)),
 		Epoch: uint64(vol.Epoch), CfgVer: uint64(vol.CfgVer), Legs: []api.Leg{}, CreatedAt: vol.CreatedAt,
-		Spread: string(vol.Spread), Apart: []string{},
+		Spread: string(vol.Spread), Apart: []string{}, UnflushedLoss: string(vol.UnflushedLoss),
 	}
 	for _, id := range vol.Apart {
 		if other := v.State.Volumes[id]; other != nil {
