@@ -4,13 +4,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-storage/holdfast/api"
 	"github.com/holdfast-storage/holdfast/domain/definition"
-	"github.com/holdfast-storage/holdfast/domain/guest"
+	"github.com/holdfast-storage/holdfast/site"
 )
 
 // domainFormHelp shows every field of a definition.
@@ -54,31 +53,7 @@ func readDefinition(file string, stdin io.Reader) (api.DomainSpec, error) {
 	if err != nil {
 		return api.DomainSpec{}, err
 	}
-	return specOf(d), nil
-}
-
-// specOf returns a definition as the API speaks of it.
-func specOf(d definition.Definition) api.DomainSpec {
-	s := api.DomainSpec{Name: d.Name, Driver: d.Driver, Volumes: []api.DomainVolume{}, Hosts: slices.Clone(d.Hosts),
-		AntiAffinity: d.AntiAffinity, Machine: d.Machine, Policy: d.Policy}
-	s.SetSettings(d.Settings)
-	for _, v := range d.Volumes {
-		s.Volumes = append(s.Volumes, api.DomainVolume{Name: v.Name, Device: v.Device})
-	}
-	if s.Hosts == nil {
-		s.Hosts = []string{}
-	}
-	return s
-}
-
-// definitionOf is the reverse of specOf.
-func definitionOf(s api.DomainSpec) definition.Definition {
-	d := definition.Definition{Name: s.Name, Driver: s.Driver, Machine: s.Machine, Policy: s.Policy, Hosts: s.Hosts,
-		AntiAffinity: s.AntiAffinity, Settings: s.AllSettings()}
-	for _, v := range s.Volumes {
-		d.Volumes = append(d.Volumes, guest.Volume{Name: v.Name, Device: v.Device})
-	}
-	return d
+	return site.SpecOf(d), nil
 }
 
 func domainShow(c *connection) *cobra.Command {
@@ -100,7 +75,7 @@ func domainShow(c *connection) *cobra.Command {
 			return err
 		}
 		if out.form == "yaml" {
-			text, err := definition.Format(definitionOf(d.Spec))
+			text, err := definition.Format(site.DefinitionOf(d.Spec))
 			if err == nil {
 				_, err = cmd.OutOrStdout().Write(text)
 			}

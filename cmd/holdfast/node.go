@@ -12,8 +12,9 @@ import (
 )
 
 func newNode(c *connection) *cobra.Command {
-	cmd := group("node", "Look at nodes; drain, replace or remove one, say where one stands")
-	cmd.AddCommand(nodeList(c), nodeShow(c), nodeReplace(c), nodeRemove(c), nodeDrain(c), nodeUndrain(c), nodeSet(c))
+	cmd := group("node", "Look at nodes; make, drain, replace or remove one, say where one stands")
+	cmd.AddCommand(nodeList(c), nodeShow(c), nodeReplace(c), nodeRemove(c), nodeDrain(c), nodeUndrain(c), nodeSet(c),
+		nodeBootstrap())
 	return cmd
 }
 

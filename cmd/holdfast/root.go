@@ -18,7 +18,8 @@ func newRoot() *cobra.Command {
 	root.Long = "Holdfast keeps the disk of a virtual machine on several storage nodes at once, starts the machine\n" +
 		"elsewhere when its host dies, and makes sure that no two hosts ever write to it.\n\n" +
 		"Start with `holdfast demo`, then `holdfast dev up`. Exit codes: 0 done, 1 failed, 2 usage;\n" +
-		"`health` also 3 degraded and 4 at risk, down or no quorum."
+		"`health` also 3 degraded and 4 at risk, down or no quorum; `plan` and `apply` 2 when\n" +
+		"something is left to be done."
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w\nUsage: %s", err, cmd.UseLine())
@@ -26,8 +27,8 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringVar(&c.endpoints, "api", "",
 		"nodes to talk to, comma-separated: unix:///path or https://host:port (default $HOLDFAST_API)")
 	root.AddCommand(
-		newVolume(c), newDomain(c), newNode(c), newHealth(c), newWhy(c), newEvents(c), newOperation(c),
-		newCluster(c), newToken(c),
+		newVolume(c), newDomain(c), newNode(c), newPlan(c), newApply(c), newHealth(c), newWhy(c), newEvents(c),
+		newOperation(c), newCluster(c), newToken(c),
 		newDemo(), newDev(), server(newServe()), server(newEngine()), server(newTarget()),
 		newSelftest(), newRescue(), newVersion(),
 	)
