@@ -31,8 +31,8 @@ func libvirtKind() Kind {
 
 // NewLibvirt returns the driver that has the host's libvirt daemon run a guest, as a transient domain: libvirt starts
 // none by itself after a crash or a restart of the host, which is the coordinators' to decide. Its disks are the
-// exports of its volumes, its first serial line is at ConsoleSocket and kept in ConsoleLog. It is asked to end by the power
-// button, then told to quit, then killed.
+// exports of its volumes, its first serial line is at ConsoleSocket and kept in ConsoleLog. It is asked to end by the
+// power button, then told to quit, then killed.
 //
 // The guest is found by a variable in its process's environment, as any guest that is a process of this host, and that
 // process is what is watched and killed: a libvirt daemon that is away, or hangs, keeps no guest alive.
