@@ -1,0 +1,18 @@
+// Package journal decides for the journal of one leg of parity: where an entry goes, what lies over which block,
+// what a commit writes, what may be forgotten, and what a start has to do again (docs/safety/journal.md).
+//
+//	Stage ─▶ Entry ─▶ file ─▶ Whole          a record counts
+//	Bar, Commit ─▶ AfterImage… Seal ─▶ sync ─▶ Sealed ─▶ home ─▶ AtHome … Finish
+//	PlanFree, PlanDrop ─▶ Head ─▶ file, sync ─▶ SetHead
+//	Replay of each entry ─▶ Redo ─▶ home     at a start
+//
+// [Core] is a step object without I/O, clock or goroutine; its caller holds a lock around each method, does the
+// I/O and says what is done. It knows payloads by their place and checksums only, so that the simulation drives the
+// same decisions over a modelled disk. [Entry] and [Head] are what the file consists of; docs/ondisk.md has their
+// bytes.
+//
+// Invariant: an entry counts once it and all before it are in the file.
+// Invariant: what is behind Head.Start is not written over before a head that begins later is durable.
+// Invariant: a commit always finds room: what it may need is set aside when its records are staged.
+// Invariant: after Sealed no block needs what its home held before.
+package journal

@@ -1,0 +1,103 @@
+package journal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// Version is the version of the file journal, and the only one that this program opens.
+const Version = 1
+
+const (
+	headMagic      = "HFJRNAL\n"
+	headAtVersion  = 8
+	headAtLeg      = 16
+	headAtRing     = 32
+	headAtSequence = 40
+	headAtTerm     = 48
+	headAtStart    = 56
+	headAtCut      = 64
+	headAtFreed    = 72
+	headAtFloor    = 88
+	headAtReserved = 104
+	headAtSum      = SectorBytes - 4
+)
+
+var (
+	// ErrHeadCorrupt means that a slot of the head is not what was written.
+	ErrHeadCorrupt = errors.New("slot of the journal's head is corrupt")
+	// ErrVersion means that the journal is of a version that this program does not know: the leg is intact and
+	// waits for a newer program. It wraps volume.ErrLabelVersion.
+	ErrVersion = fmt.Errorf("the journal is newer than this program: %w", volume.ErrLabelVersion)
+)
+
+// HeadSlot is a slot of the head as it stands on disk.
+type HeadSlot struct {
+	Head
+	Leg       volume.LegID
+	RingBytes int64
+	Sequence  uint64 // which slot counts; it grows with every write
+}
+
+// AppendHead appends the sector of a slot.
+func AppendHead(b []byte, s HeadSlot) []byte {
+	start := len(b)
+	b = slices.Grow(b, SectorBytes)[:start+SectorBytes]
+	p := b[start:]
+	clear(p)
+	copy(p, headMagic)
+	binary.BigEndian.PutUint16(p[headAtVersion:], Version)
+	copy(p[headAtLeg:], s.Leg.UUID[:])
+	binary.BigEndian.PutUint64(p[headAtRing:], uint64(s.RingBytes))
+	binary.BigEndian.PutUint64(p[headAtSequence:], s.Sequence)
+	binary.BigEndian.PutUint64(p[headAtTerm:], s.Term)
+	binary.BigEndian.PutUint64(p[headAtStart:], uint64(s.Start))
+	binary.BigEndian.PutUint64(p[headAtCut:], uint64(s.Cut))
+	putTransaction(p[headAtFreed:], s.Freed)
+	putTransaction(p[headAtFloor:], s.Floor)
+	binary.BigEndian.PutUint32(p[headAtSum:], BlockSum(p[:headAtSum]))
+	return b
+}
+
+// ParseHead reads the sector of a slot. The error wraps ErrHeadCorrupt or ErrVersion.
+func ParseHead(p []byte) (HeadSlot, error) {
+	switch {
+	case len(p) < SectorBytes:
+		return HeadSlot{}, fmt.Errorf("%w: it has %d bytes", ErrHeadCorrupt, len(p))
+	case string(p[:len(headMagic)]) != headMagic:
+		return HeadSlot{}, fmt.Errorf("%w: no magic", ErrHeadCorrupt)
+	case BlockSum(p[:headAtSum]) != binary.BigEndian.Uint32(p[headAtSum:]):
+		return HeadSlot{}, fmt.Errorf("%w: wrong checksum", ErrHeadCorrupt)
+	}
+	if v := binary.BigEndian.Uint16(p[headAtVersion:]); v != Version {
+		return HeadSlot{}, fmt.Errorf("%w: version %d, this program knows %d", ErrVersion, v, Version)
+	}
+	s := HeadSlot{
+		Leg:       volume.LegID{UUID: volume.UUID(p[headAtLeg:])},
+		RingBytes: int64(binary.BigEndian.Uint64(p[headAtRing:])),
+		Sequence:  binary.BigEndian.Uint64(p[headAtSequence:]),
+		Head: Head{
+			Term:  binary.BigEndian.Uint64(p[headAtTerm:]),
+			Start: Place(binary.BigEndian.Uint64(p[headAtStart:])),
+			Cut:   Place(binary.BigEndian.Uint64(p[headAtCut:])),
+			Freed: getTransaction(p[headAtFreed:]), Floor: getTransaction(p[headAtFloor:]),
+		},
+	}
+	for _, gap := range [][]byte{p[headAtVersion+2 : headAtLeg], p[headAtReserved:headAtSum]} {
+		for _, b := range gap {
+			if b != 0 {
+				return HeadSlot{}, fmt.Errorf("%w: reserved bytes are set", ErrHeadCorrupt)
+			}
+		}
+	}
+	if s.RingBytes < SectorBytes || s.RingBytes%SectorBytes != 0 || s.Start%SectorBytes != 0 ||
+		s.Cut%SectorBytes != 0 {
+		return HeadSlot{}, fmt.Errorf("%w: ring of %d bytes from %d on, cut at %d", ErrHeadCorrupt, s.RingBytes,
+			s.Start, s.Cut)
+	}
+	return s, nil
+}

@@ -1,0 +1,260 @@
+package leg
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/leg/journal"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// journalName is the file of a leg of parity that holds its journal.
+const journalName = "journal"
+
+// errJournal means that the journal is not what was written: the leg has failed for good.
+var errJournal = errors.New("the journal is damaged")
+
+// journalFile is the journal of a leg at rest: two slots of a head, written in turn, and the ring of entries. Heads are
+// written by one goroutine at a time; entries and payloads are read and written by many.
+type journalFile struct {
+	file     File
+	leg      volume.LegID
+	ring     int64
+	slot     int    // that counts
+	sequence uint64 // its own
+	head     journal.Head
+	damage   error // why the journal cannot be used, nil if it can
+}
+
+// createJournal makes the journal of a new leg, with no entry in it, and syncs it.
+func createJournal(fsys FS, path string, id volume.LegID, sizeBytes int64) error {
+	file, err := fsys.CreateFull(path, sizeBytes)
+	if err != nil {
+		return err
+	}
+	f := &journalFile{file: file, leg: id, ring: sizeBytes - volume.JournalHeadBytes, slot: 1}
+	// Both slots, so that from the first day a slot that is corrupt is one that rotted.
+	err = f.writeHead(journal.Head{})
+	if err == nil {
+		err = f.writeHead(journal.Head{})
+	}
+	return errors.Join(err, file.Close())
+}
+
+// openJournal opens the journal of a leg of parity; a leg of a mirror has none, and gets nil. A *LostError means that
+// it is gone. One that is damaged is opened all the same and says so: startLeg fails the leg then.
+func (s *Store) openJournal(label volume.Label) (*journalFile, error) {
+	if label.Layout.Kind != volume.KindParity {
+		return nil, nil
+	}
+	file, err := s.fsys.Open(legFile(label.LegID, journalName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &LostError{Leg: label.LegID, Reason: "its journal is missing"}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("leg %s: %w", label.LegID, err)
+	}
+	f := &journalFile{file: file, leg: label.LegID}
+	if err := f.readHeads(); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return f, nil
+}
+
+// readHeads finds the slot that counts. With one corrupt slot nothing can be said: it may have been the newer one, and
+// what lies behind its beginning may be written over.
+func (f *journalFile) readHeads() error {
+	var slots [2]journal.HeadSlot
+	var bad [2]error
+	for i := range slots {
+		buf := make([]byte, journal.SectorBytes)
+		n, err := f.file.ReadAt(buf, int64(i)*slotBytes)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("leg %s: read slot %d of the journal's head: %w", f.leg, i, err)
+		}
+		slots[i], bad[i] = journal.ParseHead(buf[:n])
+		if errors.Is(bad[i], journal.ErrVersion) {
+			return fmt.Errorf("leg %s: %w", f.leg, bad[i])
+		}
+	}
+	if bad[0] != nil && bad[1] != nil {
+		return &LostError{Leg: f.leg, Reason: "both slots of its journal's head are corrupt", Err: bad[0]}
+	}
+	if slots[1].Sequence > slots[0].Sequence || bad[0] != nil {
+		f.slot = 1
+	}
+	now := slots[f.slot]
+	f.sequence, f.ring, f.head = now.Sequence, now.RingBytes, now.Head
+	if now.Leg != f.leg {
+		return fmt.Errorf("leg %s: %w: its journal is of leg %s", f.leg, ErrMismatch, now.Leg)
+	}
+	if err := errors.Join(bad[:]...); err != nil {
+		f.damage = fmt.Errorf("%w: %w", errJournal, err)
+	}
+	last := make([]byte, 1)
+	if n, err := f.file.ReadAt(last, volume.JournalHeadBytes+f.ring-1); n != 1 && errors.Is(err, io.EOF) {
+		return &LostError{Leg: f.leg, Reason: "its journal is cut short"}
+	}
+	return nil
+}
+
+// checkHead reads the slot that counts again.
+func (f *journalFile) checkHead() error {
+	buf := make([]byte, journal.SectorBytes)
+	if _, err := f.file.ReadAt(buf, int64(f.slot)*slotBytes); err != nil {
+		return fmt.Errorf("read slot %d of the journal's head: %w", f.slot, err)
+	}
+	s, err := journal.ParseHead(buf)
+	if err == nil && s.Sequence != f.sequence {
+		err = fmt.Errorf("slot %d of the journal's head holds sequence %d, want %d", f.slot, s.Sequence, f.sequence)
+	}
+	return err
+}
+
+// writeHead makes a head durable, and with it every entry that was written before. After an error the file must not be
+// used again.
+func (f *journalFile) writeHead(h journal.Head) error {
+	slot := 1 - f.slot
+	next := journal.HeadSlot{Head: h, Leg: f.leg, RingBytes: f.ring, Sequence: f.sequence + 1}
+	if _, err := f.file.WriteAt(journal.AppendHead(nil, next), int64(slot)*slotBytes); err != nil {
+		return fmt.Errorf("write slot %d of the journal's head: %w: %w", slot, block.ErrFailed, err)
+	}
+	if err := f.sync(); err != nil {
+		return err
+	}
+	f.slot, f.sequence, f.head = slot, next.Sequence, h
+	return nil
+}
+
+// sync puts what was written on stable storage. There is no second try after an error.
+func (f *journalFile) sync() error {
+	if err := f.file.Sync(); err != nil {
+		return fmt.Errorf("sync the journal: %w: %w: %w", block.ErrFailed, errSync, err)
+	}
+	return nil
+}
+
+// offset returns where a place is in the file, and how much lies behind it up to the end of the ring.
+func (f *journalFile) offset(p journal.Place) (off, left int64) {
+	at := int64(uint64(p) % uint64(f.ring))
+	return volume.JournalHeadBytes + at, f.ring - at
+}
+
+func (f *journalFile) write(b []byte, p journal.Place) error {
+	for len(b) > 0 {
+		off, left := f.offset(p)
+		n := min(left, int64(len(b)))
+		if _, err := f.file.WriteAt(b[:n], off); err != nil {
+			// Whatever the error: what was answered may be behind the hole that this leaves.
+			return fmt.Errorf("write the journal at %d: %w: %w", off, block.ErrFailed, err)
+		}
+		b, p = b[n:], p+journal.Place(n)
+	}
+	return nil
+}
+
+func (f *journalFile) read(b []byte, p journal.Place) error {
+	for len(b) > 0 {
+		off, left := f.offset(p)
+		n := min(left, int64(len(b)))
+		if _, err := f.file.ReadAt(b[:n], off); err != nil {
+			return fmt.Errorf("read the journal at %d: %w: %w", off, block.ErrFailed, err)
+		}
+		b, p = b[n:], p+journal.Place(n)
+	}
+	return nil
+}
+
+// readBlocks reads blocks of payload that lie together, the first at src, and holds them against their checksums.
+func (f *journalFile) readBlocks(p []byte, src []journal.Source) error {
+	if err := f.read(p, src[0].Place); err != nil {
+		return err
+	}
+	for i := range src {
+		if journal.BlockSum(p[i*volume.BlockBytes:][:volume.BlockBytes]) != src[i].Sum {
+			return fmt.Errorf("%w: %w: the payload of block %d at place %d does not match its checksum",
+				block.ErrFailed, errJournal, src[i].Block, src[i].Place)
+		}
+	}
+	return nil
+}
+
+// replay takes every entry of the file to the core, up to the first that is not whole. With holes it goes on behind
+// that, which tests must find.
+func (f *journalFile) replay(core *journal.Core, holes bool) error {
+	r := journalReader{f: f}
+	for {
+		e, err := r.entry(core.Tail())
+		if err == nil {
+			err = core.Replay(e)
+		}
+		switch {
+		case err == nil:
+			continue
+		case !errors.Is(err, journal.ErrNoEntry):
+			return err
+		case holes && r.skip(core):
+			continue
+		case core.Tail() < f.head.Cut:
+			return fmt.Errorf("%w: it was whole up to place %d, and now ends at %d: %w", errJournal, f.head.Cut,
+				core.Tail(), err)
+		}
+		return nil
+	}
+}
+
+// journalReader reads entries with buffers of its own.
+type journalReader struct {
+	f             *journalFile
+	head, payload []byte
+}
+
+// entry reads the entry at a place, with its payload. The error wraps journal.ErrNoEntry if there is none.
+func (r *journalReader) entry(p journal.Place) (journal.Entry, error) {
+	r.head = append(r.head[:0], make([]byte, journal.SectorBytes)...)
+	if err := r.f.read(r.head, p); err != nil {
+		return journal.Entry{}, err
+	}
+	if n := journal.EntryHeadBytes(r.head); n > journal.SectorBytes {
+		r.head = append(r.head, make([]byte, n-journal.SectorBytes)...)
+		if err := r.f.read(r.head, p); err != nil {
+			return journal.Entry{}, err
+		}
+	}
+	e, err := journal.ParseEntry(r.head, r.f.leg)
+	if err != nil || e.Place != p {
+		return e, errors.Join(err, noEntryUnless(e.Place == p))
+	}
+	r.payload = append(r.payload[:0], make([]byte, e.Blocks()*volume.BlockBytes)...)
+	if err := r.f.read(r.payload, e.Payload(0)); err != nil {
+		return e, err
+	}
+	for i, sum := range e.Sums {
+		if journal.BlockSum(r.payload[i*volume.BlockBytes:][:volume.BlockBytes]) != sum {
+			return e, fmt.Errorf("%w: block %d of its payload does not match its checksum", journal.ErrNoEntry, i)
+		}
+	}
+	return e, nil
+}
+
+func noEntryUnless(fits bool) error {
+	if fits {
+		return nil
+	}
+	return fmt.Errorf("%w: it is of an earlier turn", journal.ErrNoEntry)
+}
+
+// skip moves the core to the next place with a whole entry, false if there is none in the ring.
+func (r *journalReader) skip(core *journal.Core) bool {
+	from := core.Tail()
+	for p := from + journal.SectorBytes; p < from+journal.Place(r.f.ring); p += journal.SectorBytes {
+		if _, err := r.entry(p); err == nil {
+			core.Skip(p)
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,104 @@
+package leg
+
+import (
+	"context"
+
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// Free forgets what is committed up to a transaction, once home is durable.
+func (j *journaled) Free(ctx context.Context, upTo volume.Transaction) error {
+	if err := j.take(ctx); err != nil {
+		return err
+	}
+	defer j.give()
+	j.mu.Lock()
+	h, ok, err := j.core.PlanFree(upTo)
+	j.mu.Unlock()
+	if err != nil || !ok {
+		return refusedByJournal(err)
+	}
+	if !j.broken.breaks(BreakFreeUnflushed) {
+		if err := j.homeSync(); err != nil {
+			return err
+		}
+	}
+	if err := j.file.writeHead(h); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.core.SetHead(h)
+	return nil
+}
+
+// CheckHead reads the slot of the journal's head that counts, for a check of health.
+func (j *journaled) CheckHead() error {
+	if err := j.take(context.Background()); err != nil {
+		return err
+	}
+	defer j.give()
+	return j.file.checkHead()
+}
+
+// Rollback takes staged records back, all or none of the list; those that are not here do not matter.
+func (j *journaled) Rollback(ctx context.Context, list []volume.Transaction) error {
+	if err := j.take(ctx); err != nil {
+		return err
+	}
+	defer j.give()
+	j.mu.Lock()
+	e, ok, err := j.core.Rollback(list)
+	j.mu.Unlock()
+	if err != nil || !ok {
+		return refusedByJournal(err)
+	}
+	buf := j.buffer()
+	defer j.buffers.Put(buf)
+	if err := j.put(&e, nil, buf); err != nil {
+		return err
+	}
+	if err := j.Sync(); err != nil {
+		return err
+	}
+	if err := j.quiet(); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.core.RolledBack(list)
+	return nil
+}
+
+// Drop forgets all records, and keeps the floor in their place.
+func (j *journaled) Drop(ctx context.Context, floor volume.Transaction) error {
+	if err := j.take(ctx); err != nil {
+		return err
+	}
+	defer j.give()
+	j.mu.Lock()
+	err := j.waitWhole(j.core.Bar(floor))
+	if err != nil {
+		j.mu.Unlock()
+		return err
+	}
+	h, err := j.core.PlanDrop(floor)
+	j.mu.Unlock()
+	if err != nil {
+		return refusedByJournal(err)
+	}
+	if j.broken.breaks(BreakForgetFloor) {
+		h.Floor = j.file.head.Floor
+	}
+	if err := j.file.writeHead(h); err != nil {
+		return err
+	}
+	if err := j.quiet(); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.unfinished = nil
+	j.core.SetHead(h)
+	return nil
+}
