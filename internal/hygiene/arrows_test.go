@@ -39,6 +39,8 @@ func arrows() []arrow {
 		{"initiator", []string{"scsi", "iscsi", "block", "netio"}, []string{sys},
 			"a remote LUN is a device, whoever uses it"},
 		{"leg", []string{"block", "volume"}, []string{sys}, "a leg at rest knows neither the network nor raft"},
+		{"leg/journal", []string{"volume"}, nil,
+			"what a journal decides needs no disk, so that the simulation drives the same code"},
 		{"parity", []string{"block", "volume"}, []string{"github.com/klauspost/reedsolomon"},
 			"arithmetic, for the engine and for whoever puts a volume together without one"},
 		{"mirror", []string{"block", "volume"}, nil,
