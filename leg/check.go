@@ -15,13 +15,18 @@ type CheckResult struct {
 	UsedBytes int64         // of the store's space
 }
 
-// Check really reads the label and one block of data with its checksum, another one each time. It does not pass the
-// gate, since it shows nothing to anybody. An error says what cannot be read; it fails nothing for
-// good. It blocks for the disk, for ever if that hangs.
+// Check really reads the label, the head of the journal, and one block of data with its checksum, another one each
+// time. It does not pass the gate, since it shows nothing to anybody. An error says what cannot be read; it fails
+// nothing for good. It blocks for the disk, for ever if that hangs.
 func (l *Leg) Check() (CheckResult, error) {
 	var result CheckResult
 	if err := l.checkLabel(); err != nil {
 		return result, fmt.Errorf("leg %s: %w", l.id, err)
+	}
+	if l.staged != nil {
+		if err := l.staged.CheckHead(); err != nil {
+			return result, fmt.Errorf("leg %s: %w", l.id, err)
+		}
 	}
 	l.mu.Lock()
 	l.probes++
@@ -36,6 +41,7 @@ func (l *Leg) Check() (CheckResult, error) {
 	if err == nil {
 		result.UsedBytes, err = l.data.AllocatedBytes()
 	}
+	result.UsedBytes += l.fixed.Layout.JournalBytes(l.fixed.SizeBytes)
 	if err != nil {
 		return result, fmt.Errorf("leg %s: %w", l.id, err)
 	}

@@ -19,7 +19,11 @@ func (s *Session) Checksums(ctx context.Context, r block.Range, medium bool) (su
 	if err != nil {
 		return nil, nil, err
 	}
-	sums, bad, err = s.leg.data.Checksums(ctx, r, medium)
+	if j := s.leg.staged; j != nil {
+		sums, bad, err = j.Checksums(ctx, r, medium)
+	} else {
+		sums, bad, err = s.leg.data.Checksums(ctx, r, medium)
+	}
 	if err = s.finish(ticket, err); err != nil {
 		return nil, nil, err
 	}
@@ -30,10 +34,15 @@ func (s *Session) Checksums(ctx context.Context, r block.Range, medium bool) (su
 // marked region may be old, new or a mix of its sectors, and when no leg has a whole one, one of them has
 // to do. A bad block in a region that is not marked, or of a leg whose marks are all of this boot, is
 // corrupt: that is ErrInvalid, and it stays bad. One that the medium cannot read is block.ErrMedium. What
-// comes before it was adopted.
+// comes before it was adopted. A leg of parity adopts nothing: its journal writes anew what a power cut may have torn,
+// and any other block is made from the other legs.
 func (s *Session) Adopt(ctx context.Context, r block.Range) error {
 	if err := s.leg.limits.Check(block.OpWrite, r, 0); err != nil {
 		return fmt.Errorf("leg %s: adopt %s: %w", s.leg.id, r, err)
+	}
+	if s.leg.staged != nil {
+		return fmt.Errorf("leg %s: adopt %s: %w: a block of parity is made from the other legs", s.leg.id, r,
+			ErrInvalid)
 	}
 	for !r.Empty() {
 		part := r.Intersect(regionBounds(uint32(r.Off/volume.RegionBytes), s.leg.limits.SizeBytes))

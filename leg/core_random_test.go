@@ -110,6 +110,9 @@ func TestCore_randomEventsFindBrokenRules(t *testing.T) {
 		if rule == BreakClearUnstamped {
 			continue // it takes thousands of lives: TestStable_waitsForStamps
 		}
+		if rule >= BreakMergeLate {
+			continue // of the journal, which is not the Core's: TestJournal_brokenRulesAreFound
+		}
 		run := uint64(0)
 		for run < 500 && !found(run, rule) {
 			run++

@@ -22,9 +22,15 @@ func (s *Session) Rotate() (generation, progress uint64, err error) {
 	return generation, s.leg.core.Durable().Progress, err
 }
 
-// Stable clears the marks of generations up to gen, as far as no later write needs them.
+// Stable clears the marks of generations up to gen, as far as no later write needs them, and no record that is not
+// freed.
 func (s *Session) Stable(ctx context.Context, gen uint64) error {
-	return s.command(ctx, func(op OpID) { s.leg.core.Stable(op, s.id, gen) })
+	return s.command(ctx, func(op OpID) {
+		if j := s.leg.staged; j != nil {
+			j.Touched(s.leg.core.Hold)
+		}
+		s.leg.core.Stable(op, s.id, gen)
+	})
 }
 
 // Detach makes {closed, clean} durable: the epoch is spent.

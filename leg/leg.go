@@ -14,15 +14,17 @@ import (
 // Leg is one open leg: it does for its Core what touches the disk. It is safe for use by many
 // goroutines and holds no lock across I/O.
 type Leg struct {
-	store  *Store
-	id     volume.LegID
-	fixed  volume.Label // as it was when the leg was opened; only fields that never change are used
-	data   *checkedData
-	labels *labelFile // used by the one goroutine of an EffectPersist, like marks
-	marks  *regionsFile
-	syncs  syncer
-	limits block.Limits
-	log    *slog.Logger
+	store   *Store
+	id      volume.LegID
+	fixed   volume.Label // as it was when the leg was opened; only fields that never change are used
+	data    *checkedData
+	labels  *labelFile // used by the one goroutine of an EffectPersist, like marks
+	marks   *regionsFile
+	syncs   syncer     // of data and checksums
+	staged  *journaled // the data with its journal, nil for a leg of a mirror, or one that has failed
+	journal File       // of a leg of parity, to be closed
+	limits  block.Limits
+	log     *slog.Logger
 
 	running sync.WaitGroup // goroutines of effects; Add only under mu, never after Stop
 
@@ -59,6 +61,13 @@ func newLeg(s *Store, files legFiles, label volume.Label, regions *Regions) *Leg
 		l.limits.MaxBytes = min(l.limits.MaxBytes, below.MaxBytes)
 	}
 	l.syncs.sync = l.syncData
+	if files.core != nil {
+		l.staged = newJournaled(files.journal, files.core, data, s.broken)
+		l.staged.homeSync = l.syncs.do
+	}
+	if files.journal != nil {
+		l.journal = files.journal.file
+	}
 	return l
 }
 
@@ -140,7 +149,11 @@ func (l *Leg) Close() error {
 
 // release closes the files.
 func (l *Leg) release() error {
-	if err := errors.Join(l.labels.file.Close(), l.marks.file.Close(), l.data.Close()); err != nil {
+	err := errors.Join(l.labels.file.Close(), l.marks.file.Close(), l.data.Close())
+	if l.journal != nil {
+		err = errors.Join(err, l.journal.Close())
+	}
+	if err != nil {
 		return fmt.Errorf("leg %s: close: %w", l.id, err)
 	}
 	return nil
@@ -209,7 +222,7 @@ func (l *Leg) do(e Effect) {
 		work = func() { l.persist(e) }
 	case EffectSync:
 		work = func() {
-			err := l.syncs.do()
+			err := l.syncAll()
 			l.mu.Lock()
 			l.core.Synced(e.Op, err)
 			l.unlockAndDo()
@@ -265,6 +278,17 @@ func (l *Leg) syncData() error {
 		return fmt.Errorf("sync: %w: %w", block.ErrFailed, err)
 	}
 	return err
+}
+
+// syncAll puts on stable storage what marks and a clean end speak of: the journal first, so that what is at home of it
+// can be written again.
+func (l *Leg) syncAll() error {
+	if l.staged != nil {
+		if err := l.staged.Sync(); err != nil {
+			return err
+		}
+	}
+	return l.syncs.do()
 }
 
 // fail makes the leg refuse everything from now on.

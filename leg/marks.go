@@ -31,6 +31,10 @@ func (c *Core) touch(first, end uint32) {
 	}
 }
 
+// Hold keeps the marks of the regions of r over a STABLE of this window: a record of them is not freed, and if it is
+// dropped, what it stored has to be copied.
+func (c *Core) Hold(r block.Range) { c.touch(c.regions.span(r)) }
+
 // raise makes a region's version at least v.
 func (c *Core) raise(region uint32, v volume.CfgVer) {
 	if c.regions.versions[region] < v {

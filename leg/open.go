@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/holdfast-storage/holdfast/leg/journal"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -55,7 +56,9 @@ func (s *Store) openLeg(id volume.LegID) (*Leg, error) {
 	}
 	failure, err := s.failure(id)
 	if err == nil && failure == nil {
-		label, err = s.startLeg(files, label, regions)
+		if label, err = s.startLeg(files, label, regions); err == nil && files.journal != nil {
+			err = s.startJournal(&files)
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("leg %s: %w", id, err), files.close())
@@ -73,6 +76,9 @@ type legFiles struct {
 	labels *labelFile
 	marks  *regionsFile
 	data   *checkedData
+
+	journal *journalFile  // of a leg of parity
+	core    *journal.Core // what was replayed, once it was
 }
 
 func (f legFiles) close() error {
@@ -82,6 +88,9 @@ func (f legFiles) close() error {
 	}
 	if f.data != nil {
 		err = errors.Join(err, f.data.Close())
+	}
+	if f.journal != nil {
+		err = errors.Join(err, f.journal.file.Close())
 	}
 	return err
 }
@@ -93,6 +102,9 @@ func (s *Store) openFiles(labels *labelFile, label volume.Label) (legFiles, *Reg
 	var err error
 	if files.data, err = s.openChecked(label); err == nil {
 		files.marks, regions, err = s.openRegions(label)
+	}
+	if err == nil {
+		files.journal, err = s.openJournal(label)
 	}
 	if err != nil {
 		return legFiles{}, nil, errors.Join(err, files.close())

@@ -96,7 +96,11 @@ func (s *Store) checkData(label volume.Label) error {
 	if err == nil {
 		err = marks.file.Close()
 	}
-	return errors.Join(err, data.Close())
+	file, journalErr := s.openJournal(label)
+	if file != nil {
+		journalErr = file.file.Close()
+	}
+	return errors.Join(err, journalErr, data.Close())
 }
 
 // build makes the leg under another name and gives it its own in one step, once it is durable.
@@ -117,6 +121,11 @@ func (s *Store) build(spec Spec) error {
 	}
 	if err := createSums(s.fsys, tmp+"/"+sumsName, spec.Leg, label.LegBytes()); err != nil {
 		return err
+	}
+	if bytes := label.Layout.JournalBytes(label.SizeBytes); bytes > 0 {
+		if err := createJournal(s.fsys, tmp+"/"+journalName, spec.Leg, bytes); err != nil {
+			return err
+		}
 	}
 	if err := s.fsys.CreateData(tmp+"/"+dataName, label.LegBytes()); err != nil {
 		return err

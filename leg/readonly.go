@@ -1,6 +1,7 @@
 package leg
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 
 	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/leg/journal"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -82,6 +84,7 @@ type ReadOnlyLeg struct {
 
 	regions *Regions
 	data    *checkedData // nil if data or checksums cannot be read
+	journal error        // why the data alone is not what the leg holds, nil if it is
 	settled bool         // writes under way were those of a process that died in this boot
 }
 
@@ -130,7 +133,24 @@ func (s *ReadOnlyStore) openFiles(l *ReadOnlyLeg) error {
 		return errors.Join(err, sumsErr, data.Close())
 	}
 	l.data = newCheckedData(data, sums)
-	return err
+	l.journal = s.readJournal(l.Label)
+	return errors.Join(err, l.journal)
+}
+
+// readJournal returns why the data of a leg of parity is not what the leg holds: its journal has records that are not
+// at home, and only a start of a node takes them there. A leg of a mirror has no journal.
+func (s *ReadOnlyStore) readJournal(label volume.Label) error {
+	f, err := s.store.openJournal(label)
+	if err != nil || f == nil {
+		return err
+	}
+	core := journal.New(f.ring, f.head)
+	err = cmp.Or(f.damage, f.replay(core, false))
+	if list, _, _ := core.Records(0, 1); err == nil && len(list) > 0 {
+		err = fmt.Errorf("leg %s: its journal has records from %s on that are not in its data: start its node once",
+			label.LegID, list[0].Transaction)
+	}
+	return errors.Join(err, f.file.Close())
 }
 
 // openSums opens the checksums of a leg. A header that is corrupt does not matter: each block is compared
@@ -178,7 +198,7 @@ func (s *ReadOnlyStore) judge(ctx context.Context, l *ReadOnlyLeg) error {
 	}
 	l.DamagedSectors = regions.Damaged()
 	found := Found{Label: l.Label, Regions: regions, Halved: l.Halved}
-	if found.Settles(s.store.boot) && l.data != nil {
+	if found.Settles(s.store.boot) && l.Readable() {
 		unsettled, err := l.unsettled(ctx)
 		if err != nil {
 			return errors.Join(fmt.Errorf("leg %s: %w", l.Label.LegID, err), l.Close())
@@ -205,8 +225,16 @@ func (l *ReadOnlyLeg) unsettled(ctx context.Context) (bool, error) {
 	return found, nil
 }
 
-// Readable reports whether data and checksums are there.
-func (l *ReadOnlyLeg) Readable() bool { return l.data != nil }
+// Readable reports whether data and checksums are there, and are what the leg holds: that of a leg of parity may be in
+// its journal.
+func (l *ReadOnlyLeg) Readable() bool { return l.readable() == nil }
+
+func (l *ReadOnlyLeg) readable() error {
+	if l.data == nil || l.journal != nil {
+		return fmt.Errorf("leg %s cannot be read: %w", l.Label.LegID, l.Problem)
+	}
+	return nil
+}
 
 // RegionMarked reports whether the region that the byte at off is in is marked.
 func (l *ReadOnlyLeg) RegionMarked(off int64) bool {
@@ -244,8 +272,8 @@ type ReadOnlyBlock struct {
 // and left whole pages, so such a block is good. A visit's error ends it and is returned. It blocks on
 // the disk.
 func (l *ReadOnlyLeg) Blocks(ctx context.Context, r block.Range, visit func(ReadOnlyBlock) error) error {
-	if l.data == nil {
-		return fmt.Errorf("leg %s cannot be read: %w", l.Label.LegID, l.Problem)
+	if err := l.readable(); err != nil {
+		return err
 	}
 	return l.data.scan(ctx, r, func(n int64, stored uint32, content []byte) error {
 		b := ReadOnlyBlock{Number: n, Content: content}
@@ -266,8 +294,8 @@ func (l *ReadOnlyLeg) Blocks(ctx context.Context, r block.Range, visit func(Read
 // reading the data. Equal ones of good blocks on two legs mean equal content. The error wraps
 // block.ErrMedium if the disk cannot read them.
 func (l *ReadOnlyLeg) Sums(ctx context.Context, r block.Range, sums []byte) error {
-	if l.data == nil {
-		return fmt.Errorf("leg %s cannot be read: %w", l.Label.LegID, l.Problem)
+	if err := l.readable(); err != nil {
+		return err
 	}
 	if int64(len(sums)) != sumsRange(r).Len {
 		return fmt.Errorf("checksums of %s: %w", r, io.ErrShortBuffer)

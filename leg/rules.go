@@ -20,6 +20,10 @@ const (
 	BreakClearUnsynced                    // marks are cleared before the data is on stable storage here
 	BreakClearUnstamped                   // marks are cleared before the versions of their regions are durable
 	BreakAdmitLossy                       // a leg that lost its cache admits requests before the CONFIG of this boot
+	BreakMergeLate                        // a commit is written home before it is durable in the journal
+	BreakLogHoles                         // a replay goes on behind an entry that is not whole
+	BreakFreeUnflushed                    // records are freed before their blocks are durable at home
+	BreakForgetFloor                      // a drop does not keep the floor
 
 	breakEnd
 )
@@ -29,6 +33,7 @@ var ruleNames = [...]string{
 	"noFence", "noDrain", "volFence", "oldLogin", "noKillSess", "aba", "forgetLossy", "noRestamp",
 	"lateMark", "unmarkedCopy", "clearUnsynced", "clearUnstamped",
 	"admitLossy",
+	"mergeLate", "logHoles", "freeUnflushed", "forgetFloor",
 }
 
 // RuleByName returns the rule with this name, false if the leg has none of that name.

@@ -50,34 +50,55 @@ func (s *Session) Read(ctx context.Context, p []byte, off int64) error {
 	if err != nil {
 		return err
 	}
+	if j := s.leg.staged; j != nil {
+		return s.finish(ticket, j.Read(ctx, p, off))
+	}
 	return s.finish(ticket, s.leg.data.Read(ctx, p, off))
 }
 
-// Write stores p at off. The mark that covers it is durable before.
+// Write stores p at off. The mark that covers it is durable before. On a leg of parity it goes around the journal, for
+// copies and what mends a block: where a record that is not freed touches it, it is ErrInvalid.
 func (s *Session) Write(ctx context.Context, p []byte, off int64, f block.Flags) error {
 	ticket, err := s.begin(ctx, block.OpWrite, block.Range{Off: off, Len: int64(len(p))}, f)
 	if err != nil {
 		return err
 	}
-	return s.finish(ticket, s.durable(f, s.leg.data.Write(ctx, p, off, f&^block.FUA)))
+	r := block.Range{Off: off, Len: int64(len(p))}
+	return s.finish(ticket, s.durable(f, s.direct(ctx, r, func() error {
+		return s.leg.data.Write(ctx, p, off, f&^block.FUA)
+	})))
 }
 
-// Zero makes r read as zeroes.
+// Zero makes r read as zeroes. On a leg of parity it is like Write.
 func (s *Session) Zero(ctx context.Context, r block.Range, f block.Flags) error {
 	ticket, err := s.begin(ctx, block.OpZero, r, f)
 	if err != nil {
 		return err
 	}
-	return s.finish(ticket, s.durable(f, s.leg.data.Zero(ctx, r, f&^block.FUA)))
+	return s.finish(ticket, s.durable(f, s.direct(ctx, r, func() error {
+		return s.leg.data.Zero(ctx, r, f&^block.FUA)
+	})))
 }
 
-// Flush returns when every write that completed before it is on stable storage.
+// Flush returns when every write that completed before it is on stable storage, and on a leg of parity every record:
+// that is, in the journal, not at home.
 func (s *Session) Flush(ctx context.Context) error {
 	ticket, err := s.begin(ctx, block.OpFlush, block.Range{}, 0)
 	if err != nil {
 		return err
 	}
+	if j := s.leg.staged; j != nil {
+		return s.finish(ticket, j.Flush())
+	}
 	return s.finish(ticket, s.leg.syncs.do())
+}
+
+// direct runs a change of the data. Closures cost a mirror nothing: they do not leave the stack.
+func (s *Session) direct(ctx context.Context, r block.Range, change func() error) error {
+	if j := s.leg.staged; j != nil {
+		return j.Direct(ctx, r, change)
+	}
+	return change()
 }
 
 // durable makes a change durable where its flags or the leg's durability class ask for it. In class sync that

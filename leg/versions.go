@@ -1,8 +1,11 @@
 package leg
 
+import "github.com/holdfast-storage/holdfast/leg/journal"
+
 // The versions of what a store holds, for `holdfast version`. This program opens no others.
 const (
-	StoreFormat      = storeFormat    // layout of the store's directory
-	RegionsVersion   = regionsVersion // of the file regions
-	ChecksumsVersion = sumsVersion    // of the file checksums
+	StoreFormat      = storeFormat     // layout of the store's directory
+	RegionsVersion   = regionsVersion  // of the file regions
+	ChecksumsVersion = sumsVersion     // of the file checksums
+	JournalVersion   = journal.Version // of the file journal
 )

@@ -47,6 +47,8 @@ type Rule struct {
 // harmless are the rules that are held in depth: another rule, or another test, stands behind each of them,
 // so that no history can show that it alone is broken. Those of masked are shown with the other one.
 func harmless() map[string]string {
+	const journalRule = "of the journal of a parity leg, which no history of mirrors has; the crash states of such a " +
+		"leg show it (leg, TestJournal_brokenRulesAreFound)"
 	return map[string]string{
 		"joinReboot":  "shown with anyInstance and admitLossy, which stand behind it",
 		"anyInstance": "shown with joinReboot: an engine does not ask for a leg that restarted",
@@ -56,6 +58,10 @@ func harmless() map[string]string {
 			"before it is answered, which acks wait for",
 		"clearUnsynced": "found by crash states: the engine flushes every leg before it sends STABLE; without it, " +
 			"the crash states of a leg show it (leg, TestCrash_brokenRulesAreFound)",
+		"mergeLate":     journalRule,
+		"logHoles":      journalRule,
+		"freeUnflushed": journalRule,
+		"forgetFloor":   journalRule,
 	}
 }
 
