@@ -50,6 +50,7 @@ func (m *membership) beat(ctx context.Context) error {
 			beat.Stores, beat.Told = m.storage.Status(), m.storage.Told()
 		}
 		if m.host != nil {
+			beat.Looking = m.host.Looking()
 			beat.Engines, beat.Domains = m.host.Status()
 		}
 		beat.Health = m.health(&clock)

@@ -208,7 +208,7 @@ func nodeReport(h peer.Heartbeat, now time.Time) control.NodeReport {
 	r := control.NodeReport{
 		Health: nodeHealth(h.Health),
 		Node:   h.Node, Start: h.Start, Seq: h.Seq, PID: h.PID, Knows: max(h.Knows, raft.VersionFirst),
-		Told:    h.Told,
+		Told: h.Told, Looking: h.Looking,
 		Legs:    map[volume.LegID]*control.LegFact{},
 		Domains: make(map[string]*control.DomainFact, len(h.Domains)),
 	}

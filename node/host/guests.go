@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/holdfast-storage/holdfast/domain"
 )
@@ -35,22 +36,52 @@ func (h *Host) remembered(ctx context.Context, name string) ([]hosted, error) {
 	return append(running, ended...), nil
 }
 
-// discoverGuests finds the guests that an earlier daemon started.
-func (h *Host) discoverGuests() error {
-	names, err := entries(DomainDir(h.options.RunDir, ""))
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		found, err := h.remembered(h.life, name)
-		if err != nil {
-			return err
+// discoverPause is how long guests that cannot be found are left alone before they are looked for again.
+const discoverPause = 5 * time.Second
+
+// discoverGuests finds the guests that an earlier daemon started, and returns false if the host ends before that. As
+// long as it is not known of one whether it runs, the host does nothing, since no engine may start beside it: engines
+// and guests that are there go on, and so do the other roles of the node.
+func (h *Host) discoverGuests() bool {
+	said := "" // what was logged last: what stays is not said again
+	for {
+		err := h.tryGuests()
+		if err == nil {
+			return true
 		}
-		if len(found) > 0 {
+		if err.Error() != said {
+			said = err.Error()
+			h.options.Logger.Error("this host does nothing before it knows which guests run on it", "error", err)
+		}
+		again := time.After(discoverPause)
+		for waiting := true; waiting; {
+			select {
+			case <-h.life.Done():
+				return false
+			case <-again:
+				waiting = false
+			case f := <-h.events: // nobody is to wait for this
+				f()
+			}
+		}
+	}
+}
+
+// tryGuests watches every guest that can be found, and returns why some cannot.
+func (h *Host) tryGuests() error {
+	names, err := entries(DomainDir(h.options.RunDir, ""))
+	errs := []error{err}
+	for _, name := range names {
+		if h.guests[name].process != nil {
+			continue // it was found before
+		}
+		found, err := h.remembered(h.life, name)
+		if err == nil && len(found) > 0 {
 			h.watch(name, found[0])
 		}
+		errs = append(errs, err)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // startGuest starts a guest, unless one of the domain runs already, under whatever driver: that one is followed

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/holdfast-storage/holdfast/domain"
 	"github.com/holdfast-storage/holdfast/domain/proc"
+	"github.com/holdfast-storage/holdfast/node/peer"
 )
 
 // foreign is a driver that remembers one guest of the domain, which runs until it is stopped. It starts none.
@@ -101,4 +103,36 @@ func (m *machine) withDrivers(own map[string]domain.Driver) map[string]domain.Dr
 	all := maps.Clone(own)
 	maps.Copy(all, m.drivers)
 	return all
+}
+
+// Of a guest that nothing is known of the host waits to know: it starts nothing meanwhile, and does not end, which would
+// take the other roles of its node along.
+func TestHost_waitsUntilItKnowsItsGuests(t *testing.T) {
+	m := newMachine(t)
+	m.drivers = map[string]domain.Driver{"b": &unreadable{}}
+	require.NoError(t, os.MkdirAll(DomainDir(m.run, "web1"), 0o700))
+	m.boot()
+	m.attach("root")
+	for range 200 { // nobody who brings an assignment waits
+		m.host.Assign(peer.Assignment{Revision: 1, Registered: true})
+	}
+	engines, _ := m.host.Status()
+	require.Empty(t, engines)
+	m.stopHost()
+}
+
+// A host that has not found yet what runs on it says so: that it names no engine and no guest means nothing.
+func TestHost_saysThatItLooksYet(t *testing.T) {
+	m := newMachine(t)
+	m.drivers = map[string]domain.Driver{"b": &unreadable{}}
+	require.NoError(t, os.MkdirAll(DomainDir(m.run, "web1"), 0o700))
+	m.boot()
+	for range 200 {
+		m.host.Assign(peer.Assignment{Revision: 1, Registered: true})
+	}
+	require.True(t, m.host.Looking())
+	m.stopHost()
+	require.NoError(t, os.RemoveAll(DomainDir(m.run, "web1")))
+	m.boot()
+	require.Eventually(t, func() bool { return !m.host.Looking() }, patience, 5*time.Millisecond)
 }

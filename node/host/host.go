@@ -51,7 +51,8 @@ type Host struct {
 	jobs    sync.WaitGroup
 	sockets sockets
 
-	mu    sync.Mutex // protects what Status returns
+	mu    sync.Mutex // protects what Status and Looking return
+	found bool       // what ran before is known, and what follows tells of it
 	seen  []peer.EngineStatus
 	hosts []peer.DomainStatus
 }
@@ -96,7 +97,7 @@ func (h *Host) Run(ctx context.Context) error {
 		}
 	}
 	err := h.discover()
-	if err == nil {
+	if err == nil && h.discoverGuests() {
 		h.loop()
 	}
 	h.end()
@@ -118,6 +119,14 @@ func (h *Host) Status() ([]peer.EngineStatus, []peer.DomainStatus) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.seen, h.hosts
+}
+
+// Looking reports whether the host has yet to find what an earlier daemon started: until then Status is empty, and that
+// says nothing. Who asks both asks this first.
+func (h *Host) Looking() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.found
 }
 
 func (h *Host) now() time.Duration { return time.Since(h.began) }
@@ -157,10 +166,10 @@ func (h *Host) publish() {
 	engines, domains := h.core.report()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.seen, h.hosts = engines, domains
+	h.found, h.seen, h.hosts = true, engines, domains
 }
 
-// discover finds the engines and guests that an earlier daemon started. They are asked at the same
+// discover finds the engines that an earlier daemon started. They are asked at the same
 // time, since one that hangs takes its whole timeout.
 func (h *Host) discover() error {
 	names, err := entries(EngineDir(h.options.RunDir, ""))
@@ -187,7 +196,7 @@ func (h *Host) discover() error {
 			"pid", a.engine.handle.ID().PID)
 		h.keep(a.engine, a.status)
 	}
-	return h.discoverGuests()
+	return nil
 }
 
 func entries(dir string) ([]string, error) {

@@ -35,7 +35,10 @@ type Heartbeat struct {
 	Stores  []StoreStatus  `json:"stores,omitempty"`
 	Engines []EngineStatus `json:"engines,omitempty"`
 	Domains []DomainStatus `json:"domains,omitempty"`
-	Health  NodeHealth     `json:"health,omitzero"`
+	// Looking: the daemon was started just now and has not found yet what runs there. That it names no engine and no
+	// domain says nothing.
+	Looking bool       `json:"looking,omitempty"`
+	Health  NodeHealth `json:"health,omitzero"`
 	// Knows is the highest cluster version that the node's release understands; zero is the first.
 	Knows int `json:"knows,omitempty"`
 	// Told is the incarnation whose coordinators were told of every leg on the node's disks that they do not know,

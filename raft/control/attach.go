@@ -38,7 +38,7 @@ func (v *View) engineGone(vol *raft.Volume) string {
 	}
 	host := v.Facts.Nodes[vol.Attach.Host]
 	switch {
-	case host == nil || !v.speaks(vol.Attach.Host) || host.Engines[vol.Attach.ID]:
+	case host == nil || !v.speaks(vol.Attach.Host) || host.Looking || host.Engines[vol.Attach.ID]:
 		return ""
 	case v.Now.Sub(v.Facts.grants[vol.Attach.ID]) < v.Timing.EngineGone:
 		return ""

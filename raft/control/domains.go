@@ -88,6 +88,9 @@ const settle = 3 * time.Second
 // runsThere reports whether something of a stopped domain may still run on a host that speaks.
 func (v *View) runsThere(domain string, host volume.NodeID) bool {
 	n := v.Facts.Nodes[host]
+	if n.Looking {
+		return true // its daemon was started just now
+	}
 	fact := n.Domains[domain]
 	if fact == nil {
 		since, seen := v.Facts.stopped[domain]

@@ -41,6 +41,7 @@ type NodeFact struct {
 	Legs    map[volume.LegID]*LegFact
 	Domains map[string]*DomainFact
 	Engines map[volume.AttachID]bool // engines that the daemon has
+	Looking bool                     // it has yet to find its domains and engines, and names none
 	Health  NodeHealth
 	earlier uint64 // the start before, whose late heartbeats count no more
 }

@@ -20,6 +20,7 @@ type NodeReport struct {
 	Legs    map[volume.LegID]*LegFact
 	Domains map[string]*DomainFact
 	Engines []EngineFact
+	Looking bool // it has yet to find its domains and engines, and names none
 	Health  NodeHealth
 }
 
@@ -35,14 +36,14 @@ func (f *Facts) HearNode(now time.Time, r NodeReport) bool {
 	}
 	n := &NodeFact{
 		Heard: now, Start: r.Start, Seq: r.Seq, PID: r.PID, Knows: r.Knows, Told: r.Told, Stores: r.Stores,
-		Legs: r.Legs, Domains: r.Domains, Health: r.Health,
+		Legs: r.Legs, Domains: r.Domains, Health: r.Health, Looking: r.Looking,
 		Engines: make(map[volume.AttachID]bool, len(r.Engines)), earlier: old.earlier,
 	}
 	if old.Start != r.Start {
 		n.earlier = old.Start
 	}
-	changed := old.Heard.IsZero() || old.Start != r.Start || old.Told != r.Told || len(old.Legs) != len(n.Legs) ||
-		len(old.Domains) != len(n.Domains)
+	changed := old.Heard.IsZero() || old.Start != r.Start || old.Told != r.Told || old.Looking != r.Looking ||
+		len(old.Legs) != len(n.Legs) || len(old.Domains) != len(n.Domains)
 	for id, leg := range n.Legs {
 		before := old.Legs[id]
 		same := before != nil && before.Condition == leg.Condition && before.Error == leg.Error
