@@ -55,7 +55,7 @@ func (t *txn) activateWith(v *Volume, next choice) *Refusal {
 			return r
 		}
 	}
-	v.Granted = slices.Clone(next.legs)
+	v.Granted, v.ReadFor = slices.Clone(next.legs), v.Attach.TRead
 	if r := setPhase(v, volume.PhaseAttached); r != nil {
 		return r
 	}

@@ -104,6 +104,7 @@ func (t *txn) grant(v *Volume, c *BeginAttach) *Refusal {
 		v.LastAttach = old.ID
 	}
 	if t.state.Uses(2) {
+		v.Attach.TRead, v.ReadFor = c.TRead, max(v.ReadFor, c.TRead)
 		v.Attach.Unbroken = c.AttachID
 		if !c.Renews.IsZero() && !old.Unbroken.IsZero() { // mayAttach saw that it is old that is renewed
 			v.Attach.Unbroken = old.Unbroken

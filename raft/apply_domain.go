@@ -138,7 +138,7 @@ func (t *txn) placeVolume(d *Domain, name string, c *PlaceDomain, id volume.Atta
 		}
 		return nil
 	}
-	begin := &BeginAttach{Volume: v.ID, Host: c.Host, AttachID: id, Takeover: c.Takeover}
+	begin := &BeginAttach{Volume: v.ID, Host: c.Host, AttachID: id, Takeover: c.Takeover, TRead: c.TRead}
 	if r := t.mayAttach(v, begin); r != nil {
 		return &Refusal{Code: r.Code, Message: "domain " + d.Name + ": " + r.Message, Legs: r.Legs}
 	}

@@ -203,6 +203,8 @@ type BeginAttach struct {
 	// Reason and Silent are kept with the operation of a takeover, as in PlaceDomain.
 	Reason string        `json:"reason,omitempty" since:"2,drop"`
 	Silent time.Duration `json:"silent,omitempty" since:"2,drop"`
+	// TRead is T_read of the attachment: the leader's own, which it takes from nobody.
+	TRead time.Duration `json:"t_read,omitempty" since:"2,drop"`
 }
 
 // RecordFence says that the host of this epoch fenced a leg by logging in, and what it found.
@@ -312,6 +314,7 @@ type PlaceDomain struct {
 	// Silent is how long the host that it is taken from has been silent, by the leader's clock; zero if it
 	// is not. It is kept with the operation and decides nothing.
 	Silent time.Duration `json:"silent,omitempty" since:"2,drop"`
+	TRead  time.Duration `json:"t_read,omitempty" since:"2,drop"` // as in BeginAttach
 }
 
 // StopDomain wants a domain not to run. Its volumes are detached by its host afterwards.

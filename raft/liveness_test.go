@@ -383,6 +383,47 @@ func TestWaitClock(t *testing.T) {
 	require.Equal(t, TRead+TRead/4, NewWaitClock(0).Left(id, 1, now))
 }
 
+// An engine keeps to the T_read that it began with, also when the coordinators have a shorter one by now.
+func TestWaitClock_asLongAsTheHostBeforeMayRead(t *testing.T) {
+	s, now := newScript(t), at()
+	s.apply(`init_cluster demo
+		raise_version 2
+		register n1 storage stores=s1
+		register n2 storage stores=s2
+		register h1 host
+		register h2 host
+		create web A@n1/s1 B@n2/s2 layout:mirror:2
+		provisioned web A
+		provisioned web B`)
+	id := s.vol("web")
+	begin := func(line string, tRead time.Duration) {
+		c := s.parse(line)
+		c.BeginAttach.TRead = tRead
+		require.Nil(t, s.state.Apply(c).Err)
+	}
+	left := func(e volume.Epoch) time.Duration {
+		w := NewWaitClock(2 * time.Second)
+		w.Observe(s.state, now)
+		return w.Left(id, e, now)
+	}
+	begin("begin web h1 a1", 8*time.Second)
+	s.apply("fence web A e=1\nfence web B e=1\nactivate web e=1")
+	begin("begin web h2 a2 takeover", 2*time.Second)
+	s.apply("fence web A e=2")
+	require.Equal(t, 10*time.Second, left(2), "the host of epoch 1 may read for so long")
+	begin("begin web h2 a3 takeover", 2*time.Second)
+	s.apply("fence web A e=3")
+	require.Equal(t, 10*time.Second, left(3), "an epoch that was burnt changes nothing")
+	s.apply("activate web e=3 waited")
+	begin("begin web h1 a4 takeover", 4*time.Second)
+	s.apply("fence web A e=4")
+	require.Equal(t, 5*time.Second, left(4), "that host has stopped")
+	s.apply("detach web e=4")
+	begin("begin web h1 a5", 2*time.Second)
+	s.apply("fence web A e=5")
+	require.Equal(t, 5*time.Second, left(5), "nor does a detach")
+}
+
 // A leg that is found while an epoch waits may be the only one that an older host needs: its fence counts, not those
 // of before.
 func TestWaitClock_aLegIsFound(t *testing.T) {

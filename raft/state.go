@@ -133,6 +133,9 @@ type Volume struct {
 	CfgVer        volume.CfgVer        `json:"cfgver"`
 	InSync        []volume.LegID       `json:"in_sync"`
 	Granted       []volume.LegID       `json:"granted"` // legs any live host may read; survives BeginAttach
+	// ReadFor is the longest T_read of the attachments whose hosts may read still: the one that was active last, and
+	// those granted since. Zero = it is not known.
+	ReadFor time.Duration `json:"read_for,omitempty" since:"2"`
 	// Clean says that the attachment before the current one (the latest one when detached) ended by
 	// a clean detach, so that no region needs reconciling.
 	Clean  bool    `json:"clean"`
@@ -195,7 +198,9 @@ type Attach struct {
 	// Unbroken is the attachment from which on a guest may have been plugged in and go on: each since renewed
 	// the one before on the same host, and none of their epochs began with a loss. Zero = it is not known.
 	Unbroken volume.AttachID `json:"unbroken,omitzero" since:"2"`
-	At       time.Time       `json:"at"`
+	// TRead is the T_read that its engine keeps to, whatever the coordinators' is since; zero = it is not known.
+	TRead time.Duration `json:"t_read,omitempty" since:"2"`
+	At    time.Time     `json:"at"`
 }
 
 // Leg is one leg of a volume.

@@ -14,7 +14,8 @@ const TRead = 2 * time.Second
 // WaitClock measures, on the leader's own monotonic clock, the wait of Activate when some leg that a
 // superseded host may still read is not fenced: 1.25·T_read from the commit of the first RecordFence
 // of a member of the in-sync list, as this leader saw it (protocol-flush D.7). The factor covers
-// clocks that differ by 10 % each way.
+// clocks that differ by 10 % each way. T_read is that of the host which may read, or this leader's own if that is
+// longer: an engine keeps to the one that it began with, whatever the coordinators were told since.
 //
 // A new leader makes a new WaitClock and so waits anew: it cannot know when the first one was.
 // A WaitClock belongs to one goroutine or is locked by its user.
@@ -27,6 +28,7 @@ type waitStart struct {
 	epoch volume.Epoch
 	legs  []volume.LegID // all that the volume had then
 	at    time.Time
+	wait  time.Duration
 }
 
 // of reports whether the clock that was started is that of a volume as it is: the same epoch still waits, and no leg
@@ -58,7 +60,8 @@ func (w *WaitClock) Observe(s *State, now time.Time) {
 			continue
 		}
 		if v.starved() {
-			w.started[id] = waitStart{epoch: v.Epoch, legs: v.legIDs(), at: now}
+			w.started[id] = waitStart{epoch: v.Epoch, legs: v.legIDs(), at: now,
+				wait: max(w.wait, v.ReadFor+v.ReadFor/4)}
 		}
 	}
 }
@@ -89,5 +92,5 @@ func (w *WaitClock) Left(id volume.ID, e volume.Epoch, now time.Time) time.Durat
 	if !ok || start.epoch != e {
 		return w.wait
 	}
-	return max(0, w.wait-now.Sub(start.at))
+	return max(0, start.wait-now.Sub(start.at))
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // BuildAssignment returns what a node is to do by a committed state, without its revision. It holds
-// the secrets of the node's own grants.
+// the secrets of the node's own grants. tRead is for grants that say none.
 func BuildAssignment(s *raft.State, id volume.NodeID, tRead time.Duration) peer.Assignment {
 	a := peer.Assignment{
 		Lineage: lineage(s), Former: s.Former, Legs: []peer.LegOrder{}, Attach: []peer.Ticket{},
@@ -160,14 +160,14 @@ func domainOrder(s *raft.State, d *raft.Domain, id volume.NodeID) (peer.DomainOr
 }
 
 // BuildTicket returns what the engine of a volume's current attachment needs, with its secrets and
-// without the revision. The volume must be attached: the grant was committed.
+// without the revision. The volume must be attached: the grant was committed. tRead is for a grant that says none.
 func BuildTicket(s *raft.State, v *raft.Volume, tRead time.Duration) peer.Ticket {
 	t := peer.Ticket{
 		Incarnation: s.Cluster.Incarnation, Former: s.Former, Generation: s.Cluster.RestoreGen,
 		Volume: v.ID, Name: v.Name, SizeBytes: v.SizeBytes,
 		Layout:     v.Layout,
 		Durability: v.Durability, Epoch: v.Epoch, AttachID: v.Attach.ID, Maintenance: v.Attach.Maintenance,
-		Detach: v.Attach.Detaching, Config: v.Config(), TRead: tRead, Legs: []peer.TicketLeg{},
+		Detach: v.Attach.Detaching, Config: v.Config(), TRead: cmp.Or(v.Attach.TRead, tRead), Legs: []peer.TicketLeg{},
 		Peers: coordinators(s), Limit: v.Limit, Exports: v.Exports,
 		Credentials: v.Credentials,
 	}

@@ -198,8 +198,16 @@ func (c *Coordinator) apply(ctx context.Context, cmd raft.Command) (raft.Result,
 	return result, err
 }
 
-// commit has raft commit a command and counts it.
+// commit has raft commit a command and counts it. A grant gets this leader's T_read.
 func (c *Coordinator) commit(ctx context.Context, cmd raft.Command) (raft.Result, error) {
+	if cmd.BeginAttach != nil {
+		begin := *cmd.BeginAttach
+		begin.TRead, cmd.BeginAttach = c.opts.TRead, &begin
+	}
+	if cmd.PlaceDomain != nil {
+		place := *cmd.PlaceDomain
+		place.TRead, cmd.PlaceDomain = c.opts.TRead, &place
+	}
 	began := time.Now()
 	result, _, err := c.raft.Apply(ctx, cmd)
 	c.meters.proposed(cmd, time.Since(began), result, err)
