@@ -26,7 +26,7 @@ const (
 	startEngine job = "start engine"
 	stopEngine  job = "stop engine"
 	renewAttach job = "take a new epoch" // its engine died
-	giveUp      job = "detach"           // its engine died while it was to detach
+	giveUp      job = "detach"           // its engine died while it was to detach, or maintained
 	startGuest  job = "start guest"
 	endGuest    job = "end guest"
 	guardGuest  job = "guard guest"          // tell an engine to kill it when the grant is lost

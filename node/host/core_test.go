@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -148,7 +149,8 @@ func assignment(t *testing.T, d *datadriven.TestData, revision uint64) peer.Assi
 	for _, text := range list(d, "attach") {
 		f := strings.Split(text, "/")
 		a.Attach = append(a.Attach, peer.Ticket{Volume: volumeID(f[0]), Name: f[0], AttachID: attachID(f[1]),
-			Epoch: epoch(t, f[2]), Detach: len(f) > 3})
+			Epoch: epoch(t, f[2]), Detach: slices.Contains(f[3:], "detach"),
+			Maintenance: slices.Contains(f[3:], "maintenance")})
 	}
 	for _, text := range list(d, "domain") {
 		f := strings.Split(text, "/")

@@ -87,16 +87,16 @@ func (e *running) endIf(ctx context.Context, a volume.AttachID) error {
 }
 
 // renewal asks for the next epoch on this host: an engine that ended takes a new one, and only if
-// nobody else was granted the volume since (protocol-flush B.1).
+// nobody else was granted the volume since (protocol-flush B.1). Maintenance is not renewed, see stepVolume.
 func renewal(t *peer.Ticket, host volume.NodeID) raft.Command {
 	return raft.Command{BeginAttach: &raft.BeginAttach{
 		Volume: t.Volume, Host: host, AttachID: volume.NewAttachID(), Takeover: true,
-		Maintenance: t.Maintenance, After: t.Epoch, Renews: t.AttachID,
+		After: t.Epoch, Renews: t.AttachID,
 	}}
 }
 
-// detachment ends an attachment whose engine died before it could do so: nothing was flushed for
-// certain, so it is not clean.
+// detachment ends an attachment whose engine died before it could do so, or one for maintenance whose engine died:
+// nothing was flushed for certain, so it is not clean.
 func detachment(t *peer.Ticket) raft.Command {
 	return raft.Command{Detach: &raft.Detach{Volume: t.Volume, Epoch: t.Epoch}}
 }

@@ -29,7 +29,9 @@ func (c *core) stepVolume(v *volumeView, now time.Duration) {
 	case v.want.AttachID != v.spent:
 		v.spent = v.want.AttachID
 		c.start(v, action{job: startEngine, ticket: v.want})
-	case v.want.Detach:
+	case v.want.Detach || v.want.Maintenance:
+		// Nobody waits for maintenance, so no epoch is taken for it, which the coordinators would refuse: they begin it
+		// anew, wherever it is done best, after a pause that grows.
 		c.start(v, action{job: giveUp, ticket: v.want})
 	default:
 		c.start(v, action{job: renewAttach, ticket: v.want})
