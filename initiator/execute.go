@@ -3,6 +3,7 @@ package initiator
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/holdfast-storage/holdfast/scsi"
 )
@@ -23,17 +24,23 @@ func (s *Session) Execute(ctx context.Context, lun uint64, cdb scsi.CDB, out, in
 	}
 	answered := make(chan struct{}, 1)
 	t.Done = func(*Task) { answered <- struct{}{} }
+	pause := time.Duration(0)
 	for try := 1; ; try++ {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		s.Submit(t)
+		if pause > 0 {
+			s.rest(t, pause)
+		} else {
+			s.Submit(t)
+		}
 		select {
 		case <-answered:
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}
-		if t.Err == nil && scsi.Retryable(t.Status, t.Sense) && try < maxTries {
+		var again bool
+		if pause, again = t.again(try); again {
 			continue
 		}
 		if err := t.Result(); err != nil {
@@ -46,6 +53,23 @@ func (s *Session) Execute(ctx context.Context, lun uint64, cdb scsi.CDB, out, in
 	}
 }
 
-// maxTries bounds how often a command is sent that the target did not execute but asks to see
-// again. A unit has a few unit attentions at most.
-const maxTries = 8
+const (
+	// maxTries bounds how often a command is sent that the target did not execute but asks to see
+	// again. A unit has a few unit attentions at most.
+	maxTries = 8
+	// maxBusy is the same for a target that has no room: it is given some seconds, for it is not broken. How long it
+	// may keep others waiting, who uses it knows.
+	maxBusy                    = 60
+	busyPauseMin, busyPauseMax = time.Millisecond, 100 * time.Millisecond
+)
+
+// again reports whether a command that was sent so many times is to be sent once more, and after which pause.
+func (t *Task) again(tries int) (pause time.Duration, again bool) {
+	switch {
+	case t.Err != nil || !scsi.Retryable(t.Status, t.Sense):
+		return 0, false
+	case t.Status == scsi.CheckCondition: // a unit attention
+		return 0, tries < maxTries
+	}
+	return min(busyPauseMin<<min(tries-1, 10), busyPauseMax), tries < maxBusy
+}

@@ -3,6 +3,7 @@ package initiator
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/scsi"
@@ -73,7 +74,7 @@ func (q *RequestQueue) Submit(r *block.Request) {
 	}
 	rt := q.pool.Get().(*requestTask)
 	rt.request, rt.done, rt.tries, rt.syncs = r, 0, 0, false
-	rt.submit()
+	rt.submit(0)
 }
 
 func (q *RequestQueue) check(r *block.Request) error {
@@ -104,8 +105,8 @@ type requestTask struct {
 	syncs   bool  // that command is the SYNCHRONIZE CACHE after a zero with FUA
 }
 
-// submit sends the command for the next part of the request.
-func (rt *requestTask) submit() {
+// submit sends the command for the next part of the request, after a pause if there is one.
+func (rt *requestTask) submit(pause time.Duration) {
 	q, r, t := rt.queue, rt.request, &rt.task
 	size := q.unit.Limits.BlockBytes
 	t.LUN, t.DataOut, t.DataIn = q.unit.LUN, nil, nil
@@ -132,13 +133,17 @@ func (rt *requestTask) submit() {
 		t.CDB = scsi.SynchronizeCache16CDB(0, 0)
 	}
 	rt.tries++
+	if pause > 0 {
+		q.session.rest(t, pause)
+		return
+	}
 	q.session.Submit(t)
 }
 
 // step takes the answer to a command, and sends the next or completes the request.
 func (rt *requestTask) step(t *Task) {
-	if t.Err == nil && scsi.Retryable(t.Status, t.Sense) && rt.tries < maxTries {
-		rt.submit()
+	if pause, again := t.again(rt.tries); again {
+		rt.submit(pause)
 		return
 	}
 	err := t.Result()
@@ -147,12 +152,12 @@ func (rt *requestTask) step(t *Task) {
 	}
 	rt.done, rt.tries = rt.done+rt.part, 0
 	if err == nil && rt.done < rt.request.Range.Len {
-		rt.submit()
+		rt.submit(0)
 		return
 	}
 	if err == nil && rt.request.Op == block.OpZero && rt.request.Flags&block.FUA != 0 && !rt.syncs {
 		rt.syncs = true
-		rt.submit()
+		rt.submit(0)
 		return
 	}
 	rt.complete(err)

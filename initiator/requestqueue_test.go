@@ -2,8 +2,11 @@ package initiator_test
 
 import (
 	"context"
+	"math"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -128,4 +131,36 @@ func TestRequestQueue_refuses(t *testing.T) {
 	require.Empty(t, unit.take(), "nothing of it reached the unit")
 	_, err := initiator.NewRequestQueue(nil, initiator.Unit{Limits: block.Limits{BlockBytes: 512, MaxBytes: 100}})
 	require.ErrorContains(t, err, "want whole blocks")
+}
+
+// busy answers its first commands with BUSY, as a target does whose memory others hold.
+type busy struct {
+	scsi.LogicalUnit
+	left atomic.Int32
+}
+
+func (b *busy) Execute(ctx context.Context, cmd *scsi.Command, res *scsi.Response) {
+	if b.left.Add(-1) >= 0 {
+		res.Status = scsi.Busy
+		return
+	}
+	b.LogicalUnit.Execute(ctx, cmd, res)
+}
+
+// A target that has no room for a moment is not broken.
+func TestRequestQueue_waitsForATargetThatIsBusy(t *testing.T) {
+	unit := &busy{LogicalUnit: newDisk(t, newMemory(t, 512), nil)}
+	session := newPortal(t, unit).login()
+	u, _, err := initiator.Probe(t.Context(), session, 0)
+	require.NoError(t, err)
+	q, err := initiator.NewRequestQueue(session, u)
+	require.NoError(t, err)
+	unit.left.Store(12)
+	write := block.Request{Op: block.OpWrite, Range: block.Range{Len: 512}, Data: make([]byte, 512)}
+	require.NoError(t, submit(t, q, write))
+
+	unit.left.Store(math.MaxInt32)
+	time.AfterFunc(20*time.Millisecond, func() { session.Abort(initiator.ErrAborted) })
+	require.ErrorIs(t, submit(t, q, write), block.ErrUnreachable, "what rests ends with its session")
+	<-session.Ended()
 }

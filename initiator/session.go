@@ -56,6 +56,7 @@ type Session struct {
 	sending  bool  // somebody sends: he sees what is queued before he stops
 	tasks    taskTable
 	waiting  taskQueue // commands that wait for the window
+	resting  taskQueue // commands that were answered BUSY, and wait for their time
 	urgent   taskQueue // pings and logout, which the window does not hold up
 	orders   []order   // what the target asked for: data-out, answers to its pings
 	window   window
@@ -130,6 +131,36 @@ func (s *Session) enqueue(q *taskQueue, t *Task) {
 	}
 	t.since = time.Now()
 	q.push(t)
+	s.deadline.arm()
+	s.mu.Unlock()
+	s.signal()
+}
+
+// rest submits a command again that was answered BUSY, after a pause: who had no room has none at once.
+func (s *Session) rest(t *Task, pause time.Duration) {
+	t.start(kindCommand)
+	s.mu.Lock()
+	if s.cause != nil {
+		t.Err = s.cause
+		s.mu.Unlock()
+		t.Done(t)
+		return
+	}
+	s.resting.push(t)
+	s.mu.Unlock()
+	time.AfterFunc(pause, func() { s.rested(t) })
+}
+
+// rested queues a command whose pause is over. When the session ends it may be over before that, and be another one.
+func (s *Session) rested(t *Task) {
+	s.mu.Lock()
+	if s.cause != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.resting.remove(t)
+	t.since = time.Now()
+	s.waiting.push(t)
 	s.deadline.arm()
 	s.mu.Unlock()
 	s.signal()
@@ -223,7 +254,7 @@ func (s *Session) supervise() {
 	s.mu.Lock()
 	cause := s.cause
 	var left taskQueue
-	for _, q := range []*taskQueue{&s.tasks.inFlight, &s.waiting, &s.urgent} {
+	for _, q := range []*taskQueue{&s.tasks.inFlight, &s.waiting, &s.resting, &s.urgent} {
 		for t := q.pop(); t != nil; t = q.pop() {
 			left.push(t)
 		}

@@ -18,8 +18,9 @@
 //
 // Unit attentions: an I_T nexus that is new to a logical unit gets POWER ON, RESET, OR BUS DEVICE
 // RESET OCCURRED (06/29/00) once, because it is how an initiator learns that a unit has started
-// anew. A reset brings it again. There are no others.
+// anew. A reset brings it again. The others tell of reservations and registrations that were taken away (06/2A/03
+// to 05).
 //
-// It does not do: persistent reservations, protection information, saved mode pages, stopping the unit. They
+// It does not do: protection information, saved mode pages, stopping the unit. They
 // answer as the standards ask for a command or field that is not there, and nothing advertises them.
 package scsi
