@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-storage/holdfast/block"
 )
@@ -247,4 +248,32 @@ func TestNewServer_refusals(t *testing.T) {
 		_, err := NewServer(o)
 		require.ErrorContains(t, err, name)
 	}
+}
+
+// poor is a listener that has no memory for its first connections.
+type poor struct {
+	net.Listener
+	fails int
+}
+
+func (l *poor) Accept() (net.Conn, error) {
+	if l.fails--; l.fails >= 0 {
+		return nil, &net.OpError{Op: "accept", Net: "unix", Err: os.NewSyscallError("accept4", unix.ENOMEM)}
+	}
+	return l.Listener.Accept()
+}
+
+// That one connection cannot be accepted is no end of the export: the guest that is connected would be killed.
+func TestServe_aConnectionThatCannotBeAcceptedEndsNothing(t *testing.T) {
+	d := newMem(t, testSize)
+	s, err := NewServer(Options{Queue: queueOf(t, d, 4), Limits: d.Limits(), Name: "root"})
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := Listen(path)
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(&poor{l, 3}) }()
+	require.NoError(t, dial(t, Address{Socket: path, Name: "root"}, ClientOptions{}).Close())
+	require.NoError(t, s.Close())
+	require.NoError(t, <-served)
 }

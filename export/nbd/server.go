@@ -29,6 +29,9 @@ const (
 // preferredBytes is the unit that clients are advised to use.
 const preferredBytes = 4096
 
+// acceptPause is how long a listener rests that had no connection to give.
+const acceptPause = 50 * time.Millisecond
+
 // handshakeTimeout ends a connection whose client does not get on with its handshake.
 const handshakeTimeout = 10 * time.Second
 
@@ -165,7 +168,7 @@ func Listen(path string) (net.Listener, error) {
 }
 
 // Serve accepts connections until the server or the listener is closed, and closes the listener.
-// It returns nil if the server was closed.
+// It returns nil if the server was closed. What else goes wrong with a connection ends nothing.
 func (s *Server) Serve(l net.Listener) error { return s.serve(l, nil) }
 
 func (s *Server) serve(l net.Listener, demand *tls.Config) error {
@@ -179,17 +182,19 @@ func (s *Server) serve(l net.Listener, demand *tls.Config) error {
 			if s.isClosing() {
 				return nil
 			}
-			if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
-				s.log.Warn("NBD export cannot accept", "export", s.o.Name, "error", err)
-				time.Sleep(50 * time.Millisecond) // until some descriptor is free again
-				continue
+			if errors.Is(err, net.ErrClosed) {
+				return fmt.Errorf("NBD export %s: %w", s.o.Name, err)
 			}
-			return fmt.Errorf("NBD export %s: %w", s.o.Name, err)
+			// No descriptor or no memory is free, or the connection was lost again: that passes, and the clients that are
+			// connected go on.
+			s.log.Warn("NBD export cannot accept", "export", s.o.Name, "error", err)
+			time.Sleep(acceptPause)
+			continue
 		}
 		direct, err := netio.Direct(socket, s.o.Waits)
 		if err != nil {
 			s.log.Warn("NBD connection dropped", "export", s.o.Name, "cause", err)
-			time.Sleep(50 * time.Millisecond) // as above
+			time.Sleep(acceptPause)
 			continue
 		}
 		s.start(direct, demand)
