@@ -100,6 +100,9 @@ const (
 	DefaultTRead     = 2 * time.Second
 )
 
+// TReadMin is the shortest Timing.TRead: twice the time between two pings of a leg, mirror.Timing.Ping.
+const TReadMin = time.Second
+
 // Load reads, completes and validates a node.yaml.
 func Load(path string) (*Config, error) {
 	text, err := os.ReadFile(path)

@@ -96,6 +96,7 @@ func TestParse_refusals(t *testing.T) {
 		"portal by name": {replace("10.0.1.1:3260", "n1.example:3260"),
 			[]string{"listen.iscsi", "n1.example", "IP address"}},
 		"no network": {replace("10.0.1.0/24", "10.0.1"), []string{"networks.storage", "10.0.1"}},
+		"breathless": {good + "timing: {t_read: 900ms}\n", []string{"timing.t_read: 900ms is below 1s"}},
 		"impatient":  {good + "timing: {heartbeat: 1s, dead_after: 2s}\n", []string{"three heartbeats"}},
 		"all faults at once": {"name: n1\n", []string{"id: missing", "roles: missing", "data_dir: missing",
 			"listen.api: missing", "coordinators: missing", "tls.key: missing"}},
