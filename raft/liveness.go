@@ -131,6 +131,7 @@ func (l *Liveness) Lead(now time.Time) {
 	clear(l.reports)
 	for _, p := range l.nodes {
 		p.condition, p.beats, p.diedAt = NodeUnknown, 0, time.Time{}
+		p.doubts, p.doubted = 0, time.Time{}
 	}
 }
 

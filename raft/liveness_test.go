@@ -216,6 +216,16 @@ func TestLiveness_whoIsLateStaysInDoubt(t *testing.T) {
 	require.Equal(t, 2*time.Second, p.Bound(p.node("h3"), p.now))
 }
 
+// Who leads again has forgotten its doubts, as every new leader: they were about what it saw then.
+func TestLiveness_whoLeadsAnewHasNoDoubts(t *testing.T) {
+	p := newPulses(t, LivenessOptions{}, "h1", "h2", "h3")
+	p.run(3*time.Second, "h1", "h2", "h3")
+	p.doubt(2, []string{"h3"}, []string{"h1", "h2"})
+	require.Equal(t, 4*time.Second, p.Bound(p.node("h3"), p.now))
+	p.Lead(p.now)
+	require.Equal(t, 2*time.Second, p.Bound(p.node("h3"), p.now))
+}
+
 func TestLiveness_GraceAfterElection(t *testing.T) {
 	p := newPulses(t, LivenessOptions{}, "h1", "h2")
 	p.run(1500*time.Millisecond, "h1")
