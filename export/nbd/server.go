@@ -185,8 +185,8 @@ func (s *Server) serve(l net.Listener, demand *tls.Config) error {
 			if errors.Is(err, net.ErrClosed) {
 				return fmt.Errorf("NBD export %s: %w", s.o.Name, err)
 			}
-			// No descriptor or no memory is free, or the connection was lost again: that passes, and the clients that are
-			// connected go on.
+			// No descriptor or no memory is free, or the connection was lost again: that passes, and the clients that
+			// are connected go on.
 			s.log.Warn("NBD export cannot accept", "export", s.o.Name, "error", err)
 			time.Sleep(acceptPause)
 			continue

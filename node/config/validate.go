@@ -192,7 +192,8 @@ func (t Timing) check(f *faults) {
 			"timing.%s: %s is out of bounds (50ms to 1h)", d.field, d.value)
 	}
 	f.refuse(t.TRead < TReadMin,
-		"timing.t_read: %s is below %s: engines ask the legs twice in that time, and would not start", t.TRead, TReadMin)
+		"timing.t_read: %s is below %s: engines ask the legs twice in that time, and would not start", t.TRead,
+		TReadMin)
 	f.refuse(t.DeadAfter < 3*t.Heartbeat,
 		"timing.dead_after: %s is below three heartbeats of %s: one lost packet would move guests",
 		t.DeadAfter, t.Heartbeat)

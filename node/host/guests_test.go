@@ -105,8 +105,8 @@ func (m *machine) withDrivers(own map[string]domain.Driver) map[string]domain.Dr
 	return all
 }
 
-// Of a guest that nothing is known of the host waits to know: it starts nothing meanwhile, and does not end, which would
-// take the other roles of its node along.
+// Of a guest that nothing is known of the host waits to know: it starts nothing meanwhile, and does not end, which
+// would take the other roles of its node along.
 func TestHost_waitsUntilItKnowsItsGuests(t *testing.T) {
 	m := newMachine(t)
 	m.drivers = map[string]domain.Driver{"b": &unreadable{}}
