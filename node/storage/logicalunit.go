@@ -99,7 +99,7 @@ func (v vendor) run(ctx context.Context, command inband.Command, dataOut []byte)
 	case inband.Detach:
 		return v.progressed(v.session.Detach(ctx, c.Clean))
 	}
-	return nil, fmt.Errorf("in-band command %s: %w", command.Action(), block.ErrUnsupported)
+	return v.runJournal(ctx, command, dataOut)
 }
 
 // progressed answers a command that may have moved the label on: the host is to know how far, so that a leg

@@ -15,8 +15,8 @@ const CDBBytes = 16
 // ServiceAction says what an in-band command does; it stands in bits 4-0 of byte 1.
 type ServiceAction uint8
 
-// The service actions of legs of every layout. 0x10 to 0x14 belong to parity legs (STAGE, DELTA,
-// COMMIT, FREE, RECORDS); a number is never given a second meaning.
+// The service actions of legs of every layout. Those of parity legs begin at 0x10; a number is never given a second
+// meaning.
 const (
 	ActionReadLabel ServiceAction = 0x01
 	ActionConfig    ServiceAction = 0x02
@@ -54,7 +54,7 @@ func (a ServiceAction) String() string {
 	case ActionAdopt:
 		return "ADOPT"
 	}
-	return "unknown service action"
+	return a.journalActionName()
 }
 
 // The places of a CDB's fields, those of SERVICE ACTION IN(16).
@@ -70,7 +70,7 @@ const (
 const MaxChecksumBlocks = 4096
 
 // Command is one in-band command as its CDB states it: ReadLabel, Config, Rotate, Stable, Marks,
-// Checksums, Versions, Stamp, Adopt or Detach.
+// Checksums, Versions, Stamp, Adopt or Detach; of legs of parity also Stage, Commit, Free, Records, Rollback or Drop.
 type Command interface {
 	// Action returns the command's service action.
 	Action() ServiceAction

@@ -8,6 +8,9 @@
 //	  Rotate / Stable{gen} ─────────────────▶   clears marks that no longer matter
 //	  Marks / Versions / Checksums ─────────▶   what to compare and copy
 //	  Stamp{versions} / Adopt{blocks} ──────▶   what a compare has shown
+//	  Stage{record} + payload ──────────────▶   of a leg of parity: into the journal
+//	  Commit / Free / Rollback / Drop ──────▶   what becomes of records
+//	  Records ──────────────────────────────▶   what a takeover decides by
 //	  Detach{clean} ────────────────────────▶   the epoch is spent
 //
 // Every CDB has 16 bytes in the shape of SERVICE ACTION IN(16) (SPC-4 §4.2.5). Every parameter

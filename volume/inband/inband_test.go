@@ -30,6 +30,12 @@ var commands = []struct {
 	{inband.Versions{Since: 1<<32 | 5, FirstRegion: 78}, "c008 0000000100000005 0000004e 0000", 65560},
 	{inband.Stamp{ParamBytes: 40}, "c009 0000000000000000 00000028 0000", 0},
 	{inband.Adopt{FirstBlock: 0x1122334455, Blocks: 4096}, "c00a 0000001122334455 00001000 0000", 0},
+	{inband.Stage{ParamBytes: 72, Blocks: 256}, "c010 0000000000000100 00000048 0000", 0},
+	{inband.Commit{}, "c012 0000000000000000 00000018 0000", 0},
+	{inband.Free{}, "c013 0000000000000000 00000018 0000", 0},
+	{inband.Records{From: 0x0102030405060708}, "c014 0102030405060708 0000e128 0000", 57640},
+	{inband.Rollback{ParamBytes: 40}, "c015 0000000000000000 00000028 0000", 0},
+	{inband.Drop{}, "c016 0000000000000000 00000018 0000", 0},
 }
 
 func bytesOf(t testing.TB, text string) []byte {
@@ -68,6 +74,12 @@ func TestCDB(t *testing.T) {
 			want = int64(c.ParamBytes)
 		case inband.Stamp:
 			want = int64(c.ParamBytes)
+		case inband.Rollback:
+			want = int64(c.ParamBytes)
+		case inband.Stage:
+			want = 72 + 256*4096
+		case inband.Commit, inband.Free, inband.Drop:
+			want = 24
 		}
 		require.Equal(t, want, inband.DataOutBytes(bytesOf(t, c.cdb)), "%v", c.command)
 	}
@@ -83,7 +95,22 @@ func TestParse_refusals(t *testing.T) {
 	}{
 		"no action":             {"c000 0000000000000000 00000000 0000", 1},
 		"unknown action":        {"c00b 0000000000000000 00000000 0000", 1},
-		"parity action":         {"c010 0000000000000000 00000000 0000", 1},
+		"behind the actions":    {"c017 0000000000000000 00000018 0000", 1},
+		"kept for deltas":       {"c011 0000000000000001 00000048 0000", 1},
+		"stage of nothing":      {"c010 0000000000000000 00000048 0000", 2},
+		"stage of too much":     {"c010 0000000000000101 00000048 0000", 2},
+		"stage without legs":    {"c010 0000000000000001 00000028 0000", 10},
+		"stage, half a leg":     {"c010 0000000000000001 00000040 0000", 10},
+		"stage, 17 legs":        {"c010 0000000000000001 00000138 0000", 10},
+		"commit, argument":      {"c012 0000000000000001 00000018 0000", 2},
+		"commit, length":        {"c012 0000000000000000 00000028 0000", 10},
+		"free, length":          {"c013 0000000000000000 00000008 0000", 10},
+		"records, length":       {"c014 0000000000000000 00000000 0000", 10},
+		"roll back nothing":     {"c015 0000000000000000 00000008 0000", 10},
+		"roll back too much":    {"c015 0000000000000000 00040018 0000", 10},
+		"roll back, half of it": {"c015 0000000000000000 00000010 0000", 10},
+		"roll back, argument":   {"c015 0000000000000001 00000018 0000", 2},
+		"drop, length":          {"c016 0000000000000000 00000000 0000", 10},
 		"upper bits of byte 1":  {"c021 0000000000000000 00000238 0000", 1},
 		"read label, argument":  {"c001 0000000000000001 00000238 0000", 2},
 		"read label, length":    {"c001 0000000000000000 00000004 0000", 10},
@@ -166,6 +193,24 @@ func lists() []list {
 			00000000 00000002 0000000000000003  00000005 00000004 0000000100000001`,
 			func() ([]byte, error) { return inband.AppendVersions(nil, versions) },
 			func(b []byte) (any, error) { return inband.ParseVersions(b) }},
+		{"transaction", volume.Transaction{Epoch: 3, Number: 17},
+			`0001 0000 00000010 0000000000000003 0000000000000011`,
+			func() ([]byte, error) {
+				return inband.AppendTransaction(nil, volume.Transaction{Epoch: 3, Number: 17}), nil
+			},
+			func(b []byte) (any, error) { return inband.ParseTransaction(b) }},
+		{"rollback", rolledBack(), `0001 0000 00000020
+			0000000000000003 0000000000000011  0000000000000002 0000000000000009`,
+			func() ([]byte, error) { return inband.AppendRollback(nil, rolledBack()) },
+			func(b []byte) (any, error) { return inband.ParseRollback(b) }},
+		{"records", recordsPage(), `0001 0000 00000080 0000000000001200 00000000000000020000000000000009
+			00000002 00000000
+			0000000000000003 0000000000000011 0000000102030405 00000002 02 00 01 00
+			aa000000000000000000000000000000
+			0000000000000003 0000000000000012 0000000000000007 00000001 01 01 01 00
+			bb000000000000000000000000000000`,
+			func() ([]byte, error) { return inband.AppendRecords(nil, recordsPage()) },
+			func(b []byte) (any, error) { return inband.ParseRecords(b) }},
 	}
 }
 
@@ -301,6 +346,9 @@ func FuzzParse(f *testing.F) {
 	b, err := inband.AppendReport(nil, report())
 	require.NoError(f, err)
 	f.Add(b)
+	stage, err := inband.AppendStage(nil, recordsPage().Records.Records[0])
+	require.NoError(f, err)
+	f.Add(append(stage, make([]byte, 2*volume.BlockBytes)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if c, err := inband.Parse(b); err == nil {
 			again := c.CDB()
@@ -326,6 +374,21 @@ func FuzzParse(f *testing.F) {
 		}
 		if p, err := inband.ParseVersions(b); err == nil {
 			again, err := inband.AppendVersions(nil, p)
+			require.NoError(t, err)
+			require.Equal(t, b[:len(again)], again)
+		}
+		if r, payload, err := inband.ParseStage(b); err == nil {
+			again, err := inband.AppendStage(nil, r)
+			require.NoError(t, err)
+			require.Equal(t, b, append(again, payload...))
+		}
+		if list, err := inband.ParseRollback(b); err == nil {
+			again, err := inband.AppendRollback(nil, list)
+			require.NoError(t, err)
+			require.Equal(t, b[:len(again)], again)
+		}
+		if p, err := inband.ParseRecords(b); err == nil {
+			again, err := inband.AppendRecords(nil, p)
 			require.NoError(t, err)
 			require.Equal(t, b[:len(again)], again)
 		}

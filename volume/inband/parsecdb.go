@@ -113,11 +113,13 @@ func parseAction(a ServiceAction, argument uint64, length uint32) (Command, erro
 			return nil, badLength
 		}
 		return Detach{Clean: argument&detachClean != 0}, nil
+	case ActionStage, ActionCommit, ActionFree, ActionRecords, ActionRollback, ActionDrop:
+		return parseJournalAction(a, argument, length)
 	}
 	return nil, &FieldError{Byte: 1, Reason: fmt.Sprintf("service action %#02x is unknown", uint8(a))}
 }
 
-// DataOutBytes returns how many bytes of data-out a CDB asks for: those of a valid CONFIG or STAMP,
+// DataOutBytes returns how many bytes of data-out a CDB asks for: those of a valid command with a parameter list,
 // else none.
 func DataOutBytes(b []byte) int64 {
 	c, err := Parse(b)
@@ -128,6 +130,12 @@ func DataOutBytes(b []byte) int64 {
 	case Config:
 		return int64(c.ParamBytes)
 	case Stamp:
+		return int64(c.ParamBytes)
+	case Stage:
+		return int64(c.ParamBytes) + int64(c.Blocks)*volume.BlockBytes
+	case Commit, Free, Drop:
+		return TransactionBytes
+	case Rollback:
 		return int64(c.ParamBytes)
 	}
 	return 0
