@@ -45,10 +45,10 @@ func (c *Core) settleAttach() {
 		if c.ack != 0 && c.removed == 0 && c.configured() || c.breaks(BreakServeEarly) {
 			c.phase = phaseMarking
 			c.stage("configured")
-			c.askMarks()
+			c.lay.prepare(c)
 		}
 	case phaseMarking:
-		c.askMarks()
+		c.lay.prepare(c)
 	}
 }
 

@@ -3,6 +3,8 @@ package mirror
 import (
 	"math/bits"
 	"sync"
+
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // buffer is payload that belongs to the engine: the one stable copy of what the guest writes (which
@@ -11,6 +13,11 @@ import (
 type buffer struct {
 	b     []byte
 	class int
+	// making counts the effects that have to change the buffer before anything else is done with it. It is raised
+	// in the order of the steps: those of a later step may be carried out earlier.
+	making sync.WaitGroup
+	// parity is what legs of parity get of a write whose data is b.
+	parity [volume.MaxParityLegs]*buffer
 }
 
 const (

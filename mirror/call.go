@@ -122,6 +122,8 @@ func (c *Core) answered(k call, err error, r *Reply) {
 		c.onVersions(k, err, r)
 	case CommandStamp:
 		c.onStamp(k, err)
+	case CommandCommit, CommandFree, CommandRecords, CommandRollback, CommandDrop:
+		c.lay.answered(c, k, err, r.Records)
 	case CommandRotate:
 		c.onRotate(k, err, r)
 	case CommandStable:

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // changeJob is the one question about the in-sync list that may be under way. One at a time: the
@@ -45,7 +47,8 @@ func (c *Core) pumpChange() {
 	}
 	// [M:noCAS] AddLeg names the newest configuration, which every leg already has. It is not asked for a
 	// leg that is away: nobody knows what it will have when it is back [M:joinReboot].
-	if i := c.join.leg; c.join.active && c.leg(i).state == LegAdding && c.usable(i) && c.configured() {
+	if i := c.join.leg; c.join.active && c.leg(i).state == LegAdding && c.usable(i) && c.configured() &&
+		c.kisr.count() < volume.MaxInSync { // else one that is replaced leaves first, since labels hold no more
 		c.askAddLeg(i)
 	}
 }
@@ -78,7 +81,8 @@ func (c *Core) unsure() LegIndex {
 		i := s.first()
 		g := c.leg(i)
 		open := g.state == LegRemoving || g.state == LegSuspect && g.unresolved
-		if g.state == LegRemoving && c.usable(i) || open && c.kisr != only(i) && c.allLost(c.kisr.without(i)) {
+		rest := c.kisr.without(i)
+		if g.state == LegRemoving && c.usable(i) || open && c.enough(rest) && c.allLost(rest) {
 			return i
 		}
 	}

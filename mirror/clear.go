@@ -62,7 +62,7 @@ func (c *Core) settleClear() {
 				return
 			}
 			k.step, k.flushed = clearFlushing, false
-			c.flushFor(flushClear, k.legs&c.ack, k.number)
+			c.lay.stabilize(c)
 		}
 	case clearFlushing:
 		if k.flushed {

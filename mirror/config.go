@@ -101,7 +101,7 @@ func (c *Core) onConfig(k call, err error) {
 		c.dropJoin(k.leg, "it is slow still")
 		return
 	}
-	c.settleIn(k.leg)
+	c.lay.settleIn(c, k.leg)
 }
 
 // configured reports whether every leg that receives writes has the newest configuration.

@@ -122,6 +122,7 @@ func (c *Core) startCopy(j copyJob, r block.Range, exclusive bool) *op {
 	clear(j.buf.mended)
 	j.part = r
 	o.copy, o.rng, o.verb = j, r, block.OpWrite
+	c.lay.place(o)
 	c.copies++
 	c.pace.began(c.now)
 	if j.kind == copyHeal {
@@ -361,6 +362,11 @@ func (c *Core) advanceCopy(o *op) {
 	c.emit(Effect{Kind: EffectRelease, Data: o.data})
 	o.data = nil
 	c.note(workIdle)
+	c.lay.rewrote(c, o)
+}
+
+// rewrote goes on behind a run that is on every leg that lacked it.
+func (c *Core) rewrote(o *op) {
 	c.mended(o)
 	o.copy.next += int(o.io.Len / BlockBytes)
 	c.copyRun(o)

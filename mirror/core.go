@@ -25,6 +25,7 @@ type CoreOptions struct {
 // Invariant: read ⊆ the committed in-sync list (I10).
 type Core struct {
 	opts CoreOptions
+	lay  layout
 	now  time.Duration
 	out  []Effect
 	work workSet // what settle has to look at
@@ -115,17 +116,15 @@ const (
 	workState                       // the engine's state may have changed
 	workIdle                        // an operation ended: somebody may wait for that
 	workConfirm                     // the coordinators may be told how far labels have come
+	workRound                       // what the layout does afterwards may go on
 )
 
 const workMembers = workConfig | workSweep | workFetch | workStale | workChange | workJoin | workClear |
-	workDetach | workState | workCopy
+	workDetach | workState | workCopy | workRound
 
 // NewCore returns a Core that knows no legs and has not begun.
 func NewCore(o CoreOptions) (*Core, error) {
 	o.Timing, o.Layout = o.Timing.withDefaults(), asMirror(o.Layout)
-	if o.Layout.Kind != volume.KindMirror {
-		return nil, fmt.Errorf("core: layout %s: only mirrors are served", o.Layout)
-	}
 	if err := o.Timing.validate(); err != nil {
 		return nil, err
 	}
@@ -133,7 +132,11 @@ func NewCore(o CoreOptions) (*Core, error) {
 		return nil, fmt.Errorf("core: epoch %s, size %d: the epoch must not be zero, the size whole blocks of %d",
 			o.Epoch, o.SizeBytes, BlockBytes)
 	}
-	return &Core{opts: o, state: StateConnecting}, nil
+	lay, err := newLayout(o)
+	if err != nil {
+		return nil, fmt.Errorf("core: %w", err)
+	}
+	return &Core{opts: o, lay: lay, state: StateConnecting}, nil
 }
 
 // Step takes one event at a time now and returns out with what is to be done appended. Nothing of
@@ -216,6 +219,7 @@ var settlers = []struct {
 	{workDetach | workIdle, (*Core).settleDetach},
 	{workChange, (*Core).pumpChange},
 	{workConfirm | workConfig, (*Core).pumpConfirm},
+	{workRound | workIdle, func(c *Core) { c.lay.settle(c) }},
 	{workState, (*Core).settleState},
 }
 
@@ -299,6 +303,7 @@ func (c *Core) onGuest(ev *Event) {
 	o := c.newOp(kind)
 	o.guest, o.data, o.verb, o.flags = ev.Guest, ev.Data, ev.Op, ev.Flags
 	o.want, o.rng = ev.Range, ev.Range.AlignOut(BlockBytes)
+	c.lay.place(o)
 	c.guestOps++
 	o.askedAt, o.beside = c.now, c.copies > 0
 	if c.phase != phaseServing {

@@ -13,7 +13,8 @@ type EffectKind uint8
 // effect waits for the event that answers it.
 const (
 	// EffectSubmit sends a request to a leg: Leg, Req, Op, Flags, Range; for a write Data is the
-	// payload, which begins where Range begins. EventDone answers it exactly once.
+	// payload, which begins where Range begins. With Stage the write is a record of chunk Chunk, by its plan.
+	// EventDone answers it exactly once.
 	EffectSubmit EffectKind = iota + 1
 	// EffectPing asks a leg for a sign of life: Leg, Req.Sess. EventPong answers it exactly once.
 	EffectPing
@@ -30,6 +31,16 @@ const (
 	// EffectFill copies those bytes of Source, which holds Range, that lie outside of Keep, into
 	// Data at Offset: the unaligned edge of a write takes over what stands there.
 	EffectFill
+	// EffectChange adds to Data what parity gets of it: the change from Source, where it begins at Begin, to the
+	// payload, for data chunk Chunk.
+	EffectChange
+	// EffectEncode adds to Data, which is the data of a whole stripe, the stripe's parity.
+	EffectEncode
+	// EffectTrim takes away again what EffectChange added to Data: it is only read from now on.
+	EffectTrim
+	// EffectDecode makes chunk Chunk of a stripe, some rows of it, from those in Parts, and puts it into Data, which
+	// is one of them. The others are released.
+	EffectDecode
 	// EffectStart begins to connect to Leg.
 	EffectStart
 	// EffectReset ends the session of Leg if it still is Req.Sess; Text says why.
@@ -63,7 +74,12 @@ type Effect struct {
 	Guest  Handle
 	Data   Handle
 	Source Handle
+	Begin  int64 // where in Source the range begins
 	Err    error
+
+	Stage *StagePlan // of EffectSubmit: the write is a record, and Data is what its plan says
+	Chunk int        // of the stripe
+	Parts []Handle   // by chunk of the stripe; nil = it is not there
 
 	Call    CallID
 	Command *Command
@@ -89,6 +105,11 @@ const (
 	CommandAdopt                              // Range
 	CommandVersions                           // Since
 	CommandStamp                              // Versions
+	CommandCommit                             // UpTo
+	CommandFree                               // UpTo
+	CommandRecords                            //
+	CommandRollback                           // List
+	CommandDrop                               // UpTo, the leg's floor
 	CommandDetachLeg                          // Clean
 	CommandRecordFence                        // Report, SetBack
 	CommandActivate                           //
@@ -105,7 +126,8 @@ func (k CommandKind) ToLeg() bool { return k <= CommandDetachLeg }
 var commandNames = [...]string{
 	CommandConfig: "CONFIG", CommandRotate: "ROTATE", CommandStable: "STABLE", CommandMarks: "MARKS",
 	CommandSums: "CHECKSUMS", CommandAdopt: "ADOPT", CommandVersions: "VERSIONS", CommandStamp: "STAMP",
-	CommandDetachLeg: "DETACH", CommandRecordFence: "RecordFence",
+	CommandCommit: "COMMIT", CommandFree: "FREE", CommandRecords: "RECORDS", CommandRollback: "ROLLBACK",
+	CommandDrop: "DROP", CommandDetachLeg: "DETACH", CommandRecordFence: "RecordFence",
 	CommandActivate: "Activate", CommandRemoveLeg: "RemoveLeg", CommandAddLeg: "AddLeg",
 	CommandDetach: "Detach", CommandConfirm: "Confirm",
 	CommandConfirmCopy: "ConfirmCopy",
@@ -128,6 +150,8 @@ type Command struct {
 	Range      block.Range
 	Medium     bool // Sums are of what the medium holds, not of the leg's page cache
 	Versions   []volume.VersionRun
+	UpTo       volume.Transaction
+	List       []volume.Transaction
 	Seqs       []volume.LegSeq
 	Clean      bool
 	Report     volume.LegReport

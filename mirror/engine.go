@@ -23,7 +23,9 @@ type Engine struct {
 	limits  block.Limits
 	buffers bufferPool
 
-	guestPool, requestPool, effectPool sync.Pool
+	payloads *payloads // nil for a mirror
+
+	guestPool, requestPool, stagePool, effectPool sync.Pool
 
 	root    context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -64,8 +66,12 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	payloads, err := newPayloads(asMirror(o.Layout))
+	if err != nil {
+		return nil, err
+	}
 	e := &Engine{
-		opts: o, log: o.Logger, core: core,
+		opts: o, log: o.Logger, core: core, payloads: payloads,
 		limits: block.Limits{
 			SizeBytes: o.SizeBytes, BlockBytes: guestBlockBytes, MaxBytes: guestMaxBytes,
 			CanUnmap: true, Volatile: o.Durability != volume.DurabilitySync,

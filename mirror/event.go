@@ -92,6 +92,7 @@ type Reply struct {
 	Sums          []uint32      // Checksums: of what each block holds now
 	Bad           []uint32      // Checksums: blocks of the range that are not what was written, ascending
 	Versions      []volume.VersionRun
+	Records       *volume.Records // Records
 }
 
 // LegInfo is what a Core needs to know of a leg: a LegSpec without its adapter.

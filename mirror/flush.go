@@ -6,11 +6,13 @@ import "github.com/holdfast-storage/holdfast/block"
 type flushPurpose uint8
 
 const (
-	flushGuest flushPurpose = iota // of the guest, or of an orderly end: every leg of ack_set
-	flushJoin                      // of a joining leg, before AddLeg
-	flushSave                      // of a joining leg, before how far it is copied is saved
-	flushClear                     // of ack_set, before STABLE
-	flushEnd                       // of ack_set, before an unclean DETACH
+	flushGuest   flushPurpose = iota // of the guest, or of an orderly end: every leg of ack_set
+	flushJoin                        // of a joining leg, before AddLeg
+	flushSave                        // of a joining leg, before how far it is copied is saved
+	flushClear                       // of ack_set, before STABLE
+	flushEnd                         // of ack_set, before an unclean DETACH
+	flushRound                       // of a set of parity: of all that get records, before COMMIT
+	flushRecover                     // of a set of parity: of S', before RECORDS
 )
 
 // ofJoin reports whether the flush is of a joining leg alone.
@@ -39,6 +41,9 @@ func (c *Core) advanceFlush(o *op) {
 	done := c.removed == 0 && c.ack != 0 && c.ack.within(o.answered)
 	if o.purpose.ofJoin() {
 		done = o.targets.within(o.answered)
+	}
+	if o.purpose == flushRound {
+		done = done && o.targets.within(o.answered)
 	}
 	if c.breaks(BreakFlushEarly) && o.purpose == flushGuest {
 		done = o.answered != 0
@@ -72,6 +77,8 @@ func (c *Core) flushed(p flushPurpose, ref uint64) {
 	case p == flushEnd:
 		c.detach.flushed = true
 		c.note(workDetach)
+	case p == flushRound || p == flushRecover:
+		c.lay.flushed(c, p, ref)
 	}
 }
 

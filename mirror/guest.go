@@ -16,12 +16,16 @@ const guestMaxBytes = 32 << 20
 // guestIO is one request of the guest on its way through the Core, which knows it as a Handle.
 type guestIO struct {
 	req        *block.Request
-	parent     *guestParts // of a zero that was split; nil otherwise
+	rng        block.Range // what of the request it is
+	parent     guestWhole  // of a request that was split; nil otherwise
 	next, prev *guestIO    // in Engine.guests while it is not answered
 	linked     bool
 }
 
-// guestParts joins the parts of one request.
+// guestWhole takes the answers to the parts of one request.
+type guestWhole interface{ answer(err error) }
+
+// guestParts joins the parts of one zero.
 type guestParts struct {
 	req  *block.Request
 	left atomic.Int32
@@ -67,6 +71,10 @@ func (e *Engine) Submit(r *block.Request) {
 		r.Complete(r, err)
 		return
 	}
+	if e.payloads != nil && r.Op != block.OpFlush {
+		e.submitPieces(r)
+		return
+	}
 	if r.Op == block.OpZero && !r.Range.Aligned(BlockBytes) {
 		e.submitZero(r)
 		return
@@ -108,19 +116,19 @@ func (e *Engine) submitZero(r *block.Request) {
 }
 
 // submit hands one request, or a part of one, to the Core.
-func (e *Engine) submit(r *block.Request, p *guestParts, op block.Op, rng block.Range) {
+func (e *Engine) submit(r *block.Request, p guestWhole, op block.Op, rng block.Range) {
 	g, _ := e.guestPool.Get().(*guestIO)
 	if g == nil {
 		g = &guestIO{}
 	}
-	g.req, g.parent = r, p
+	g.req, g.parent, g.rng = r, p, rng
 	ev := Event{Kind: EventGuest, Op: op, Flags: r.Flags, Range: rng, Guest: g}
 	if op == block.OpWrite {
 		whole := rng.AlignOut(BlockBytes)
 		b := e.buffers.get(whole.Len)
 		inner := b.b[rng.Off-whole.Off:][:rng.Len]
 		if r.Op == block.OpWrite {
-			copy(inner, r.Data)
+			copy(inner, r.Data[rng.Off-r.Range.Off:])
 		} else {
 			clear(inner)
 		}
@@ -137,7 +145,8 @@ func (e *Engine) submit(r *block.Request, p *guestParts, op block.Op, rng block.
 // deliver copies what was read to the guest and answers it.
 func (e *Engine) deliver(x *Effect) {
 	g, b := x.Guest.(*guestIO), x.Data.(*buffer)
-	copy(g.req.Data, b.b[g.req.Range.Off-x.Range.Off:])
+	b.making.Wait()
+	copy(g.req.Data[g.rng.Off-g.req.Range.Off:][:g.rng.Len], b.b[g.rng.Off-x.Range.Off:])
 	e.buffers.put(b)
 	e.answerGuest(g, nil)
 }
@@ -151,7 +160,7 @@ func (e *Engine) answerGuest(g *guestIO, err error) {
 // fill copies those bytes of the block in x.Source that lie outside of x.Keep into the payload.
 func fill(x *Effect) {
 	dst := x.Data.(*buffer).b[x.Offset:][:x.Range.Len]
-	src := x.Source.(*buffer).b
+	src := x.Source.(*buffer).b[x.Begin:]
 	keep := x.Range.Intersect(x.Keep)
 	if keep.Empty() {
 		copy(dst, src)

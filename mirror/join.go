@@ -57,7 +57,7 @@ func (c *Core) settleJoin() {
 			c.enter(j.leg, LegMarking, "every write that was sent without it has ended")
 		}
 	case LegMarking:
-		c.askJoinMarks()
+		c.lay.askCopySet(c)
 	case LegCopying:
 		c.settleSave()
 		if c.leg(j.leg).state != LegCopying {
@@ -68,11 +68,11 @@ func (c *Core) settleJoin() {
 			c.note(workJoin)
 		}
 	case LegStamping:
-		c.stampVersions()
+		c.lay.stamp(c)
 	case LegDraining:
 		if c.drained(j.leg, j.barrier) {
 			c.enter(j.leg, LegFlushing, "it answered every write it was sent")
-			c.flushFor(flushJoin, only(j.leg), j.number)
+			c.lay.flushJoin(c)
 		}
 	case LegFlushing:
 		if j.flushed || c.breaks(BreakNoJoinFlush) { // [M:noJoinFlush]

@@ -77,9 +77,9 @@ func TestCore_removableAsksTheLayout(t *testing.T) {
 	}
 }
 
-func TestNewCore_servesMirrorsOnly(t *testing.T) {
-	_, err := NewCore(CoreOptions{Epoch: 1, SizeBytes: 1 << 20, Layout: volume.Parity(4, 2)})
-	require.ErrorContains(t, err, "parity=4+2: only mirrors")
+func TestNewCore_refusesLayoutsThatCannotBe(t *testing.T) {
+	_, err := NewCore(CoreOptions{Epoch: 1, SizeBytes: 1 << 20, Layout: volume.Parity(4, 7)})
+	require.ErrorContains(t, err, "1 to 3 parity legs")
 }
 
 func BenchmarkEnough(b *testing.B) {

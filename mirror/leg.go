@@ -63,6 +63,19 @@ type Leg interface {
 	// Stamp makes versions durable where they are newer than the leg's own: a joining leg that was
 	// compared with another takes over what the other knows of its regions (I17).
 	Stamp(ctx context.Context, runs []volume.VersionRun) error
+	// Stage sends one record to a leg of parity; it must not wait for its I/O. The request belongs to the leg until
+	// Complete, which is called exactly once, whatever happens. Legs of mirrors are asked nothing of records.
+	Stage(r *StageRequest)
+	// Commit commits the leg's records up to a transaction, durably, and writes them home (docs/safety/journal.md).
+	Commit(ctx context.Context, upTo volume.Transaction) error
+	// Free makes home durable and forgets the records up to a transaction. Home is synced also if there are none.
+	Free(ctx context.Context, upTo volume.Transaction) error
+	// Records returns the records that are not freed.
+	Records(ctx context.Context) (volume.Records, error)
+	// Rollback durably takes back all of the list, or nothing.
+	Rollback(ctx context.Context, list []volume.Transaction) error
+	// Drop durably forgets every record, and that the leg has nothing to say of transactions up to floor.
+	Drop(ctx context.Context, floor volume.Transaction) error
 	// Detach makes {closed, clean} durable: the epoch is spent on this leg. The session may end. It returns
 	// Progress of the label that is durable then.
 	Detach(ctx context.Context, clean bool) (seq uint64, err error)

@@ -113,6 +113,7 @@ func (c *Core) leave(i LegIndex) {
 	for o := c.flushes.head; o != nil; o = o.next {
 		o.targets = o.targets.without(i)
 	}
+	c.lay.gone(c, i)
 	c.conf = c.conf.without(i)
 	g.flap.slow = g.slow.accused
 	g.slow = slowness{bytes: g.slow.bytes}

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"crypto/subtle"
 	"fmt"
 	"hash/crc32"
 	"slices"
@@ -308,6 +309,52 @@ func (l *memLeg) Versions(ctx context.Context, _ volume.CfgVer) (runs []volume.V
 }
 
 func (l *memLeg) Stamp(ctx context.Context, _ []volume.VersionRun) error {
+	return l.command(ctx, func() {})
+}
+
+// Stage applies a record at once: this leg never loses anything.
+func (l *memLeg) Stage(r *StageRequest) {
+	s := l.begin()
+	if s == nil {
+		r.Complete(r, l.cause())
+		return
+	}
+	go func() {
+		defer s.pending.Done()
+		if err := l.do(s, &block.Request{}); err != nil {
+			r.Complete(r, err)
+			return
+		}
+		l.be(func(l *memLeg) {
+			home := l.data[r.Record.FirstBlock*BlockBytes:][:r.Record.Blocks*BlockBytes]
+			if r.Record.Kind == volume.RecordDelta {
+				subtle.XORBytes(home, home, r.Data)
+			} else {
+				copy(home, r.Data)
+			}
+			l.mark()
+		})
+		r.Complete(r, nil)
+	}()
+}
+
+func (l *memLeg) Commit(ctx context.Context, _ volume.Transaction) error {
+	return l.command(ctx, func() {})
+}
+
+func (l *memLeg) Free(ctx context.Context, _ volume.Transaction) error {
+	return l.command(ctx, func() {})
+}
+
+func (l *memLeg) Records(ctx context.Context) (volume.Records, error) {
+	return volume.Records{}, l.command(ctx, func() {})
+}
+
+func (l *memLeg) Rollback(ctx context.Context, _ []volume.Transaction) error {
+	return l.command(ctx, func() {})
+}
+
+func (l *memLeg) Drop(ctx context.Context, _ volume.Transaction) error {
 	return l.command(ctx, func() {})
 }
 

@@ -32,6 +32,8 @@ type op struct {
 	verb  block.Op
 	flags block.Flags
 	lock  rangeLock
+	wide  block.Range // what is locked instead of rng, if not empty: whole stripes
+	part  stripePart  // of a set of parity
 
 	// The writing half: who gets it and who answered.
 	seq      uint64        // order of dispatch; zero before
@@ -125,9 +127,12 @@ func (c *Core) retire(o *op) {
 	if o.data != nil {
 		c.emit(Effect{Kind: EffectRelease, Data: o.data})
 	}
-	buf := o.copy.buf
+	if o.part.old != nil {
+		c.emit(Effect{Kind: EffectRelease, Data: o.part.old})
+	}
+	buf, legs := o.copy.buf, o.part.plan.Legs[:0]
 	*o = op{slot: o.slot}
-	o.copy.buf = buf
+	o.copy.buf, o.part.plan.Legs = buf, legs
 	c.freeOps = append(c.freeOps, o)
 	c.note(workIdle)
 }

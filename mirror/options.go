@@ -12,9 +12,8 @@ import (
 // BlockBytes is the unit in which legs are read, written, locked and compared.
 const BlockBytes = 4096
 
-// MaxLegs is how many legs one engine can know at once: the widest mirror, each leg with a
-// replacement under way.
-const MaxLegs = 2 * volume.MaxMirrorLegs
+// MaxLegs is how many legs one engine can know at once: the widest layout, each leg with a replacement under way.
+const MaxLegs = 2 * volume.MaxSlots
 
 // Options are what an engine is made of. Every field without "zero" in its text is required.
 type Options struct {

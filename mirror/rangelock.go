@@ -18,6 +18,7 @@ const (
 // rangeLock is the part of an operation that stands in the table.
 type rangeLock struct {
 	next, prev *op
+	rng        block.Range
 	bucket     int16 // wideBucket for a lock that spans zones; valid while order != 0
 	exclusive  bool
 	blockers   int32
@@ -46,13 +47,17 @@ func bucketOf(r block.Range) int {
 
 // conflict reports whether the two operations must not hold their ranges together.
 func conflict(a, b *op) bool {
-	return (a.lock.exclusive || b.lock.exclusive) && a.rng.Overlaps(b.rng)
+	return (a.lock.exclusive || b.lock.exclusive) && a.lock.rng.Overlaps(b.lock.rng)
 }
 
-// acquire asks for o.rng and reports whether it is held at once.
+// acquire asks for o.rng, or for o.wide if there is one, and reports whether it is held at once.
 func (t *lockTable) acquire(o *op, exclusive bool) bool {
 	t.order++
-	o.lock = rangeLock{exclusive: exclusive, order: t.order, bucket: int16(bucketOf(o.rng))}
+	rng := o.rng
+	if !o.wide.Empty() {
+		rng = o.wide
+	}
+	o.lock = rangeLock{rng: rng, exclusive: exclusive, order: t.order, bucket: int16(bucketOf(rng))}
 	t.around(o, func(other *op) {
 		if conflict(o, other) {
 			o.lock.blockers++
@@ -62,7 +67,7 @@ func (t *lockTable) acquire(o *op, exclusive bool) bool {
 	return o.lock.blockers == 0
 }
 
-// release gives o.rng back and appends the operations that hold their ranges now to granted.
+// release gives the range back and appends the operations that hold their ranges now to granted.
 func (t *lockTable) release(o *op, granted []*op) []*op {
 	t.remove(o)
 	t.around(o, func(other *op) {
@@ -130,6 +135,10 @@ func (c *Core) lockRange(o *op, exclusive bool) {
 		c.granted(o)
 		return
 	}
+	if c.breaks(BreakCopyUnlocked) && o.kind == opCopy && !o.wide.Empty() { // [M:copyUnlocked]
+		c.granted(o)
+		return
+	}
 	if c.locks.acquire(o, exclusive) {
 		c.granted(o)
 	}
@@ -155,10 +164,10 @@ func (c *Core) granted(o *op) {
 	}
 	switch o.kind {
 	case opRead:
-		c.startFetch(o, o.rng, 0)
+		c.lay.read(c, o)
 	case opWrite:
-		c.readEdges(o)
+		c.lay.write(c, o)
 	case opCopy:
-		c.copySums(o)
+		c.lay.copy(c, o)
 	}
 }

@@ -10,11 +10,13 @@ import (
 // fetch is a read of one range for an operation, from whichever leg can give it.
 type fetch struct {
 	rng     block.Range
-	from    legSet   // legs it may come from; zero = read_set
-	tried   legSet   // legs that cannot read these bytes
-	reading legSet   // legs that have the request
-	first   LegIndex // the leg that was asked first
-	step    uint32   // tells answers to this fetch from those to an earlier one
+	from    legSet    // legs it may come from; zero = read_set
+	tried   legSet    // legs that cannot read these bytes
+	reading legSet    // legs that have the request
+	first   LegIndex  // the leg that was asked first
+	slot    int8      // of parity: the slot whose bytes are wanted
+	decode  *decoding // of parity: they are made from those of other slots
+	step    uint32    // tells answers to this fetch from those to an earlier one
 	sentAt  time.Duration
 }
 
@@ -23,13 +25,16 @@ func (c *Core) startFetch(o *op, rng block.Range, from legSet) {
 	c.endFetch(o)
 	o.fetch = fetch{rng: rng, from: from, step: o.fetch.step + 1}
 	c.fetching.push(o)
-	c.sendFetch(o)
+	c.lay.fetch(c, o)
 }
 
 // endFetch lets requests that are still out count as strays.
 func (c *Core) endFetch(o *op) {
 	o.strays += o.fetch.reading.count()
 	o.fetch.reading = 0
+	if o.fetch.decode != nil {
+		c.dropDecoding(o)
+	}
 	if o.list == &c.fetching {
 		c.fetching.remove(o)
 	}
@@ -43,7 +48,7 @@ func (c *Core) sources(o *op) legSet {
 	case f.from != 0:
 		return f.from & c.read
 	}
-	return c.read // [M:readSuspect, readUncommit] only legs known to be committed and trusted
+	return c.lay.sources(c, o) // [M:readSuspect, readUncommit] only legs known to be committed and trusted
 }
 
 // holders returns the legs that have the bytes of the fetch, also those that may not be asked now: a
@@ -67,20 +72,31 @@ func (c *Core) holders(o *op) legSet {
 func (c *Core) sendFetch(o *op) {
 	f := &o.fetch
 	all := c.sources(o)
-	best := noLeg
-	for s := c.usableOf(all &^ f.tried &^ f.reading); s != 0; s = s.rest() {
-		i := s.first()
-		if best == noLeg || c.readsBetter(i, best) {
-			best = i
-		}
-	}
+	best := c.bestSource(all &^ f.tried &^ f.reading)
 	if best == noLeg {
 		if f.reading == 0 && (f.tried != 0 && c.holders(o).within(f.tried) || f.from != 0 && all == 0) {
 			c.fetchFailed(o)
 		}
 		return
 	}
-	g := c.leg(best)
+	c.readFrom(o, best)
+}
+
+// bestSource returns the leg of s that is to be read, noLeg if none can be.
+func (c *Core) bestSource(s legSet) LegIndex {
+	best := noLeg
+	for s = c.usableOf(s); s != 0; s = s.rest() {
+		i := s.first()
+		if best == noLeg || c.readsBetter(i, best) {
+			best = i
+		}
+	}
+	return best
+}
+
+// readFrom sends the read to a leg.
+func (c *Core) readFrom(o *op, best LegIndex) {
+	f, g := &o.fetch, c.leg(best)
 	c.lastRead = best
 	f.reading = f.reading.with(best)
 	if f.sentAt == 0 {
@@ -106,7 +122,10 @@ func (c *Core) onReadDone(o *op, i LegIndex, step uint32, err error, data Handle
 	}
 	f.reading = f.reading.without(i)
 	switch {
-	case err == nil && c.sources(o).has(i):
+	case err == nil && f.decode != nil && c.read.has(i):
+		c.decodeRead(o, i, data)
+		return
+	case err == nil && f.decode == nil && c.sources(o).has(i):
 		c.readWon(f, i)
 		c.endFetch(o)
 		c.fetched(o, data)
@@ -131,7 +150,7 @@ func (c *Core) onReadDone(o *op, i LegIndex, step uint32, err error, data Handle
 		if c.usable(i) && unreachable(err) {
 			return
 		}
-		c.sendFetch(o)
+		c.lay.fetch(c, o)
 	}
 }
 
@@ -149,16 +168,16 @@ func (c *Core) dropStray(o *op, data Handle) {
 // fetched goes on with what was read. What some leg could not read is rewritten there.
 func (c *Core) fetched(o *op, data Handle) {
 	if o.fetch.tried != 0 && (o.kind != opCopy || o.copy.kind == copyJoin) {
-		c.needHeal(o.fetch.rng)
+		c.lay.spoiled(c, o)
 	}
 	switch o.kind {
 	case opRead:
 		o.data = data
 		c.finishRead(o)
 	case opWrite:
-		c.mergeEdge(o, data)
+		c.lay.merge(c, o, data)
 	case opCopy:
-		c.copyFetched(o, data)
+		c.lay.copied(c, o, data)
 	}
 }
 
@@ -167,8 +186,8 @@ func (c *Core) fetchFailed(o *op) {
 	c.endFetch(o)
 	switch {
 	case o.kind == opCopy:
-		c.copyUnreadable(o)
-	case c.mendFirst(o):
+		c.lay.unreadable(c, o)
+	case c.lay.mendFirst(c, o):
 	default: // the guest's own read, or the edge of its write
 		c.unread++
 		c.complete(o, block.ErrMedium)
@@ -221,8 +240,8 @@ func (c *Core) retryStale() {
 func (c *Core) retryFetches() {
 	for o, n := c.fetching.head, c.fetching.n; o != nil && n > 0; n-- {
 		next := o.next
-		if o.fetch.reading == 0 {
-			c.sendFetch(o)
+		if o.fetch.reading == 0 || o.fetch.decode != nil {
+			c.lay.fetch(c, o)
 		}
 		o = next
 	}

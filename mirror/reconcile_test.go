@@ -14,7 +14,7 @@ import (
 // could differ; a bad block is healed from the other leg, and one that is bad on both is left.
 func TestReconcile_aroundBadBlocks(t *testing.T) {
 	s := &script{}
-	s.begin([]string{"a", "b"}, nil, nil)
+	s.begin([]string{"a", "b"}, nil, nil, nil)
 	s.serve([]string{"a", "b"}, []string{"0"})
 	content := map[string][]uint32{"a": make([]uint32, 16), "b": make([]uint32, 16)}
 	bad := map[string][]int64{"a": {3, 9}, "b": {7, 9}}

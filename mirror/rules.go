@@ -37,9 +37,26 @@ const (
 	BreakHealStale                        // a heal does not keep writers away
 	BreakScrubGuess                       // a scrub picks one of several whole blocks that differ
 	BreakSaveEarly                        // how far a copy has come is saved while older writes are under way
+	BreakLockToAck                        // a range is given back while a joining leg has not answered the write
+	BreakLoseStaged                       // a write is acknowledged when its data leg has staged it
+	BreakCommitLocal                      // records are committed before they are durable on all legs
+	BreakFreeEarly                        // a leg frees records as soon as it has committed them itself
+	BreakAnyStaged                        // recovery goes forward with what any leg has staged
+	BreakRecUndurable                     // recovery decides records that are not durable on all legs
+	BreakRecNoFlush                       // recovery serves before what it decided is durable
+	BreakRecStale                         // recovery decides while a leg of S' has lost its cache since its login
+	BreakListQ                            // recovery asks the legs that a write would go to, not those of its records
+	BreakNoFloor                          // a leg that joined is asked for records that it dropped
+	BreakDecodeFlying                     // a chunk is decoded while another of the stripe is being written
+	BreakCopyUnlocked                     // a stripe is copied while it is being written
+	BreakJoinRecords                      // a joining leg keeps its records, and gets more for what is not copied
+	BreakJoinUndurable                    // AddLeg without a flush of the legs that were copied from
 
 	breakEnd
 )
+
+// ParityRules are those that only a set of parity shows when they are broken: tests of mirrors leave them out.
+const ParityRules = breakEnd - BreakLockToAck
 
 // ruleNames holds the protocol's name of each rule, lowest bit first.
 var ruleNames = [...]string{
@@ -48,7 +65,8 @@ var ruleNames = [...]string{
 	"oldEvidence", "blindRelogin", "removeGood", "flushEarly", "noJoinFlush", "joinReboot",
 	"readSuspect", "readUncommit", "noConfirm", "noSetBack", "lagLast",
 	"noStampTake", "promoteUnread", "badEqual", "adoptFirst", "healStale", "scrubGuess",
-	"saveEarly",
+	"saveEarly", "lockToAck", "loseStaged", "commitLocal", "freeEarly", "anyStaged", "recUndurable", "recNoFlush",
+	"recStale", "listQ", "noFloor", "decodeFlying", "copyUnlocked", "joinRecords", "joinUndurable",
 }
 
 // RuleByName returns the rule with the protocol's name, false if the engine has none of that name.

@@ -118,6 +118,8 @@ func (e *Engine) record(x *Effect, now time.Duration) {
 	switch x.Kind {
 	case EffectDeliver, EffectComplete:
 		e.unlink(x.Guest.(*guestIO))
+	case EffectFill, EffectChange, EffectEncode, EffectTrim, EffectDecode:
+		x.Data.(*buffer).making.Add(1)
 	case EffectCall:
 		e.running.Add(1)
 	case EffectStop:
@@ -156,9 +158,16 @@ func (e *Engine) carryOut(x *Effect) {
 	case EffectComplete:
 		e.answerGuest(x.Guest.(*guestIO), x.Err)
 	case EffectRelease:
-		e.buffers.put(x.Data.(*buffer))
+		b := x.Data.(*buffer)
+		b.making.Wait()
+		e.dropParity(b)
+		e.buffers.put(b)
+	case EffectChange, EffectEncode, EffectTrim, EffectDecode:
+		e.compute(x)
+		x.Data.(*buffer).making.Done()
 	case EffectFill:
 		fill(x)
+		x.Data.(*buffer).making.Done()
 	case EffectPing:
 		leg, sess := x.Leg, x.Req.Sess
 		e.runner(leg).leg.Ping(func(err error) {
@@ -211,6 +220,10 @@ func (l *legRunner) stop() {
 
 // send submits a request to a leg.
 func (e *Engine) send(x *Effect) {
+	if x.Stage != nil {
+		e.stage(x)
+		return
+	}
 	r, _ := e.requestPool.Get().(*legRequest)
 	if r == nil {
 		r = &legRequest{engine: e}
@@ -222,7 +235,9 @@ func (e *Engine) send(x *Effect) {
 		r.buf = e.buffers.get(x.Range.Len)
 		r.Data = r.buf.b
 	case block.OpWrite:
-		r.Data = x.Data.(*buffer).b[:x.Range.Len]
+		b := x.Data.(*buffer)
+		b.making.Wait()
+		r.Data = b.b[:x.Range.Len]
 	}
 	e.runner(x.Leg).leg.Submit(&r.Request)
 }
@@ -289,6 +304,18 @@ func (e *Engine) callLeg(x *Effect) (reply Reply, err error) {
 		reply.Versions, err = l.leg.Versions(ctx, c.Since)
 	case CommandStamp:
 		err = l.leg.Stamp(ctx, c.Versions)
+	case CommandCommit:
+		err = l.leg.Commit(ctx, c.UpTo)
+	case CommandFree:
+		err = l.leg.Free(ctx, c.UpTo)
+	case CommandRecords:
+		var records volume.Records
+		records, err = l.leg.Records(ctx)
+		reply.Records = &records
+	case CommandRollback:
+		err = l.leg.Rollback(ctx, c.List)
+	case CommandDrop:
+		err = l.leg.Drop(ctx, c.UpTo)
 	case CommandDetachLeg:
 		reply.Seq, err = l.leg.Detach(ctx, c.Clean)
 	}

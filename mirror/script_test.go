@@ -18,6 +18,7 @@ import (
 //
 //	serve legs=(a,b) [outside=(c)] [marks=(a)]   attach with these legs in sync, up to serving; challenge
 //	                                             lets their media be asked, confirm shows Confirm
+//	serve layout=2+1 legs=(a,b,c) [unclean]      the same for a set of parity; unclean up to CONFIG on every leg
 //	new legs=(…) [outside=(…)]                   only make the legs known and begin to attach
 //	up LEG [lossy] [restarted]                   a login; down LEG [fenced]
 //	set LEG [seq=N] [cfg=N] [unmarked] [changes=N]   what its next login shows, other than what it should
@@ -26,6 +27,7 @@ import (
 //	fail REQUEST… why=ERROR [cfg=N insync=(a,b)] the same with an error, and raft's configuration
 //	yes REQUEST cfg=N insync=(a,b)               raft answers with a configuration
 //	marks REQUEST [marked=BLOCK] [newer=BLOCK]; versions REQUEST runs=(FIRST+COUNT:VERSION)
+//	records REQUEST [floor=T] [has=(T/LEGS…)]    T is epoch.number; LEGS end with ! if the record is committed
 //	sums REQUEST [differ=(BLOCK[:SUM])] [bad=(BLOCK)]
 //	scrub ID [rate=BYTES] [from=BYTES] [stop]
 //	mute LEG, unmute LEG                         whether pings are answered
@@ -56,6 +58,8 @@ type script struct {
 	pending   map[string]Effect
 	current   string
 	quiet     bool
+	layout    volume.Layout
+	unclean   bool // the last attachment did not end well
 	confirm   bool // Confirm is shown and answered by the script
 }
 
@@ -112,8 +116,9 @@ func (s *script) command(cmd string, d *datadriven.TestData) {
 	switch cmd {
 	case "new", "serve":
 		_, s.challenge = opts["challenge"]
-		s.begin(opts["legs"], opts["outside"], opts["broken"])
+		s.begin(opts["legs"], opts["outside"], opts["broken"], opts["layout"])
 		_, s.confirm = opts["confirm"]
+		_, s.unclean = opts["unclean"]
 		if cmd == "serve" {
 			s.serve(opts["legs"], opts["marks"])
 		}
@@ -139,6 +144,8 @@ func (s *script) command(cmd string, d *datadriven.TestData) {
 		s.reply(args[0], nil, Reply{Config: s.config(one("cfg"), opts["insync"])})
 	case "marks":
 		s.reply(args[0], nil, Reply{Marked: blocks(opts["marked"]), Newer: blocks(opts["newer"])})
+	case "records":
+		s.records(args[0], opts["floor"], opts["has"])
 	case "sums":
 		s.sums(args[0], opts["differ"], opts["bad"])
 	case "versions":
@@ -164,7 +171,7 @@ func (s *script) command(cmd string, d *datadriven.TestData) {
 	}
 }
 
-func (s *script) begin(legs, outside, broken []string) {
+func (s *script) begin(legs, outside, broken, layout []string) {
 	rules := s.broken
 	for _, name := range broken {
 		r, ok := RuleByName(name)
@@ -178,9 +185,16 @@ func (s *script) begin(legs, outside, broken []string) {
 	if slices.Contains(outside, "n") {
 		timing.CopyDepth = 1 // one extent after the other
 	}
-	core, err := NewCore(CoreOptions{Epoch: 5, SizeBytes: 64 * BlockBytes, Broken: rules, Timing: timing})
+	var set volume.Layout
+	if len(layout) > 0 {
+		var err error
+		set, err = volume.ParseLayout("parity=" + layout[0] + ",chunk=16K")
+		s.must(err == nil, "%v", err)
+	}
+	core, err := NewCore(CoreOptions{Epoch: 5, SizeBytes: 64 * BlockBytes, Layout: set, Broken: rules,
+		Timing: timing})
 	s.must(err == nil, "%v", err)
-	*s = script{broken: s.broken, core: core, now: time.Second, muted: map[string]bool{},
+	*s = script{broken: s.broken, layout: set, core: core, now: time.Second, muted: map[string]bool{},
 		pending: map[string]Effect{}}
 	for _, name := range slices.Concat(legs, outside) {
 		id := volume.LegID{UUID: volume.UUID{name[0]}}
@@ -192,7 +206,8 @@ func (s *script) begin(legs, outside, broken []string) {
 			since = 0
 		}
 		s.step(&Event{Kind: EventLeg, Leg: LegIndex(len(s.names) - 1),
-			Info: &LegInfo{ID: id, InSync: slices.Contains(legs, name), Since: since, Join: true}})
+			Info: &LegInfo{ID: id, Slot: len(s.names) - 1, InSync: slices.Contains(legs, name), Since: since,
+				Join: true}})
 	}
 	s.step(&Event{Kind: EventAttach})
 }
@@ -204,9 +219,16 @@ func (s *script) serve(legs, marked []string) {
 		s.up(l, false, false)
 		s.reply("RecordFence@"+l, nil, Reply{})
 	}
-	s.reply("Activate", nil, Reply{Config: s.config(2, legs), Clean: len(marked) == 0})
-	for _, l := range legs {
+	s.reply("Activate", nil, Reply{Config: s.config(2, legs), Clean: len(marked) == 0 && !s.unclean})
+	for n, l := range legs {
+		if s.unclean && n == len(legs)-1 {
+			s.out.Reset()
+		}
 		s.reply("CONFIG@"+l, nil, Reply{})
+	}
+	if s.unclean {
+		s.quiet = false
+		return
 	}
 	for _, l := range legs {
 		if len(marked) > 0 {
@@ -305,6 +327,30 @@ func (s *script) runs(list []string) (runs []volume.VersionRun) {
 		runs = append(runs, r)
 	}
 	return runs
+}
+
+// transaction reads "epoch.number".
+func (s *script) transaction(text string) (t volume.Transaction) {
+	_, err := fmt.Sscanf(text, "%d.%d", &t.Epoch, &t.Number)
+	s.must(err == nil, "%s is no transaction", text)
+	return t
+}
+
+func (s *script) records(name string, floor, has []string) {
+	r := &volume.Records{}
+	if len(floor) > 0 {
+		r.Floor = s.transaction(floor[0])
+	}
+	for _, v := range has {
+		at, legs, _ := strings.Cut(v, "/")
+		record := volume.Record{Transaction: s.transaction(at), Kind: volume.RecordImage, Blocks: 1}
+		legs, record.Committed = strings.CutSuffix(legs, "!")
+		for _, l := range strings.Split(legs, "") {
+			record.Legs = append(record.Legs, s.reports[s.index(l)].Label.LegID)
+		}
+		r.Records = append(r.Records, record)
+	}
+	s.reply(name, nil, Reply{Records: r})
 }
 
 func (s *script) sums(name string, differ, bad []string) {
@@ -411,6 +457,12 @@ func (s *script) show(x *Effect) {
 		s.printf("ack %v%s", x.Guest, withError(x.Err))
 	case EffectFill:
 		s.printf("fill %v at %d from %v around %s", x.Data, x.Offset, x.Source, x.Keep)
+	case EffectChange:
+		s.printf("change of chunk %d from %v at %d to %v", x.Chunk, x.Source, x.Begin, x.Data)
+	case EffectEncode:
+		s.printf("encode %v", x.Data)
+	case EffectDecode:
+		s.printf("decode chunk %d from %v", x.Chunk, x.Parts)
 	case EffectReset:
 		s.printf("reset %s: %s", leg, x.Text)
 	case EffectState:
@@ -463,6 +515,14 @@ func (s *script) submit(x *Effect, leg string) {
 		name = id + "r@" + leg
 	}
 	s.pending[name] = *x
+	if x.Stage != nil {
+		kind := "image"
+		if x.Record(s.layout).Kind == volume.RecordDelta {
+			kind = "delta"
+		}
+		s.printf("%s %s %s of chunk %d %s", name, x.Stage.Transaction, kind, x.Chunk, x.Range)
+		return
+	}
 	s.printf("%s %s %s", name, x.Op, x.Range)
 }
 
@@ -483,6 +543,10 @@ func (s *script) params(c *Command) string {
 		return " since=" + c.Since.String()
 	case CommandStamp:
 		return fmt.Sprint(" ", c.Versions)
+	case CommandCommit, CommandFree, CommandDrop:
+		return " " + c.UpTo.String()
+	case CommandRollback:
+		return fmt.Sprint(" ", c.List)
 	case CommandStable:
 		return fmt.Sprintf(" gen=%d", c.Generation)
 	case CommandDetach, CommandDetachLeg:

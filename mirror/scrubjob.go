@@ -69,6 +69,10 @@ func (c *Core) pumpScrub() {
 	if c.phase != phaseServing || c.reconcile.set.left > 0 || c.joinBusy() || !c.calm() {
 		return // looked at again twice in a ping interval
 	}
+	if !c.lay.canScrub() {
+		c.endScrub(false)
+		return
+	}
 	if s.report.Next >= c.opts.SizeBytes {
 		c.endScrub(true)
 		return

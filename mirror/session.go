@@ -84,8 +84,8 @@ func (c *Core) backInAck(i LegIndex, restarted, older bool) {
 // time, so it lacks nothing.
 func (c *Core) rehabilitate(i LegIndex) {
 	g := c.leg(i)
-	// A late RemoveLeg can still come through, unless the leg is the last one.
-	removed := g.unresolved && c.kisr != only(i)
+	// A late RemoveLeg can still come through, unless the others are not enough without the leg.
+	removed := g.unresolved && c.enough(c.kisr.without(i))
 	if g.state != LegSuspect || removed || !c.usable(i) || c.retireDue(i) {
 		return
 	}
@@ -218,8 +218,12 @@ func (c *Core) send(o *op, i LegIndex) {
 		c.challenged.touch = o.io.Off
 	}
 	g.lastSent = c.now
-	c.emit(Effect{Kind: EffectSubmit, Leg: i, Op: o.verb, Flags: o.flags, Range: o.io, Data: o.data,
-		Req: Req{Op: o.slot, Sess: g.sess, Leg: i}})
+	x := Effect{Kind: EffectSubmit, Leg: i, Op: o.verb, Flags: o.flags, Range: o.io, Data: o.data,
+		Req: Req{Op: o.slot, Sess: g.sess, Leg: i}}
+	if o.part.staged {
+		x.Stage, x.Chunk = &o.part.plan, c.lay.chunk(o, g.info.Slot)
+	}
+	c.emit(x)
 }
 
 // resend sends what a leg has not answered. Nothing is sent twice at a time: what is still in the
@@ -295,7 +299,7 @@ func (c *Core) onWriteDone(o *op, i LegIndex, err error, current bool) {
 		} else if c.leg(i).state.Joining() {
 			c.dropJoin(i, err.Error())
 		}
-	case errors.Is(err, block.ErrNoSpace) && c.ack.has(i) && o.kind != opFlush && !o.acked:
+	case errors.Is(err, block.ErrNoSpace) && c.ack.has(i) && o.kind != opFlush && !o.acked && !o.part.staged:
 		o.noSpace = o.noSpace.with(i)
 	case o.mends():
 		c.notMended(o, i, err)

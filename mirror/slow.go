@@ -253,7 +253,7 @@ func (c *Core) hedge() {
 	for o, n := c.fetching.head, c.fetching.n; o != nil && n > 0; n-- {
 		next := o.next
 		if f := &o.fetch; f.reading.count() == 1 && c.now-f.sentAt >= c.timing().Hedge {
-			c.sendFetch(o)
+			c.lay.fetch(c, o)
 		}
 		o = next
 	}

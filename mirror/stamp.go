@@ -37,7 +37,7 @@ func (c *Core) onVersions(k call, err error, r *Reply) {
 		j.stamping, j.retryAt = false, c.retryLater()
 		c.legCallFailed(k, err)
 	case len(r.Versions) == 0:
-		c.promote()
+		c.lay.stamped(c)
 	default:
 		c.callLeg(j.leg, &Command{Kind: CommandStamp, Versions: r.Versions}, nil, j.number)
 	}
@@ -53,5 +53,5 @@ func (c *Core) onStamp(k call, err error) {
 		c.legCallFailed(k, err)
 		return
 	}
-	c.promote()
+	c.lay.stamped(c)
 }

@@ -63,14 +63,18 @@ func (c *Core) advanceWrite(o *op) {
 	}
 	if !o.acked && c.removed == 0 && c.ack != 0 {
 		switch {
-		case c.ack.within(o.answered):
-			c.complete(o, nil)
+		case c.lay.stored(c, o):
+			c.lay.answer(c, o)
 		case o.noSpace != 0 && c.ack.within(o.answered|o.noSpace):
 			c.outOfSpace(o)
 		}
 	}
-	if o.acked && (o.targets & (c.ack | c.wo)).within(o.answered|o.noSpace) {
-		c.retire(o)
+	awaited := c.ack | c.wo
+	if c.breaks(BreakLockToAck) { // [M:lockToAck]
+		awaited = c.ack
+	}
+	if o.acked && (o.targets & awaited).within(o.answered|o.noSpace) {
+		c.lay.end(c, o)
 	}
 }
 

@@ -43,7 +43,7 @@ func arrows() []arrow {
 			"what a journal decides needs no disk, so that the simulation drives the same code"},
 		{"parity", []string{"block", "volume"}, []string{"github.com/klauspost/reedsolomon"},
 			"arithmetic, for the engine and for whoever puts a volume together without one"},
-		{"mirror", []string{"block", "volume"}, nil,
+		{"mirror", []string{"block", "volume", "parity"}, nil,
 			"the engine is testable without a network: it declares Leg and Authority"},
 		{"export", []string{"block", "netio"}, []string{sys}, "an export serves any device"},
 		{"raft", []string{"volume", "domain/guest"}, []string{"github.com/hashicorp/", "go.etcd.io/bbolt"},
