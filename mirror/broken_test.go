@@ -25,6 +25,10 @@ func TestEveryBrokenRuleIsFound(t *testing.T) {
 					t.Logf("found by seed %d: %s", seed, why)
 					return
 				}
+				if why := simulateSet(seed, rule); why != "" {
+					t.Logf("found by seed %d of a set of parity: %s", seed, why)
+					return
+				}
 			}
 			t.Fatal("neither a script nor 1000 seeds of the simulation noticed")
 		})

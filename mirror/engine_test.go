@@ -34,14 +34,20 @@ type rig struct {
 
 // newRig attaches an engine over n legs of which the first inSync are in sync.
 func newRig(t *testing.T, n, inSync int) *rig {
+	return newRigOf(t, volume.Mirror(volume.MaxMirrorLegs), n, inSync)
+}
+
+// newRigOf is newRig for any layout.
+func newRigOf(t *testing.T, layout volume.Layout, n, inSync int) *rig {
 	r := &rig{t: t, auth: &memAuthority{cfg: volume.Config{CfgVer: 1}}, stopped: make(chan error, 1)}
 	o := Options{Name: "v", Epoch: 7, AttachID: volume.NewAttachID(), SizeBytes: testSize, Authority: r.auth,
-		Clock: bubbleClock{time.Now()}, Observer: Observer{Stopped: func(err error) { r.stopped <- err }}}
+		Layout: layout,
+		Clock:  bubbleClock{time.Now()}, Observer: Observer{Stopped: func(err error) { r.stopped <- err }}}
 	for i := range n {
-		l := newMemLeg(testSize)
+		l := newMemLeg(layout.LegBytes(testSize))
 		l.fence = 7
 		r.legs = append(r.legs, l)
-		o.Legs = append(o.Legs, LegSpec{ID: l.id, Leg: l, InSync: i < inSync, Join: true})
+		o.Legs = append(o.Legs, LegSpec{ID: l.id, Leg: l, Slot: i, InSync: i < inSync, Join: true})
 		if i < inSync {
 			r.auth.cfg.InSync = append(r.auth.cfg.InSync, l.id)
 		}

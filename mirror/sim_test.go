@@ -37,6 +37,11 @@ func simulate(seed uint64, broken Rules) string {
 	inSync := n - int(seed/2%2)
 	w := newSimWorld(seed, n, inSync, broken)
 	w.media = seed%3 == 0
+	return w.simulate()
+}
+
+// simulate lets things happen, then ends all faults and judges.
+func (w *simWorld) simulate() string {
 	h := w.newHost()
 	for n := 20 + w.rng.IntN(30); n > 0 && w.failed == ""; n-- {
 		h = w.act(h)
@@ -190,7 +195,7 @@ func (w *simWorld) cutOff(h *simHost, l *simLeg) {
 // acknowledged write may be lost: contract (iii) of protocol-flush C never applies.
 func (w *simWorld) cut(l *simLeg) {
 	h := w.hosts[len(w.hosts)-1]
-	others := 0
+	others := map[*simLeg]bool{}
 	for i, other := range w.legs {
 		if other == l || !w.raft.isr[other] {
 			continue
@@ -200,11 +205,14 @@ func (w *simWorld) cut(l *simLeg) {
 		firm := g.state == LegInSync || w.raft.down && w.removals == 0 && w.raft.epoch == h.epoch
 		if other.lossy() || !other.on || other.hung || !firm || g.trouble != 0 || !g.up ||
 			h.stopped != nil || h.core.phase != phaseServing || h.cutLegs[other] {
-			return
+			if w.payloads == nil {
+				return
+			}
+			continue
 		}
-		others++
+		others[other] = true
 	}
-	if others > 0 || !w.raft.isr[l] {
+	if w.losses || w.enough(others, nil) || !w.raft.isr[l] {
 		l.powerCut()
 	}
 }
@@ -262,7 +270,7 @@ func (w *simWorld) checkEnd(h *simHost) {
 	if w.failed != "" {
 		return
 	}
-	for b := range int64(simBlocks) {
+	for b := range w.blocks {
 		g := &simGuest{rng: block.Range{Off: b * BlockBytes, Len: BlockBytes}, ops: []int{len(w.ops)}}
 		w.ops = append(w.ops, simOp{block: b, call: w.now, client: len(w.ops)})
 		h.pending++
@@ -271,6 +279,12 @@ func (w *simWorld) checkEnd(h *simHost) {
 	w.runUntil(w.now + 5*time.Second)
 	if h.pending > 0 {
 		w.violation("%d reads were not answered", h.pending)
+	}
+	if w.payloads != nil {
+		w.checkStripes()
+		w.checkHistory()
+		w.detachEnd(h)
+		return
 	}
 	w.scrubAll(h)
 	for b := range int64(simBlocks) {
@@ -281,6 +295,11 @@ func (w *simWorld) checkEnd(h *simHost) {
 		}
 	}
 	w.checkHistory()
+	w.detachEnd(h)
+}
+
+// detachEnd detaches, which ends clean.
+func (w *simWorld) detachEnd(h *simHost) {
 	h.step(&Event{Kind: EventDetach})
 	w.runUntil(w.now + 10*time.Second)
 	if !h.detached || !w.raft.clean {

@@ -27,6 +27,9 @@ type simLeg struct {
 	slotSeq  uint64 // of the durable label
 	changes  uint64 // carried out by this instance
 
+	slot    int
+	journal *simJournal // of a leg of parity
+
 	cache map[int64]uint64   // block → value
 	disk  map[int64][]uint64 // block → values that a power cut may leave
 	marks map[int64]uint64   // region → window of its latest write
@@ -71,7 +74,12 @@ func newSimLeg(w *simWorld, name string) *simLeg {
 	}
 }
 
-func (l *simLeg) lossy() bool { return l.openBoot != l.boot && len(l.marks) > 0 }
+func (l *simLeg) lossy() bool {
+	if l.journal != nil {
+		return l.journal.lost
+	}
+	return l.openBoot != l.boot && len(l.marks) > 0
+}
 
 func (l *simLeg) report() volume.LegReport {
 	return volume.LegReport{
@@ -131,10 +139,13 @@ func (l *simLeg) powerCut() {
 	for _, b := range slices.Sorted(maps.Keys(l.disk)) {
 		values := l.disk[b]
 		v := values[l.w.rng.IntN(len(values))]
-		if len(values) > 1 && l.w.rng.IntN(4) == 0 {
+		if len(values) > 1 && l.w.rng.IntN(4) == 0 && l.journal == nil {
 			v |= simTorn
 		}
 		l.cache[b], l.disk[b] = v, []uint64{v}
+	}
+	if l.journal != nil {
+		l.journal.powerCut(l)
 	}
 	l.boot = volume.NewUUID()
 	l.restart()
@@ -149,24 +160,37 @@ func (l *simLeg) restart() {
 }
 
 func (l *simLeg) put(r block.Range, data []uint64) {
-	if l.changes++; len(l.marks) == 0 {
-		l.slotSeq++
-	}
+	l.changed(r)
 	for i := range r.Len / BlockBytes {
-		b := r.Off/BlockBytes + i
-		if _, ok := l.disk[b]; !ok {
-			l.disk[b] = []uint64{l.cache[b]}
-		}
-		v := uint64(0)
+		b, v := r.Off/BlockBytes+i, uint64(0)
 		if data != nil {
 			v = data[i]
 		}
-		region := b / simRegionBlocks
-		l.marks[region] = l.gen
-		l.stamp[region] = l.cfg.CfgVer
-		l.cache[b] = v
-		l.disk[b] = append(l.disk[b], v)
+		if l.journal != nil {
+			l.checkNoRecord(b)
+		}
+		l.home(b, v)
 	}
+}
+
+// changed counts a change, and marks and stamps its regions.
+func (l *simLeg) changed(r block.Range) {
+	if l.changes++; len(l.marks) == 0 {
+		l.slotSeq++
+	}
+	for b := r.Off / BlockBytes; b < r.End()/BlockBytes; b++ {
+		l.marks[b/simRegionBlocks] = l.gen
+		l.stamp[b/simRegionBlocks] = l.cfg.CfgVer
+	}
+}
+
+// flush is what a FLUSH makes durable: all that the leg holds, or its journal.
+func (l *simLeg) flush() {
+	if l.journal != nil {
+		l.journal.sync()
+		return
+	}
+	l.sync()
 }
 
 func (l *simLeg) sync() {
@@ -203,13 +227,16 @@ func (l *simLeg) do(x *Effect, reply *Reply) (data []uint64, err error) {
 		switch x.Op {
 		case block.OpRead:
 			for i := range x.Range.Len / BlockBytes {
-				v := l.cache[x.Range.Off/BlockBytes+i]
+				v := l.content(x.Range.Off/BlockBytes + i)
 				if v&simBad != 0 {
 					return nil, block.ErrMedium
 				}
 				data = append(data, v)
 			}
 		case block.OpWrite:
+			if x.Stage != nil {
+				return nil, l.stage(x.Record(l.w.layout), x.Data.([]uint64))
+			}
 			if l.full {
 				part := block.Range{Off: x.Range.Off, Len: l.w.rng.Int64N(x.Range.Len/BlockBytes) * BlockBytes}
 				l.put(part, *x.Data.(*simData))
@@ -219,7 +246,7 @@ func (l *simLeg) do(x *Effect, reply *Reply) (data []uint64, err error) {
 		case block.OpZero:
 			l.put(x.Range, nil)
 		case block.OpFlush:
-			l.sync()
+			l.flush()
 		}
 		if x.Flags&block.FUA != 0 {
 			l.sync()
@@ -257,6 +284,9 @@ func (l *simLeg) setConfig(c volume.Config) {
 		return
 	}
 	l.cfg, l.admit, l.openBoot = c.Clone(), true, l.boot
+	if l.journal != nil {
+		l.journal.lost = false
+	}
 	l.slotSeq++
 	for r := range l.marks {
 		l.stamp[r] = c.CfgVer
@@ -265,10 +295,16 @@ func (l *simLeg) setConfig(c volume.Config) {
 
 func (l *simLeg) command(c *Command, reply *Reply) {
 	switch c.Kind {
+	case CommandCommit, CommandFree, CommandRecords, CommandRollback, CommandDrop:
+		l.journalCommand(c, reply)
 	case CommandRotate:
 		reply.Generation, reply.Seq = l.gen, l.slotSeq
 		l.gen++
 	case CommandStable:
+		if l.journal != nil {
+			l.journal.sync()
+			l.sync()
+		}
 		for r, g := range l.marks {
 			if g <= c.Generation {
 				delete(l.marks, r)
@@ -289,7 +325,7 @@ func (l *simLeg) command(c *Command, reply *Reply) {
 		}
 	case CommandSums:
 		for i := range c.Range.Len / BlockBytes {
-			v := l.cache[c.Range.Off/BlockBytes+i]
+			v := l.content(c.Range.Off/BlockBytes + i)
 			reply.Sums = append(reply.Sums, uint32(v))
 			if v&simBad != 0 {
 				reply.Bad = append(reply.Bad, uint32(i))
@@ -348,10 +384,19 @@ func (s *simSession) arrive(x *Effect, id uint64, answer func(error, []uint64, R
 	})
 }
 
+// checkNoRecord: a block is written home directly only while no record touches it.
+func (l *simLeg) checkNoRecord(b int64) {
+	for _, r := range l.journal.records() {
+		if b >= r.FirstBlock && b < r.FirstBlock+r.Blocks {
+			l.w.violation("leg %s: block %d is written home, record %s has it", l.name, b, r.Transaction)
+		}
+	}
+}
+
 // track checks that a leg never has two writes of one block at a time.
 func (l *simLeg) track(x *Effect, n int) {
-	if x.Kind != EffectSubmit || !x.Op.Changes() {
-		return
+	if x.Kind != EffectSubmit || !x.Op.Changes() || x.Stage != nil && x.Record(l.w.layout).Kind == volume.RecordDelta {
+		return // deltas of different chunks meet on the legs of parity
 	}
 	for i := range x.Range.Len / BlockBytes {
 		b := x.Range.Off/BlockBytes + i
@@ -454,13 +499,13 @@ func (r *simRaft) activate() (Reply, error) {
 	for l := range r.granted {
 		wait = wait || !r.fenced[l]
 	}
-	if len(kept) == 0 && !all {
+	if !r.w.enough(kept, nil) && !all {
 		return Reply{}, ErrWait
 	}
 	if wait && (r.firstAt == 0 || r.w.now-r.firstAt < simTRead*5/4) {
 		return Reply{}, ErrWait
 	}
-	if len(kept) == 0 {
+	if !r.w.enough(kept, nil) {
 		r.w.siteLoss()
 		kept = maps.Clone(r.isr)
 	}
@@ -506,7 +551,7 @@ func (r *simRaft) removeLeg(l *simLeg, c *Command) (Reply, error) {
 		return reply(), ErrRetry
 	case r.joinedSince(c.CfgVer):
 		return reply(), ErrStaleRequest
-	case r.isr[l] && len(r.isr) == 1:
+	case r.isr[l] && !r.w.enough(r.isr, l):
 		return reply(), ErrLast
 	}
 	if r.isr[l] {

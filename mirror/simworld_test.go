@@ -40,6 +40,11 @@ type simWorld struct {
 	ops      []simOp
 	calm     bool // faults are over
 	media    bool // in this run legs fill up and fail, too
+	layout   volume.Layout
+	blocks   int64         // of the volume
+	payloads *payloads     // of a set of parity
+	lossAt   time.Duration // since when caches that get lost have not been declared
+	losses   bool          // in this run more legs may lose their caches than the layout bears
 	events   int
 }
 
@@ -112,6 +117,12 @@ type simOp struct {
 	ret      time.Duration // max if it was never answered
 	client   int
 	finished bool
+
+	// Of a set of parity:
+	kind  int           // simFlush, simLoss; 0 = a read or write
+	fua   bool          //
+	host  *simHost      // that was asked
+	until time.Duration // when a later epoch began to serve; nothing takes effect behind that
 }
 
 // siteLoss is a declared loss of unflushed writes: the history starts anew, and what was flushed is
@@ -119,6 +130,10 @@ type simOp struct {
 func (w *simWorld) siteLoss() {
 	if w.media { // a leg that is removed for its medium may leave one alone that is about to lose its cache
 		w.failed = simExcused
+	}
+	if w.losses {
+		w.declareLoss()
+		return
 	}
 	w.violation("the simulation lost every cache, which it avoids")
 }
@@ -129,7 +144,7 @@ const simExcused = "excused"
 // newSimWorld makes n legs of which the first inSync are in sync.
 func newSimWorld(seed uint64, n, inSync int, broken Rules) *simWorld {
 	w := &simWorld{rng: rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)), broken: broken, now: time.Second,
-		acked: map[int64]uint64{}}
+		acked: map[int64]uint64{}, layout: volume.Mirror(volume.MaxMirrorLegs), blocks: simBlocks}
 	w.raft = &simRaft{w: w, cfg: 1, isr: map[*simLeg]bool{}, granted: map[*simLeg]bool{},
 		instance: map[*simLeg]uint64{}, joined: map[*simLeg]volume.CfgVer{}, last: map[*simLeg]volume.CfgVer{},
 		clean: true}
@@ -163,9 +178,10 @@ type simHost struct {
 	tickAt   time.Duration
 	pending  int
 	serving  bool
-	cutLegs  map[*simLeg]bool // the network to these is cut
-	noRaft   bool             // and to the coordinators
-	scrubbed *ScrubReport     // of the latest scrub that ended
+	cutLegs  map[*simLeg]bool      // the network to these is cut
+	noRaft   bool                  // and to the coordinators
+	scrubbed *ScrubReport          // of the latest scrub that ended
+	made     map[*simData][][]byte // what legs of parity get of a write
 }
 
 // simGuest is one request of the guest.
@@ -182,9 +198,9 @@ func (w *simWorld) newHost() *simHost {
 	// flush is held to what its own epoch acknowledged.
 	w.acked = map[int64]uint64{}
 	h := &simHost{w: w, epoch: w.raft.beginAttach(), sessions: make([]*simSession, len(w.legs)),
-		cutLegs: map[*simLeg]bool{}}
-	core, err := NewCore(CoreOptions{Epoch: h.epoch, SizeBytes: simBlocks * BlockBytes, Broken: w.broken,
-		Timing: Timing{CopyBytes: simRegionBlocks * BlockBytes, CopyDepth: 2}})
+		cutLegs: map[*simLeg]bool{}, made: map[*simData][][]byte{}}
+	core, err := NewCore(CoreOptions{Epoch: h.epoch, SizeBytes: w.blocks * BlockBytes, Layout: w.layout,
+		Broken: w.broken, Timing: Timing{CopyBytes: simRegionBlocks * BlockBytes, CopyDepth: 2}})
 	if err != nil {
 		panic(err)
 	}
@@ -192,7 +208,7 @@ func (w *simWorld) newHost() *simHost {
 	w.hosts = append(w.hosts, h)
 	for i, l := range w.legs {
 		h.step(&Event{Kind: EventLeg, Leg: LegIndex(i),
-			Info: &LegInfo{ID: l.id, InSync: w.raft.isr[l], Since: w.raft.last[l], Join: true}})
+			Info: &LegInfo{ID: l.id, Slot: l.slot, InSync: w.raft.isr[l], Since: w.raft.last[l], Join: true}})
 	}
 	h.step(&Event{Kind: EventAttach})
 	return h
@@ -245,7 +261,17 @@ func (h *simHost) carryOut(x Effect) {
 		delay = h.w.latency()
 	}
 	switch x.Kind {
+	case EffectChange, EffectEncode, EffectTrim, EffectDecode:
+		h.compute(&x)
+	case EffectRelease:
+		if d, ok := x.Data.(*simData); ok {
+			delete(h.made, d)
+		}
 	case EffectSubmit, EffectPing, EffectCall:
+		if x.Stage != nil {
+			plan := *x.Stage
+			x.Stage, x.Data = &plan, h.payload(&x)
+		}
 		h.w.after(delay, func() { h.run(func() { h.send(&x) }) })
 	case EffectDeliver, EffectComplete:
 		h.complete(&x)
@@ -259,7 +285,10 @@ func (h *simHost) carryOut(x Effect) {
 			}
 		})
 	case EffectStage:
-		h.serving = h.serving || x.Text == "serving"
+		if x.Text == "serving" {
+			h.serving = true
+			h.w.epochServes(h)
+		}
 	case EffectStopped:
 		h.stopped = x.Err
 	case EffectScrubbed:
@@ -411,6 +440,10 @@ func (h *simHost) ask(x *Effect) {
 func (h *simHost) guest() {
 	w := h.w
 	g := &simGuest{}
+	if w.payloads != nil {
+		h.parityGuest()
+		return
+	}
 	first := int64(w.rng.IntN(simBlocks))
 	n := min(1+int64(w.rng.IntN(4)), simBlocks-first)
 	g.rng = block.Range{Off: first * BlockBytes, Len: n * BlockBytes}
@@ -462,7 +495,7 @@ func (h *simHost) complete(x *Effect) {
 	for n, i := range g.ops {
 		op := &h.w.ops[i]
 		op.ret, op.finished = h.w.now, true
-		if !g.write {
+		if !g.write && !g.flush {
 			op.value = (*x.Data.(*simData))[n]
 		}
 	}
@@ -479,6 +512,9 @@ func (h *simHost) complete(x *Effect) {
 
 // checkFlush: no power cut brings back what was there before a write that a completed flush covers.
 func (w *simWorld) checkFlush(h *simHost, g *simGuest) {
+	if w.payloads != nil {
+		return // a leg may lose what others make it from: the history tells
+	}
 	if w.raft.epoch != h.epoch || w.media { // a failed write may be flushed before reconcile undoes it
 		return
 	}
@@ -495,6 +531,10 @@ func (w *simWorld) checkFlush(h *simHost, g *simGuest) {
 func (w *simWorld) checkAck(h *simHost, g *simGuest) {
 	if w.raft.epoch != h.epoch {
 		// Superseded: legal only if the legs that go on have it, which the history will show.
+		return
+	}
+	if w.payloads != nil {
+		w.checkParityAck(g)
 		return
 	}
 	for l := range w.raft.isr {
@@ -533,6 +573,10 @@ func (w *simWorld) checkPromotion(l *simLeg) {
 	if g := h.core.leg(h.core.indexOf(l.id)); l.lossy() && (!g.up || g.lost || l.session == nil) {
 		return
 	}
+	if w.payloads != nil {
+		w.checkParityPromotion(h, l)
+		return
+	}
 	open := map[int64]bool{}
 	for o := h.core.writes.head; o != nil; o = o.next {
 		if o.acked && o.kind == opWrite {
@@ -568,6 +612,10 @@ func (w *simWorld) checkScrub(h *simHost) {
 
 // checkHistory is I34: the history of each block over all epochs is linearizable.
 func (w *simWorld) checkHistory() {
+	if w.payloads != nil {
+		w.checkParityHistory()
+		return
+	}
 	end := int64(w.now) + 1
 	byBlock := map[int64][]porcupine.Operation{}
 	for i, op := range w.ops {
