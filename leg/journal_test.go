@@ -123,6 +123,12 @@ func TestStage_refusals(t *testing.T) {
 	require.ErrorIs(t, s.Commit(t.Context(), up(2, 1)), leg.ErrNotAdmitted)
 	require.NoError(t, s.Config(t.Context(), 2, config(2)))
 	require.NoError(t, s.Stage(t.Context(), record(2, 1, volume.RecordImage, 0, 1), blockOf(1)))
+	s = login(t, l, 2)
+	require.NoError(t, s.Config(t.Context(), 2, config(2)))
+	require.NoError(t, s.Stage(t.Context(), record(2, 1, volume.RecordImage, 0, 1), blockOf(1)), "sent once more")
+	has, _, err := s.Records(t.Context(), 0, 9)
+	require.NoError(t, err)
+	require.Len(t, has.Records, 1)
 	mine := record(2, 2, volume.RecordImage, 0, 1)
 	for name, change := range map[string]func(*volume.Record){
 		"twice":           func(r *volume.Record) { r.Transaction.Number = 1 },

@@ -101,7 +101,10 @@ func (j *journaled) Stage(r volume.Record, payload []byte) error {
 	}
 	e, err := j.core.Stage(r, buf.sums)
 	j.mu.Unlock()
-	if err != nil {
+	switch {
+	case errors.Is(err, journal.ErrThere):
+		return nil // the answer was lost with a session; a login waits for what that one had under way
+	case err != nil:
 		return refusedByJournal(err)
 	}
 	return j.put(&e, payload, buf)

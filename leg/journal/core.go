@@ -13,6 +13,8 @@ var (
 	ErrFull = errors.New("the journal is full")
 	// ErrInvalid refuses what the protocol does not allow now.
 	ErrInvalid = errors.New("invalid for the journal")
+	// ErrThere means that the record is there already, with the same payload: nothing is to be done.
+	ErrThere = errors.New("the record is there already")
 )
 
 // Core is the journal of one leg as far as decisions go; see the package. It is used by one goroutine at a time.
@@ -114,7 +116,7 @@ func (r *record) aside() int64 {
 }
 
 // Stage takes a record, whose payload has these checksums, and gives it a place; the caller writes the entry with
-// its payload and then calls Whole. The error wraps ErrFull or ErrInvalid. The record's legs and sums are the
+// its payload and then calls Whole. The error wraps ErrFull, ErrInvalid or ErrThere. The record's legs and sums are the
 // caller's again on return.
 func (c *Core) Stage(r volume.Record, sums []uint32) (Entry, error) {
 	switch err := r.Check(); {
@@ -126,8 +128,12 @@ func (c *Core) Stage(r volume.Record, sums []uint32) (Entry, error) {
 	case r.Transaction.Compare(c.barred) <= 0:
 		return Entry{}, fmt.Errorf("%w: record %s comes too late: everything up to %s is committed or dropped",
 			ErrInvalid, r.Transaction, c.barred)
-	case c.byName[r.Transaction] != nil:
-		return Entry{}, fmt.Errorf("%w: record %s is there already", ErrInvalid, r.Transaction)
+	}
+	if there := c.byName[r.Transaction]; there != nil {
+		if there.same(r, sums) {
+			return Entry{}, ErrThere
+		}
+		return Entry{}, fmt.Errorf("%w: another record %s is there already", ErrInvalid, r.Transaction)
 	}
 	e := Entry{Kind: KindRecord, Record: r, Sums: sums}
 	rec := c.newRecord(r, sums)
@@ -144,6 +150,12 @@ func (c *Core) Stage(r volume.Record, sums []uint32) (Entry, error) {
 	c.byName[r.Transaction] = rec
 	rec.place, rec.payload = e.Place, e.Payload(0)
 	return e, nil
+}
+
+// same reports whether a record is this one, sent once more.
+func (r *record) same(o volume.Record, sums []uint32) bool {
+	return r.Kind == o.Kind && r.FirstBlock == o.FirstBlock && r.Blocks == o.Blocks && slices.Equal(r.Legs, o.Legs) &&
+		slices.Equal(r.sums, sums)
 }
 
 // newRecord returns a record that shares nothing with the caller, but its legs with the record before where they
