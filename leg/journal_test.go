@@ -200,6 +200,26 @@ func TestWrite_aroundTheJournal(t *testing.T) {
 	requireBlock(t, s, 4, 3)
 }
 
+// What was copied to home is durable after a FLUSH, and after a FREE, also one that forgets nothing.
+func TestFree_syncsWhatWasWrittenDirectly(t *testing.T) {
+	for name, sync := range map[string]func(*leg.Session) error{
+		"flush": func(s *leg.Session) error { return s.Flush(t.Context()) },
+		"free":  func(s *leg.Session) error { return s.Free(t.Context(), up(1, 2)) },
+	} {
+		fsys := newMemFS()
+		s := configured(t, openLeg(t, parityStore(t, fsys, volume.DurabilityFlush)), 1)
+		require.NoError(t, s.Commit(t.Context(), up(1, 2)))
+		require.NoError(t, s.Free(t.Context(), up(1, 2)))
+		require.NoError(t, s.Write(t.Context(), blockOf(8), 4096, 0))
+		require.NoError(t, sync(s))
+		after := fsys.afterCut(func(int) int { return 0 })
+		s = configured(t, openLeg(t, openStore(t, after, "boot 2")), 2)
+		p := make([]byte, 4096)
+		require.NoError(t, s.Read(t.Context(), p, 4096), name)
+		require.Equal(t, blockOf(8), p, name)
+	}
+}
+
 // A journal without room refuses a record and nothing else; a round makes room, again and again.
 func TestStage_full(t *testing.T) {
 	s := configured(t, openLeg(t, parityStore(t, newMemFS(), volume.DurabilityFlush)), 1)

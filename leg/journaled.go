@@ -163,19 +163,25 @@ func (j *journaled) Sync() error { return j.syncs.do() }
 
 // Flush puts on stable storage what was answered before: the journal, and home where it was written to directly.
 func (j *journaled) Flush() error {
-	written := j.written.Load()
-	err := j.Sync()
-	if err == nil && j.synced.Load() < written {
-		if err = j.homeSync(); err == nil {
-			for {
-				before := j.synced.Load()
-				if before >= written || j.synced.CompareAndSwap(before, written) {
-					break
-				}
-			}
-		}
+	if err := j.Sync(); err != nil {
+		return err
 	}
-	return err
+	return j.syncDirect()
+}
+
+// syncDirect puts on stable storage what was written to home directly.
+func (j *journaled) syncDirect() error {
+	written := j.written.Load()
+	if j.synced.Load() >= written {
+		return nil
+	}
+	if err := j.homeSync(); err != nil {
+		return err
+	}
+	for before := j.synced.Load(); before < written && !j.synced.CompareAndSwap(before, written); {
+		before = j.synced.Load()
+	}
+	return nil
 }
 
 // Direct runs a change of home that has no record: a copy, or what mends a block. Where a record touches the blocks

@@ -6,7 +6,8 @@ import (
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
-// Free forgets what is committed up to a transaction, once home is durable.
+// Free forgets what is committed up to a transaction, once home is durable. What was written to home directly is
+// durable then, whether there is something to forget or not.
 func (j *journaled) Free(ctx context.Context, upTo volume.Transaction) error {
 	if err := j.take(ctx); err != nil {
 		return err
@@ -15,8 +16,11 @@ func (j *journaled) Free(ctx context.Context, upTo volume.Transaction) error {
 	j.mu.Lock()
 	h, ok, err := j.core.PlanFree(upTo)
 	j.mu.Unlock()
-	if err != nil || !ok {
+	if err != nil {
 		return refusedByJournal(err)
+	}
+	if !ok {
+		return j.syncDirect()
 	}
 	if !j.broken.breaks(BreakFreeUnflushed) {
 		if err := j.homeSync(); err != nil {

@@ -43,6 +43,8 @@ type leg struct {
 	waits  *netio.Waits
 	log    *slog.Logger
 
+	stages stageTasks
+
 	sink    mirror.LegSink
 	current atomic.Pointer[legSession] // nil between sessions
 	life    context.Context
