@@ -18,4 +18,6 @@ type SetLimit struct {
 type SetVolume struct {
 	Limit  *SetLimit  `json:"limit,omitempty" doc:"how fast its guest may read and write it"`
 	Export *SetExport `json:"export,omitempty" doc:"an export beside NBD on a unix socket; only while it is detached"`
+	// ScrubEverySeconds is a pointer since never (0) is a wish, too.
+	ScrubEverySeconds *int64 `json:"scrub_every_seconds,omitempty" doc:"how often it is scrubbed by itself; 0 is never"`
 }

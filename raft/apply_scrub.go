@@ -143,12 +143,3 @@ func (v *Volume) copyScrubs() {
 		v.StoppedScrub = &s
 	}
 }
-
-// checkScrubEvery returns what is wrong with a schedule.
-func checkScrubEvery(c *CreateVolume) *Refusal {
-	if c.ScrubEvery != 0 && c.ScrubEvery < ScrubEveryMin {
-		return invalid("volume %s: a scrub every %v: the shortest schedule is %v, 0 is never",
-			c.Name, c.ScrubEvery, ScrubEveryMin)
-	}
-	return nil
-}

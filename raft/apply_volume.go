@@ -71,7 +71,7 @@ func (t *txn) checkVolume(c *CreateVolume, durability volume.Durability, loss vo
 	if loss != volume.LossWait && loss != volume.LossAccept {
 		return invalid("volume %s: unflushed_loss %q is unknown (wait or accept)", c.Name, loss)
 	}
-	if r := checkScrubEvery(c); r != nil {
+	if r := checkScrubEvery(c.Name, c.ScrubEvery); r != nil {
 		return r
 	}
 	if err := c.Limit.Check(); err != nil {

@@ -30,6 +30,7 @@ type Command struct {
 	SetReplaceAfter  *SetReplaceAfter  `json:"set_replace_after,omitempty" since:"2"`
 	SetLimit         *SetLimit         `json:"set_limit,omitempty" since:"2"`
 	SetExport        *SetExport        `json:"set_export,omitempty" since:"2"`
+	SetScrubEvery    *SetScrubEvery    `json:"set_scrub_every,omitempty" since:"2"`
 	BeginAttach      *BeginAttach      `json:"begin_attach,omitempty"`
 	RecordFence      *RecordFence      `json:"record_fence,omitempty"`
 	Activate         *Activate         `json:"activate,omitempty"`

@@ -47,6 +47,7 @@ func (c *Command) kinds() []kind {
 		of("set_replace_after", byOperator, c.SetReplaceAfter, (*txn).setReplaceAfter),
 		of("set_limit", byOperator, c.SetLimit, (*txn).setLimit),
 		of("set_export", byOperator, c.SetExport, (*txn).setExport),
+		of("set_scrub_every", byOperator, c.SetScrubEvery, (*txn).setScrubEvery),
 		of("issue_credential", byOperator, c.IssueCredential, (*txn).issueCredential),
 		of("revoke_credentials", byOperator, c.RevokeCredentials, (*txn).revokeCredentials),
 		of("begin_attach", byNode, c.BeginAttach, (*txn).beginAttach), // to renew its own, see Authorise

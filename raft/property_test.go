@@ -314,7 +314,7 @@ func (g *generator) drawScrub(name string, v *Volume) string {
 
 func (g *generator) drawOther() string {
 	domain := pick(g, g.state.SortedDomains()...)
-	switch g.rand.IntN(17) {
+	switch g.rand.IntN(18) {
 	case 0, 1, 2, 3:
 		attach := make([]string, len(domain.Spec.Volumes))
 		for i := range attach {
@@ -346,6 +346,9 @@ func (g *generator) drawOther() string {
 	case 16:
 		return fmt.Sprintf("export %s iscsi 127.0.0.1:%d", g.names[pick(g, g.state.SortedVolumes()...).ID.String()],
 			13260+g.rand.IntN(3))
+	case 17:
+		return fmt.Sprintf("scrub_every %s every=%d", g.names[pick(g, g.state.SortedVolumes()...).ID.String()],
+			60*g.rand.IntN(3))
 	case 14:
 		return fmt.Sprintf("replace_after %s volume=%s", pick(g, "60", "never", "0"),
 			g.names[pick(g, g.state.SortedVolumes()...).ID.String()])

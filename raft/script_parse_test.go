@@ -38,6 +38,9 @@ func (s *script) parse(line string) Command {
 			after = time.Duration(n) * time.Second
 		}
 		c.SetReplaceAfter = &SetReplaceAfter{Volume: s.vol(w.keys["volume"]), After: after}
+	case "scrub_every": // VOLUME every=MINUTES
+		c.SetScrubEvery = &SetScrubEvery{Volume: s.vol(w.next()),
+			Every: time.Duration(w.number("every")) * time.Minute}
 	case "limit": // VOLUME [iops=N] [bandwidth=BYTES] [burst=MILLISECONDS]
 		c.SetLimit = s.parseLimit(w)
 	case "export": // VOLUME KIND [ADDRESS] [secret=S]; no address is off

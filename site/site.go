@@ -80,7 +80,7 @@ const (
 	AsItIs  State = "as_it_is" // whoever starts and stops it by hand is left alone
 )
 
-// Volume is one volume of a guest. All but ReplaceAfter, Limit and Exports holds for its whole life.
+// Volume is one volume of a guest. All but ScrubEvery, ReplaceAfter, Limit and Exports holds for its whole life.
 type Volume struct {
 	Name          string
 	SizeBytes     int64

@@ -13,39 +13,53 @@ import (
 
 func volumeSet(c *connection) *cobra.Command {
 	var limit limitFlags
+	var scrubEvery time.Duration
 	cmd := &cobra.Command{
-		Use:   "set NAME [--limit-iops N] [--limit-bandwidth SIZE] [--limit-burst TIME]",
-		Short: "Limit how fast the guest of a volume may read and write it",
+		Use:   "set NAME [--limit-iops N] [--limit-bandwidth SIZE] [--limit-burst TIME] | --scrub-every TIME",
+		Short: "Limit how fast the guest of a volume may read and write it, or say how often it is scrubbed",
 		Long: "Limit how many requests and how many bytes a second the guest of a volume may have, its reads and\n" +
 			"writes together. What it does not use is saved up for a burst, as long as --limit-burst says. What is\n" +
 			"over the limit waits; nothing fails. An attached volume goes on meanwhile, and its engine knows of it\n" +
 			"at once. What is not named stays as it is; 0 is no limit.\n\n" +
 			"A request of more than 1 MiB counts as several. Flushes are not limited, and a trim counts as a\n" +
-			"request of no bytes. Copies, scrubs and rebuilds are not the guest's and are not limited.",
+			"request of no bytes. Copies, scrubs and rebuilds are not the guest's and are not limited.\n\n" +
+			"--scrub-every says how often the volume is scrubbed by itself while it is attached; 0 is never. A\n" +
+			"scrub that runs goes on.",
 		Example: "  holdfast volume set web1 --limit-iops 500 --limit-bandwidth 50M\n" +
 			"  holdfast volume set web1 --limit-burst 10s\n" +
-			"  holdfast volume set web1 --limit-iops 0 --limit-bandwidth 0",
+			"  holdfast volume set web1 --limit-iops 0 --limit-bandwidth 0\n" +
+			"  holdfast volume set web1 --scrub-every 168h",
 		Args: args(cobra.ExactArgs(1)),
 	}
 	limit.add(cmd)
+	cmd.Flags().DurationVar(&scrubEvery, "scrub-every", 0,
+		"how often the volume is scrubbed by itself while it is attached; 0 is never")
 	out := addOutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, list []string) error {
 		r, err := limit.request(cmd)
 		if err != nil {
 			return err
 		}
-		if r == nil {
-			return usagef("nothing to set: name a limit, as in --limit-iops 500")
+		set := api.SetVolume{Limit: r}
+		if cmd.Flags().Changed("scrub-every") {
+			seconds := int64(scrubEvery / time.Second)
+			set.ScrubEverySeconds = &seconds
+		}
+		if set == (api.SetVolume{}) {
+			return usagef("nothing to set: name a limit, as in --limit-iops 500, or --scrub-every")
 		}
 		client, err := c.client()
 		if err != nil {
 			return err
 		}
-		v, err := client.SetVolume(cmd.Context(), list[0], api.SetVolume{Limit: r})
+		v, err := client.SetVolume(cmd.Context(), list[0], set)
 		if err != nil {
 			return err
 		}
-		return out.print(cmd.OutOrStdout(), v, func(t *table) { t.row("limit", limitWords(v.Limit)) })
+		return out.print(cmd.OutOrStdout(), v, func(t *table) {
+			t.row("limit", limitWords(v.Limit))
+			t.row("scrubbed", scrubEveryWords(v))
+		})
 	}
 	return cmd
 }

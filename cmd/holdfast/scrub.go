@@ -99,11 +99,7 @@ func printScrub(w io.Writer, out *output, name string, r *api.ScrubResult) error
 
 // showScrubs adds what is known of a volume's scrubs to its table.
 func showScrubs(t *table, v api.Volume) {
-	every := "never by itself"
-	if v.ScrubEverySeconds > 0 {
-		every = "every " + days(time.Duration(v.ScrubEverySeconds)*time.Second)
-	}
-	t.row("scrubbed", every)
+	t.row("scrubbed", scrubEveryWords(v))
 	if s := v.Scrub; s != nil {
 		state := "under way"
 		if !s.Running {
@@ -137,4 +133,12 @@ func yesNo(b bool) string {
 		return "yes"
 	}
 	return "no"
+}
+
+// scrubEveryWords says how often a volume is scrubbed by itself.
+func scrubEveryWords(v api.Volume) string {
+	if v.ScrubEverySeconds == 0 {
+		return "never by itself"
+	}
+	return "every " + days(time.Duration(v.ScrubEverySeconds)*time.Second)
 }

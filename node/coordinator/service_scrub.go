@@ -15,15 +15,19 @@ const scrubSecondsMax = 10 * 366 * 24 * 60 * 60
 
 // scrubEvery returns the schedule that a new volume asks for.
 func scrubEvery(r api.CreateVolume) (time.Duration, error) {
-	switch s := r.ScrubEverySeconds; {
-	case s == nil:
+	if r.ScrubEverySeconds == nil {
 		return raft.ScrubEvery, nil
-	case *s < 0 || *s > scrubSecondsMax:
-		return 0, api.Errorf(api.CodeInvalid, "volume/"+r.Name, "0 is never; the default is 30 days",
-			"volume %s: a scrub every %d seconds cannot be", r.Name, *s)
-	default:
-		return time.Duration(*s) * time.Second, nil
 	}
+	return scrubTime(r.Name, *r.ScrubEverySeconds)
+}
+
+// scrubTime returns a schedule that was given in seconds.
+func scrubTime(name string, seconds int64) (time.Duration, error) {
+	if seconds < 0 || seconds > scrubSecondsMax {
+		return 0, api.Errorf(api.CodeInvalid, "volume/"+name, "0 is never; the default is 30 days",
+			"volume %s: a scrub every %d seconds cannot be", name, seconds)
+	}
+	return time.Duration(seconds) * time.Second, nil
 }
 
 // ScrubVolume wants a volume scrubbed and reports how far that is. It joins a scrub that runs.

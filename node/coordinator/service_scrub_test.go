@@ -160,3 +160,25 @@ func TestScrub_refusals(t *testing.T) {
 		}
 	})
 }
+
+// TestVolume_scheduleIsSet: the schedule of a volume that exists is changed by the rules of its making, alone.
+func TestVolume_scheduleIsSet(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.create("v1")
+		for seconds, ok := range map[int64]bool{-1: false, 60: false, 1 << 60: false, 0: true, 3600: true} {
+			v, err := w.api.SetVolume(t.Context(), "v1", api.SetVolume{ScrubEverySeconds: &seconds})
+			if !ok {
+				refusedWith(t, err, api.CodeInvalid, "v1")
+				continue
+			}
+			require.NoError(t, err)
+			require.Equal(t, seconds, v.ScrubEverySeconds)
+			require.Equal(t, seconds, w.volume("v1").ScrubEverySeconds)
+		}
+		seconds := int64(7200)
+		_, err := w.api.SetVolume(t.Context(), "v1", api.SetVolume{ScrubEverySeconds: &seconds,
+			Export: &api.SetExport{Kind: "iscsi"}})
+		refusedWith(t, err, api.CodeInvalid, "at once")
+		require.NotEqual(t, seconds, w.volume("v1").ScrubEverySeconds)
+	})
+}

@@ -17,26 +17,40 @@ func (s service) SetVolume(ctx context.Context, name string, r api.SetVolume) (a
 	if err != nil {
 		return api.Volume{}, err
 	}
-	limits := r.Limit != nil && *r.Limit != (api.SetLimit{})
-	if !limits && r.Export == nil {
-		return api.Volume{}, api.Errorf(api.CodeInvalid, "volume/"+vol.Name, "name a limit or an export",
-			"volume %s: nothing is to be changed", vol.Name)
-	}
-	if limits && r.Export != nil {
-		return api.Volume{}, api.Errorf(api.CodeInvalid, "volume/"+vol.Name, "send them one after the other",
-			"volume %s: a limit and an export at once: one may be refused when the other is changed already", vol.Name)
-	}
-	if limits {
-		if err := s.setLimit(ctx, vol, r.Limit); err != nil {
-			return api.Volume{}, err
-		}
+	var changes []func() error
+	if r.Limit != nil && *r.Limit != (api.SetLimit{}) {
+		changes = append(changes, func() error { return s.setLimit(ctx, vol, r.Limit) })
 	}
 	if r.Export != nil {
-		if err := s.setExport(ctx, state, vol, r.Export); err != nil {
+		changes = append(changes, func() error { return s.setExport(ctx, state, vol, r.Export) })
+	}
+	if r.ScrubEverySeconds != nil {
+		changes = append(changes, func() error { return s.setScrubEvery(ctx, vol, *r.ScrubEverySeconds) })
+	}
+	switch len(changes) {
+	case 0:
+		return api.Volume{}, api.Errorf(api.CodeInvalid, "volume/"+vol.Name, "name a limit, an export or a schedule",
+			"volume %s: nothing is to be changed", vol.Name)
+	case 1:
+		if err := changes[0](); err != nil {
 			return api.Volume{}, err
 		}
+		return s.Volume(ctx, vol.ID.String())
 	}
-	return s.Volume(ctx, vol.ID.String())
+	return api.Volume{}, api.Errorf(api.CodeInvalid, "volume/"+vol.Name, "send them one after the other",
+		"volume %s: of a limit, an export and a schedule at once one may be refused when the other is changed already",
+		vol.Name)
+}
+
+// setScrubEvery changes how often a volume is scrubbed by itself.
+func (s service) setScrubEvery(ctx context.Context, vol *raft.Volume, seconds int64) error {
+	every, err := scrubTime(vol.Name, seconds)
+	if err != nil {
+		return err
+	}
+	_, err = s.propose(ctx, "volume/"+vol.Name, raft.Command{SetScrubEvery: &raft.SetScrubEvery{
+		Volume: vol.ID, Every: every}})
+	return err
 }
 
 // setLimit changes the limit of a volume.

@@ -40,8 +40,9 @@ func actions() map[plan.Kind]action {
 			_, err := c.CreateVolume(ctx, *s.Request.Create)
 			return err
 		},
-		plan.SetLimit:  setVolume,
-		plan.SetExport: setVolume,
+		plan.SetLimit:      setVolume,
+		plan.SetScrubEvery: setVolume,
+		plan.SetExport:     setVolume,
 		plan.DeleteVolume: func(ctx context.Context, c Client, s plan.Step, name string) error {
 			return c.DeleteVolume(ctx, cmp.Or(s.ID, name), api.Wait{})
 		},

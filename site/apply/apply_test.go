@@ -37,6 +37,7 @@ func random(r *rand.Rand) *site.Site {
 			v := site.Volume{Name: fmt.Sprintf("%s-%d", name, k), SizeBytes: 1 << 30, Layout: volume.Mirror(2),
 				Durability: volume.DurabilityFlush, UnflushedLoss: volume.LossWait}
 			v.Limit.IOPS = []int64{0, 100, 200}[pick(3)]
+			v.ScrubEvery = []time.Duration{0, time.Hour}[pick(2)]
 			v.ReplaceAfter.Time = []time.Duration{0, time.Minute}[pick(2)]
 			if pick(2) == 0 {
 				v.Exports = append(v.Exports, site.Export{Kind: volume.ExportISCSI, Open: pick(2) == 0})

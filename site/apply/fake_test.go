@@ -156,6 +156,9 @@ func (f *fake) SetVolume(_ context.Context, name string, r api.SetVolume) (api.V
 	if r.Limit != nil {
 		limit(&v.Limit, *r.Limit)
 	}
+	if r.ScrubEverySeconds != nil {
+		v.ScrubEverySeconds = *r.ScrubEverySeconds
+	}
 	if x := r.Export; x != nil {
 		if v.Attachment != nil {
 			return api.Volume{}, fmt.Errorf("volume %s is attached", name)

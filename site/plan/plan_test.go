@@ -128,6 +128,8 @@ func rows() []row {
 		}, Allow{}, []string{}},
 		{"a limit", func(s *site.Site, _ *Actual) { vol(s).Limit.IOPS = 500 }, Allow{},
 			[]string{"set_limit volume/web1 [limit: none -> 500 requests a second, burst 1s]"}},
+		{"a schedule", func(s *site.Site, _ *Actual) { vol(s).ScrubEvery = 0 }, Allow{},
+			[]string{"set_scrub_every volume/web1 [scrub_every: 1h0m0s -> never]"}},
 		{"an export of a guest that runs", func(s *site.Site, _ *Actual) {
 			vol(s).Exports = []site.Export{{Kind: volume.ExportISCSI}}
 		}, Allow{}, []string{"stop_domain domain/web1 held",
@@ -332,12 +334,12 @@ func other(t *testing.T, v reflect.Value, name string) {
 func TestMake_conflicts(t *testing.T) {
 	s, a := example()
 	v := &s.Guests[0].Volumes[0]
-	v.SizeBytes, v.Layout, v.Spread, v.ScrubEvery = 2<<30, volume.Mirror(3), "zone", 0
+	v.SizeBytes, v.Layout, v.Spread = 2<<30, volume.Mirror(3), "zone"
 	p := made(t, s, a, Allow{})
 	require.Empty(t, p.Steps)
 	require.Len(t, p.Conflicts, 1)
-	require.Equal(t, []Change{{"size", "1G", "2G"}, {"layout", "mirror=2", "mirror=3"}, {"spread", "none", "zone"},
-		{"scrub_every", "1h0m0s", "never"}}, p.Conflicts[0].Changes)
+	require.Equal(t, []Change{{"size", "1G", "2G"}, {"layout", "mirror=2", "mirror=3"}, {"spread", "none", "zone"}},
+		p.Conflicts[0].Changes)
 }
 
 // apart_from holds both ways, whoever says it: the second of two is made apart from the first.

@@ -17,6 +17,7 @@ const (
 	DeleteDomain    Kind = "delete_domain"
 	CreateVolume    Kind = "create_volume"
 	SetLimit        Kind = "set_limit"
+	SetScrubEvery   Kind = "set_scrub_every"
 	StopDomain      Kind = "stop_domain"
 	SetExport       Kind = "set_export" // or take it away
 	DefineDomain    Kind = "define_domain"
@@ -28,7 +29,7 @@ const (
 // Kinds returns every kind of step.
 func Kinds() []Kind {
 	return []Kind{SetCluster, SetReplaceAfter, SetNode, JoinNode, ReplaceNode, DeleteDomain, CreateVolume, SetLimit,
-		StopDomain, SetExport, DefineDomain, RedefineDomain, StartDomain, DeleteVolume}
+		SetScrubEvery, StopDomain, SetExport, DefineDomain, RedefineDomain, StartDomain, DeleteVolume}
 }
 
 // Step is one thing that has to be done.

@@ -26,6 +26,7 @@ func (m *maker) volumes() {
 			}
 			m.sameVolume(v, *now, apart[v.Name])
 			m.limit(v, *now)
+			m.scrubEvery(v, *now)
 			m.replaceAfter(Step{Object: "volume/" + v.Name, ID: now.ID}, v.ReplaceAfter, now.ReplaceAfter)
 		}
 	}
@@ -85,11 +86,20 @@ func (m *maker) sameVolume(v site.Volume, now api.Volume, apart []string) {
 	}
 	changes = differ(changes, "spread", named(now.Spread), named(v.Spread))
 	changes = differ(changes, "apart_from", list(is), list(apart))
-	changes = differ(changes, "scrub_every", every(time.Duration(now.ScrubEverySeconds)*time.Second),
-		every(v.ScrubEvery))
 	if len(changes) > 0 {
 		m.plan.Conflicts = append(m.plan.Conflicts, Conflict{Object: "volume/" + v.Name, Changes: changes,
 			Hint: "a volume keeps what it was made with: put that into the site, or make another volume and copy"})
+	}
+}
+
+// scrubEvery plans how often a volume is scrubbed by itself.
+func (m *maker) scrubEvery(v site.Volume, now api.Volume) {
+	seconds := int64(v.ScrubEvery / time.Second)
+	if seconds != now.ScrubEverySeconds {
+		is := time.Duration(now.ScrubEverySeconds) * time.Second
+		m.add(Step{Kind: SetScrubEvery, Object: "volume/" + v.Name, ID: now.ID,
+			Changes: []Change{{"scrub_every", every(is), every(v.ScrubEvery)}},
+			Request: Request{Volume: &api.SetVolume{ScrubEverySeconds: &seconds}}})
 	}
 }
 

@@ -75,10 +75,11 @@ func TestSite_theExample(t *testing.T) {
 
 	t.Log("a file changes: what goes on meanwhile is done at once, a restart waits for leave")
 	edit(t, guest, "iops: 500", "iops: 600")
+	edit(t, guest, "    spread: zone", "    spread: zone\n    scrub_every: 48h")
 	edit(t, web1, "stop_timeout: 5s", "stop_timeout: 6s")
 	const held = "stop_domain domain/web1 held, redefine_domain domain/web1 held, start_domain domain/web1 held"
 	words, _ = c.plan(2, dir)
-	require.Equal(t, "set_limit volume/web1, "+held, words)
+	require.Equal(t, "set_limit volume/web1, set_scrub_every volume/web1, "+held, words)
 	r = c.run(time.Minute, "apply", "-f", dir)
 	require.Equal(t, 2, r.code, r.stderr)
 	require.Contains(t, r.stdout, "--restart web1")
