@@ -36,6 +36,14 @@ func (c *cluster) plan(code int, dir string, more ...string) (string, planView) 
 	return strings.Join(words, ", "), p
 }
 
+// upgraded has the cluster use all that it knows, as soon as every coordinator has said what it understands.
+func (c *cluster) upgraded() {
+	c.t.Helper()
+	c.eventually(time.Minute, "the cluster is upgraded", func() bool {
+		return c.run(time.Minute, "cluster", "upgrade").code == 0
+	})
+}
+
 // edit changes a file of a site.
 func edit(t *testing.T, file, old, fresh string) {
 	t.Helper()
@@ -48,7 +56,7 @@ func edit(t *testing.T, file, old, fresh string) {
 // TestSite_theExample makes a cluster what the example says, as its README has it, and follows a change of its files.
 func TestSite_theExample(t *testing.T) {
 	c := up(t, 3)
-	c.ok("cluster", "upgrade")
+	c.upgraded()
 	dir := t.TempDir()
 	require.NoError(t, os.CopyFS(dir, os.DirFS("../../examples/site")))
 	web1 := filepath.Join(dir, "pservers", "n1", "domUs", "web1.yaml")
@@ -180,7 +188,7 @@ func TestSite_aWipedMachineComesBack(t *testing.T) {
 	b.bootstrap(dir, token())
 	w.bootstrap(dir, token())
 	c.leads(3)
-	c.ok("cluster", "upgrade")
+	c.upgraded()
 	c.ok("apply", "-f", dir)
 	require.Equal(t, "w", c.guest("web1").Host)
 	qemuIO(t, c.attach("data1", "b"), pattern("write", 7, 0), "flush")
