@@ -57,14 +57,6 @@ const (
 	qemuWords  = 2000                  // bytes of its last words that an error repeats
 )
 
-// A Pauser is a guest that can be halted where it is, and go on from there.
-type Pauser interface {
-	// Pause halts the guest. Its clock stands still until Resume.
-	Pause(ctx context.Context) error
-	// Resume lets it go on.
-	Resume(ctx context.Context) error
-}
-
 type qemuDriver struct{ local *localDriver }
 
 // qemuProcess is one run of a QEMU guest.
@@ -121,10 +113,6 @@ func (d *qemuDriver) Adopt(_ context.Context, dir string) (Process, error) {
 }
 
 func (d *qemuDriver) Forget(dir string) error { return d.local.Forget(dir) }
-
-func (p *qemuProcess) Pause(ctx context.Context) error { return call(ctx, p.localProcess, "stop") }
-
-func (p *qemuProcess) Resume(ctx context.Context) error { return call(ctx, p.localProcess, "cont") }
 
 // call has the QEMU of a run execute one command without arguments.
 func call(ctx context.Context, p *localProcess, command string) error {

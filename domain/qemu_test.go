@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"os"
@@ -77,7 +78,14 @@ func status(t *testing.T, o Order) string {
 	return s.Status
 }
 
-func TestQEMU_runsIsAdoptedPausedAndKilled(t *testing.T) {
+// halt stops the guest where it is, with its clock.
+func halt(t *testing.T, o Order) {
+	t.Helper()
+	require.NoError(t, qmp.Call(t.Context(), qmpSocket(o.Dir), "stop", nil, nil))
+	require.Equal(t, "paused", status(t, o))
+}
+
+func TestQEMU_runsIsAdoptedHaltedAndKilled(t *testing.T) {
 	o := realQEMU(t)
 	first, err := NewQEMU(Options{}).Start(t.Context(), o)
 	require.NoError(t, err)
@@ -93,15 +101,8 @@ func TestQEMU_runsIsAdoptedPausedAndKilled(t *testing.T) {
 	require.Equal(t, first.ID(), p.ID())
 	require.Equal(t, o.Volumes, p.Order().Volumes)
 
-	pauser, ok := p.(Pauser)
-	require.True(t, ok)
-	require.NoError(t, pauser.Pause(t.Context()))
-	require.Equal(t, "paused", status(t, o))
-	require.NoError(t, pauser.Resume(t.Context()))
-	goesOn(t, o)
-
 	// A guest whose clock stands still has a grant that looks fresh to it. Its process is killed all the same.
-	require.NoError(t, pauser.Pause(t.Context()))
+	halt(t, o)
 	require.NoError(t, p.Stop(t.Context(), 0))
 	require.Equal(t, PhaseKilled, p.State().Phase)
 	require.False(t, p.ID().Alive())
@@ -131,10 +132,10 @@ func TestQEMU_aGuestThatDoesNotHeedThePowerButtonIsToldToQuit(t *testing.T) {
 	require.Equal(t, State{Phase: PhaseKilled, Cause: "exit status 0"}, p.State(), "it quit, and was not killed")
 }
 
-func TestQEMU_aPausedGuestIsNotWaitedFor(t *testing.T) {
+func TestQEMU_aHaltedGuestIsNotWaitedFor(t *testing.T) {
 	o := realQEMU(t)
 	p := start(t, NewQEMU(Options{}), o)
-	require.NoError(t, p.(Pauser).Pause(t.Context()))
+	halt(t, o)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	require.NoError(t, p.Stop(ctx, time.Hour))
@@ -180,4 +181,26 @@ func TestQEMU_aStartThatIsGivenUpLeavesNothing(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = d.Adopt(t.Context(), o.Dir)
 	require.ErrorIs(t, err, ErrNone)
+}
+
+// One user at a time: the second is told, and comes in once the first has left. The console goes both ways.
+func TestQEMU_consoleIsForOneAtATime(t *testing.T) {
+	o := realQEMU(t)
+	p := start(t, NewQEMU(Options{}), o)
+	consoler, ok := p.(Consoler)
+	require.True(t, ok)
+	first, err := consoler.Console(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, first.SetDeadline(time.Now().Add(time.Minute)))
+	line, err := bufio.NewReader(first).ReadString('\n')
+	require.NoError(t, err)
+	require.NotEmpty(t, line)
+	_, err = consoler.Console(t.Context())
+	require.ErrorIs(t, err, ErrConsoleTaken)
+	require.ErrorContains(t, err, ConsoleSocket(o.Dir))
+	require.NoError(t, first.Close())
+	require.Eventually(t, func() bool {
+		second, err := consoler.Console(t.Context())
+		return err == nil && second.Close() == nil
+	}, patience, 5*time.Millisecond)
 }

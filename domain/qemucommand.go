@@ -134,7 +134,7 @@ func qemuCommand(o Order) (args []string, env map[string]string, err error) {
 		"-smp", fmt.Sprint(m.VCPUs), "-m", fmt.Sprintf("size=%dM", m.MemoryBytes>>20),
 		"-chardev", "socket,id=qmp,server=on,wait=off,path=" + comma(qmpSocket(o.Dir)),
 		"-mon", "chardev=qmp,mode=control",
-		"-chardev", "socket,id=console,server=on,wait=off,path=" + comma(ConsoleSocket(o.Dir)) +
+		"-chardev", "socket,id=" + consoleID + ",server=on,wait=off,path=" + comma(ConsoleSocket(o.Dir)) +
 			",logappend=on,logfile=" + comma(ConsoleLog(o.Dir)),
 		"-serial", "chardev:console",
 		"-device", "virtio-rng-pci",
