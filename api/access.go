@@ -54,7 +54,8 @@ func operationRoles() map[string]Role {
 		"attach-volume": RoleOperator, "detach-volume": RoleOperator, "scrub-volume": RoleOperator,
 		"stop-scrub": RoleOperator, "set-volume": RoleOperator, "start-domain": RoleOperator,
 		"stop-domain": RoleOperator, "failover-domain": RoleOperator, "drain-node": RoleOperator,
-		"undrain-node": RoleOperator, "delete-domain": RoleOperator,
+		"undrain-node": RoleOperator, "delete-domain": RoleOperator, "open-console": RoleOperator,
+		"type-console": RoleOperator,
 
 		"remove-node": RoleAdmin, "set-cluster": RoleAdmin, "set-node": RoleAdmin,
 		"set-replace-after": RoleAdmin,

@@ -133,4 +133,5 @@ func (r routes) domains() {
 			request.Wait = Wait{in.NoWait}
 			return answer(r.service.FailoverDomain(ctx, in.Name, request))
 		})
+	r.consoles()
 }

@@ -100,6 +100,11 @@ type Service interface {
 	StopDomain(ctx context.Context, name string, r Wait) (Domain, error)
 	// FailoverDomain moves a domain to another host, taking its volumes over.
 	FailoverDomain(ctx context.Context, name string, r FailoverDomain) (Domain, error)
+	// Console calls emit for what the guest of a domain writes to its console, wherever it runs, until the domain
+	// stops, somebody else takes the console, ctx ends or emit fails.
+	Console(ctx context.Context, name string, r OpenConsole, emit func(ConsoleOutput) error) error
+	// TypeConsole types on the console of a guest, for the session that has it.
+	TypeConsole(ctx context.Context, name string, r TypeConsole) error
 }
 
 // Wait says whether a verb waits until the thing is done. It travels as the query parameter no_wait.

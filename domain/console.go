@@ -41,9 +41,14 @@ func (p *qemuProcess) Console(ctx context.Context) (net.Conn, error) {
 			return nil, fmt.Errorf("domain %s: %w, by way of %s", p.Order().Name, ErrConsoleTaken, ConsoleSocket(dir))
 		}
 	}
-	conn, err := (&net.Dialer{}).DialContext(ask, "unix", ConsoleSocket(dir))
+	return dialConsole(ask, p.Order())
+}
+
+// dialConsole connects with the socket of a console.
+func dialConsole(ctx context.Context, o Order) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", ConsoleSocket(o.Dir))
 	if err != nil {
-		return nil, fmt.Errorf("domain %s: console: %w", p.Order().Name, err)
+		return nil, fmt.Errorf("domain %s: console: %w", o.Name, err)
 	}
 	return conn, nil
 }

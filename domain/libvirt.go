@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -68,14 +69,9 @@ func (d *libvirtDriver) Adopt(_ context.Context, dir string) (Process, error) {
 	return &libvirtProcess{p}, nil
 }
 
-// Pause halts the guest.
-func (p *libvirtProcess) Pause(ctx context.Context) error {
-	return libvirtCall(ctx, p.localProcess, libvirtd.Daemon.Suspend)
-}
-
-// Resume lets it go on.
-func (p *libvirtProcess) Resume(ctx context.Context) error {
-	return libvirtCall(ctx, p.localProcess, libvirtd.Daemon.Resume)
+// Console cannot tell whether somebody else is there: then it is mute until that one leaves.
+func (p *libvirtProcess) Console(ctx context.Context) (net.Conn, error) {
+	return dialConsole(ctx, p.Order())
 }
 
 // libvirtLaunch has libvirt start a guest, and finds its process.

@@ -94,7 +94,7 @@ func eventually(t *testing.T, is func(context.Context) bool) bool {
 	return false
 }
 
-func TestLibvirt_runsIsAdoptedPausedAndKilled(t *testing.T) {
+func TestLibvirt_runsIsAdoptedHaltedAndKilled(t *testing.T) {
 	o := realLibvirt(t)
 	first, err := NewLibvirt(Options{}).Start(t.Context(), o)
 	require.NoError(t, err)
@@ -106,15 +106,20 @@ func TestLibvirt_runsIsAdoptedPausedAndKilled(t *testing.T) {
 	p, err := NewLibvirt(Options{}).Adopt(t.Context(), o.Dir)
 	require.NoError(t, err)
 	require.Equal(t, first.ID(), p.ID())
-	pauser, ok := p.(Pauser)
-	require.True(t, ok)
-	require.NoError(t, pauser.Pause(t.Context()))
-	require.Error(t, libvirtPowerDown(t.Context(), p.(*libvirtProcess).localProcess), "it could not notice")
-	require.NoError(t, pauser.Resume(t.Context()))
+	own := p.(*libvirtProcess).localProcess
+	require.NoError(t, libvirtCall(t.Context(), own, libvirtd.Daemon.Suspend))
+	require.Error(t, libvirtPowerDown(t.Context(), own), "it could not notice")
+	require.NoError(t, libvirtCall(t.Context(), own, libvirtd.Daemon.Resume))
 	goesOn(t, o)
+	console, err := p.(Consoler).Console(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, console.SetDeadline(time.Now().Add(time.Minute)))
+	_, err = console.Read(make([]byte, 1))
+	require.NoError(t, err)
+	require.NoError(t, console.Close())
 
 	// What the engine's guard does to a guest whose grant is lost, halted or not.
-	require.NoError(t, pauser.Pause(t.Context()))
+	require.NoError(t, libvirtCall(t.Context(), own, libvirtd.Daemon.Suspend))
 	require.NoError(t, proc.Signal([]proc.ID{p.ID()}, syscall.SIGKILL))
 	requireEnd(t, p)
 	before := counted(o)

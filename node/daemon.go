@@ -172,13 +172,13 @@ func (d *Daemon) openListeners(ctx context.Context) error {
 // handler serves the public API, and to nodes the paths between them.
 func (d *Daemon) handlers() (public, peers http.Handler) {
 	if d.coordinator != nil {
-		return d.coordinator.APIHandler(), d.coordinator.PeerHandler()
+		return d.coordinator.APIHandler(), d.withConsoles(d.coordinator.PeerHandler())
 	}
 	proxy := api.NewProxy(api.ProxyOptions{Targets: d.otherCoordinators, Reach: d.web.To})
-	return proxy, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return proxy, d.withConsoles(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		// Whoever asks has an old list of coordinators: it is to ask another one.
 		http.Error(w, "this node is no coordinator", http.StatusMisdirectedRequest)
-	})
+	}))
 }
 
 // withMetrics adds what package metrics shows of the node itself.

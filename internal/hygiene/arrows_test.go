@@ -62,7 +62,7 @@ func arrows() []arrow {
 		{"site/plan", []string{"api", "site", "volume"}, nil, "a plan is pure: it knows no file and nobody to ask"},
 		{"node", []string{"*"}, []string{"*"}, "the only place where parts meet"},
 		{"cmd", []string{"node", "api", "volume", "domain/definition", "domain/guest", "site", "tests/sim"},
-			[]string{"github.com/spf13/", sys},
+			[]string{"github.com/spf13/", "golang.org/x/term", sys},
 			"flags and printing only"},
 		{"internal", nil, []string{"*"}, "tools for tests"},
 		{"tests/sim", []string{"block", "volume", "leg", "mirror", "raft"},

@@ -51,6 +51,8 @@ type Host struct {
 	jobs    sync.WaitGroup
 	sockets sockets
 
+	consoles consoles
+
 	mu    sync.Mutex // protects what Status and Looking return
 	found bool       // what ran before is known, and what follows tells of it
 	seen  []peer.EngineStatus
@@ -82,7 +84,8 @@ func New(o Options) (*Host, error) {
 		options: o, ledger: l, began: time.Now(), events: make(chan func(), 64),
 		core:    newCore(o.RunDir, l.snapshot()),
 		engines: make(map[volume.ID]*running), guests: make(map[string]hosted),
-		sockets: sockets{log: o.Logger, held: make(map[socketKey]*exportSocket)},
+		sockets:  sockets{log: o.Logger, held: make(map[socketKey]*exportSocket)},
+		consoles: consoles{open: make(map[string]*conversation)},
 	}, nil
 }
 

@@ -20,6 +20,10 @@ const (
 	PathTicket          = "/peer/v1/ticket"           // GET ?volume=&attach=&after=REV -> Ticket; waits; 410 = over
 	PathCommand         = "/peer/v1/command"          // POST raft.Command, of an engine or a node -> raft.Result
 	PathRenew           = "/peer/v1/renew"            // POST, with the certificate to renew -> Renewed
+
+	// PathConsole is served by hosts, for coordinators alone: GET with a ConsoleQuery answers a stream of
+	// api.ConsoleOutput, a line each; POST ?domain= with an api.TypeConsole answers Typed.
+	PathConsole = "/peer/v1/console"
 )
 
 // WatchWait is how long the coordinator holds a watch open when nothing changes.
