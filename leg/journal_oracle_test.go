@@ -2,6 +2,7 @@ package leg_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/holdfast-storage/holdfast/volume"
@@ -9,7 +10,8 @@ import (
 
 // journalOracle is what has been promised of the journal of a leg: what a machine that starts again must find.
 type journalOracle struct {
-	records []*oracleRecord // in the order in which they were sent, whatever became of them
+	base    map[int64]uint64 // what blocks held before
+	records []*oracleRecord  // in the order in which they were sent, whatever became of them
 	direct  map[int64]*promisedBlock
 
 	committing, committed volume.Transaction // asked for, answered
@@ -55,7 +57,10 @@ func (o *journalOracle) judge(have volume.Records, kept, lossy bool) (content ma
 	if have.Floor != o.floor && have.Floor != o.dropping {
 		return nil, fmt.Errorf("its floor is %s: %s was answered, %s asked for", have.Floor, o.floor, o.dropping)
 	}
-	content = map[int64]uint64{}
+	content = maps.Clone(o.base)
+	if content == nil {
+		content = map[int64]uint64{}
+	}
 	listed := func(r *oracleRecord) int {
 		return slices.IndexFunc(have.Records, func(h volume.Record) bool { return h.Transaction == r.Transaction })
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/leg/journal"
@@ -76,19 +78,26 @@ func (j *journaled) abandon(x *journal.Commit, err error) error {
 	return refusedByJournal(err)
 }
 
+// mergeWorkers is how many blocks are merged at once: what parity blocks hold at home is seldom in the page cache, and
+// a takeover waits for its first commit.
+const mergeWorkers = 8
+
 // merge writes the after-images of a commit: one for each block that a delta of it touches.
 func (j *journaled) merge(x *journal.Commit, buf *journalBuffer) error {
-	run := mergeRun{j: j, x: x, buf: buf}
+	var batch [][]journal.Source // of one block each
 	for i := 0; i < len(x.Sources); {
 		end := blockEnd(x.Sources, i)
 		if sources := x.Sources[i:end]; sources[0].Kind == volume.RecordDelta {
-			if err := run.add(sources); err != nil {
+			batch = append(batch, sources)
+		}
+		if i = end; len(batch) == volume.MaxRecordBlocks || i == len(x.Sources) {
+			if err := j.mergeBatch(x, batch, buf); err != nil {
 				return err
 			}
+			batch = batch[:0]
 		}
-		i = end
 	}
-	return run.end()
+	return nil
 }
 
 // blockEnd returns where the sources of the block end that begin at i.
@@ -100,51 +109,59 @@ func blockEnd(s []journal.Source, i int) int {
 	return end
 }
 
-// mergeRun collects after-images of blocks that lie together.
-type mergeRun struct {
-	j     *journaled
-	x     *journal.Commit
-	buf   *journalBuffer
-	first int64
-}
-
-// add merges one block. One that cannot be read at home stays so: it gets no after-image, and the commit spoils it.
-func (m *mergeRun) add(sources []journal.Source) error {
-	n, blocks := sources[0].Block, int64(len(m.buf.payload))/volume.BlockBytes
-	if blocks > 0 && (m.first+blocks != n || blocks == volume.MaxRecordBlocks) {
-		if err := m.end(); err != nil {
+// mergeBatch merges some blocks and writes their after-images, those of neighbours in one entry. A block that cannot be
+// read at home stays so: it gets no after-image, and the commit spoils it.
+func (j *journaled) mergeBatch(x *journal.Commit, batch [][]journal.Source, buf *journalBuffer) error {
+	length := len(batch) * volume.BlockBytes
+	buf.payload = slices.Grow(buf.payload[:0], length)[:length]
+	merged := make([]error, len(batch))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(mergeWorkers, len(batch)) {
+		workers.Go(func() {
+			delta := make([]byte, volume.BlockBytes)
+			for i := next.Add(1) - 1; i < int64(len(batch)); i = next.Add(1) - 1 {
+				p := buf.payload[i*volume.BlockBytes:][:volume.BlockBytes]
+				merged[i] = j.assemble(context.Background(), p, delta, batch[i])
+			}
+		})
+	}
+	workers.Wait()
+	for i := 0; i < len(batch); {
+		if err := merged[i]; isBadBlock(err) {
+			i++
+			continue
+		} else if err != nil {
 			return err
 		}
-		blocks = 0
+		end := i + 1
+		for end < len(batch) && merged[end] == nil && batch[end][0].Block == batch[end-1][0].Block+1 {
+			end++
+		}
+		payload := buf.payload[i*volume.BlockBytes : end*volume.BlockBytes]
+		if err := j.putImage(x, batch[i][0].Block, payload, buf); err != nil {
+			return err
+		}
+		i = end
 	}
-	if blocks == 0 {
-		m.first, m.buf.payload = n, m.buf.payload[:0]
-	}
-	at := len(m.buf.payload)
-	m.buf.payload = slices.Grow(m.buf.payload, volume.BlockBytes)[:at+volume.BlockBytes]
-	err := m.j.assemble(context.Background(), m.buf.payload[at:], m.buf.block[:], sources)
-	if errors.Is(err, block.ErrMedium) && !errors.Is(err, block.ErrFailed) {
-		m.buf.payload = m.buf.payload[:at]
-		return nil
-	}
-	return err
+	return nil
 }
 
-// end writes what was collected.
-func (m *mergeRun) end() error {
-	if len(m.buf.payload) == 0 {
-		return nil
-	}
-	m.buf.sums = journal.AppendSums(m.buf.sums[:0], m.buf.payload)
-	m.j.mu.Lock()
-	e, err := m.j.core.AfterImage(m.x, m.first, m.buf.sums)
-	m.j.mu.Unlock()
+// isBadBlock reports whether err is of a block that cannot be read, and of nothing worse.
+func isBadBlock(err error) bool {
+	return errors.Is(err, block.ErrMedium) && !errors.Is(err, block.ErrFailed)
+}
+
+// putImage writes one after-image.
+func (j *journaled) putImage(x *journal.Commit, first int64, payload []byte, buf *journalBuffer) error {
+	buf.sums = journal.AppendSums(buf.sums[:0], payload)
+	j.mu.Lock()
+	e, err := j.core.AfterImage(x, first, buf.sums)
+	j.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	err = m.j.put(&e, m.buf.payload, m.buf)
-	m.buf.payload = m.buf.payload[:0]
-	return err
+	return j.put(&e, payload, buf)
 }
 
 // assemble makes the content of one block of its sources, which are in the order of journal.Core.Overlay. delta is room

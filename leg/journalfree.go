@@ -6,8 +6,28 @@ import (
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
-// Free forgets what is committed up to a transaction, once home is durable. What was written to home directly is
-// durable then, whether there is something to forget or not.
+// MayFree says why nothing up to a transaction can be freed, and whether there is something to free. What is
+// committed is at home by now; it may be freed once home has been synced since.
+func (j *journaled) MayFree(upTo volume.Transaction) (some bool, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_, some, err = j.core.PlanFree(upTo)
+	return some, refusedByJournal(err)
+}
+
+// SyncHome makes durable what MayFree found at home; if there is nothing to free, what was written to home directly,
+// which a joining leg relies on.
+func (j *journaled) SyncHome(some bool) error {
+	switch {
+	case !some:
+		return j.syncDirect()
+	case j.broken.breaks(BreakFreeUnflushed):
+		return nil
+	}
+	return j.homeSync()
+}
+
+// Free forgets what is committed up to a transaction; MayFree and SyncHome have come before.
 func (j *journaled) Free(ctx context.Context, upTo volume.Transaction) error {
 	if err := j.take(ctx); err != nil {
 		return err
@@ -16,16 +36,8 @@ func (j *journaled) Free(ctx context.Context, upTo volume.Transaction) error {
 	j.mu.Lock()
 	h, ok, err := j.core.PlanFree(upTo)
 	j.mu.Unlock()
-	if err != nil {
+	if err != nil || !ok {
 		return refusedByJournal(err)
-	}
-	if !ok {
-		return j.syncDirect()
-	}
-	if !j.broken.breaks(BreakFreeUnflushed) {
-		if err := j.homeSync(); err != nil {
-			return err
-		}
 	}
 	if err := j.file.writeHead(h); err != nil {
 		return err

@@ -2,7 +2,6 @@ package leg
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/holdfast-storage/holdfast/block"
@@ -86,7 +85,7 @@ func (j *journaled) Checksums(ctx context.Context, r block.Range, medium bool) (
 		err := j.assemble(ctx, p, buf.block[:], sources[i:end])
 		place, found := slices.BinarySearch(bad, at)
 		switch {
-		case errors.Is(err, block.ErrMedium) && !errors.Is(err, block.ErrFailed):
+		case isBadBlock(err):
 			if !found {
 				bad = slices.Insert(bad, place, at)
 			}

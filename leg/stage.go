@@ -2,6 +2,7 @@ package leg
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -48,9 +49,45 @@ func (s *Session) Commit(ctx context.Context, upTo volume.Transaction) error {
 }
 
 // Free forgets every record up to a transaction once its blocks are durable at home. A record that is not committed
-// is ErrInvalid; what is freed already costs nothing.
+// is ErrInvalid; what is freed already costs nothing but the sync of what was written around the journal.
+//
+// The sync of home takes as long as the medium likes, and no login waits for it: it is outside of the gate.
 func (s *Session) Free(ctx context.Context, upTo volume.Transaction) error {
+	some := false
+	err := s.journal(ctx, "free", []volume.Transaction{upTo}, func(j *journaled) (err error) {
+		some, err = j.MayFree(upTo)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.outside(func(j *journaled) error { return j.SyncHome(some) }); err != nil || !some {
+		return err
+	}
 	return s.journal(ctx, "free", []volume.Transaction{upTo}, func(j *journaled) error { return j.Free(ctx, upTo) })
+}
+
+// outside runs what may last and has no need of the gate, as STABLE's sync has not. The leg is not closed meanwhile.
+func (s *Session) outside(do func(*journaled) error) error {
+	l := s.leg
+	l.mu.Lock()
+	if l.stopped {
+		l.mu.Unlock()
+		return fmt.Errorf("leg %s: %w", l.id, block.ErrClosed)
+	}
+	l.running.Add(1)
+	l.mu.Unlock()
+	defer l.running.Done()
+	err := do(l.staged)
+	if errors.Is(err, block.ErrFailed) {
+		l.fail(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil {
+		err = l.core.Failed()
+	}
+	return err
 }
 
 // Rollback takes back, durably, the records of a list that are staged here, all of them or none. One that is
