@@ -30,9 +30,8 @@ func actions() map[plan.Kind]action {
 			_, err := c.SetNode(ctx, cmp.Or(s.ID, name), *s.Request.Node)
 			return err
 		},
-		plan.JoinNode: func(_ context.Context, _ Client, s plan.Step, name string) error {
-			return fmt.Errorf("node %s: %s; it waits for %s", name, s.Note, s.Held)
-		},
+		plan.JoinNode:      byItsMachine,
+		plan.ConfigureNode: byItsMachine,
 		plan.ReplaceNode: func(ctx context.Context, c Client, s plan.Step, name string) error {
 			return c.ReplaceNode(ctx, cmp.Or(s.ID, name), *s.Request.Replace, nil)
 		},
@@ -60,6 +59,11 @@ func actions() map[plan.Kind]action {
 			return err
 		},
 	}
+}
+
+// byItsMachine refuses what nobody can do from afar. It is always held.
+func byItsMachine(_ context.Context, _ Client, s plan.Step, name string) error {
+	return fmt.Errorf("node %s waits for %s", name, s.Held)
 }
 
 func setVolume(ctx context.Context, c Client, s plan.Step, name string) error {

@@ -47,7 +47,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	result.Left = p
 	if o.Revision != "" && o.Revision != p.Revision {
 		return result, fmt.Errorf("what is to be done is not what plan %s says any more, but plan %s: the site or the "+
-			"cluster has changed; look at `holdfast plan` again", o.Revision, p.Revision)
+			"cluster has changed, or other things are allowed; look at `holdfast plan` again", o.Revision, p.Revision)
 	}
 	if err := conflicts(p); err != nil {
 		return result, err

@@ -288,9 +288,8 @@ func TestActions_areTotal(t *testing.T) {
 		require.Contains(t, actions(), k)
 	}
 	require.Len(t, actions(), len(plan.Kinds()))
-	err := do(t.Context(), newFake(), plan.Step{Kind: plan.JoinNode, Object: "node/n1", Note: "it is no node",
-		Held: "somebody"})
-	require.ErrorContains(t, err, "node n1: it is no node; it waits for somebody")
+	err := do(t.Context(), newFake(), plan.Step{Kind: plan.JoinNode, Object: "node/n1", Held: "somebody"})
+	require.ErrorContains(t, err, "node n1 waits for somebody")
 	require.ErrorContains(t, do(t.Context(), newFake(), plan.Step{Kind: "frob", Object: "node/n1"}), "how to frob")
 }
 

@@ -43,6 +43,15 @@ func (m *maker) node(s site.Server) {
 		m.locate(s, named[pending])
 	case settled >= 0:
 		m.locate(s, named[settled])
+		m.configure(s, named[settled])
+	}
+}
+
+// configure plans that a node plays the roles that it shall; only what its own node.yaml says counts.
+func (m *maker) configure(s site.Server, n api.Node) {
+	if changes := differ(nil, "roles", list(n.Roles), list(s.Machine.Roles)); len(changes) > 0 {
+		m.add(Step{Kind: ConfigureNode, Object: "node/" + s.Name, ID: n.ID, Changes: changes,
+			Held: "`holdfast node bootstrap` on its machine, and a restart of its daemon"})
 	}
 }
 

@@ -111,6 +111,10 @@ func rows() []row {
 			[]string{"set_node node/n1 [zone: a -> none]", "set_node node/n2 [rack: none -> r1]"}},
 		{"a server that is no node", func(_ *site.Site, a *Actual) { a.Nodes = a.Nodes[:1] }, Allow{},
 			[]string{"join_node node/n2 held"}},
+		{"a role", func(s *site.Site, a *Actual) {
+			s.Servers[0].Machine.Roles, a.Nodes[0].Roles = []string{"host", "storage"}, []string{"storage", "host"}
+			s.Servers[1].Machine.Roles, a.Nodes[1].Roles = []string{"host"}, []string{"storage", "host"}
+		}, Allow{}, []string{"configure_node node/n2 [roles: host, storage -> host] held"}},
 		{"a machine that was installed anew", func(_ *site.Site, a *Actual) {
 			a.Nodes[1].State = api.NodeDown
 			a.Nodes = append(a.Nodes, api.Node{ID: "id3", Name: "n2", State: api.NodePending, PID: 7})
@@ -258,7 +262,7 @@ func TestMake_aVolumeOfTheSiteIsNotDeleted(t *testing.T) {
 func TestMake_everyFieldCounts(t *testing.T) {
 	free := map[string]string{
 		"Volume.LegsOn": "holds when a volume is made", "Volume.Name": "another name is another volume",
-		"Server.Machine": "is the machine's own", "Server.Name": "another name is another server",
+		"Server.Machine": "is the machine's own, but for its roles", "Server.Name": "another name is another server",
 		"Cluster.Name": "is compared before", "Guest.Name": "is that of its definition",
 		"Guest.Home": "is the first of its hosts", "Guest.Volumes": "are compared one by one",
 	}

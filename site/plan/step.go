@@ -13,6 +13,7 @@ const (
 	SetReplaceAfter Kind = "set_replace_after" // of the cluster or a volume
 	SetNode         Kind = "set_node"          // where a node stands
 	JoinNode        Kind = "join_node"         // a server is no node yet; only its machine can change that
+	ConfigureNode   Kind = "configure_node"    // a node plays other roles; only its machine can change that
 	ReplaceNode     Kind = "replace_node"      // a machine that was installed anew takes its old place
 	DeleteDomain    Kind = "delete_domain"
 	CreateVolume    Kind = "create_volume"
@@ -28,8 +29,9 @@ const (
 
 // Kinds returns every kind of step.
 func Kinds() []Kind {
-	return []Kind{SetCluster, SetReplaceAfter, SetNode, JoinNode, ReplaceNode, DeleteDomain, CreateVolume, SetLimit,
-		SetScrubEvery, StopDomain, SetExport, DefineDomain, RedefineDomain, StartDomain, DeleteVolume}
+	return []Kind{SetCluster, SetReplaceAfter, SetNode, JoinNode, ConfigureNode, ReplaceNode, DeleteDomain,
+		CreateVolume, SetLimit, SetScrubEvery, StopDomain, SetExport, DefineDomain, RedefineDomain, StartDomain,
+		DeleteVolume}
 }
 
 // Step is one thing that has to be done.

@@ -159,14 +159,18 @@ func siteOf(t *testing.T, machines ...*byHand) string {
 	return dir
 }
 
-// bootstrap makes a machine the node that a site says it is, and runs it. Without a token it makes the cluster.
-func (m *byHand) bootstrap(dir, token string) {
+// bootstrap makes a machine the node that a site says it is, and runs it: as the first of a cluster, by a token, or
+// since it is that node already.
+func (m *byHand) bootstrap(dir, token string, first bool) {
 	m.t.Helper()
-	line := []string{"node", "bootstrap", "-f", dir, "--name", m.name, "--init"}
+	line := []string{"node", "bootstrap", "-f", dir, "--name", m.name}
+	if first {
+		line = append(line, "--init")
+	}
 	if token != "" {
 		file := filepath.Join(m.t.TempDir(), "token")
 		require.NoError(m.t, os.WriteFile(file, []byte(token), 0o600))
-		line[len(line)-1] = "@" + file
+		line = append(line, "@"+file)
 	}
 	r := run(m.t, time.Minute, nil, os.Getenv(binaryEnv), line...)
 	require.Zero(m.t, r.code, r.stderr)
@@ -183,14 +187,30 @@ func TestSite_aWipedMachineComesBack(t *testing.T) {
 	dir := siteOf(t, a, b, w)
 	c := a.at()
 	token := func() string { return strings.TrimSpace(c.ok("cluster", "token", "create", "--role", "node")) }
-	a.bootstrap(dir, "")
+	a.bootstrap(dir, "", true)
 	c.leads(1)
-	b.bootstrap(dir, token())
-	w.bootstrap(dir, token())
+	b.bootstrap(dir, token(), false)
+	w.bootstrap(dir, token(), false)
 	c.leads(3)
 	c.upgraded()
 	c.ok("apply", "-f", dir)
 	require.Equal(t, "w", c.guest("web1").Host)
+
+	t.Log("b is to have another role, which only its machine can give it")
+	file := filepath.Join(dir, "pservers", "b", "node.yaml")
+	edit(t, file, "location:", "roles: [coordinator, host]\nlocation:")
+	edit(t, file, "stores:", "# stores:")
+	words, _ := c.plan(2, dir)
+	require.Equal(t, "configure_node node/b held", words)
+	r := c.run(time.Minute, "apply", "-f", dir)
+	require.Equal(t, 2, r.code)
+	require.Contains(t, r.stdout, "`holdfast node bootstrap` on its machine")
+	b.kill()
+	b.bootstrap(dir, "", false)
+	c.eventually(time.Minute, "nothing is to be done", func() bool {
+		return c.run(time.Minute, "plan", "-f", dir).code == 0
+	})
+	c.leads(3)
 	qemuIO(t, c.attach("data1", "b"), pattern("write", 7, 0), "flush")
 
 	t.Log("w loses its power, and its disks are emptied")
@@ -203,11 +223,11 @@ func TestSite_aWipedMachineComesBack(t *testing.T) {
 		d := c.guest("web1")
 		return d.Host == "a" && d.State == "running"
 	})
-	words, _ := c.plan(0, dir)
+	words, _ = c.plan(0, dir)
 	require.Empty(t, words, "where the guest has to be it is")
 
 	t.Log("it is installed anew, from the site and a token")
-	w.bootstrap(dir, token())
+	w.bootstrap(dir, token(), false)
 	c.eventually(time.Minute, "it waits for its place", func() bool {
 		for _, n := range c.nodes() {
 			if n.Name == "w" && n.State == "pending" && n.PID != 0 {
@@ -218,7 +238,7 @@ func TestSite_aWipedMachineComesBack(t *testing.T) {
 	})
 	words, _ = c.plan(2, dir)
 	require.Equal(t, "replace_node node/w", words)
-	r := c.run(time.Minute, "apply", "-f", dir)
+	r = c.run(time.Minute, "apply", "-f", dir)
 	require.Equal(t, 2, r.code, r.stderr)
 	c.waitInSync("data1", 2)
 	c.waitInSync("web1", 2)
