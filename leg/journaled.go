@@ -228,7 +228,8 @@ func (j *journaled) Used() (used, ring int64) {
 	return j.core.Used()
 }
 
-// quiet waits until every read that knows of a record by now has ended.
+// quiet waits until every read that knows of a record by now has ended. What was taken out of the content before may be
+// written over then.
 func (j *journaled) quiet() error {
 	id, err := j.ranges.enter(context.Background(), block.Range{Len: math.MaxInt64}, false)
 	if err == nil {

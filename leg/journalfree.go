@@ -77,13 +77,10 @@ func (j *journaled) Rollback(ctx context.Context, list []volume.Transaction) err
 	if err := j.Sync(); err != nil {
 		return err
 	}
-	if err := j.quiet(); err != nil {
-		return err
-	}
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	j.core.RolledBack(list)
-	return nil
+	j.mu.Unlock()
+	return j.quiet()
 }
 
 // Drop forgets all records, and keeps the floor in their place.
@@ -109,12 +106,15 @@ func (j *journaled) Drop(ctx context.Context, floor volume.Transaction) error {
 	if err := j.file.writeHead(h); err != nil {
 		return err
 	}
+	j.mu.Lock()
+	j.unfinished = nil
+	j.core.Dropped()
+	j.mu.Unlock()
 	if err := j.quiet(); err != nil {
 		return err
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.unfinished = nil
 	j.core.SetHead(h)
 	return nil
 }

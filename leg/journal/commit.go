@@ -299,6 +299,14 @@ func (c *Core) PlanDrop(floor volume.Transaction) (Head, error) {
 	return h, nil
 }
 
+// Dropped takes all that counts out of the content, once the head of a drop is durable. Its space stays in use until
+// SetHead: somebody may be reading it still.
+func (c *Core) Dropped() {
+	for n := range c.layers {
+		c.strip(n, func(*layer) bool { return true })
+	}
+}
+
 // SetHead says that a head is durable: what it forgets is gone, and its space may be used again. Nobody may be
 // reading the payload of a record that is gone.
 func (c *Core) SetHead(h Head) {
