@@ -228,6 +228,7 @@ type Domain struct {
 	Run       uint64     `json:"run" doc:"grows with every start and move"`
 	Operation string     `json:"operation,omitempty" doc:"id of the failover that moves it now"`
 	Error     string     `json:"error,omitempty"`
+	Timers    []WhyTimer `json:"timers,omitempty" doc:"clocks that run for it, soonest first; not in lists"`
 	Spec      DomainSpec `json:"spec"`
 }
 

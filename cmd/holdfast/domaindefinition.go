@@ -84,6 +84,7 @@ func domainShow(c *connection) *cobra.Command {
 		return out.print(cmd.OutOrStdout(), d, func(t *table) {
 			domainRows(t, []api.Domain{d})
 			domainOperation(t, []api.Domain{d})
+			domainTimers(t, d)
 		})
 	}
 	return cmd

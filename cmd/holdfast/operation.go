@@ -118,6 +118,16 @@ func operationTable(t *table, o api.Operation) {
 	}
 }
 
+// domainTimers tells of the clocks that run for a domain.
+func domainTimers(t *table, d api.Domain) {
+	if len(d.Timers) > 0 {
+		t.row()
+	}
+	for _, timer := range d.Timers {
+		t.row("in " + timerSays(timer))
+	}
+}
+
 // domainOperation names the failover that moves a domain, if one does.
 func domainOperation(t *table, domains []api.Domain) {
 	for _, d := range domains {

@@ -48,6 +48,12 @@ func printWhy(w io.Writer, why api.Why, now time.Time) error {
 	return err
 }
 
+// timerSays words a clock: how much of it is left, what follows, and what it measures.
+func timerSays(t api.WhyTimer) string {
+	left := time.Duration(t.LeftSeconds * float64(time.Second))
+	return fmt.Sprintf("%s: %s (%s)", left, t.Then, t.What)
+}
+
 // drawWhy draws a reason: first before its own line, rest before all lines below.
 func drawWhy(out *strings.Builder, r api.Why, first, rest string, now time.Time) {
 	fmt.Fprintf(out, "%s%s", first, r.Says)
@@ -67,8 +73,7 @@ func drawWhy(out *strings.Builder, r api.Why, first, rest string, now time.Time)
 		note("done", fmt.Sprintf("%.0f %%", 100*r.Progress))
 	}
 	for _, t := range r.Timers {
-		left := time.Duration(t.LeftSeconds * float64(time.Second))
-		note("in", fmt.Sprintf("%s: %s (%s)", left, t.Then, t.What))
+		note("in", timerSays(t))
 	}
 	if r.Next != "" {
 		note("next", r.Next)

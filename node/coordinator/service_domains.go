@@ -29,7 +29,13 @@ func (s service) Domain(_ context.Context, name string) (api.Domain, error) {
 		if err != nil {
 			return api.Domain{}, err
 		}
-		return showDomain(v, d), nil
+		out := showDomain(v, d)
+		why, err := control.Why(v, "domain/"+d.Name)
+		if err != nil {
+			return api.Domain{}, err
+		}
+		out.Timers = showTimers(why.AllTimers())
+		return out, nil
 	})
 }
 

@@ -247,6 +247,26 @@ func TestDomain_failoverIsAutomatic(t *testing.T) {
 	})
 }
 
+// The clock that decides whether a domain moves is shown with it.
+func TestDomain_timersOfASilentHost(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.create("v1")
+		w.domain("web", "h1", "h2")
+		d, err := w.api.StartDomain(t.Context(), "web", api.Wait{})
+		require.NoError(t, err)
+		require.Empty(t, d.Timers)
+		w.machines["h1"].kill()
+		pass(1500 * time.Millisecond)
+		d, err = w.api.Domain(t.Context(), "web")
+		require.NoError(t, err)
+		require.Len(t, d.Timers, 1)
+		require.Equal(t, "its silence", d.Timers[0].What)
+		require.Greater(t, d.Timers[0].LeftSeconds, 0.0)
+		require.Less(t, d.Timers[0].LeftSeconds, 1.0)
+		require.Contains(t, d.Timers[0].Then, "its domains are started elsewhere")
+	})
+}
+
 func TestDomain_exitedIsStartedAgain(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.create("v1")

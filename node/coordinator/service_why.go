@@ -29,16 +29,22 @@ func showReason(r control.Reason) api.Why {
 		since := r.Since.Round(0) // without the monotonic reading
 		out.Since = &since
 	}
-	for _, t := range r.Timers {
-		out.Timers = append(out.Timers, api.WhyTimer{What: t.What,
-			LeftSeconds: t.Left.Round(100 * time.Millisecond).Seconds(), Then: t.Then})
-	}
+	out.Timers = showTimers(r.Timers)
 	if r.Last != nil {
 		e := showEvent(*r.Last)
 		out.Last = &e
 	}
 	for _, b := range r.Because {
 		out.Because = append(out.Because, showReason(b))
+	}
+	return out
+}
+
+func showTimers(timers []control.Timer) []api.WhyTimer {
+	var out []api.WhyTimer
+	for _, t := range timers {
+		out = append(out, api.WhyTimer{What: t.What,
+			LeftSeconds: t.Left.Round(100 * time.Millisecond).Seconds(), Then: t.Then})
 	}
 	return out
 }

@@ -167,6 +167,20 @@ func (r Reason) settled() Reason {
 	return r
 }
 
+// AllTimers returns the clocks that run for a reason and for what is below it, each once, soonest first.
+func (r Reason) AllTimers() []Timer {
+	all := slices.Clone(r.Timers)
+	for _, b := range r.Because {
+		for _, t := range b.AllTimers() {
+			if !slices.Contains(all, t) {
+				all = append(all, t)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Timer) int { return cmp.Compare(a.Left, b.Left) })
+	return all
+}
+
 // clusterReasonsMax is how many objects the answer about the cluster goes through, worst first.
 const clusterReasonsMax = 20
 
@@ -321,6 +335,9 @@ func (w *explainer) domain(d *raft.Domain) Reason {
 		r.Since = fact.Since
 	}
 	r.Because = append(r.Because, w.underWay(r.Object)...)
+	if n := w.State.Nodes[d.Host]; n != nil && w.Condition(d.Host) == raft.NodeSuspect {
+		r.Because = append(r.Because, w.node(n)) // its clock decides whether the domain moves
+	}
 	for _, f := range w.judgeDomain(d) {
 		r.Because = append(r.Because, w.domainFinding(d, f))
 	}

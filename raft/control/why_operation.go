@@ -42,12 +42,8 @@ func (w *explainer) operation(o *raft.Operation) Reason {
 	if p.Waits != "" {
 		r.Says += "; it waits for " + p.Waits
 	}
-	for _, g := range o.Grants {
-		vol := w.State.Volumes[g.Volume]
-		if vol == nil || vol.Epoch != g.Epoch {
-			continue
-		}
-		r.Timers = append(r.Timers, w.attachTimers(vol)...)
+	r.Timers = w.operationTimers(o)
+	for _, vol := range w.granted(o) {
 		if e := w.engine(vol); e == nil || !e.State.Serves() {
 			r.Because = append(r.Because, w.volume(vol))
 		}
@@ -56,6 +52,26 @@ func (w *explainer) operation(o *raft.Operation) Reason {
 		r.Because = append(r.Because, w.domain(d))
 	}
 	return r.settled()
+}
+
+// granted returns the volumes that an operation was granted, and has still.
+func (v *View) granted(o *raft.Operation) []*raft.Volume {
+	var all []*raft.Volume
+	for _, g := range o.Grants {
+		if vol := v.State.Volumes[g.Volume]; vol != nil && vol.Epoch == g.Epoch {
+			all = append(all, vol)
+		}
+	}
+	return all
+}
+
+// operationTimers are the clocks that an operation waits for.
+func (w *explainer) operationTimers(o *raft.Operation) []Timer {
+	var all []Timer
+	for _, vol := range w.granted(o) {
+		all = append(all, w.attachTimers(vol)...)
+	}
+	return all
 }
 
 func operationObject(o *raft.Operation) string { return sprintf("operation/%d", o.ID) }
@@ -68,11 +84,12 @@ func (w *explainer) underWay(object string) []Reason {
 	}
 	p := w.Progress(o)
 	r := Reason{Object: operationObject(o), Status: Healthy, Since: o.At,
-		Says: sprintf("a %s from %s to %s is under way%s", o.Kind, o.From, o.To, stagesSay(p.Stages))}
+		Says:   sprintf("a %s from %s to %s is under way%s", o.Kind, o.From, o.To, stagesSay(p.Stages)),
+		Timers: w.operationTimers(o)}
 	if p.Waits != "" {
 		r.Says += "; it waits for " + p.Waits
 	}
-	return []Reason{r}
+	return []Reason{r.settled()}
 }
 
 // stagesSay lists the stages that were reached, as the end of a sentence.
