@@ -83,6 +83,10 @@ func (c *Core) unsure() LegIndex {
 		open := g.state == LegRemoving || g.state == LegSuspect && g.unresolved
 		rest := c.kisr.without(i)
 		if g.state == LegRemoving && c.usable(i) || open && c.enough(rest) && c.allLost(rest) {
+			if g.lookAt > c.now { // raft was asked just now; meanwhile another question may help
+				c.wake(g.lookAt)
+				continue
+			}
 			return i
 		}
 	}
@@ -116,6 +120,9 @@ func (c *Core) onLook(i LegIndex, err error, r *Reply) {
 		g.unresolved = true // a late RemoveLeg may still come: it is kept, and not read
 		c.enter(i, LegSuspect, "it is still in sync")
 		c.rehabilitate(i)
+	}
+	if g.state == LegSuspect {
+		g.lookAt = c.now + c.timing().TRead
 	}
 }
 

@@ -35,6 +35,7 @@ type copyJob struct {
 	pass   copyPass
 	number uint64 // of the join or scrub
 	extent int64  // of the job's set of extents
+	upTo   int64  // of a scrub: where the next one begins in the volume
 	// part of the extent is compared now; what follows it comes after it. It is the whole extent, unless
 	// a leg answered that it cannot read some of a range, without saying which.
 	part    block.Range
@@ -128,7 +129,7 @@ func (c *Core) startCopy(j copyJob, r block.Range, exclusive bool) *op {
 	if j.kind == copyHeal {
 		c.heal.running = append(c.heal.running, o)
 		if c.breaks(BreakHealStale) { // [M:healStale]
-			c.copySums(o)
+			c.lay.copy(c, o)
 			return o
 		}
 	}
@@ -221,7 +222,7 @@ func (c *Core) onSums(k call, err error, r *Reply) {
 	case j.vague:
 		c.narrow(o, j.part)
 	default:
-		c.compare(o)
+		c.lay.compare(c, o)
 	}
 }
 
@@ -414,7 +415,7 @@ func (c *Core) copyUnreadable(o *op) {
 
 // copyDone ends the work on an extent.
 func (c *Core) copyDone(o *op, ok bool) {
-	j, rng := o.copy, o.rng
+	j := o.copy
 	c.endFetch(o)
 	c.copies--
 	c.note(workCopy | workJoin)
@@ -429,14 +430,14 @@ func (c *Core) copyDone(o *op, ok bool) {
 	case copyHeal:
 		c.heal.ended(o)
 	case copyScrub:
-		c.scrubbed(&j, rng, ok)
+		c.scrubbed(&j, ok)
 	}
 	c.retire(o)
 	switch {
 	case j.kind == copyReconcile && ok:
 		c.startCleaned()
 	case j.kind == copyHeal:
-		c.startMended()
+		c.lay.startMended(c)
 	}
 	for s := j.failing; s != 0; s = s.rest() {
 		c.relapsed(s.first())

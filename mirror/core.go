@@ -167,6 +167,8 @@ func (c *Core) handle(ev *Event) {
 		c.onGuest(ev)
 	case EventDone:
 		c.onDone(ev)
+	case EventVerified:
+		c.onVerified(ev)
 	case EventPong:
 		c.onPong(ev)
 	case EventAnswer:

@@ -41,6 +41,9 @@ const (
 	// EffectDecode makes chunk Chunk of a stripe, some rows of it, from those in Parts, and puts it into Data, which
 	// is one of them. The others are released.
 	EffectDecode
+	// EffectVerify finds the blocks of a stripe, some rows of it, that are not what the others make of them, and
+	// releases what is in Parts. EventVerified answers it exactly once: Req.
+	EffectVerify
 	// EffectStart begins to connect to Leg.
 	EffectStart
 	// EffectReset ends the session of Leg if it still is Req.Sess; Text says why.

@@ -55,6 +55,8 @@ const (
 	EventAnswer
 	// EventScrub starts, changes or stops a scrub: Scrub.
 	EventScrub
+	// EventVerified answers EffectVerify: Req; Reply.Bad are the blocks that do not fit together.
+	EventVerified
 	// EventTick says that the time given by Deadline has come. A tick too early does no harm.
 	EventTick
 )

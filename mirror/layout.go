@@ -1,6 +1,9 @@
 package mirror
 
-import "github.com/holdfast-storage/holdfast/volume"
+import (
+	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/volume"
+)
 
 // What depends on the layout is asked here: which legs are enough, how much a leg holds, and what a request does
 // that is one in a mirror and another in a set of parity (DESIGN.md, section 6).
@@ -21,6 +24,10 @@ type layout interface {
 	sources(c *Core, o *op) legSet
 	// spoiled takes into account that a leg could not give what the fetch got elsewhere.
 	spoiled(c *Core, o *op)
+	// verified takes which of the blocks that were read of all legs do not fit together.
+	verified(c *Core, o *op, bad []uint32)
+	// outOfSpace ends a write for which some leg has no room, when every other leg has answered.
+	outOfSpace(c *Core, o *op)
 	// stored reports whether every leg has a write that the guest's answer needs.
 	stored(c *Core, o *op) bool
 	// answer tells the guest that its write is stored.
@@ -51,10 +58,14 @@ type layout interface {
 	copied(c *Core, o *op, data Handle)
 	rewrote(c *Core, o *op)
 	unreadable(c *Core, o *op)
-	// mendFirst lets a read of the guest wait until what it met is mended, and reports whether it does.
+	// mendFirst lets a request of the guest wait until what it met is mended, and reports whether it does;
+	// startMended starts those whose ranges have been mended, as far as possible.
 	mendFirst(c *Core, o *op) bool
-	// canScrub reports whether extents can be looked at by a scrub.
-	canScrub() bool
+	startMended(c *Core)
+	// scrubRange returns the extent that a scrub looks at from an offset of the volume on, and how far that gets.
+	scrubRange(c *Core, from int64) (r block.Range, upTo int64)
+	// compare judges the checksums of the part of an extent.
+	compare(c *Core, o *op)
 	// stamp asks for the versions of what a joining leg was given; stamped is called when those of one leg are
 	// durable on it.
 	stamp(c *Core)

@@ -68,7 +68,7 @@ type Leg interface {
 	Stage(r *StageRequest)
 	// Commit commits the leg's records up to a transaction, durably, and writes them home (docs/safety/journal.md).
 	Commit(ctx context.Context, upTo volume.Transaction) error
-	// Free makes home durable and forgets the records up to a transaction. Home is synced also if there are none.
+	// Free makes home durable and forgets the records up to a transaction.
 	Free(ctx context.Context, upTo volume.Transaction) error
 	// Records returns the records that are not freed.
 	Records(ctx context.Context) (volume.Records, error)

@@ -45,7 +45,8 @@ type leg struct {
 	reads       int           // reads among them
 	calls       int           // commands that it holds
 
-	unresolved bool // raft may have removed or added it: only RemoveLeg settles that
+	lookAt     time.Duration // raft is not asked again before what it is
+	unresolved bool          // raft may have removed or added it: only RemoveLeg settles that
 	// joinedUnseen: RemoveLeg was refused because the leg joined in a configuration that the engine
 	// has not seen.
 	joinedUnseen bool

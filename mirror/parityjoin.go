@@ -82,7 +82,7 @@ func (p *paritySet) askCopySet(c *Core) {
 	c.callLeg(j.leg, &Command{Kind: CommandMarks, Since: c.kcfg.CfgVer}, nil, markJoin+j.number)
 }
 
-// copy implements layout: extents are made anew stripe by stripe [M:copyUnlocked].
+// copy implements layout: extents are worked on stripe by stripe [M:copyUnlocked].
 func (p *paritySet) copy(c *Core, o *op) {
 	o.copy.part = p.rows(o.rng)
 	p.copyRows(c, o)
@@ -93,7 +93,16 @@ func (p *paritySet) rows(r block.Range) block.Range {
 	return r.Intersect(p.geo.OnLeg(p.geo.StripeOnLeg(r.Off)))
 }
 
+// copyRows begins the work on the part.
 func (p *paritySet) copyRows(c *Core, o *op) {
+	switch o.copy.kind {
+	case copyHeal:
+		p.healRows(c, o)
+		return
+	case copyScrub:
+		c.copySums(o)
+		return
+	}
 	if !o.current(c) || !c.usable(c.join.leg) {
 		c.copyDone(o, false)
 		return
@@ -109,12 +118,22 @@ func (p *paritySet) copied(c *Core, o *op, data Handle) {
 		c.copyDone(o, false)
 		return
 	}
+	if o.copy.kind != copyJoin {
+		p.repair(c, o)
+		return
+	}
 	c.dispatch(o, only(c.join.leg))
 	c.advanceCopy(o)
 }
 
 // rewrote implements layout.
-func (p *paritySet) rewrote(c *Core, o *op) { p.nextRows(c, o) }
+func (p *paritySet) rewrote(c *Core, o *op) {
+	if o.copy.kind != copyJoin {
+		p.repaired(c, o)
+		return
+	}
+	p.nextRows(c, o)
+}
 
 // nextRows goes on behind the part.
 func (p *paritySet) nextRows(c *Core, o *op) {
@@ -137,6 +156,10 @@ func (p *paritySet) unreadable(c *Core, o *op) {
 	if blocks := j.part.Len / BlockBytes; blocks > 1 {
 		j.part.Len = (blocks + 1) / 2 * BlockBytes
 		p.copyRows(c, o)
+		return
+	}
+	if j.kind != copyJoin {
+		p.lost(c, o)
 		return
 	}
 	c.join.unread, j.unread = j.part, true
@@ -168,8 +191,7 @@ func (p *paritySet) stamped(c *Core) {
 }
 
 // flushJoin implements layout. The round flushes the journals of all legs, too: what the leg was decoded from must not
-// be lost behind it [M:joinUndurable]. It takes a number of its own, so that no leg takes FREE for one that it has
-// carried out: that is what syncs its home.
+// be lost behind it [M:joinUndurable]. It takes a number of its own, so that it is one that begins now.
 func (p *paritySet) flushJoin(c *Core) {
 	if c.breaks(BreakJoinUndurable) {
 		c.flushFor(flushJoin, only(c.join.leg), c.join.number)
@@ -187,12 +209,3 @@ func (p *paritySet) joinDurable(c *Core) {
 		c.note(workJoin)
 	}
 }
-
-// mendFirst implements layout.
-func (p *paritySet) mendFirst(*Core, *op) bool { return false }
-
-// spoiled implements layout.
-func (p *paritySet) spoiled(*Core, *op) {}
-
-// canScrub implements layout.
-func (p *paritySet) canScrub() bool { return false }

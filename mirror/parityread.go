@@ -1,6 +1,9 @@
 package mirror
 
-import "github.com/holdfast-storage/holdfast/block"
+import (
+	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/volume"
+)
 
 // Bytes of a set of parity come from the leg of their slot. When that cannot give them they are decoded: the same rows
 // of k other slots are read, with the whole stripe locked, since what is staged on one leg may be missing on another
@@ -8,10 +11,14 @@ import "github.com/holdfast-storage/holdfast/block"
 
 // decoding is the rows that a fetch has read of other slots.
 type decoding struct {
-	chunk int      // that is wanted
+	chunk int      // that is wanted; allChunks to see whether they fit together
 	parts []Handle // by chunk
 	have  int
+	need  int
 }
+
+// allChunks stands for every chunk of a stripe.
+const allChunks = -1
 
 // read implements layout.
 func (p *paritySet) read(c *Core, o *op) {
@@ -27,8 +34,13 @@ func (p *paritySet) fetchPart(c *Core, o *op) { p.fetchSlot(c, o, o.part.leg, p.
 
 // fetchSlot reads some rows of a slot.
 func (p *paritySet) fetchSlot(c *Core, o *op, leg block.Range, slot int) {
+	p.fetchWithout(c, o, leg, slot, 0)
+}
+
+// fetchWithout is fetchSlot, but for legs that cannot give the rows.
+func (p *paritySet) fetchWithout(c *Core, o *op, leg block.Range, slot int, bad legSet) {
 	c.endFetch(o)
-	o.fetch = fetch{rng: leg, slot: int8(slot), step: o.fetch.step + 1}
+	o.fetch = fetch{rng: leg, slot: int8(slot), tried: bad, step: o.fetch.step + 1}
 	c.fetching.push(o)
 	p.fetch(c, o)
 }
@@ -87,7 +99,7 @@ func (p *paritySet) decode(c *Core, o *op) {
 		return
 	}
 	f.decode = &decoding{chunk: p.geo.Chunk(p.geo.StripeOnLeg(f.rng.Off), int(f.slot)),
-		parts: make([]Handle, p.layout.Legs())}
+		parts: make([]Handle, p.layout.Legs()), need: p.layout.Data}
 	p.fetchOthers(c, o)
 }
 
@@ -95,9 +107,11 @@ func (p *paritySet) decode(c *Core, o *op) {
 func (p *paritySet) fetchOthers(c *Core, o *op) {
 	f := &o.fetch
 	d := f.decode
-	need := p.layout.Data - d.have - f.reading.count()
-	var asked [MaxLegs]bool // by slot
-	asked[f.slot] = true
+	need := d.need - d.have - f.reading.count()
+	var asked [volume.MaxSlots]bool
+	if d.chunk != allChunks {
+		asked[f.slot] = true
+	}
 	for s := f.reading; s != 0; s = s.rest() {
 		asked[c.leg(s.first()).info.Slot] = true
 	}
@@ -112,6 +126,10 @@ func (p *paritySet) fetchOthers(c *Core, o *op) {
 		c.readFrom(o, s.first())
 	}
 	if need == 0 || f.reading != 0 {
+		return
+	}
+	if d.chunk == allChunks {
+		p.unverified(c, o)
 		return
 	}
 	// Too few are left: from the beginning, since the leg of the slot itself may be back.
@@ -133,12 +151,17 @@ func (c *Core) decodeRead(o *op, i LegIndex, data Handle) {
 		return
 	}
 	d.parts[chunk] = data
-	if d.have++; d.have < p.layout.Data {
+	if d.have++; d.have < d.need {
 		p.fetchOthers(c, o)
 		return
 	}
 	f.decode = nil // the runner has the rows from here on
 	c.endFetch(o)
+	if d.chunk == allChunks {
+		o.strays++
+		c.emit(Effect{Kind: EffectVerify, Parts: d.parts, Req: Req{Op: o.slot, Step: f.step}})
+		return
+	}
 	c.emit(Effect{Kind: EffectDecode, Data: data, Parts: d.parts, Chunk: d.chunk, Range: f.rng})
 	c.fetched(o, data)
 }

@@ -78,12 +78,7 @@ func (e *Engine) dropParity(b *buffer) {
 
 // decode puts the chunk that was lost into x.Data and releases the other rows.
 func (e *Engine) decode(x *Effect) error {
-	parts := make([][]byte, len(x.Parts))
-	for n, part := range x.Parts {
-		if part != nil {
-			parts[n] = part.(*buffer).b
-		}
-	}
+	parts := partBytes(x.Parts)
 	made, keep := e.buffers.get(x.Range.Len), x.Data.(*buffer)
 	decoded, err := e.payloads.decode(x.Chunk, parts, made.b)
 	if err != nil {
@@ -97,4 +92,30 @@ func (e *Engine) decode(x *Effect) error {
 		}
 	}
 	return nil
+}
+
+// verify finds what does not fit together, and reports it.
+func (e *Engine) verify(x Effect) {
+	defer e.running.Done()
+	bad, err := e.payloads.verify(partBytes(x.Parts), BlockBytes)
+	if err != nil {
+		panic(fmt.Errorf("%w: %w", ErrBug, err))
+	}
+	for _, part := range x.Parts {
+		if part != nil {
+			e.buffers.put(part.(*buffer))
+		}
+	}
+	e.step(&Event{Kind: EventVerified, Req: x.Req, Reply: Reply{Bad: bad}}, nil)
+}
+
+// partBytes returns the bytes of chunks that are there.
+func partBytes(handles []Handle) [][]byte {
+	parts := make([][]byte, len(handles))
+	for n, part := range handles {
+		if part != nil {
+			parts[n] = part.(*buffer).b
+		}
+	}
+	return parts
 }

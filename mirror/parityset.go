@@ -19,6 +19,9 @@ type paritySet struct {
 	recover recoverJob
 	round   roundJob
 	join    parityJoin
+	mend    []mendItem // that wait to be mended
+	scrub   parityScrub
+	backing []*op // writes that are taken back for want of room
 }
 
 // stripePart is where a request lies in its stripe, and how a write of it is staged.
@@ -30,6 +33,9 @@ type stripePart struct {
 	leg     block.Range // the same bytes on the leg
 	old     Handle      // what the write replaces
 	oldFrom int64       // where in old it begins
+	failed  bool        // some leg has no room for it
+	back    legSet      // legs on which the write is to be taken back
+	asked   legSet      // of these, legs that have been asked
 	plan    StagePlan
 }
 

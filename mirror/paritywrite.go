@@ -93,6 +93,9 @@ func (p *paritySet) receivers(c *Core, o *op) legSet {
 
 // stored implements layout: every leg of Q that acks need has its record [M:loseStaged].
 func (p *paritySet) stored(c *Core, o *op) bool {
+	if o.part.failed {
+		return false
+	}
 	need := o.targets & c.ack
 	if c.breaks(BreakLoseStaged) && !o.part.full {
 		if data := c.inSlot(need, p.slotOf(o)); data != 0 {

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/holdfast-storage/holdfast/parity"
@@ -69,4 +70,33 @@ func (p *payloads) part(plan *StagePlan, chunk int, data []byte, made func(j int
 		return data[chunk*size:][:size]
 	}
 	return data
+}
+
+// verify returns which blocks of some rows are not what the first k chunks that are there make of them.
+func (p *payloads) verify(parts [][]byte, blockBytes int) (bad []uint32, err error) {
+	made, wanted := make([][]byte, len(parts)), make([]bool, len(parts))
+	there, size := 0, 0
+	for n, part := range parts {
+		if len(part) == 0 {
+			continue
+		}
+		size = len(part)
+		if there++; there <= p.layout.Data {
+			made[n] = part
+		} else {
+			wanted[n] = true
+		}
+	}
+	if err := p.code.Reconstruct(made, wanted); err != nil {
+		return nil, err
+	}
+	for at := 0; at < size; at += blockBytes {
+		for n, part := range parts {
+			if wanted[n] && !bytes.Equal(part[at:][:blockBytes], made[n][at:][:blockBytes]) {
+				bad = append(bad, uint32(at/blockBytes))
+				break
+			}
+		}
+	}
+	return bad, nil
 }

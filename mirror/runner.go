@@ -120,7 +120,7 @@ func (e *Engine) record(x *Effect, now time.Duration) {
 		e.unlink(x.Guest.(*guestIO))
 	case EffectFill, EffectChange, EffectEncode, EffectTrim, EffectDecode:
 		x.Data.(*buffer).making.Add(1)
-	case EffectCall:
+	case EffectCall, EffectVerify:
 		e.running.Add(1)
 	case EffectStop:
 		e.running.Add(1)
@@ -165,6 +165,8 @@ func (e *Engine) carryOut(x *Effect) {
 	case EffectChange, EffectEncode, EffectTrim, EffectDecode:
 		e.compute(x)
 		x.Data.(*buffer).making.Done()
+	case EffectVerify:
+		go e.verify(*x)
 	case EffectFill:
 		fill(x)
 		x.Data.(*buffer).making.Done()

@@ -29,6 +29,7 @@ import (
 //	marks REQUEST [marked=BLOCK] [newer=BLOCK]; versions REQUEST runs=(FIRST+COUNT:VERSION)
 //	records REQUEST [floor=T] [has=(T/LEGS…)]    T is epoch.number; LEGS end with ! if the record is committed
 //	sums REQUEST [differ=(BLOCK[:SUM])] [bad=(BLOCK)]
+//	fit REQUEST [bad=(ROW)]                      which of the rows that were read of all legs do not fit together
 //	scrub ID [rate=BYTES] [from=BYTES] [stop]
 //	mute LEG, unmute LEG                         whether pings are answered
 //	wait DURATION; status
@@ -146,6 +147,8 @@ func (s *script) command(cmd string, d *datadriven.TestData) {
 		s.reply(args[0], nil, Reply{Marked: blocks(opts["marked"]), Newer: blocks(opts["newer"])})
 	case "records":
 		s.records(args[0], opts["floor"], opts["has"])
+	case "fit":
+		s.fit(args[0], opts["bad"])
 	case "sums":
 		s.sums(args[0], opts["differ"], opts["bad"])
 	case "versions":
@@ -336,6 +339,30 @@ func (s *script) transaction(text string) (t volume.Transaction) {
 	return t
 }
 
+// copyName is what the work on an extent is called.
+func (s *script) copyName(x *Effect) string {
+	o := s.core.ops[x.Req.Op]
+	name := [...]string{"copy", "copy", "heal", "scrub"}[o.copy.kind]
+	if o.copy.kind <= copyJoin {
+		name += fmt.Sprint(o.copy.extent)
+	}
+	return name
+}
+
+func (s *script) fit(name string, bad []string) {
+	x, ok := s.pending["fit "+name]
+	s.must(ok, "%s is not pending: %v", name, s.list())
+	delete(s.pending, "fit "+name)
+	ev := Event{Kind: EventVerified, Req: x.Req}
+	for _, v := range bad {
+		var row uint32
+		_, err := fmt.Sscan(v, &row)
+		s.must(err == nil, "%s is no row", v)
+		ev.Reply.Bad = append(ev.Reply.Bad, row)
+	}
+	s.step(&ev)
+}
+
 func (s *script) records(name string, floor, has []string) {
 	r := &volume.Records{}
 	if len(floor) > 0 {
@@ -461,6 +488,9 @@ func (s *script) show(x *Effect) {
 		s.printf("change of chunk %d from %v at %d to %v", x.Chunk, x.Source, x.Begin, x.Data)
 	case EffectEncode:
 		s.printf("encode %v", x.Data)
+	case EffectVerify:
+		s.pending["fit "+s.copyName(x)] = *x
+		s.printf("do %v of %s fit together?", x.Parts, s.copyName(x))
 	case EffectDecode:
 		s.printf("decode chunk %d from %v", x.Chunk, x.Parts)
 	case EffectReset:
@@ -504,10 +534,7 @@ func (s *script) submit(x *Effect, leg string) {
 	} else if id == "" || o.kind == opCopy || o.purpose != flushGuest {
 		id = "own-flush"
 		if o.kind == opCopy {
-			id = [...]string{"copy", "copy", "heal", "scrub"}[o.copy.kind]
-			if o.copy.kind <= copyJoin {
-				id += fmt.Sprint(o.copy.extent)
-			}
+			id = s.copyName(x)
 		}
 	}
 	name := id + "@" + leg

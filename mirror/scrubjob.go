@@ -1,10 +1,6 @@
 package mirror
 
-import (
-	"time"
-
-	"github.com/holdfast-storage/holdfast/block"
-)
+import "time"
 
 const (
 	// scrubRate is the bytes a second that a scrub looks at when its order names none.
@@ -69,10 +65,6 @@ func (c *Core) pumpScrub() {
 	if c.phase != phaseServing || c.reconcile.set.left > 0 || c.joinBusy() || !c.calm() {
 		return // looked at again twice in a ping interval
 	}
-	if !c.lay.canScrub() {
-		c.endScrub(false)
-		return
-	}
 	if s.report.Next >= c.opts.SizeBytes {
 		c.endScrub(true)
 		return
@@ -81,9 +73,8 @@ func (c *Core) pumpScrub() {
 		c.wake(s.at)
 		return
 	}
-	off, size := s.report.Next, c.timing().CopyBytes
-	r := block.Range{Off: off, Len: min(size-off%size, c.opts.SizeBytes-off)}
-	pause := time.Duration(float64(r.Len) / float64(s.rate) * float64(time.Second))
+	r, upTo := c.lay.scrubRange(c, s.report.Next)
+	pause := time.Duration(float64(upTo-s.report.Next) / float64(s.rate) * float64(time.Second))
 	if c.guestOps > 0 {
 		pause *= scrubBusy
 	}
@@ -91,11 +82,11 @@ func (c *Core) pumpScrub() {
 	for l := c.read; l != 0; l = l.rest() {
 		c.scrubLeg(l.first())
 	}
-	c.startCopy(copyJob{kind: copyScrub, number: s.number, pass: passLook}, r, false)
+	c.startCopy(copyJob{kind: copyScrub, number: s.number, pass: passLook, upTo: upTo}, r, false)
 }
 
 // scrubbed goes on after an extent.
-func (c *Core) scrubbed(j *copyJob, r block.Range, ok bool) {
+func (c *Core) scrubbed(j *copyJob, ok bool) {
 	s := &c.scrub
 	s.running = false
 	if !s.active || j.number != s.number {
@@ -105,7 +96,7 @@ func (c *Core) scrubbed(j *copyJob, r block.Range, ok bool) {
 		s.at = max(s.at, c.retryLater())
 		return
 	}
-	s.report.Next = r.End()
+	s.report.Next = j.upTo
 }
 
 // countScrub counts what the comparison of a part found, once.

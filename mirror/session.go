@@ -299,7 +299,7 @@ func (c *Core) onWriteDone(o *op, i LegIndex, err error, current bool) {
 		} else if c.leg(i).state.Joining() {
 			c.dropJoin(i, err.Error())
 		}
-	case errors.Is(err, block.ErrNoSpace) && c.ack.has(i) && o.kind != opFlush && !o.acked && !o.part.staged:
+	case errors.Is(err, block.ErrNoSpace) && c.ack.has(i) && o.kind != opFlush && !o.acked:
 		o.noSpace = o.noSpace.with(i)
 	case o.mends():
 		c.notMended(o, i, err)

@@ -152,6 +152,10 @@ func (w *simWorld) spoil(l *simLeg) {
 
 // rot lets blocks of a leg rot that another leg in sync has.
 func (w *simWorld) rot(l *simLeg) {
+	if w.payloads != nil {
+		w.rotParity(l)
+		return
+	}
 	for n := w.rng.IntN(12); w.media && n > 0; n-- {
 		b, well := w.rng.Int64N(simBlocks), 0
 		for _, other := range w.legs {
@@ -168,6 +172,10 @@ func (w *simWorld) rot(l *simLeg) {
 // rescue makes blocks readable that rotted on every leg in sync, because legs left: no leg could join
 // before the guest overwrites them.
 func (w *simWorld) rescue() {
+	if w.payloads != nil {
+		w.rescueParity()
+		return
+	}
 	for b := range int64(simBlocks) {
 		well := false
 		for l := range w.raft.isr {
@@ -281,6 +289,7 @@ func (w *simWorld) checkEnd(h *simHost) {
 		w.violation("%d reads were not answered", h.pending)
 	}
 	if w.payloads != nil {
+		w.scrubAll(h)
 		w.checkStripes()
 		w.checkHistory()
 		w.detachEnd(h)
@@ -316,12 +325,12 @@ func (w *simWorld) scrubAll(h *simHost) {
 			w.runUntil(w.now + time.Second)
 		}
 	}
-	if r := h.scrubbed; r == nil || !r.Complete || r.Bytes != simBlocks*BlockBytes || r.Unreadable > 0 {
+	if r := h.scrubbed; r == nil || !r.Complete || r.Bytes != w.blocks*BlockBytes || r.Unreadable > 0 {
 		w.violation("the last scrub reports %+v: %+v", r, h.core.Status(nil))
 	}
 	for _, l := range w.legs {
-		for b := range int64(simBlocks) {
-			if l.cache[b]&simBad != 0 {
+		for b := range w.layout.LegBytes(w.blocks*BlockBytes) / BlockBytes {
+			if l.unreadable(b) {
 				w.violation("block %d of leg %s is bad after a scrub: %+v", b, l.name, h.scrubbed)
 			}
 		}

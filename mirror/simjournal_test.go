@@ -15,7 +15,9 @@ type simJournal struct {
 	log     []simEntry
 	durable int // entries that a power cut leaves
 	floor   volume.Transaction
-	lost    bool // a power cut took a part of the log, and no CONFIG came since
+	bad     map[int64]bool // home blocks that cannot be read
+	direct  bool           // home was written to past the journal since it was synced
+	lost    bool           // a power cut took a part of the log, and no CONFIG came since
 }
 
 // simEntry is one entry of a journal: a record, a commit or a roll-back.
@@ -80,6 +82,20 @@ func (l *simLeg) content(b int64) uint64 {
 	return v
 }
 
+// unreadable reports whether a block cannot be read: it is bad at home, and no image is laid over it.
+func (l *simLeg) unreadable(b int64) bool {
+	if l.journal == nil {
+		return l.cache[b]&simBad != 0
+	}
+	bad := l.journal.bad[b]
+	for _, r := range l.journal.records() {
+		if !r.Committed && r.Kind == volume.RecordImage && b >= r.FirstBlock && b < r.FirstBlock+r.Blocks {
+			bad = false
+		}
+	}
+	return bad
+}
+
 // stage appends a record.
 func (l *simLeg) stage(r volume.Record, data []uint64) error {
 	if r.Transaction.Compare(l.journal.floor) <= 0 {
@@ -119,6 +135,8 @@ func (l *simLeg) commit(upTo volume.Transaction) {
 			after[b] = v
 			if r.Kind == volume.RecordDelta {
 				images[b] = v
+			} else {
+				delete(j.bad, b)
 			}
 		})
 	}
@@ -145,8 +163,10 @@ func (l *simLeg) home(b int64, v uint64) {
 
 // free makes home durable and drops what is committed, or rolled back, up to a transaction.
 func (l *simLeg) free(upTo volume.Transaction) {
-	l.sync()
 	j := l.journal
+	if len(j.log) > 0 {
+		l.sync()
+	}
 	live := map[volume.Transaction]bool{}
 	for _, r := range j.records() {
 		live[r.Transaction] = !r.Committed || r.Transaction.Compare(upTo) > 0
@@ -250,6 +270,15 @@ func (h *simHost) compute(x *Effect) {
 	var made [][]byte
 	var err error
 	switch x.Kind {
+	case EffectVerify:
+		bad, err := p.verify(simParts(x.Parts), 8)
+		if err != nil {
+			h.w.violation("payload: %v", err)
+		}
+		h.w.after(h.w.latency(), func() {
+			h.run(func() { h.step(&Event{Kind: EventVerified, Req: x.Req, Reply: Reply{Bad: bad}}) })
+		})
+		return
 	case EffectChange:
 		first := x.Begin / BlockBytes
 		old := simBytes((*x.Source.(*simData))[first:][:len(*data)])
@@ -263,14 +292,8 @@ func (h *simHost) compute(x *Effect) {
 		delete(h.made, data)
 		return
 	case EffectDecode:
-		parts := make([][]byte, len(x.Parts))
-		for n, part := range x.Parts {
-			if part != nil {
-				parts[n] = simBytes(*part.(*simData))
-			}
-		}
 		var decoded []byte
-		if decoded, err = p.decode(x.Chunk, parts, make([]byte, 8*len(*data))); err == nil {
+		if decoded, err = p.decode(x.Chunk, simParts(x.Parts), make([]byte, 8*len(*data))); err == nil {
 			*data = simBlocksOf(decoded)
 		}
 	}
@@ -280,6 +303,17 @@ func (h *simHost) compute(x *Effect) {
 	if made != nil {
 		h.made[data] = made
 	}
+}
+
+// simParts returns the bytes of chunks that are there.
+func simParts(handles []Handle) [][]byte {
+	parts := make([][]byte, len(handles))
+	for n, part := range handles {
+		if part != nil {
+			parts[n] = simBytes(*part.(*simData))
+		}
+	}
+	return parts
 }
 
 // payload returns what a leg gets of a staged write.

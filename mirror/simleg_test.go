@@ -84,7 +84,8 @@ func (l *simLeg) lossy() bool {
 func (l *simLeg) report() volume.LegReport {
 	return volume.LegReport{
 		Label: volume.Label{LegID: l.id, StoreID: l.store, FenceEpoch: l.fence, Admit: l.admit,
-			Config: l.cfg.Clone(), OpenBoot: l.openBoot, Marked: len(l.marks) > 0, SlotSeq: l.slotSeq},
+			Config: l.cfg.Clone(), OpenBoot: l.openBoot, Marked: len(l.marks) > 0, SlotSeq: l.slotSeq,
+			Progress: l.slotSeq},
 		BootID: l.boot, Instance: l.instance, Lossy: l.lossy(), Changes: l.changes,
 	}
 }
@@ -168,6 +169,8 @@ func (l *simLeg) put(r block.Range, data []uint64) {
 		}
 		if l.journal != nil {
 			l.checkNoRecord(b)
+			l.journal.direct = true
+			delete(l.journal.bad, b)
 		}
 		l.home(b, v)
 	}
@@ -188,7 +191,10 @@ func (l *simLeg) changed(r block.Range) {
 func (l *simLeg) flush() {
 	if l.journal != nil {
 		l.journal.sync()
-		return
+		if !l.journal.direct {
+			return
+		}
+		l.journal.direct = false
 	}
 	l.sync()
 }
@@ -227,13 +233,15 @@ func (l *simLeg) do(x *Effect, reply *Reply) (data []uint64, err error) {
 		switch x.Op {
 		case block.OpRead:
 			for i := range x.Range.Len / BlockBytes {
-				v := l.content(x.Range.Off/BlockBytes + i)
-				if v&simBad != 0 {
+				if l.unreadable(x.Range.Off/BlockBytes + i) {
 					return nil, block.ErrMedium
 				}
-				data = append(data, v)
+				data = append(data, l.content(x.Range.Off/BlockBytes+i))
 			}
 		case block.OpWrite:
+			if x.Stage != nil && l.full {
+				return nil, block.ErrNoSpace
+			}
 			if x.Stage != nil {
 				return nil, l.stage(x.Record(l.w.layout), x.Data.([]uint64))
 			}
@@ -275,6 +283,10 @@ func (l *simLeg) adopt(r block.Range) error {
 
 // rot makes a block unreadable, in the page cache and on the medium.
 func (l *simLeg) rot(b int64) {
+	if l.journal != nil {
+		l.journal.bad[b] = true
+		return
+	}
 	l.cache[b] |= simRot
 	l.disk[b] = []uint64{l.cache[b]}
 }
@@ -325,9 +337,8 @@ func (l *simLeg) command(c *Command, reply *Reply) {
 		}
 	case CommandSums:
 		for i := range c.Range.Len / BlockBytes {
-			v := l.content(c.Range.Off/BlockBytes + i)
-			reply.Sums = append(reply.Sums, uint32(v))
-			if v&simBad != 0 {
+			reply.Sums = append(reply.Sums, uint32(l.content(c.Range.Off/BlockBytes+i)))
+			if l.unreadable(c.Range.Off/BlockBytes + i) {
 				reply.Bad = append(reply.Bad, uint32(i))
 			}
 		}

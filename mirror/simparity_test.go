@@ -31,7 +31,7 @@ func newSimSet(seed uint64, l volume.Layout, missing int, broken Rules) *simWorl
 		panic(err)
 	}
 	for n, leg := range w.legs {
-		leg.slot, leg.journal = n, &simJournal{}
+		leg.slot, leg.journal = n, &simJournal{bad: map[int64]bool{}}
 	}
 	return w
 }
@@ -53,6 +53,7 @@ func simulateSet(seed uint64, broken Rules) string {
 	l := volume.Parity(shape[0], shape[1])
 	w := newSimSet(seed, l, int(seed/3)%(l.Extra+1), broken)
 	w.losses = seed/2%2 == 0
+	w.media = seed%5 == 0
 	return w.simulate()
 }
 
@@ -323,5 +324,37 @@ func TestSimulation_parityIsDeterministic(t *testing.T) {
 		}
 		require.Equal(t, fmt.Sprint(a.events, a.value, a.now, len(a.ops)),
 			fmt.Sprint(b.events, b.value, b.now, len(b.ops)))
+	}
+}
+
+// rotParity lets blocks of a leg rot that others make anew.
+func (w *simWorld) rotParity(l *simLeg) {
+	for n := w.rng.IntN(12); w.media && n > 0; n-- {
+		b := w.rng.Int64N(w.layout.LegBytes(w.blocks*BlockBytes) / BlockBytes)
+		if w.enough(w.giving(b), l) {
+			l.rot(b)
+		}
+	}
+}
+
+// giving returns the legs in sync that can give a block.
+func (w *simWorld) giving(b int64) map[*simLeg]bool {
+	well := map[*simLeg]bool{}
+	for l := range w.raft.isr {
+		if !l.lossy() && !l.unreadable(b) {
+			well[l] = true
+		}
+	}
+	return well
+}
+
+// rescueParity makes blocks readable of which too many rotted, because legs left.
+func (w *simWorld) rescueParity() {
+	for b := range w.layout.LegBytes(w.blocks*BlockBytes) / BlockBytes {
+		if !w.enough(w.giving(b), nil) {
+			for l := range w.raft.isr {
+				delete(l.journal.bad, b)
+			}
+		}
 	}
 }

@@ -128,12 +128,12 @@ type simOp struct {
 // siteLoss is a declared loss of unflushed writes: the history starts anew, and what was flushed is
 // not checked further.
 func (w *simWorld) siteLoss() {
-	if w.media { // a leg that is removed for its medium may leave one alone that is about to lose its cache
-		w.failed = simExcused
-	}
 	if w.losses {
 		w.declareLoss()
 		return
+	}
+	if w.media { // a leg that is removed for its medium may leave one alone that is about to lose its cache
+		w.failed = simExcused
 	}
 	w.violation("the simulation lost every cache, which it avoids")
 }
@@ -261,7 +261,7 @@ func (h *simHost) carryOut(x Effect) {
 		delay = h.w.latency()
 	}
 	switch x.Kind {
-	case EffectChange, EffectEncode, EffectTrim, EffectDecode:
+	case EffectChange, EffectEncode, EffectTrim, EffectDecode, EffectVerify:
 		h.compute(&x)
 	case EffectRelease:
 		if d, ok := x.Data.(*simData); ok {

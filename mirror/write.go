@@ -65,8 +65,8 @@ func (c *Core) advanceWrite(o *op) {
 		switch {
 		case c.lay.stored(c, o):
 			c.lay.answer(c, o)
-		case o.noSpace != 0 && c.ack.within(o.answered|o.noSpace):
-			c.outOfSpace(o)
+		case o.noSpace != 0 && (o.targets & c.ack).within(o.answered|o.noSpace):
+			c.lay.outOfSpace(c, o)
 		}
 	}
 	awaited := c.ack | c.wo
