@@ -34,11 +34,25 @@ type Options struct {
 	Executable string    // the holdfast binary; empty means this process's own
 	TempDir    string    // where the cluster's directory is made; empty means the system's
 	Keep       bool      // leave the cluster's directory (not its processes) for a look
+	Guest      bool      // with Linux in a virtual machine as the guest, instead of a program
+	Cache      string    // where what that Linux is made of is kept; empty means the user's cache
+}
+
+// act is one part of the show.
+type act struct {
+	title string
+	play  func(context.Context) error
 }
 
 // Run does the demo. An error says what did not hold. Nothing of the cluster is left when it returns,
 // also when ctx ended it early, and soon after this process was killed.
 func Run(ctx context.Context, o Options) (err error) {
+	ctx, cancel := context.WithCancel(ctx) // ends what still listens to the guest
+	defer cancel()
+	parts, err := machineParts(ctx, o) // before anything runs
+	if err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp(o.TempDir, dirPrefix)
 	if err != nil {
 		return err
@@ -50,18 +64,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(err, reaper.end()) }()
 	s := &show{narrator: narrator{out: o.Out, begin: time.Now()}, dir: dir, executable: o.Executable}
 	defer func() { err = errors.Join(err, s.cleanUp(o.Keep)) }()
-	for _, act := range []struct {
-		title string
-		play  func(context.Context) error
-	}{
-		{"A cluster: n1, n2, n3 store and coordinate, h1 and h2 run guests", s.raise},
-		{"Provision: a volume that is on two storage nodes at once", s.provision},
-		{"A guest writes numbered records and flushes", s.startGuest},
-		{"Fail over: the guest's host freezes in mid-air", s.failover},
-		{"The frozen host wakes up: nothing of it may land", s.wake},
-		{"Replace: a storage node dies and its disk is gone", s.replace},
-		{"The proof: every flushed record, both copies, health", s.verify},
-	} {
+	acts := s.acts()
+	if o.Guest {
+		acts = (&machineShow{show: s, parts: parts}).acts()
+	}
+	for _, act := range acts {
 		s.title(act.title)
 		if err := act.play(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -73,6 +80,19 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	s.timings()
 	return nil
+}
+
+// acts are the four daily jobs.
+func (s *show) acts() []act {
+	return []act{
+		{"A cluster: n1, n2, n3 store and coordinate, h1 and h2 run guests", s.raise},
+		{"Provision: a volume that is on two storage nodes at once", s.provision},
+		{"A guest writes numbered records and flushes", s.startGuest},
+		{"Fail over: the guest's host freezes in mid-air", s.failover},
+		{"The frozen host wakes up: nothing of it may land", s.wake},
+		{"Replace: a storage node dies and its disk is gone", s.replace},
+		{"The proof: every flushed record, both copies, health", s.verify},
+	}
 }
 
 // show is one run of the demo.

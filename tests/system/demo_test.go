@@ -17,10 +17,18 @@ import (
 // TestDemo_cutShortLeavesNothing ends the demo in the middle, by Ctrl-C and by a kill that it cannot
 // even notice: no process and no file of it is left.
 func TestDemo_cutShortLeavesNothing(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
-		t.Run(sig.String(), func(t *testing.T) {
-			dir := t.TempDir()
-			demo := exec.Command(os.Getenv(binaryEnv), "demo")
+	for _, c := range []struct {
+		name  string
+		sig   syscall.Signal
+		flags []string
+	}{{"Ctrl-C", syscall.SIGINT, nil}, {"kill", syscall.SIGKILL, nil},
+		{"kill with a virtual machine", syscall.SIGKILL, []string{"--guest"}}} {
+		t.Run(c.name, func(t *testing.T) {
+			if len(c.flags) > 0 {
+				linuxParts(t)
+			}
+			dir, sig := t.TempDir(), c.sig
+			demo := exec.Command(os.Getenv(binaryEnv), append([]string{"demo"}, c.flags...)...)
 			demo.Env = append(os.Environ(), "TMPDIR="+dir)
 			demo.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			out, err := demo.StdoutPipe()
@@ -40,6 +48,21 @@ func TestDemo_cutShortLeavesNothing(t *testing.T) {
 			}, time.Minute, 100*time.Millisecond)
 		})
 	}
+}
+
+// TestDemo_withAVirtualMachine does the demo with Linux as its guest: it judges itself.
+func TestDemo_withAVirtualMachine(t *testing.T) {
+	linuxParts(t)
+	dir := t.TempDir()
+	r := run(t, 10*time.Minute, []string{"TMPDIR=" + dir}, os.Getenv(binaryEnv), "demo", "--guest")
+	require.Zero(t, r.code, "%s%s", r.stdout, r.stderr)
+	for _, said := range []string{"goes on: guest: synced", "guest# uname -sr", "Linux ", "the file system is clean",
+		"health: healthy"} {
+		require.Contains(t, r.stdout, said)
+	}
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
 }
 
 // processesOf returns the command lines that name a directory.
