@@ -15,28 +15,39 @@ import (
 // nowLeg answers at once, from within Submit, and does nothing.
 type nowLeg struct {
 	*memLeg
-	queue chan *block.Request
+	queue  chan *block.Request
+	staged chan *StageRequest
 }
 
 func (l *nowLeg) Submit(r *block.Request) { l.queue <- r }
+func (l *nowLeg) Stage(r *StageRequest)   { l.staged <- r }
 
 func (l *nowLeg) serve() {
-	for r := range l.queue {
-		r.Complete(r, nil)
+	for {
+		select {
+		case r, ok := <-l.queue:
+			if !ok {
+				return
+			}
+			r.Complete(r, nil)
+		case r := <-l.staged:
+			r.Complete(r, nil)
+		}
 	}
 }
 
-func benchEngine(b testing.TB) (*Engine, func()) {
+func benchEngine(b testing.TB, layout volume.Layout, n int) (*Engine, func()) {
 	auth := &memAuthority{cfg: volume.Config{CfgVer: 1}}
 	o := Options{Name: "v", Epoch: 7, AttachID: volume.NewAttachID(), SizeBytes: 1 << 30, Authority: auth,
-		Clock: bubbleClock{time.Now()}}
+		Layout: layout, Clock: bubbleClock{time.Now()}}
 	var legs []*nowLeg
-	for range 2 {
-		l := &nowLeg{memLeg: newMemLeg(1 << 20), queue: make(chan *block.Request, 1024)}
+	for slot := range n {
+		l := &nowLeg{memLeg: newMemLeg(1 << 20), queue: make(chan *block.Request, 1024),
+			staged: make(chan *StageRequest, 1024)}
 		l.fence = 7
 		legs = append(legs, l)
 		go l.serve()
-		o.Legs = append(o.Legs, LegSpec{ID: l.id, Leg: l, InSync: true})
+		o.Legs = append(o.Legs, LegSpec{ID: l.id, Leg: l, Slot: layout.Legs() - n + slot, InSync: true})
 		auth.cfg.InSync = append(auth.cfg.InSync, l.id)
 	}
 	e, err := New(o)
@@ -51,7 +62,11 @@ func benchEngine(b testing.TB) (*Engine, func()) {
 }
 
 func benchmarkEngine(b *testing.B, op block.Op, size int64, depth int) {
-	e, end := benchEngine(b)
+	benchmarkLayout(b, volume.Mirror(2), 2, op, size, depth)
+}
+
+func benchmarkLayout(b *testing.B, layout volume.Layout, n int, op block.Op, size int64, depth int) {
+	e, end := benchEngine(b, layout, n)
 	defer end()
 	b.SetBytes(size)
 	b.ReportAllocs()
@@ -74,6 +89,14 @@ func BenchmarkWrite4K(b *testing.B)   { benchmarkEngine(b, block.OpWrite, 4<<10,
 func BenchmarkRead4K(b *testing.B)    { benchmarkEngine(b, block.OpRead, 4<<10, 32) }
 func BenchmarkWrite128K(b *testing.B) { benchmarkEngine(b, block.OpWrite, 128<<10, 8) }
 func BenchmarkRead128K(b *testing.B)  { benchmarkEngine(b, block.OpRead, 128<<10, 8) }
+
+func BenchmarkParity(b *testing.B) {
+	l := volume.Parity(4, 2)
+	b.Run("write4K", func(b *testing.B) { benchmarkLayout(b, l, 6, block.OpWrite, 4<<10, 32) })
+	b.Run("read4K", func(b *testing.B) { benchmarkLayout(b, l, 6, block.OpRead, 4<<10, 32) })
+	b.Run("writeStripe", func(b *testing.B) { benchmarkLayout(b, l, 6, block.OpWrite, l.StripeBytes(), 8) })
+	b.Run("degradedRead4K", func(b *testing.B) { benchmarkLayout(b, l, 4, block.OpRead, 4<<10, 32) })
+}
 
 // TestDataPathDoesNotAllocate: a write and a read cost the Core no allocation in steady state.
 func TestDataPathDoesNotAllocate(t *testing.T) {

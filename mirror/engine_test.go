@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -301,5 +302,33 @@ func TestAttachSaysWhatIsAwaited(t *testing.T) {
 		defer cancel()
 		err := r.engine.Attach(ctx)
 		require.True(t, errors.Is(err, context.DeadlineExceeded), "%v", err)
+	})
+}
+
+// Effects of a later step may be carried out before those of an earlier one: what is sent then waits for what has
+// still to change in its payload.
+func TestPayloadIsWholeBeforeItIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2, 2).attach()
+		var arrived atomic.Bool
+		r.legs[0].be(func(l *memLeg) {
+			l.deaf = func(q *block.Request) bool {
+				arrived.Store(arrived.Load() || q.Op == block.OpWrite)
+				return q.Op == block.OpWrite
+			}
+		})
+		e := r.engine
+		block4K := block.Range{Len: BlockBytes}
+		fill := Effect{Kind: EffectFill, Range: block4K, Data: e.buffers.get(BlockBytes),
+			Source: e.buffers.get(BlockBytes)}
+		e.mu.Lock()
+		e.record(&fill, 0)
+		e.mu.Unlock()
+		go e.carryOut(&Effect{Kind: EffectSubmit, Op: block.OpWrite, Range: block4K, Data: fill.Data})
+		synctest.Wait()
+		require.False(t, arrived.Load())
+		e.carryOut(&fill)
+		synctest.Wait()
+		require.True(t, arrived.Load())
 	})
 }

@@ -52,18 +52,24 @@ func (p *paritySet) fetch(c *Core, o *op) {
 		p.fetchOthers(c, o)
 		return
 	}
-	if best := c.bestSource(p.sources(c, o) &^ f.tried &^ f.reading); best != noLeg {
+	best := c.bestSource(p.sources(c, o) &^ f.tried &^ f.reading)
+	decodable := c.enough(p.others(c, o))
+	if best != noLeg && !(decodable && c.avoided(best)) {
 		c.readFrom(o, best)
 		return
 	}
-	if f.reading != 0 {
-		return
-	}
-	if c.enough(p.others(c, o)) {
+	switch {
+	case f.reading != 0:
+		// It is late, as that of a mirror which is also sent to a second leg.
+		if decodable && c.now-f.sentAt >= c.timing().Hedge {
+			c.outrun(f.first, f.sentAt)
+			p.decode(c, o)
+		}
+	case decodable:
 		p.decode(c, o)
-		return
+	default:
+		p.giveUp(c, o)
 	}
-	p.giveUp(c, o)
 }
 
 // sources implements layout.

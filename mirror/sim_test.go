@@ -266,7 +266,7 @@ func (w *simWorld) heal(h *simHost) *simHost {
 // well reports whether every leg is in sync and nothing is marked.
 func (w *simWorld) well(h *simHost) bool {
 	for _, l := range w.legs {
-		if !w.raft.isr[l] || len(l.marks) > 0 {
+		if w.raft.isr[l] == l.retiring || len(l.marks) > 0 && !l.retiring {
 			return false
 		}
 	}
@@ -330,7 +330,7 @@ func (w *simWorld) scrubAll(h *simHost) {
 	}
 	for _, l := range w.legs {
 		for b := range w.layout.LegBytes(w.blocks*BlockBytes) / BlockBytes {
-			if l.unreadable(b) {
+			if w.raft.isr[l] && l.unreadable(b) {
 				w.violation("block %d of leg %s is bad after a scrub: %+v", b, l.name, h.scrubbed)
 			}
 		}

@@ -27,8 +27,11 @@ type simLeg struct {
 	slotSeq  uint64 // of the durable label
 	changes  uint64 // carried out by this instance
 
-	slot    int
-	journal *simJournal // of a leg of parity
+	slot int
+	// retiring: it is to leave when the leg that replaces it is in sync.
+	retiring bool
+	replaces *simLeg
+	journal  *simJournal // of a leg of parity
 
 	cache map[int64]uint64   // block → value
 	disk  map[int64][]uint64 // block → values that a power cut may leave

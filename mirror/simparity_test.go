@@ -36,6 +36,14 @@ func newSimSet(seed uint64, l volume.Layout, missing int, broken Rules) *simWorl
 	return w
 }
 
+// replace adds a new leg that is to take the place of another one.
+func (w *simWorld) replace(old *simLeg) {
+	l := newSimLeg(w, "n")
+	l.slot, l.journal, l.replaces = old.slot, &simJournal{bad: map[int64]bool{}}, old
+	old.retiring = true
+	w.legs = append(w.legs, l)
+}
+
 // enough reports whether legs but one have all of the volume.
 func (w *simWorld) enough(legs map[*simLeg]bool, but *simLeg) bool {
 	var slots []int
@@ -52,6 +60,9 @@ func simulateSet(seed uint64, broken Rules) string {
 	shape := simSets[seed%3]
 	l := volume.Parity(shape[0], shape[1])
 	w := newSimSet(seed, l, int(seed/3)%(l.Extra+1), broken)
+	if seed%4 == 1 {
+		w.replace(w.legs[int(seed/4)%len(w.legs)])
+	}
 	w.losses = seed/2%2 == 0
 	w.media = seed%5 == 0
 	return w.simulate()
@@ -199,32 +210,45 @@ func (w *simWorld) checkParityPromotion(h *simHost, added *simLeg) {
 }
 
 // checkStripes: with nothing under way every stripe is a code word.
-func (w *simWorld) checkStripes() { w.verify("at the end", w.legs, nil) }
-
-// verify checks that whatever k of these legs give is what the others have.
-func (w *simWorld) verify(when string, legs []*simLeg, but map[int64]bool) {
-	if len(legs) <= w.layout.Data {
-		return
+func (w *simWorld) checkStripes() {
+	var legs []*simLeg
+	for _, l := range w.legs {
+		if w.raft.isr[l] {
+			legs = append(legs, l)
+		}
 	}
+	w.verify("at the end", legs, nil)
+}
+
+// verify checks that what the first k slots of these legs give is what the others have.
+func (w *simWorld) verify(when string, legs []*simLeg, but map[int64]bool) {
 	geo := w.geometry()
 	for b := range w.layout.LegBytes(w.blocks*BlockBytes) / BlockBytes {
 		stripe := b / simChunkBlocks
 		if but[stripe] {
 			continue
 		}
-		all := make([][]byte, w.layout.Legs())
+		all, there := make([][]byte, w.layout.Legs()), 0
 		wanted := make([]bool, w.layout.Legs())
-		for n, l := range legs {
+		for _, l := range legs {
 			chunk := geo.Chunk(stripe, l.slot)
-			if wanted[chunk] = n >= w.layout.Data; !wanted[chunk] {
+			switch {
+			case all[chunk] != nil:
+			case there < w.layout.Data:
 				all[chunk] = simBytes([]uint64{l.content(b)})
+				there++
+			default:
+				wanted[chunk] = true
 			}
+		}
+		if there < w.layout.Data {
+			return
 		}
 		if err := w.payloads.code.Reconstruct(all, wanted); err != nil {
 			w.violation("%s: %v", when, err)
 			return
 		}
-		for _, l := range legs[w.layout.Data:] {
+		for _, l := range legs {
 			made := binary.LittleEndian.Uint64(all[geo.Chunk(stripe, l.slot)])
 			if made != l.content(b) {
 				w.violation("%s: block %d is %d on leg %s, and %d by the others", when, b, l.content(b), l.name, made)

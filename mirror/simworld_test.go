@@ -207,8 +207,12 @@ func (w *simWorld) newHost() *simHost {
 	h.core = core
 	w.hosts = append(w.hosts, h)
 	for i, l := range w.legs {
-		h.step(&Event{Kind: EventLeg, Leg: LegIndex(i),
-			Info: &LegInfo{ID: l.id, Slot: l.slot, InSync: w.raft.isr[l], Since: w.raft.last[l], Join: true}})
+		info := LegInfo{ID: l.id, Slot: l.slot, InSync: w.raft.isr[l], Since: w.raft.last[l], Join: !l.retiring,
+			Retiring: l.retiring}
+		if l.replaces != nil {
+			info.Replaces = l.replaces.id
+		}
+		h.step(&Event{Kind: EventLeg, Leg: LegIndex(i), Info: &info})
 	}
 	h.step(&Event{Kind: EventAttach})
 	return h

@@ -286,12 +286,16 @@ func (c *Core) readWon(f *fetch, i LegIndex) {
 		}
 		return
 	}
-	if !f.reading.has(f.first) {
-		return // it answered with an error
+	if f.reading.has(f.first) { // else it answered with an error
+		c.outrun(f.first, f.sentAt)
 	}
-	g := &c.leg(f.first).slow
+}
+
+// outrun avoids a leg for a while, longer each time: what it was asked for is had elsewhere sooner.
+func (c *Core) outrun(i LegIndex, sentAt time.Duration) {
+	g := &c.leg(i).slow
 	if g.late == 0 {
-		g.late = f.sentAt
+		g.late = sentAt
 	}
 	if c.now >= g.avoid { // of several reads that wait for it one counts
 		g.penalty = min(max(2*g.penalty, avoidLeast), avoidMost)
