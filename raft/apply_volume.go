@@ -81,9 +81,9 @@ func (t *txn) checkVolume(c *CreateVolume, durability volume.Durability, loss vo
 		return r
 	}
 	switch {
-	case c.Layout.Kind == volume.KindParity:
-		return invalid("volume %s: layout %s: parity is not available in this version; "+
-			"use a mirror, as in mirror=2", c.Name, c.Layout)
+	case c.Layout.Kind == volume.KindParity && !t.state.Uses(2):
+		return invalid("volume %s: layout %s: parity needs cluster version 2, which not every node understands yet",
+			c.Name, c.Layout)
 	case c.Layout.Check() != nil:
 		return invalid("volume %s: %v", c.Name, c.Layout.Check())
 	case len(c.Legs) != c.Layout.Legs():

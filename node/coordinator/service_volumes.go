@@ -108,10 +108,6 @@ func planVolume(v *control.View, id volume.ID, r api.CreateVolume) (*raft.Create
 	if err != nil {
 		return nil, invalid(err)
 	}
-	if layout.Kind == volume.KindParity {
-		return nil, api.Errorf(api.CodeInvalid, object, "use a mirror, as in mirror=2",
-			"volume %s: layout %s: parity comes in a later version", r.Name, layout)
-	}
 	if err := volume.CheckSize(r.SizeBytes); err != nil {
 		return nil, invalid(err)
 	}

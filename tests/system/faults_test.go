@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -25,11 +26,17 @@ const frozen = 4 * time.Second
 // may be missing, flushed or not, since in no round all legs lose their power. HOLDFAST_ROUNDS says
 // how many rounds; ten without it.
 func TestFaults_nothingIsLostUnderVerifiedLoad(t *testing.T) {
-	r := startRounds(t)
+	r := startRounds(t, "mirror=2", "n1", "n2")
+	r.play(rounds(t, 10), faults(), func() { r.sameBytes("n1", "n2") })
+}
+
+// play has so many faults, each once before any comes again; whole is what must be true of the legs after each.
+func (r *faultRounds) play(rounds int, all []fault, whole func()) {
+	r.t.Helper()
 	var deck []fault
-	for number := 1; number <= rounds(t, 10); number++ {
-		if len(deck) == 0 { // each fault once before any comes again
-			deck = faults()
+	for number := 1; number <= rounds; number++ {
+		if len(deck) == 0 {
+			deck = slices.Clone(all)
 			r.chance.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
 		}
 		f := deck[0]
@@ -40,10 +47,10 @@ func TestFaults_nothingIsLostUnderVerifiedLoad(t *testing.T) {
 		r.pause(2 * time.Second)
 		f.do(r)
 		writer.wait()
-		r.c.waitInSync("disk", 2)
+		r.c.waitInSync("disk", len(r.storage))
 		l.verify()
-		r.sameBytes("n1", "n2")
-		t.Logf("round %d: %s (%.1fs)", number, f.name, time.Since(begun).Seconds())
+		whole()
+		r.t.Logf("round %d: %s (%.1fs)", number, f.name, time.Since(begun).Seconds())
 	}
 }
 
@@ -73,22 +80,23 @@ func faults() []fault {
 	}
 }
 
-// faultRounds is a site whose volume has its legs on n1 and n2 and is attached on n4 or n5.
+// faultRounds is a site whose volume has its legs on nodes from n1 on and is attached on n4 or n5.
 type faultRounds struct {
 	*site
-	c      *cluster
-	disk   *disk
-	host   string
-	chance *rand.Rand
+	c       *cluster
+	disk    *disk
+	storage []string // its nodes
+	host    string
+	chance  *rand.Rand
 }
 
-func startRounds(t *testing.T) *faultRounds {
+func startRounds(t *testing.T, layout string, storage ...string) *faultRounds {
 	t.Helper()
 	seed := drawSeed(t)
 	s := upWithDisks(t)
-	r := &faultRounds{site: s, c: s.cluster, host: "n4", chance: rand.New(rand.NewPCG(seed, 0))}
-	s.ok("volume", "create", "disk", "--size", fmt.Sprintf("%dM", guestDiskMiB), "--layout", "mirror=2",
-		"--legs-on", "n1,n2")
+	r := &faultRounds{site: s, c: s.cluster, storage: storage, host: "n4", chance: rand.New(rand.NewPCG(seed, 0))}
+	s.ok("volume", "create", "disk", "--size", fmt.Sprintf("%dM", guestDiskMiB), "--layout", layout,
+		"--legs-on", strings.Join(storage, ","))
 	r.disk = newDisk(s.cluster, "disk", s.attach("disk", r.host))
 	return r
 }
@@ -111,7 +119,7 @@ func (r *faultRounds) pause(atMost time.Duration) {
 	<-time.After(time.Duration(r.chance.Int64N(int64(atMost))))
 }
 
-func (r *faultRounds) storageNode() string { return []string{"n1", "n2"}[r.chance.IntN(2)] }
+func (r *faultRounds) storageNode() string { return r.storage[r.chance.IntN(len(r.storage))] }
 
 func (r *faultRounds) awaitLeader() string {
 	r.t.Helper()
@@ -172,7 +180,7 @@ func (r *faultRounds) cutAndKillEngine() {
 // page cache behind. The one without its cache returns first, and must not be taken for the good one.
 func (r *faultRounds) cutAndKillStorage() {
 	node := r.storageNode()
-	other := map[string]string{"n1": "n2", "n2": "n1"}[node]
+	other := r.storage[(slices.Index(r.storage, node)+1)%len(r.storage)]
 	r.dev("kill", other)
 	r.cutPower(node)
 	r.dev("start", node)

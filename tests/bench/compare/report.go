@@ -46,7 +46,7 @@ func (r *Report) Write(path, commit string) error {
 	return lab.Write(path, r)
 }
 
-const rowFormat = "%-26s %-8s %8s %8s %8s %5s  %-19s %-19s %s\n"
+const rowFormat = "%-26s %-10s %8s %8s %8s %5s  %-19s %-19s %s\n"
 
 // printJob prints one job: a line for each server, the first is what the others are compared with.
 func printJob(out io.Writer, j Job, servers []Server, got [][]Measured) {

@@ -60,9 +60,15 @@ type Disk struct {
 
 // Attach makes a mirror of two and attaches it to a host. Its legs are on these nodes, or wherever none are named.
 func (c *Cluster) Attach(ctx context.Context, name string, sizeBytes int64, host string, legs ...string) (Disk, error) {
+	return c.AttachLayout(ctx, name, "mirror=2", sizeBytes, host, legs...)
+}
+
+// AttachLayout does the same with another layout.
+func (c *Cluster) AttachLayout(ctx context.Context, name, layout string, sizeBytes int64, host string,
+	legs ...string) (Disk, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_, err := c.Client.CreateVolume(ctx, api.CreateVolume{Name: name, SizeBytes: sizeBytes, Layout: "mirror=2",
+	_, err := c.Client.CreateVolume(ctx, api.CreateVolume{Name: name, SizeBytes: sizeBytes, Layout: layout,
 		LegsOn: legs})
 	if err != nil {
 		return Disk{}, err
