@@ -58,9 +58,8 @@ func (s Start) check() error {
 		return fmt.Errorf("version %d is unknown, this engine knows %d", s.Version, StartVersion)
 	case s.Ticket.Volume.IsZero() || s.Ticket.AttachID.IsZero() || s.Ticket.Epoch == 0:
 		return errors.New("the ticket names no volume, attachment or epoch")
-	case s.Ticket.Layout.Kind == volume.KindParity:
-		// Its legs hold parts of the volume: whoever took each for a copy of it would mix them.
-		return fmt.Errorf("volume %s is %s: this engine serves mirrors only", s.Ticket.Name, s.Ticket.Layout)
+	case s.Ticket.Layout.Check() != nil:
+		return fmt.Errorf("volume %s: %w", s.Ticket.Name, s.Ticket.Layout.Check())
 	case len(s.Ticket.Legs) == 0:
 		return errors.New("the ticket has no legs")
 	case volume.CheckSize(s.Ticket.SizeBytes) != nil:
