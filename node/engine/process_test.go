@@ -46,7 +46,7 @@ func TestReadStart(t *testing.T) {
 		"version 9":        func(s *Start) { s.Version = 9 },
 		"no volume":        func(s *Start) { s.Ticket.Epoch = 0 },
 		"no legs":          func(s *Start) { s.Ticket.Legs = nil },
-		"mirrors only":     func(s *Start) { s.Ticket.Layout = volume.Parity(4, 2) },
+		"layout":           func(s *Start) { s.Ticket.Layout = volume.Layout{} },
 		"no multiple":      func(s *Start) { s.Ticket.SizeBytes = 4097 },
 		"no coordinator":   func(s *Start) { s.Coordinators = nil },
 		"no node":          func(s *Start) { s.Node = volume.NodeID{} },

@@ -75,8 +75,8 @@ func measure(ctx context.Context, o options) (err error) {
 	return err
 }
 
-// attach makes a volume of each layout. Of the processes its own engine counts, and all daemons, which serve the legs of
-// all three: what they take while the others rest is little.
+// attach makes a volume of each layout. Of the processes its own engine counts, and all daemons, which serve the legs
+// of all three: what they take while the others rest is little.
 func attach(ctx context.Context, c *lab.Cluster) ([]compare.Server, error) {
 	var servers []compare.Server
 	for i, layout := range layouts() {
