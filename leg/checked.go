@@ -100,6 +100,31 @@ func (d *checkedData) readOnce(ctx context.Context, p []byte, off int64) (bad in
 	return -1, nil
 }
 
+// Reserve sets space aside for the blocks of r that have none, so that writing them does not fail for want of it.
+// Blocks with a checksum have theirs.
+func (d *checkedData) Reserve(r block.Range) error {
+	buf := d.buffer(r.Len)
+	defer d.buffers.Put(buf)
+	if err := d.readSums(r, buf.old); err != nil {
+		return err
+	}
+	blocks := r.Len / volume.BlockBytes
+	for i := int64(0); i < blocks; i++ {
+		first := i
+		for i < blocks && getSum(buf.old, i) == sumZero {
+			i++
+		}
+		if i == first {
+			continue
+		}
+		hole := block.Range{Off: r.Off + first*volume.BlockBytes, Len: (i - first) * volume.BlockBytes}
+		if err := d.data.Reserve(hole); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Flush returns when all data and checksums whose writes had completed are on stable storage. The two
 // files are synced side by side. The error wraps block.ErrFailed, after which nothing may be relied on.
 func (d *checkedData) Flush(ctx context.Context) error {

@@ -70,6 +70,10 @@ type Data interface {
 	// NextData returns the first run of bytes at or after off that may hold anything but zeroes,
 	// an empty range if there is none.
 	NextData(off int64) (block.Range, error)
+	// Reserve sets space aside for what is not stored of r, so that a later write of it does not fail for want of
+	// space; block.ErrNoSpace if there is none. What r reads as stays. A file system that cannot do that promises
+	// nothing, and says nothing.
+	Reserve(r block.Range) error
 	// DropCache makes the page cache forget what it holds of r, so that the next read of it is one of
 	// the medium and proves that the disk answers. What was not written back yet stays, and so may
 	// whatever the kernel likes to keep.

@@ -317,6 +317,31 @@ func TestStable_keepsTheMarksOfRecords(t *testing.T) {
 	require.NoError(t, s.Detach(ctx, true))
 }
 
+// A store without room says so when the record is staged: once it is answered nobody could tell the guest.
+func TestStage_homeWithoutRoom(t *testing.T) {
+	fsys := newMemFS()
+	l := openLeg(t, parityStore(t, fsys, volume.DurabilityFlush))
+	s := configured(t, l, 1)
+	ctx := t.Context()
+	require.NoError(t, s.Stage(ctx, record(1, 1, volume.RecordImage, 8, 1), blockOf(4)))
+	require.NoError(t, s.Commit(ctx, up(1, 1)))
+	fsys.setHook(func(op, p string) error {
+		if op == "reserve" && p == legPath("data") {
+			return block.ErrNoSpace
+		}
+		return nil
+	})
+	require.NoError(t, s.Stage(ctx, record(1, 2, volume.RecordDelta, 8, 1), blockOf(3)), "it has its space")
+	require.ErrorIs(t, s.Stage(ctx, record(1, 3, volume.RecordDelta, 8, 2), append(blockOf(1), blockOf(1)...)),
+		block.ErrNoSpace)
+	requireBlock(t, s, 8, 4^3)
+	requireBlock(t, s, 9, 0)
+	require.NoError(t, l.Status().Failed, "a full store is no failed disk")
+	fsys.setHook(nil)
+	require.NoError(t, s.Stage(ctx, record(1, 4, volume.RecordDelta, 9, 1), blockOf(1)))
+	requireBlock(t, s, 9, 1)
+}
+
 // Home without room: the commit stands, the content is right, and the next commit goes on.
 func TestCommit_homeWithoutRoom(t *testing.T) {
 	fsys := newMemFS()

@@ -91,6 +91,11 @@ func (j *journaled) give() { <-j.turn }
 
 // Stage puts a record into the journal and returns once it counts.
 func (j *journaled) Stage(r volume.Record, payload []byte) error {
+	// What is answered finds room at home: there the guest could not be told any more that there is none.
+	at := block.Range{Off: r.FirstBlock * volume.BlockBytes, Len: r.Blocks * volume.BlockBytes}
+	if err := j.home.Reserve(at); err != nil {
+		return err
+	}
 	buf := j.buffer()
 	defer j.buffers.Put(buf)
 	buf.sums = journal.AppendSums(buf.sums[:0], payload)

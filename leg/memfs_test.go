@@ -462,6 +462,8 @@ func (d *memData) Zero(ctx context.Context, r block.Range, f block.Flags) error 
 
 func (d *memData) Flush(context.Context) error { return d.Sync() }
 
+func (d *memData) Reserve(block.Range) error { return d.fs.callHook("reserve", d.path) }
+
 // NextData takes every page of zeroes for a hole.
 func (d *memData) NextData(off int64) (block.Range, error) {
 	d.fs.mu.Lock()

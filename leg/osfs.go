@@ -169,11 +169,27 @@ func (f osFS) OpenData(p string, blockBytes int64) (Data, error) {
 	if err != nil {
 		return nil, err
 	}
-	side, err := os.Open(f.path(p))
+	side, err := os.OpenFile(f.path(p), os.O_RDWR, 0)
 	if err != nil {
 		return nil, errors.Join(err, device.Close())
 	}
 	return &osData{Device: device, side: side}, nil
+}
+
+func (d *osData) Reserve(r block.Range) error {
+	err := control(d.side, func(fd int) error {
+		return unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, r.Off, r.Len)
+	})
+	switch {
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return nil
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		err = fmt.Errorf("%w: %w", block.ErrNoSpace, err)
+	}
+	if err != nil {
+		return fmt.Errorf("data file %s: set aside %s: %w", d.Path(), r, err)
+	}
+	return nil
 }
 
 // NextData remembers the run that it found last: whoever goes through the file asks again within it, and to find the

@@ -10,6 +10,7 @@ import (
 
 	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/leg"
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // withSum ends a sector with its checksum.
@@ -53,6 +54,44 @@ func TestOSFS_fileSystemIsFull(t *testing.T) {
 	_, bad, err = s.Checksums(t.Context(), block.Range{Len: spec.SizeBytes}, false)
 	require.NoError(t, err)
 	require.Empty(t, bad)
+	require.NoError(t, store.Close())
+}
+
+// The same for a leg of parity, which stores first and brings home later: what it answered it has room for.
+func TestOSFS_fileSystemIsFullUnderAJournal(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("holdfast", dir, "tmpfs", 0, "size=64m"); err != nil {
+		t.Skipf("may not mount: %v", err)
+	}
+	defer func() { require.NoError(t, syscall.Unmount(dir, 0)) }()
+	fsys := leg.OSFS(dir)
+	store := parityStore(t, fsys, volume.DurabilityFlush)
+	_, free, err := fsys.Usage()
+	require.NoError(t, err)
+	others, err := fsys.CreateFull("others", free-512<<10)
+	require.NoError(t, err)
+	require.NoError(t, others.Close())
+	l := openLeg(t, store)
+	s := configured(t, l, 1)
+	const step = 16
+	last := paritySpec().SizeBytes/2/volume.BlockBytes - step
+	number := uint64(0)
+	for first := int64(0); ; first += step {
+		require.Less(t, first, last, "it was never full")
+		number++
+		err = s.Stage(t.Context(), record(1, number, volume.RecordImage, first, step), pattern(byte(first>>4)|1, step))
+		if err != nil {
+			require.ErrorIs(t, err, block.ErrNoSpace)
+			break
+		}
+		require.NoError(t, s.Commit(t.Context(), up(1, number)))
+		require.NoError(t, s.Free(t.Context(), up(1, number)))
+	}
+	require.NoError(t, l.Status().Failed, "a full store is no failed disk")
+	require.Greater(t, number, uint64(1))
+	require.NoError(t, s.Stage(t.Context(), record(1, number+1, volume.RecordDelta, 0, step), pattern(2, step)),
+		"what has its space can be written")
+	require.NoError(t, s.Commit(t.Context(), up(1, number+1)))
 	require.NoError(t, store.Close())
 }
 
