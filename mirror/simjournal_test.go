@@ -2,66 +2,84 @@ package mirror
 
 import (
 	"encoding/binary"
-	"maps"
+	"errors"
+	"math"
 	"slices"
 
 	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/leg/journal"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
-// simJournal is the journal of a leg of parity as docs/safety/journal.md describes it: an append-only log, of which a
-// power cut leaves a prefix. Home is the leg's cache and disk.
+// simJournal is the journal of a leg of parity as docs/safety/journal.md describes it: its decisions are those of a leg,
+// its file is a list of entries, of which a power cut leaves a beginning. Home is the leg's cache and disk.
 type simJournal struct {
-	log     []simEntry
-	durable int // entries that a power cut leaves
-	floor   volume.Transaction
-	bad     map[int64]bool // home blocks that cannot be read
-	direct  bool           // home was written to past the journal since it was synced
-	lost    bool           // a power cut took a part of the log, and no CONFIG came since
+	core    *journal.Core
+	ring    int64
+	head    journal.Head
+	entries []simEntry
+	durable journal.Place    // entries before it are on the medium
+	bad     map[int64]bool   // home blocks that cannot be read
+	hidden  map[int64]uint64 // what they would hold if they could when a delta of them was committed
+	direct  bool             // home was written to past the journal since it was synced
+	lost    bool             // a power cut took a part of the journal, and no CONFIG came since
 }
 
-// simEntry is one entry of a journal: a record, a commit or a roll-back.
+// simEntry is one entry of a journal with the blocks of its payload.
 type simEntry struct {
-	record *simRecord
-	commit bool
-	upTo   volume.Transaction // of a commit
-	images map[int64]uint64   // of a commit: what parity blocks are after it
-	back   []volume.Transaction
-}
-
-type simRecord struct {
-	volume.Record
+	journal.Entry
 	data []uint64
 }
 
-// records returns the records of the log with what became of them: those rolled back are left out.
-func (j *simJournal) records() (list []*simRecord) {
-	for _, e := range j.log {
-		switch {
-		case e.record != nil:
-			r := *e.record
-			r.Committed = false
-			list = append(list, &r)
-		case e.commit:
-			for _, r := range list {
-				r.Committed = r.Committed || r.Transaction.Compare(e.upTo) <= 0
-			}
-		default:
-			list = slices.DeleteFunc(list, func(r *simRecord) bool { return slices.Contains(e.back, r.Transaction) })
-		}
-	}
-	return list
+// newSimJournal makes the journal of a leg of a volume with so many bytes.
+func newSimJournal(l volume.Layout, size int64) *simJournal {
+	j := &simJournal{ring: l.JournalBytes(size) - volume.JournalHeadBytes, bad: map[int64]bool{},
+		hidden: map[int64]uint64{}}
+	j.core = journal.New(j.ring, j.head)
+	return j
 }
 
-// lay lays a record over what blocks hold.
-func (r *simRecord) lay(get func(int64) uint64, put func(int64, uint64)) {
-	for i, v := range r.data {
-		b := r.FirstBlock + int64(i)
-		if r.Kind == volume.RecordDelta {
-			v ^= get(b)
-		}
-		put(b, v)
+// simSum is the checksum of a block that is one number.
+func simSum(v uint64) uint32 { return uint32(v>>32) ^ uint32(v) }
+
+func simSums(data []uint64) []uint32 {
+	sums := make([]uint32, len(data))
+	for i, v := range data {
+		sums[i] = simSum(v)
 	}
+	return sums
+}
+
+// append writes an entry that has its place.
+func (j *simJournal) append(e journal.Entry, data []uint64) {
+	j.entries = append(j.entries, simEntry{e, data})
+	j.core.Whole(e.Place)
+}
+
+// block reads a block of a payload. Its space must not be in use by another entry by now.
+func (l *simLeg) block(s journal.Source) uint64 {
+	for _, e := range l.journal.entries {
+		for i := range e.Blocks() {
+			if e.Payload(i) == s.Place && s.Place >= l.journal.head.Start && simSum(e.data[i]) == s.Sum {
+				return e.data[i]
+			}
+		}
+	}
+	l.w.violation("leg %s: the payload of block %d is gone from its journal", l.name, s.Block)
+	return 0
+}
+
+// assemble makes what a block holds of home and what lies over it.
+func (l *simLeg) assemble(b int64, over []journal.Source) (v uint64, bad bool) {
+	if n := len(over); n == 0 || over[n-1].Kind == volume.RecordDelta {
+		v, bad = l.cache[b], l.journal.bad[b]
+	} else if over[n-1].Kind == 0 {
+		return 0, true
+	}
+	for _, s := range over {
+		v ^= l.block(s)
+	}
+	return v, bad
 }
 
 // content returns what a block of the leg holds: home, with what is staged laid over it.
@@ -69,16 +87,7 @@ func (l *simLeg) content(b int64) uint64 {
 	if l.journal == nil {
 		return l.cache[b]
 	}
-	v := l.cache[b]
-	for _, r := range l.journal.records() {
-		if !r.Committed {
-			r.lay(func(int64) uint64 { return v }, func(at int64, laid uint64) {
-				if at == b {
-					v = laid
-				}
-			})
-		}
-	}
+	v, _ := l.assemble(b, l.journal.core.Overlay(nil, b, 1))
 	return v
 }
 
@@ -87,69 +96,81 @@ func (l *simLeg) unreadable(b int64) bool {
 	if l.journal == nil {
 		return l.cache[b]&simBad != 0
 	}
-	bad := l.journal.bad[b]
-	for _, r := range l.journal.records() {
-		if !r.Committed && r.Kind == volume.RecordImage && b >= r.FirstBlock && b < r.FirstBlock+r.Blocks {
-			bad = false
-		}
-	}
+	_, bad := l.assemble(b, l.journal.core.Overlay(nil, b, 1))
 	return bad
 }
 
 // stage appends a record.
 func (l *simLeg) stage(r volume.Record, data []uint64) error {
-	if r.Transaction.Compare(l.journal.floor) <= 0 {
-		l.w.violation("leg %s gets a record of %s, below its floor %s", l.name, r.Transaction, l.journal.floor)
-	}
-	for _, e := range l.journal.log {
-		if e.record != nil && e.record.Transaction == r.Transaction {
-			return nil // again, since the answer was lost
-		}
+	j := l.journal
+	r.Legs = slices.Clone(r.Legs)
+	e, err := j.core.Stage(r, simSums(data))
+	switch {
+	case errors.Is(err, journal.ErrThere):
+		return nil // again, since the answer was lost
+	case err != nil:
+		l.w.violation("leg %s refuses a record: %v", l.name, err)
+		return block.ErrFailed
 	}
 	l.changed(block.Range{Off: r.FirstBlock * BlockBytes, Len: r.Blocks * BlockBytes})
-	r.Legs = slices.Clone(r.Legs)
-	l.journal.log = append(l.journal.log, simEntry{record: &simRecord{Record: r, data: slices.Clone(data)}})
+	j.append(e, slices.Clone(data))
 	return nil
 }
 
-func (j *simJournal) sync() { j.durable = len(j.log) }
+func (j *simJournal) sync() { j.durable = j.core.Tail() }
 
 // commit makes the commits of all records up to a transaction durable, then writes home.
 func (l *simLeg) commit(upTo volume.Transaction) {
 	j := l.journal
-	after := map[int64]uint64{}
-	images := map[int64]uint64{}
-	get := func(b int64) uint64 {
-		if v, ok := after[b]; ok {
-			return v
+	j.core.Bar(upTo)
+	x := j.core.Commit(upTo)
+	if x == nil {
+		j.sync()
+		return
+	}
+	for i := 0; i < len(x.Sources); {
+		b, end := x.Sources[i].Block, i+1
+		for end < len(x.Sources) && x.Sources[end].Block == b {
+			end++
 		}
-		return l.cache[b]
-	}
-	some := false
-	for _, r := range j.records() {
-		if r.Committed || r.Transaction.Compare(upTo) > 0 {
-			continue
+		v, bad := l.assemble(b, x.Sources[i:end])
+		if x.Sources[i].Kind == volume.RecordDelta && !bad {
+			l.putEntry(j.core.AfterImage(x, b, []uint32{simSum(v)}))(v)
 		}
-		some = true
-		r.lay(get, func(b int64, v uint64) {
-			after[b] = v
-			if r.Kind == volume.RecordDelta {
-				images[b] = v
-			} else {
-				delete(j.bad, b)
-			}
-		})
+		if bad {
+			j.hidden[b] = v
+		}
+		i = end
 	}
-	for b := range images {
-		images[b] = after[b]
-	}
-	if some {
-		j.log = append(j.log, simEntry{commit: true, upTo: upTo, images: images})
-	}
+	l.putEntry(j.core.Seal(x))()
 	j.sync()
-	for _, b := range slices.Sorted(maps.Keys(after)) {
-		l.home(b, after[b])
+	for _, s := range j.core.Sealed(x) {
+		l.takeHome(s)
+		j.core.AtHome(x, s.Block, 1)
 	}
+	j.core.Finish(x)
+}
+
+// putEntry writes an entry for which there must be room.
+func (l *simLeg) putEntry(e journal.Entry, err error) func(data ...uint64) {
+	return func(data ...uint64) {
+		if err != nil {
+			l.w.violation("leg %s: %v", l.name, err)
+			return
+		}
+		l.journal.append(e, data)
+	}
+}
+
+// takeHome writes a block home from the journal.
+func (l *simLeg) takeHome(s journal.Source) {
+	if s.Kind == 0 {
+		l.journal.bad[s.Block] = true
+		l.home(s.Block, l.journal.hidden[s.Block])
+		return
+	}
+	delete(l.journal.bad, s.Block)
+	l.home(s.Block, l.block(s))
 }
 
 // home writes a block of the leg's data file.
@@ -164,58 +185,53 @@ func (l *simLeg) home(b int64, v uint64) {
 // free makes home durable and drops what is committed, or rolled back, up to a transaction.
 func (l *simLeg) free(upTo volume.Transaction) {
 	j := l.journal
-	if len(j.log) > 0 {
+	h, some, err := j.core.PlanFree(upTo)
+	switch {
+	case err != nil:
+		l.w.violation("leg %s: %v", l.name, err)
+	case some:
 		l.sync()
+		j.direct = false
+		j.setHead(h)
+	case j.direct:
+		l.sync()
+		j.direct = false
 	}
-	live := map[volume.Transaction]bool{}
-	for _, r := range j.records() {
-		live[r.Transaction] = !r.Committed || r.Transaction.Compare(upTo) > 0
-	}
-	kept, durable := []simEntry(nil), 0
-	for n, e := range j.log {
-		keep := e.record != nil && live[e.record.Transaction]
-		if e.commit || e.back != nil {
-			keep = e.commit && e.upTo.Compare(upTo) > 0
-		}
-		if keep {
-			kept = append(kept, e)
-			if n < j.durable {
-				durable++
-			}
-		}
-	}
-	j.log, j.durable = kept, durable
 }
 
-// powerCut leaves a prefix of the log, and replays it.
+func (j *simJournal) setHead(h journal.Head) {
+	j.head = h
+	j.core.SetHead(h)
+	j.entries = slices.DeleteFunc(j.entries, func(e simEntry) bool { return e.Place < h.Start })
+	j.sync()
+}
+
+// powerCut leaves a beginning of the entries, and starts anew.
 func (j *simJournal) powerCut(l *simLeg) {
-	if j.durable < len(j.log) {
+	durable := slices.IndexFunc(j.entries, func(e simEntry) bool { return e.Place >= j.durable })
+	if durable >= 0 {
 		j.lost = true
-		j.log = j.log[:j.durable+l.w.rng.IntN(len(j.log)-j.durable+1)]
+		j.entries = j.entries[:durable+l.w.rng.IntN(len(j.entries)-durable+1)]
 	}
-	j.durable = len(j.log)
-	var list []*simRecord
-	done := map[volume.Transaction]bool{}
-	for _, e := range j.log {
-		switch {
-		case e.record != nil:
-			list = append(list, e.record)
-		case e.back != nil:
-			list = slices.DeleteFunc(list, func(r *simRecord) bool { return slices.Contains(e.back, r.Transaction) })
-		default:
-			for _, r := range list {
-				if r.Transaction.Compare(e.upTo) <= 0 && !done[r.Transaction] {
-					done[r.Transaction] = true
-					if r.Kind == volume.RecordImage {
-						r.lay(nil, func(b int64, v uint64) { l.cache[b], l.disk[b] = v, []uint64{v} })
-					}
-				}
-			}
-			for b, v := range e.images {
-				l.cache[b], l.disk[b] = v, []uint64{v}
-			}
+	j.start(l)
+}
+
+// start replays the journal.
+func (j *simJournal) start(l *simLeg) {
+	j.core = journal.New(j.ring, j.head)
+	for i, e := range j.entries {
+		if err := j.core.Replay(e.Entry); err != nil {
+			l.w.violation("leg %s: entry %d: %v", l.name, i, err)
 		}
 	}
+	if j.core.Tail() < j.head.Cut {
+		l.w.violation("leg %s: its journal was whole up to %d, and ends at %d", l.name, j.head.Cut, j.core.Tail())
+	}
+	for _, s := range j.core.Redo() {
+		l.takeHome(s)
+	}
+	j.entries = slices.DeleteFunc(j.entries, func(e simEntry) bool { return e.Place >= j.core.Tail() })
+	j.setHead(j.core.Started())
 }
 
 // journalCommand carries out a command about records.
@@ -227,15 +243,26 @@ func (l *simLeg) journalCommand(c *Command, reply *Reply) {
 	case CommandFree:
 		l.free(c.UpTo)
 	case CommandRecords:
-		reply.Records = &volume.Records{Floor: j.floor}
-		for _, r := range j.records() {
-			reply.Records.Records = append(reply.Records.Records, r.Record)
-		}
+		list, _, _ := j.core.Records(0, math.MaxInt)
+		reply.Records = &volume.Records{Floor: j.head.Floor, Records: list}
 	case CommandRollback:
-		j.log = append(j.log, simEntry{back: slices.Clone(c.List)})
-		j.sync()
+		e, some, err := j.core.Rollback(c.List)
+		if err != nil {
+			l.w.violation("leg %s: %v", l.name, err)
+		} else if some {
+			l.putEntry(e, err)()
+			j.sync()
+			j.core.RolledBack(c.List)
+		}
 	case CommandDrop:
-		j.log, j.durable, j.floor = nil, 0, c.UpTo
+		j.core.Bar(c.UpTo)
+		h, err := j.core.PlanDrop(c.UpTo)
+		if err != nil {
+			l.w.violation("leg %s: %v", l.name, err)
+			return
+		}
+		j.core.Dropped()
+		j.setHead(h)
 	}
 }
 

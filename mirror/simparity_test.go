@@ -31,7 +31,7 @@ func newSimSet(seed uint64, l volume.Layout, missing int, broken Rules) *simWorl
 		panic(err)
 	}
 	for n, leg := range w.legs {
-		leg.slot, leg.journal = n, &simJournal{bad: map[int64]bool{}}
+		leg.slot, leg.journal = n, newSimJournal(l, w.blocks*BlockBytes)
 	}
 	return w
 }
