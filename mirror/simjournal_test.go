@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
-// simJournal is the journal of a leg of parity as docs/safety/journal.md describes it: its decisions are those of a leg,
-// its file is a list of entries, of which a power cut leaves a beginning. Home is the leg's cache and disk.
+// simJournal is the journal of a leg of parity as docs/safety/journal.md describes it: its decisions are those of a
+// leg, its file is a list of entries, of which a power cut leaves a beginning. Home is the leg's cache and disk.
 type simJournal struct {
 	core    *journal.Core
 	ring    int64
