@@ -32,13 +32,14 @@ func volumeCreate(c *connection) *cobra.Command {
 			"zeroes.",
 		Example: "  holdfast volume create web1 --size 10G --layout mirror=2\n" +
 			"  holdfast volume create db1 --size 100G --layout mirror=3 --durability sync --legs-on n1,n2,n4\n" +
+			"  holdfast volume create archive --size 2T --layout parity=4+2\n" +
 			"  holdfast volume create db2 --size 100G --layout mirror=2 --spread zone --apart-from db1\n" +
 			"  holdfast volume create log1 --size 20G --scrub-every 168h\n" +
 			"  holdfast volume create tmp1 --size 20G --limit-iops 500 --limit-bandwidth 50M",
 		Args: args(cobra.ExactArgs(1)),
 	}
 	cmd.Flags().StringVar(&size, "size", "", "size, a multiple of 4K: 512M, 10G (required)")
-	cmd.Flags().StringVar(&r.Layout, "layout", "mirror=2", "redundancy: mirror=2, mirror=3 …")
+	cmd.Flags().StringVar(&r.Layout, "layout", "mirror=2", "redundancy: mirror=2, mirror=3, parity=4+2, parity=4+2,chunk=32K …")
 	cmd.Flags().StringVar(&r.Durability, "durability", "flush",
 		"flush: like a disk with a write cache; sync: durable when acknowledged")
 	cmd.Flags().StringVar(&r.UnflushedLoss, "unflushed-loss", "wait",
