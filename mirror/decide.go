@@ -13,17 +13,24 @@ type decision struct {
 	any     bool                               // [M:anyStaged] what any leg has goes forward
 	noFloor bool                               // [M:noFloor] floors do not count
 	listed  func(volume.Record) []volume.LegID // [M:listQ] who is asked; nil = the legs that the record names
+	alone   bool                               // [M:backAlone] what was built on a write that is taken back stays
+}
+
+// wholeStripe reports whether a leg's record shows that its write was of a whole stripe.
+type wholeStripe func(leg volume.LegID, r volume.Record) bool
+
+// found is what the legs of S' have of one write.
+type found struct {
+	record    volume.Record
+	committed bool
+	whole     bool
+	on        map[volume.LegID]bool
 }
 
 // takenBack returns the writes that the legs of S' cannot carry forward (docs/safety/parity.md, 9 and 12): no leg that
 // was to have a record has committed it, and one of them lacks it. A leg that dropped its records up to the write says
 // nothing of it.
-func takenBack(votes []vote, how decision) map[volume.Transaction]bool {
-	type found struct {
-		record    volume.Record
-		committed bool
-		on        map[volume.LegID]bool
-	}
+func takenBack(votes []vote, whole wholeStripe, how decision) map[volume.Transaction]bool {
 	all := map[volume.Transaction]*found{}
 	for _, v := range votes {
 		for _, r := range v.has.Records {
@@ -33,6 +40,7 @@ func takenBack(votes []vote, how decision) map[volume.Transaction]bool {
 				all[r.Transaction] = f
 			}
 			f.committed = f.committed || r.Committed
+			f.whole = f.whole || whole(v.leg, r)
 			f.on[v.leg] = true
 		}
 	}
@@ -53,12 +61,48 @@ func takenBack(votes []vote, how decision) map[volume.Transaction]bool {
 			}
 		}
 	}
+	if !how.alone {
+		takeDependents(all, back)
+	}
 	return back
+}
+
+// takeDependents takes back, with writes that are, what was built on them and is on all of its own legs. After a loss
+// a leg may lack the write of a whole stripe, and be none of those that a later update of one chunk went to: its deltas
+// are of what the stripe's write had put there [M:backAlone]. And a repair is made from whatever the other legs had.
+// Updates of one chunk go to the same legs, and a leg that lacks one lacks all later ones.
+func takeDependents(all map[volume.Transaction]*found, back map[volume.Transaction]bool) {
+	var first []*found
+	for t := range back {
+		first = append(first, all[t])
+	}
+	for t, f := range all {
+		for _, b := range first {
+			r, before := f.record, b.record
+			meet := r.FirstBlock < before.FirstBlock+before.Blocks && before.FirstBlock < r.FirstBlock+r.Blocks
+			built := b.whole || len(r.Legs) == 1 && r.Kind == volume.RecordImage
+			if meet && built && !f.committed && before.Transaction.Compare(t) < 0 {
+				back[t] = true
+			}
+		}
+	}
+}
+
+// isWhole is wholeStripe: only the write of a whole stripe puts an image on a leg of parity, but for a repair.
+func (p *paritySet) isWhole(c *Core) wholeStripe {
+	slots := map[volume.LegID]int{}
+	for s := p.recover.legs; s != 0; s = s.rest() {
+		slots[c.leg(s.first()).info.ID] = c.leg(s.first()).info.Slot
+	}
+	return func(leg volume.LegID, r volume.Record) bool {
+		chunk := p.geo.Chunk(p.geo.StripeOnLeg(r.FirstBlock*BlockBytes), slots[leg])
+		return p.geo.IsParity(chunk) && r.Kind == volume.RecordImage && len(r.Legs) > 1
+	}
 }
 
 // decision returns how writes are decided: but for tests as they must be.
 func (p *paritySet) decision(c *Core) decision {
-	how := decision{any: c.breaks(BreakAnyStaged), noFloor: c.breaks(BreakNoFloor)}
+	how := decision{any: c.breaks(BreakAnyStaged), noFloor: c.breaks(BreakNoFloor), alone: c.breaks(BreakBackAlone)}
 	if c.breaks(BreakListQ) {
 		how.listed = func(r volume.Record) []volume.LegID { return p.wouldGet(c, r) }
 	}

@@ -148,7 +148,7 @@ func (p *paritySet) decide(c *Core) {
 	for s := j.legs; s != 0; s = s.rest() {
 		votes = append(votes, vote{leg: c.leg(s.first()).info.ID, has: j.has[s.first()]})
 	}
-	back := takenBack(votes, p.decision(c))
+	back := takenBack(votes, p.isWhole(c), p.decision(c))
 	var to legSet
 	lists := map[LegIndex][]volume.Transaction{}
 	for s := j.legs; s != 0; s = s.rest() {

@@ -51,6 +51,7 @@ const (
 	BreakCopyUnlocked                     // a stripe is copied while it is being written
 	BreakJoinRecords                      // a joining leg keeps its records, and gets more for what is not copied
 	BreakJoinUndurable                    // AddLeg without a flush of the legs that were copied from
+	BreakBackAlone                        // recovery takes a stripe's write back without what was built on it
 
 	breakEnd
 )
@@ -67,6 +68,7 @@ var ruleNames = [...]string{
 	"noStampTake", "promoteUnread", "badEqual", "adoptFirst", "healStale", "scrubGuess",
 	"saveEarly", "lockToAck", "loseStaged", "commitLocal", "freeEarly", "anyStaged", "recUndurable", "recNoFlush",
 	"recStale", "listQ", "noFloor", "decodeFlying", "copyUnlocked", "joinRecords", "joinUndurable",
+	"backAlone",
 }
 
 // RuleByName returns the rule with the protocol's name, false if the engine has none of that name.

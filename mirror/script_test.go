@@ -372,6 +372,9 @@ func (s *script) records(name string, floor, has []string) {
 		at, legs, _ := strings.Cut(v, "/")
 		record := volume.Record{Transaction: s.transaction(at), Kind: volume.RecordImage, Blocks: 1}
 		legs, record.Committed = strings.CutSuffix(legs, "!")
+		if rest, delta := strings.CutSuffix(legs, "~"); delta {
+			legs, record.Kind = rest, volume.RecordDelta
+		}
 		for _, l := range strings.Split(legs, "") {
 			record.Legs = append(record.Legs, s.reports[s.index(l)].Label.LegID)
 		}
