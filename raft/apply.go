@@ -33,6 +33,7 @@ func (s *State) Fork() *State {
 	f.Joins, f.Tokens = maps.Clone(s.Joins), maps.Clone(s.Tokens)
 	f.Events = slices.Clip(s.Events) // an append to one of them moves it away
 	f.Operations = slices.Clip(s.Operations)
+	f.Drills = slices.Clip(s.Drills)
 	return &f
 }
 

@@ -63,6 +63,7 @@ func (t *txn) deleteDomain(c *DeleteDomain) *Refusal {
 		return refuse(CodeBusy, "domain %s runs on %s: stop it first", d.Name, t.state.NodeName(d.Host))
 	}
 	delete(t.state.Domains, d.Name)
+	t.forgetDrills("domain/" + d.Name)
 	t.event(SeverityInfo, "domain/"+d.Name, "domain_deleted", "domain %s is deleted; its volumes stay", d.Name)
 	return nil
 }

@@ -63,6 +63,7 @@ func (t *txn) superseded(object string, result OperationResult, why string) {
 	}
 	o = t.editOperation(o)
 	o.Result, o.Message = result, why
+	t.drillMoved(o)
 	t.event(SeverityInfo, object, "failover_ended", "operation %d: the move of %s to %s is %s: %s",
 		o.ID, o.subject(), o.To, result, why)
 }
@@ -81,6 +82,7 @@ func (t *txn) endOperation(c *EndOperation) *Refusal {
 	}
 	o = t.editOperation(o)
 	o.Stages, o.Result, o.Message = slices.Clone(c.Stages), OperationDone, c.Message
+	t.drillMoved(o)
 	total := time.Duration(0)
 	for _, s := range o.Stages {
 		total = max(total, s.At)
@@ -176,6 +178,7 @@ func (t *txn) followRun(d *Domain, grants []OperationGrant) {
 	}
 	o = t.editOperation(o)
 	o.Run = d.Run
+	t.drillMoved(o)
 	for i := range grants {
 		for _, g := range o.Grants {
 			if g.Volume == grants[i].Volume && g.Epoch == grants[i].Epoch {

@@ -56,6 +56,9 @@ type Command struct {
 	AdoptLeg         *AdoptLeg         `json:"adopt_leg,omitempty" since:"2"`
 	EndRebuild       *EndRebuild       `json:"end_rebuild,omitempty" since:"2"`
 	EndOperation     *EndOperation     `json:"end_operation,omitempty" since:"2"`
+	BeginDrill       *BeginDrill       `json:"begin_drill,omitempty" since:"2"`
+	ReturnDrill      *ReturnDrill      `json:"return_drill,omitempty" since:"2"`
+	EndDrill         *EndDrill         `json:"end_drill,omitempty" since:"2"`
 
 	// These are about who may use what SetExport opens to other machines.
 

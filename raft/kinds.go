@@ -81,6 +81,9 @@ func (c *Command) kinds() []kind {
 		of("create_token", byOperator, c.CreateToken, (*txn).createToken),
 		of("revoke_token", byOperator, c.RevokeToken, (*txn).revokeToken),
 		of("end_operation", byOperator, c.EndOperation, (*txn).endOperation),
+		of("begin_drill", byOperator, c.BeginDrill, (*txn).beginDrill),
+		of("return_drill", byOperator, c.ReturnDrill, (*txn).returnDrill),
+		of("end_drill", byOperator, c.EndDrill, (*txn).endDrill),
 	}
 }
 

@@ -98,7 +98,7 @@ func (s *script) parse(line string) Command {
 	default:
 		if !s.parseRestore(&c, name, w) && !s.parseAttach(&c, name, w) &&
 			!s.parseDomain(&c, name, w) && !s.parseScrub(&c, name, w) && !s.parseTrust(&c, name, w) &&
-			!s.parseOperation(&c, name, w) {
+			!s.parseOperation(&c, name, w) && !s.parseDrill(&c, name, w) {
 			s.t.Fatalf("unknown command %q", line)
 		}
 	}

@@ -261,6 +261,9 @@ func (s *script) show(kinds []string) string {
 	if slices.Contains(kinds, "operations") {
 		s.showOperations(&out)
 	}
+	if slices.Contains(kinds, "drills") {
+		s.showDrills(&out)
+	}
 	if wants("tombs") {
 		fmt.Fprintf(&out, "tombstones: %d\n", len(s.state.Tombs))
 	}

@@ -35,6 +35,9 @@ type State struct {
 	// Operations are the failovers that run and the latest that ended, oldest first, at most OperationsMax.
 	Operations    []*Operation `json:"operations,omitempty" since:"2"`
 	LastOperation uint64       `json:"last_operation,omitempty" since:"2"` // the number of the newest
+	// Drills are the fire drills that run and the latest that ended, oldest first, at most DrillsMax.
+	Drills    []*Drill `json:"drills,omitempty" since:"2"`
+	LastDrill uint64   `json:"last_drill,omitempty" since:"2"` // the number of the newest
 
 	broken Rules // by Break, for tests
 }
