@@ -306,6 +306,10 @@ func subject(c raft.Command) string {
 		return key + c.Detach.Volume.String() + " " + c.Detach.Epoch.String()
 	case c.EndOperation != nil:
 		return key + strconv.FormatUint(c.EndOperation.ID, 10)
+	case c.EndDrill != nil:
+		return key + strconv.FormatUint(c.EndDrill.ID, 10)
+	case c.ReturnDrill != nil:
+		return fmt.Sprintf("%s%d %d", key, c.ReturnDrill.ID, c.ReturnDrill.Place.Run)
 	case c.ReplaceLeg != nil:
 		return key + c.ReplaceLeg.Old.String()
 	case c.KeepLeg != nil:

@@ -26,6 +26,7 @@ type Facts struct {
 
 	progress   map[jobID]jobSeen        // of jobs under way
 	operations map[uint64]operationSeen // operations that run, by their number; nil before the first Observe
+	drills     map[drillStep]time.Time  // where drills that run are, since when they were seen there
 }
 
 // NodeFact is the last heartbeat of a node's daemon.
@@ -257,6 +258,7 @@ func (f *Facts) Observe(s *raft.State, now time.Time) {
 	f.grants, f.held, f.detached = grants, held, detached
 	f.stopped, f.lost, f.known = stopped, lost, known
 	f.see(s, now)
+	f.seeDrills(s, now)
 	f.seeJobs(s, now)
 	f.forget(s, now)
 }

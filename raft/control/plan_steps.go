@@ -28,6 +28,8 @@ func (p *planner) describe(c raft.Command) (steps []Step, risks []string) {
 		return p.describeDetach(c.RequestDetach)
 	case c.PlaceDomain != nil:
 		return p.describePlace(c.PlaceDomain)
+	case c.BeginDrill != nil:
+		return p.describePlace(&c.BeginDrill.Place)
 	}
 	return nil, nil
 }

@@ -69,12 +69,16 @@ func (w *world) happens(commands []raft.Command) (did []string) {
 					from, to = w.view().storeName(old.Node, old.Store), w.view().storeName(fresh.Node, fresh.Store)
 				}
 				note = fmt.Sprintf("volume/%s %s -> %s", v.Name, from, to)
-			case c.PlaceDomain != nil:
+			case c.PlaceDomain != nil, c.BeginDrill != nil:
+				place := c.PlaceDomain
+				if c.BeginDrill != nil {
+					place = &c.BeginDrill.Place
+				}
 				from := ""
-				if d := w.state.Domains[c.PlaceDomain.Name]; d.Running {
+				if d := w.state.Domains[place.Name]; d.Running {
 					from = w.state.NodeName(d.Host)
 				}
-				note = fmt.Sprintf("domain/%s %s -> %s", c.PlaceDomain.Name, from, w.state.NodeName(c.PlaceDomain.Host))
+				note = fmt.Sprintf("domain/%s %s -> %s", place.Name, from, w.state.NodeName(place.Host))
 			}
 			if r := w.apply(c); r.Err == nil && note != "" {
 				did = append(did, note)
@@ -134,6 +138,8 @@ func (w *world) order(words []string) []raft.Command {
 			Reason: "a script", HostIsOff: slices.Contains(words, "off")}}}
 	case "rebalance":
 		return []raft.Command{{RequestRebalance: &raft.RequestRebalance{Request: w.newID()}}}
+	case "drill": // DOMAIN HOST
+		return []raft.Command{w.view().BeginDrill(w.state.Domains[words[1]], w.node(words[2]).ID, false, w.newID())}
 	case "place": // DOMAIN HOST
 		return []raft.Command{w.view().Place(w.state.Domains[words[1]], w.node(words[2]).ID, "a script")}
 	}

@@ -265,6 +265,10 @@ func (w *world) describe(c raft.Command) string {
 		return fmt.Sprintf("the leg of %s on %s keeps its place", name(c.KeepLeg.Volume), w.state.NodeName(l.Node))
 	case c.RemoveNode != nil:
 		return "forget a node"
+	case c.EndDrill != nil:
+		return fmt.Sprintf("end drill %d: %s %s", c.EndDrill.ID, c.EndDrill.Result, c.EndDrill.Message)
+	case c.ReturnDrill != nil:
+		return fmt.Sprintf("drill %d goes back to %s", c.ReturnDrill.ID, w.state.NodeName(c.ReturnDrill.Place.Host))
 	case c.EndOperation != nil:
 		return fmt.Sprintf("end operation %d:%s", c.EndOperation.ID, stageText(c.EndOperation.Stages))
 	}
@@ -385,7 +389,7 @@ func (w *world) do(line string) {
 		require.NoError(w.t, err)
 		w.advance(d)
 	default:
-		if !w.operationVerb(words, arg) {
+		if !w.operationVerb(words, arg) && !w.drillVerb(words, arg) {
 			w.legVerb(words, arg)
 		}
 	}
@@ -691,6 +695,10 @@ func TestScripts(t *testing.T) {
 				return w.show()
 			case "operations":
 				return w.operations()
+			case "drills":
+				return w.drills()
+			case "unfit": // why a drill of a domain is refused
+				return w.unfit(strings.TrimSpace(d.Input))
 			case "why":
 				return w.why(strings.TrimSpace(d.Input))
 			case "strands": // what would have nowhere to go if the node were emptied

@@ -1,0 +1,50 @@
+package control
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/holdfast-storage/holdfast/raft"
+)
+
+// drillVerb executes the lines about drills.
+func (w *world) drillVerb(words []string, arg func(int) string) bool {
+	w.t.Helper()
+	switch words[0] {
+	case "drill": // drill DOMAIN HOST [back]
+		w.must(w.view().BeginDrill(w.state.Domains[arg(1)], w.node(arg(2)).ID, len(words) > 3, w.newID()))
+	case "lossy": // lossy VOLUME: it went on from what was flushed
+		w.state.LastSeq++
+		w.state.Events = append(w.state.Events, raft.Event{Seq: w.state.LastSeq, Object: "volume/" + arg(1),
+			Kind: "unflushed_loss", Message: "volume " + arg(1) + " goes on from what was flushed"})
+	default:
+		return false
+	}
+	return true
+}
+
+// drills prints every drill: its moves, its checks, what it waits for.
+func (w *world) drills() string {
+	var out strings.Builder
+	for _, d := range w.state.Drills {
+		fmt.Fprintf(&out, "%d %s %q %s\n", d.ID, d.Object, d.Result, d.Message)
+		for _, m := range d.Moves {
+			fmt.Fprintf(&out, "  %s->%s %q:%s\n", m.From, m.To, m.Result, stageText(m.Stages))
+		}
+		for _, c := range d.Checks {
+			fmt.Fprintf(&out, "  %s %t: %s\n", c.Name, c.OK, c.Detail)
+		}
+		if waits := w.view().DrillWaits(d); waits != "" {
+			fmt.Fprintf(&out, "  waits for: %s\n", waits)
+		}
+	}
+	return out.String()
+}
+
+// unfit says why a domain is not moved for a drill now.
+func (w *world) unfit(domain string) string {
+	if why := w.view().UnfitForDrill(w.state.Domains[domain]); why != "" {
+		return why
+	}
+	return "nothing is amiss"
+}
