@@ -56,6 +56,7 @@ func operationRoles() map[string]Role {
 		"stop-domain": RoleOperator, "failover-domain": RoleOperator, "drain-node": RoleOperator,
 		"undrain-node": RoleOperator, "delete-domain": RoleOperator, "open-console": RoleOperator,
 		"type-console": RoleOperator,
+		"drill-domain": RoleOperator, "list-drills": RoleViewer, "get-drill": RoleViewer,
 
 		"remove-node": RoleAdmin, "set-cluster": RoleAdmin, "set-node": RoleAdmin,
 		"set-replace-after": RoleAdmin,

@@ -134,4 +134,5 @@ func (r routes) domains() {
 			return answer(r.service.FailoverDomain(ctx, in.Name, request))
 		})
 	r.consoles()
+	r.drills()
 }

@@ -105,6 +105,12 @@ type Service interface {
 	Console(ctx context.Context, name string, r OpenConsole, emit func(ConsoleOutput) error) error
 	// TypeConsole types on the console of a guest, for the session that has it.
 	TypeConsole(ctx context.Context, name string, r TypeConsole) error
+	// DrillDomain begins a fire drill of a domain and returns as soon as it is decided.
+	DrillDomain(ctx context.Context, name string, r DrillDomain) (Drill, error)
+	// Drills lists the fire drills that run, and the latest that ended, oldest first.
+	Drills(ctx context.Context) ([]Drill, error)
+	// Drill shows one fire drill by its id.
+	Drill(ctx context.Context, id string) (Drill, error)
 }
 
 // Wait says whether a verb waits until the thing is done. It travels as the query parameter no_wait.

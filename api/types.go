@@ -117,6 +117,7 @@ type Volume struct {
 	Scrub             *Scrub       `json:"scrub" doc:"the one that is wanted or under way, null if none is"`
 	LastScrub         *ScrubResult `json:"last_scrub" doc:"the last that looked at all of it, null if none ever did"`
 	StoppedScrub      *ScrubResult `json:"stopped_scrub,omitempty" doc:"one that was stopped since then"`
+	LastDrill         *LastDrill   `json:"last_drill" doc:"in which it took part, null if none is remembered"`
 }
 
 // Scrub is a scrub that is wanted: every block of every leg in sync is read from its medium and compared.
@@ -227,6 +228,7 @@ type Domain struct {
 	PID       int        `json:"pid"`
 	Run       uint64     `json:"run" doc:"grows with every start and move"`
 	Operation string     `json:"operation,omitempty" doc:"id of the failover that moves it now"`
+	LastDrill *LastDrill `json:"last_drill" doc:"null if none is remembered"`
 	Error     string     `json:"error,omitempty"`
 	Timers    []WhyTimer `json:"timers,omitempty" doc:"clocks that run for it, soonest first; not in lists"`
 	Spec      DomainSpec `json:"spec"`

@@ -10,6 +10,7 @@ const (
 	PlanVolumeDetach   = "volume-detach"
 	PlanVolumePromote  = "volume-promote"
 	PlanDomainFailover = "domain-failover"
+	PlanDomainDrill    = "domain-drill"
 	PlanRebalance      = "cluster-rebalance"
 )
 
@@ -18,7 +19,7 @@ type PlanRequest struct {
 	Verb       string `json:"verb" doc:"noun-verb, as in node-remove"`
 	Name       string `json:"name,omitempty" doc:"of the object: name or id"`
 	New        string `json:"new,omitempty" doc:"of node-replace: the node that takes the other's place"`
-	Host       string `json:"host,omitempty" doc:"of volume-attach, and of domain-failover, where it may be empty"`
+	Host       string `json:"host,omitempty" doc:"of volume-attach; domain-failover and -drill choose if it is empty"`
 	Takeover   bool   `json:"takeover,omitempty" doc:"of volume-attach"`
 	AcceptLoss bool   `json:"accept_loss,omitempty" doc:"of volume-attach"`
 	Leg        string `json:"leg,omitempty" doc:"of volume-promote"`

@@ -73,6 +73,7 @@ type collector struct {
 
 	leader, objects, members, lag, nodeUp, volumeHealth, legsInSync, legs, copied *prometheus.Desc
 	health, findings, operations, braked                                          *prometheus.Desc
+	drillWorked, drillResult, drillRead                                           *prometheus.Desc
 }
 
 func newCollector(c *Coordinator) *collector {
@@ -99,10 +100,15 @@ func newCollector(c *Coordinator) *collector {
 		legs:         desc("volume_legs_wanted", "Legs that the layout has."+leads, "volume"),
 		copied: desc("volume_leg_copied_ratio", "How far a leg is that is not in sync, 0 to 1."+leads, "volume", "leg",
 			"node"),
-		health:     desc("health_status", "0 healthy, 1 degraded, 2 at risk, 3 down, 4 no quorum. Of the leader."),
-		findings:   desc("health_findings", "Findings of health."+leads, "kind", "severity"),
-		operations: desc("operations", "Long work that runs, by verb."+leads, "verb"),
-		braked:     desc("failover_braked", "1 if too many hosts vanished at once for a failover."+leads),
+		health:      desc("health_status", "0 healthy, 1 degraded, 2 at risk, 3 down, 4 no quorum. Of the leader."),
+		findings:    desc("health_findings", "Findings of health."+leads, "kind", "severity"),
+		operations:  desc("operations", "Long work that runs, by verb."+leads, "verb"),
+		drillWorked: desc("drill_worked_timestamp_seconds", "When the latest drill began that worked."+leads, "object"),
+		drillResult: desc("drill_last_result", "Of the latest drill that ended: 0 ok, 1 slow, 2 failed."+leads,
+			"object"),
+		drillRead: desc("drill_first_read_seconds", "Decision to first read of the latest that worked."+leads,
+			"object"),
+		braked: desc("failover_braked", "1 if too many hosts vanished at once for a failover."+leads),
 	}
 }
 
@@ -112,7 +118,8 @@ func (x *collector) Describe(ch chan<- *prometheus.Desc) {
 		ch <- d
 	}
 	for _, d := range []*prometheus.Desc{x.leader, x.objects, x.members, x.lag, x.nodeUp, x.volumeHealth, x.legsInSync,
-		x.legs, x.copied, x.health, x.findings, x.operations, x.braked} {
+		x.legs, x.copied, x.health, x.findings, x.operations, x.braked,
+		x.drillWorked, x.drillResult, x.drillRead} {
 		ch <- d
 	}
 }
@@ -185,6 +192,30 @@ func (x *collector) lead(v *control.View, gauge func(*prometheus.Desc, float64, 
 	}
 	for verb, n := range running {
 		gauge(x.operations, float64(n), verb)
+	}
+	x.drills(v.State, gauge)
+}
+
+// drills tells of each object when a drill last worked, and how the latest ended.
+func (x *collector) drills(s *raft.State, gauge func(*prometheus.Desc, float64, ...string)) {
+	ended, worked := map[string]*raft.Drill{}, map[string]*raft.Drill{}
+	for _, d := range s.Drills { // the oldest first
+		if d.Running() {
+			continue
+		}
+		if ended[d.Object] = d; d.Worked() {
+			worked[d.Object] = d
+		}
+	}
+	for object, d := range ended {
+		result := map[raft.DrillResult]float64{raft.DrillOK: 0, raft.DrillSlow: 1, raft.DrillFailed: 2}[d.Result]
+		gauge(x.drillResult, result, object)
+	}
+	for object, d := range worked {
+		gauge(x.drillWorked, float64(d.At.Unix()), object)
+		if at, ok := raft.StageAt(d.Moves[0].Stages, raft.StageFirstRead); ok {
+			gauge(x.drillRead, at.Seconds(), object)
+		}
 	}
 }
 

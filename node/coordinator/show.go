@@ -111,6 +111,7 @@ func showVolume(v *control.View, vol *raft.Volume) api.Volume {
 	showScrubs(v, vol, &out)
 	out.ReplaceAfter, out.Limit = showReplaceAfter(v.State, vol), showLimit(vol.Limit)
 	out.Exports = showExports(vol)
+	out.LastDrill = lastDrill(v.State, func(d *raft.Drill) bool { return d.Has(vol.ID) })
 	if vol.Attach == nil {
 		return out
 	}
@@ -167,7 +168,9 @@ func stages(e *control.EngineFact) []api.Stage {
 func showDomain(v *control.View, d *raft.Domain) api.Domain {
 	out := api.Domain{
 		Name: d.Name, State: string(control.DomainStopped), Run: d.Run, Operation: runningFailover(v.State, d.Name),
-		Spec: showDefinition(d.Spec),
+		Spec: showDefinition(d.Spec), LastDrill: lastDrill(v.State, func(o *raft.Drill) bool {
+			return o.Object == "domain/"+d.Name
+		}),
 	}
 	if !d.Running {
 		for _, vol := range v.State.Volumes { // any one will do, so the order of the map does not matter

@@ -259,10 +259,12 @@ type machine struct {
 	legs    map[volume.LegID]volume.ID
 	dead    bool
 	engines map[volume.AttachID]*peer.EngineStatus
+	began   map[volume.AttachID]time.Time // the engines
 	domains map[string]peer.DomainStatus
 	slow    atomic.Bool // its engines copy legs for ever
 	fails   atomic.Bool // its engines fail
 	crashes atomic.Bool // its guests exit at once
+	reads   atomic.Bool // its guests read as soon as they are served
 	scrubs  atomic.Bool // its engines get to the end of a scrub
 	finds   raft.ScrubFound
 	told    atomic.Bool // it says that its legs were all told
@@ -271,6 +273,7 @@ type machine struct {
 func (w *world) add(name string, id volume.NodeID, roles ...raft.Role) *machine {
 	w.t.Helper()
 	m := &machine{w: w, legs: map[volume.LegID]volume.ID{}, engines: map[volume.AttachID]*peer.EngineStatus{},
+		began:   map[volume.AttachID]time.Time{},
 		domains: map[string]peer.DomainStatus{},
 		node: raft.Node{ID: id, Name: name, Roles: roles, API: name + ":1", Raft: name + ":2",
 			Portal:  name + ":3",
@@ -429,9 +432,10 @@ func (m *machine) engine(a peer.Assignment, t peer.Ticket) {
 	if e == nil {
 		e = &peer.EngineStatus{Volume: t.Volume, Epoch: t.Epoch, AttachID: t.AttachID, PID: 44,
 			State: peer.EngineConnecting}
-		m.engines[t.AttachID] = e
+		m.engines[t.AttachID], m.began[t.AttachID] = e, time.Now()
 		return
 	}
+	e.Uptime = time.Since(m.began[t.AttachID])
 	if m.fails.Load() {
 		e.State, e.Reason = peer.EngineFailed, "a test"
 		m.command(raft.Command{BeginAttach: &raft.BeginAttach{
@@ -452,6 +456,10 @@ func (m *machine) engine(a peer.Assignment, t peer.Ticket) {
 		r := m.command(raft.Command{Activate: &raft.Activate{Volume: t.Volume, Epoch: t.Epoch, Waited: true}})
 		if r.Err == nil {
 			e.State, e.CfgVer = peer.EngineServing, r.Config.CfgVer
+			if m.reads.Load() {
+				e.Stages = []peer.Stage{{Name: raft.StageServing, At: e.Uptime},
+					{Name: raft.StageFirstRead, At: e.Uptime}}
+			}
 			e.Exports = []volume.Offer{{Type: "nbd", URL: "nbd+unix:///" + t.Name + "?socket=/run/" + t.Name}}
 		}
 	default:
