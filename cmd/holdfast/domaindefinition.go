@@ -85,6 +85,10 @@ func domainShow(c *connection) *cobra.Command {
 			domainRows(t, []api.Domain{d})
 			domainOperation(t, []api.Domain{d})
 			domainTimers(t, d)
+			if d.LastDrill != nil {
+				t.row()
+				lastDrill(t, d.LastDrill)
+			}
 		})
 	}
 	return cmd

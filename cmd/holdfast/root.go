@@ -28,7 +28,7 @@ func newRoot() *cobra.Command {
 		"nodes to talk to, comma-separated: unix:///path or https://host:port (default $HOLDFAST_API)")
 	root.AddCommand(
 		newVolume(c), newDomain(c), newNode(c), newPlan(c), newApply(c), newHealth(c), newWhy(c), newEvents(c),
-		newOperation(c), newCluster(c), newToken(c),
+		newOperation(c), newDrill(c), newCluster(c), newToken(c),
 		newDemo(), newDev(), server(newServe()), server(newEngine()), server(newTarget()),
 		newSelftest(), newRescue(), newVersion(),
 	)

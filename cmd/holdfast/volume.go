@@ -166,6 +166,7 @@ func showVolume(t *table, v api.Volume) {
 	t.row("limit", limitWords(v.Limit))
 	t.row("lost legs", "replaced "+replaceAfterWords(v.ReplaceAfter))
 	showScrubs(t, v)
+	lastDrill(t, v.LastDrill)
 	t.row()
 	t.row("LEG", "NODE", "STATE", "CFGVER", "PROGRESS", "CONDITION", "ERROR")
 	for _, l := range v.Legs {
