@@ -27,18 +27,19 @@ func newDrill(c *connection) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drill DOMAIN --real",
 		Short: "Show that a guest comes up elsewhere with its data, and keep when that was",
-		Long: "A fire drill: with --real the guest itself is moved to another host as a failover does it. The host that\n" +
-			"it runs on is asked for nothing: the coordinators grant its volumes to the other one, whose logins fence\n" +
-			"the old one, and the guest starts there. The old guest is killed: what it had not flushed may be lost,\n" +
-			"as when power fails. So choose a time when the guest may be away for some seconds.\n\n" +
-			"It is refused unless nothing is amiss: the guest runs, every leg of its volumes is in sync, another of\n" +
-			"its hosts lives, nothing moves it, every coordinator is heard, failover is not braked. Without --yes it\n" +
-			"only says what would happen. Once begun it goes on whatever becomes of this command: `holdfast drill\n" +
-			"show` tells the end, and the coordinators keep it.\n\n" +
+		Long: "A fire drill: with --real the guest itself is moved to another host as a failover does it. The host\n" +
+			"that it runs on is asked for nothing: the coordinators grant its volumes to the other one, whose\n" +
+			"logins fence the old one, and the guest starts there. The old guest is killed: what it had not\n" +
+			"flushed may be lost, as when power fails. So choose a time when the guest may be away for some\n" +
+			"seconds.\n\n" +
+			"It is refused unless nothing is amiss: the guest runs, every leg of its volumes is in sync, another\n" +
+			"of its hosts lives, nothing moves it, every coordinator is heard, failover is not braked. Without\n" +
+			"--yes it only says what would happen. Once begun it goes on whatever becomes of this command:\n" +
+			"`holdfast drill show` tells the end, and the coordinators keep it.\n\n" +
 			"Checked: the guest runs on the other host and its first read was answered, nothing of it is left on\n" +
 			"the old one, its volumes are those that they were, none went on from an older state, every leg is in\n" +
-			"sync. Not checked: what the guest makes of its disk, and blocks that nothing has read (`holdfast volume\n" +
-			"scrub` compares all of them).\n\n" +
+			"sync. Not checked: what the guest makes of its disk, and blocks that nothing has read (`holdfast\n" +
+			"volume scrub` compares all of them).\n\n" +
 			"Exit code 1: the drill failed, or the first read came later than is promised.",
 		Example: "  holdfast drill web1 --real --what-if\n" +
 			"  holdfast drill web1 --real --back --yes\n" +
