@@ -208,6 +208,14 @@ func (c *Coordinator) commit(ctx context.Context, cmd raft.Command) (raft.Result
 		place := *cmd.PlaceDomain
 		place.TRead, cmd.PlaceDomain = c.opts.TRead, &place
 	}
+	if cmd.BeginDrill != nil {
+		begin := *cmd.BeginDrill
+		begin.Place.TRead, cmd.BeginDrill = c.opts.TRead, &begin
+	}
+	if cmd.ReturnDrill != nil {
+		back := *cmd.ReturnDrill
+		back.Place.TRead, cmd.ReturnDrill = c.opts.TRead, &back
+	}
 	began := time.Now()
 	result, _, err := c.raft.Apply(ctx, cmd)
 	c.meters.proposed(cmd, time.Since(began), result, err)

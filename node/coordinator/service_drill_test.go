@@ -59,6 +59,13 @@ func TestDrill_isKeptWithWhatItShowed(t *testing.T) {
 		_, err = w.api.DrillDomain(t.Context(), "web", api.DrillDomain{})
 		refusedWith(t, err, api.CodeRefused, "web", "drill 1 of it goes on")
 
+		var granted []time.Duration
+		for _, host := range []string{"h2", "h1"} {
+			require.Eventually(t, func() bool { return w.volume("v1").Attachment.Host == host }, time.Minute,
+				time.Millisecond)
+			state, _ := w.raft.State()
+			granted = append(granted, state.VolumeByName("v1").Attach.TRead)
+		}
 		d = w.ended(d.ID)
 		require.NotNil(t, d.EndedAt)
 		require.Len(t, d.Moves, 2, d.Message)
@@ -78,6 +85,7 @@ func TestDrill_isKeptWithWhatItShowed(t *testing.T) {
 		dom, err := w.api.Domain(t.Context(), "web")
 		require.NoError(t, err)
 		require.Equal(t, "h1", dom.Host)
+		require.Equal(t, []time.Duration{raft.TRead, raft.TRead}, granted, "both grants have the leader's T_read")
 		require.Equal(t, d.ID, dom.LastDrill.ID)
 		require.Equal(t, api.DrillOK, dom.LastDrill.State)
 		require.Equal(t, d.ID, w.volume("v1").LastDrill.ID)
