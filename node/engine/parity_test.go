@@ -18,21 +18,18 @@ import (
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
-// createParity makes a volume of parity=2+1. The coordinators refuse that still, so it is made as a mirror, and is
-// something else before the first node hears of it.
+// createParity makes a volume of parity=2+1 with a leg on each node and waits until it exists.
 func (c *cluster) createParity(name string) { c.createParityOf(name, volumeBytes) }
 
 func (c *cluster) createParityOf(name string, size int64) {
 	c.t.Helper()
-	create := raft.CreateVolume{ID: volume.NewID(), Name: name, SizeBytes: size, Layout: volume.Mirror(3),
+	c.commit(raft.Command{RaiseVersion: &raft.RaiseVersion{To: raft.VersionLatest}}) // what parity needs; once is enough
+	create := raft.CreateVolume{ID: volume.NewID(), Name: name, SizeBytes: size, Layout: volume.Parity(2, 1),
 		DataGen: volume.NewUUID()}
 	for i := range 3 {
 		create.Legs = append(create.Legs, c.nodes[i].leg(i))
 	}
 	c.apply(raft.Command{CreateVolume: &create})
-	c.mu.Lock()
-	c.state.VolumeByName(name).Layout = volume.Parity(2, 1)
-	c.mu.Unlock()
 	c.assign()
 	require.Equal(c.t, volume.PhaseDetached, c.volume(name).Phase)
 }
