@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -25,19 +26,19 @@ func (m *maker) domains() {
 
 // guest plans one guest: it is stopped if something of it can only be changed then.
 func (m *maker) guest(g site.Guest) {
-	object, now := "domain/"+g.Name, m.domain(g.Name)
+	object, now := "domain/"+g.Name, m.domain[g.Name]
 	spec := site.SpecOf(*g.Definition)
 	var changed []Step
 	for _, use := range g.Definition.Volumes {
-		if v := m.wanted(use.Name); v != nil {
-			changed = append(changed, m.exports(*v, m.volume(v.Name))...)
+		if v := m.wanted[use.Name]; v != nil {
+			changed = append(changed, m.exports(*v, m.volume[v.Name])...)
 		}
 	}
 	running := now != nil && now.Host != ""
 	if !running {
 		for _, s := range changed {
 			_, name, _ := strings.Cut(s.Object, "/")
-			m.addDetached([]Step{s}, m.volume(name))
+			m.addDetached([]Step{s}, m.volume[name])
 		}
 		changed = nil
 	}
@@ -105,8 +106,7 @@ func (m *maker) mayGoHome(g site.Guest, now api.Domain) bool {
 // deleteDomains plans the end of domains of which the site says nothing. Their volumes stay.
 func (m *maker) deleteDomains() {
 	for _, d := range m.actual.Domains {
-		defined := func(g site.Guest) bool { return g.Name == d.Name && g.Definition != nil }
-		if slices.ContainsFunc(m.site.Guests, defined) {
+		if m.defined[d.Name] {
 			continue
 		}
 		if !m.allow.Prune {
@@ -123,6 +123,9 @@ func (m *maker) deleteDomains() {
 
 // differences names the fields in which two definitions differ.
 func differences(from, to api.DomainSpec) []Change {
+	if reflect.DeepEqual(from, to) {
+		return nil // most are, and this is asked often
+	}
 	is, want := fieldsOf(from), fieldsOf(to)
 	names := make(map[string]bool)
 	for name := range is {

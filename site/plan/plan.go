@@ -31,10 +31,9 @@ func Make(s *site.Site, a Actual, allow Allow) (Plan, error) {
 		return Plan{}, fmt.Errorf("the site is of cluster %s, and the API that answers is cluster %s's: set "+
 			"HOLDFAST_API or --api to the right one", s.Cluster.Name, a.Cluster.Name)
 	}
-	m := &maker{site: s, actual: a, allow: allow, plan: Plan{Cluster: s.Cluster.Name, Steps: []Step{},
-		Conflicts: []Conflict{}, Others: []Other{}}}
+	m := newMaker(s, a, allow)
 	for _, name := range allow.DeleteVolumes {
-		if m.wanted(name) != nil {
+		if m.wanted[name] != nil {
 			return Plan{}, fmt.Errorf("volume %s is to be deleted, and is in the site: take it out of its guest.yaml "+
 				"first", name)
 		}
@@ -49,14 +48,6 @@ func Make(s *site.Site, a Actual, allow Allow) (Plan, error) {
 	return m.plan, m.name()
 }
 
-// maker makes one plan.
-type maker struct {
-	site   *site.Site
-	actual Actual
-	allow  Allow
-	plan   Plan
-}
-
 // name gives the plan its revision: what is to be done, to what, and what was found there.
 func (m *maker) name() error {
 	text, err := json.Marshal([]any{m.plan.Cluster, m.plan.Steps, m.plan.Conflicts})
@@ -65,42 +56,6 @@ func (m *maker) name() error {
 	}
 	sum := sha256.Sum256(text)
 	m.plan.Revision = hex.EncodeToString(sum[:revisionBytes])
-	return nil
-}
-
-func (m *maker) add(s Step) { m.plan.Steps = append(m.plan.Steps, s) }
-
-func (m *maker) other(object, note string) {
-	m.plan.Others = append(m.plan.Others, Other{Object: object, Note: note})
-}
-
-// volume returns the volume that there is of a name, nil if there is none, or only one that is going.
-func (m *maker) volume(name string) *api.Volume {
-	i := slices.IndexFunc(m.actual.Volumes, func(v api.Volume) bool { return v.Name == name && v.State != "deleting" })
-	if i < 0 {
-		return nil
-	}
-	return &m.actual.Volumes[i]
-}
-
-// domain returns the domain that there is of a name, nil if there is none.
-func (m *maker) domain(name string) *api.Domain {
-	i := slices.IndexFunc(m.actual.Domains, func(d api.Domain) bool { return d.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return &m.actual.Domains[i]
-}
-
-// wanted returns the volume that the site has of a name, nil if it has none.
-func (m *maker) wanted(name string) *site.Volume {
-	for _, g := range m.site.Guests {
-		for i := range g.Volumes {
-			if g.Volumes[i].Name == name {
-				return &g.Volumes[i]
-			}
-		}
-	}
 	return nil
 }
 

@@ -14,11 +14,11 @@ import (
 
 // volumes plans the volumes, but for their exports, which may want a guest to be stopped.
 func (m *maker) volumes() {
-	apart := m.apart()
+	apart := m.wantedApart()
 	made := make(map[string]bool)
 	for _, g := range m.site.Guests {
 		for _, v := range g.Volumes {
-			now := m.volume(v.Name)
+			now := m.volume[v.Name]
 			if now == nil {
 				m.createVolume(v, apart[v.Name], made)
 				made[v.Name] = true
@@ -32,8 +32,8 @@ func (m *maker) volumes() {
 	}
 }
 
-// apart returns with which others each volume of the site shares no node: that holds both ways, whoever said it.
-func (m *maker) apart() map[string][]string {
+// wantedApart returns with which others each volume of the site shares no node: that holds both ways, whoever said it.
+func (m *maker) wantedApart() map[string][]string {
 	pairs := make(map[string][]string)
 	for _, g := range m.site.Guests {
 		for _, v := range g.Volumes {
@@ -53,7 +53,7 @@ func (m *maker) createVolume(v site.Volume, apart []string, made map[string]bool
 	seconds := int64(v.ScrubEvery / time.Second)
 	r.ScrubEverySeconds = &seconds
 	for _, other := range apart {
-		if !slices.Contains(r.ApartFrom, other) && (m.volume(other) != nil || made[other]) {
+		if !slices.Contains(r.ApartFrom, other) && (m.volume[other] != nil || made[other]) {
 			r.ApartFrom = append(r.ApartFrom, other)
 		}
 	}
@@ -69,15 +69,9 @@ func (m *maker) createVolume(v site.Volume, apart []string, made map[string]bool
 
 // sameVolume finds what is different of a volume and stays so for its whole life.
 func (m *maker) sameVolume(v site.Volume, now api.Volume, apart []string) {
-	is := slices.Clone(now.Apart)
-	for _, other := range m.actual.Volumes {
-		if slices.Contains(other.Apart, v.Name) {
-			is = append(is, other.Name)
-		}
-	}
 	// One that is made later is made apart from this one, and others are none of the site's business.
-	is = slices.DeleteFunc(is, func(name string) bool { return m.wanted(name) == nil })
-	apart = slices.DeleteFunc(slices.Clone(apart), func(name string) bool { return m.volume(name) == nil })
+	is := slices.DeleteFunc(slices.Clone(m.apart[v.Name]), func(name string) bool { return m.wanted[name] == nil })
+	apart = slices.DeleteFunc(slices.Clone(apart), func(name string) bool { return m.volume[name] == nil })
 	changes := differ(nil, "size", volume.SizeText(now.SizeBytes), volume.SizeText(v.SizeBytes))
 	changes = differ(changes, "layout", now.Layout, v.Layout.String())
 	changes = differ(changes, "durability", string(now.Durability), string(v.Durability))
@@ -208,7 +202,7 @@ func (m *maker) exportsByHand() {
 	for _, g := range m.site.Guests {
 		for _, v := range g.Volumes {
 			if !used[v.Name] {
-				m.addDetached(m.exports(v, m.volume(v.Name)), m.volume(v.Name))
+				m.addDetached(m.exports(v, m.volume[v.Name]), m.volume[v.Name])
 			}
 		}
 	}
@@ -227,7 +221,7 @@ func (m *maker) addDetached(steps []Step, now *api.Volume) {
 // deleteVolumes plans the end of volumes of which the site says nothing, if they were named.
 func (m *maker) deleteVolumes() {
 	for _, v := range m.actual.Volumes {
-		if m.wanted(v.Name) != nil || v.State == "deleting" {
+		if m.wanted[v.Name] != nil || v.State == stateDeleting {
 			continue
 		}
 		size := volume.FormatSize(v.SizeBytes)
