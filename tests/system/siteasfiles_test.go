@@ -1,8 +1,10 @@
 package system
 
 import (
+	"bufio"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -44,6 +46,23 @@ func (c *cluster) upgraded() {
 	})
 }
 
+// killedAt runs a command and kills it once it has said that it is at something.
+func (c *cluster) killedAt(word string, args ...string) {
+	c.t.Helper()
+	cmd := exec.Command(os.Getenv(binaryEnv), args...)
+	cmd.Env = append(os.Environ(), c.env...)
+	said, err := cmd.StderrPipe()
+	require.NoError(c.t, err)
+	require.NoError(c.t, cmd.Start())
+	lines, found := bufio.NewScanner(said), false
+	for !found && lines.Scan() {
+		found = strings.HasPrefix(lines.Text(), word+":")
+	}
+	require.True(c.t, found, "it never came to %s", word)
+	require.NoError(c.t, cmd.Process.Kill())
+	require.Error(c.t, cmd.Wait())
+}
+
 // edit changes a file of a site.
 func edit(t *testing.T, file, old, fresh string) {
 	t.Helper()
@@ -71,7 +90,8 @@ func TestSite_theExample(t *testing.T) {
 	r := c.run(time.Minute, "apply", "-f", dir, "--revision", "000000000000")
 	require.Equal(t, 1, r.code)
 	require.Contains(t, r.stderr, "any more, but plan "+p.Revision)
-	c.ok("apply", "-f", dir, "--revision", p.Revision)
+	c.killedAt("create_volume volume/db1", "apply", "-f", dir, "--revision", p.Revision)
+	c.ok("apply", "-f", dir)
 	words, _ = c.plan(0, dir)
 	require.Empty(t, words)
 	require.Contains(t, c.ok("plan", "-f", dir), "Nothing is to be done")
