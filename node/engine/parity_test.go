@@ -23,7 +23,7 @@ func (c *cluster) createParity(name string) { c.createParityOf(name, volumeBytes
 
 func (c *cluster) createParityOf(name string, size int64) {
 	c.t.Helper()
-	c.commit(raft.Command{RaiseVersion: &raft.RaiseVersion{To: raft.VersionLatest}}) // what parity needs; once is enough
+	c.commit(raft.Command{RaiseVersion: &raft.RaiseVersion{To: raft.VersionLatest}}) // once is enough
 	create := raft.CreateVolume{ID: volume.NewID(), Name: name, SizeBytes: size, Layout: volume.Parity(2, 1),
 		DataGen: volume.NewUUID()}
 	for i := range 3 {
