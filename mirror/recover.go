@@ -180,6 +180,9 @@ func (p *paritySet) goForward(c *Core) {
 }
 
 func (p *paritySet) recovered(c *Core) {
+	for s := p.recover.legs; s != 0; s = s.rest() {
+		p.room.found(s.first(), p.recover.has[s.first()].Records)
+	}
 	p.recover = recoverJob{number: p.recover.number + 1}
 	p.round.left, p.round.at = true, c.now
 	c.serve()

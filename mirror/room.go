@@ -6,6 +6,7 @@ import "github.com/holdfast-storage/holdfast/volume"
 type room struct {
 	most    int64 // what the records of one leg may take
 	used    [MaxLegs]int64
+	older   [MaxLegs]int64 // of used: of earlier epochs
 	list    []roomEntry // the oldest first
 	waiting opList      // writes for which there is no room, with their ranges locked
 }
@@ -41,8 +42,22 @@ func (r *room) use(seq uint64, bytes int64, legs legSet) {
 	}
 }
 
-// free gives back what writes up to upTo took.
+// found counts what a leg has of earlier epochs: an engine that dies before its first round frees nothing, and neither
+// may the next one.
+func (r *room) found(i LegIndex, list []volume.Record) {
+	for _, x := range list {
+		bytes := volume.RecordBytes(x.Blocks, len(x.Legs))
+		r.used[i] += bytes
+		r.older[i] += bytes
+	}
+}
+
+// free gives back what writes up to upTo took, and all of earlier epochs.
 func (r *room) free(upTo uint64) {
+	for i := range r.older {
+		r.used[i] -= r.older[i]
+		r.older[i] = 0
+	}
 	n := 0
 	for n < len(r.list) && r.list[n].seq <= upTo {
 		for s := r.list[n].legs; s != 0; s = s.rest() {
@@ -55,7 +70,7 @@ func (r *room) free(upTo uint64) {
 
 // gone forgets the records of a leg that takes no part any more.
 func (r *room) gone(i LegIndex) {
-	r.used[i] = 0
+	r.used[i], r.older[i] = 0, 0
 	for n := range r.list {
 		r.list[n].legs = r.list[n].legs.without(i)
 	}
