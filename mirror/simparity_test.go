@@ -39,7 +39,7 @@ func newSimSet(seed uint64, l volume.Layout, missing int, broken Rules) *simWorl
 // replace adds a new leg that is to take the place of another one.
 func (w *simWorld) replace(old *simLeg) {
 	l := newSimLeg(w, "n")
-	l.slot, l.journal, l.replaces = old.slot, &simJournal{bad: map[int64]bool{}}, old
+	l.slot, l.journal, l.replaces = old.slot, newSimJournal(w.layout, w.blocks*BlockBytes), old
 	old.retiring = true
 	w.legs = append(w.legs, l)
 }
