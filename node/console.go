@@ -48,25 +48,37 @@ func (d *Daemon) forCoordinators(next http.HandlerFunc) http.Handler {
 
 // serveConsole streams what a guest writes. The last line says why the stream is over.
 func (d *Daemon) serveConsole(w http.ResponseWriter, r *http.Request) {
-	flush := http.NewResponseController(w)
-	line := func(out api.ConsoleOutput) error {
-		if err := flush.SetWriteDeadline(time.Now().Add(consolePatience)); err != nil {
-			return err
-		}
-		if err := json.NewEncoder(w).Encode(out); err != nil {
-			return err
-		}
-		return flush.Flush()
-	}
+	lines := consoleLines{w, consolePatience}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	use := host.ConsoleUse(peer.ParseConsoleQuery(r.URL.Query()))
 	err := d.host.Console(r.Context(), use, func(data []byte) error {
 		if len(data) == 0 {
-			return line(api.ConsoleOutput{Host: d.config.Name})
+			return lines.write(api.ConsoleOutput{Host: d.config.Name})
 		}
-		return line(api.ConsoleOutput{Data: data})
+		return lines.write(api.ConsoleOutput{Data: data})
 	})
-	_ = line(api.ConsoleOutput{Error: apiError(err)}) // who asked may be gone
+	_ = lines.write(api.ConsoleOutput{Error: apiError(err)}) // who asked may be gone
+}
+
+// consoleLines are the lines of a stream, each of which is taken in within patience.
+type consoleLines struct {
+	w        http.ResponseWriter
+	patience time.Duration
+}
+
+func (l consoleLines) write(out api.ConsoleOutput) error {
+	control := http.NewResponseController(l.w)
+	if err := control.SetWriteDeadline(time.Now().Add(l.patience)); err != nil {
+		return err
+	}
+	if err := json.NewEncoder(l.w).Encode(out); err != nil {
+		return err
+	}
+	if err := control.Flush(); err != nil {
+		return err
+	}
+	// HTTP/2 ends a stream when its deadline comes, also one on which there is nothing to write.
+	return control.SetWriteDeadline(time.Time{})
 }
 
 // serveTyping has a guest read what somebody at its console typed.
