@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,8 +72,34 @@ func (l linux) sit(more ...string) *user {
 	return u
 }
 
+// again is sees of one more than there are by now.
+func (u *user) again(text string, do func()) {
+	u.t.Helper()
+	u.mu.Lock()
+	before := strings.Count(u.seen.String(), text)
+	u.mu.Unlock()
+	do()
+	require.Eventually(u.t, func() bool {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		return strings.Count(u.seen.String(), text) > before
+	}, 2*time.Minute, 50*time.Millisecond, text)
+}
+
+// killLeader kills the daemon of the node that leads, which comes back with start.
+func (l linux) killLeader() {
+	l.t.Helper()
+	for _, n := range l.c.nodes() {
+		if n.Leader {
+			require.NoError(l.t, syscall.Kill(n.PID, syscall.SIGKILL))
+			return
+		}
+	}
+	require.Fail(l.t, "nobody leads")
+}
+
 // TestLinuxGuest_console: a shell in the guest hears what is typed at any node, one user at a time, and the console
-// follows the guest to another host.
+// follows the guest to another host, and goes on with another leader.
 func TestLinuxGuest_console(t *testing.T) {
 	l := startLinux(t)
 	first := l.sit()
@@ -95,6 +122,11 @@ func TestLinuxGuest_console(t *testing.T) {
 	second.sees("guest: synced")
 	second.types("echo 6*8=$((6*8))\n")
 	second.sees("6*8=48")
+
+	second.again("the console of machine on n5", l.killLeader)
+	second.types("echo 6*9=$((6*9))\n")
+	second.sees("6*9=54")
+	l.c.start(5)
 	second.types("\x1d")
 	require.Zero(t, second.end())
 }
