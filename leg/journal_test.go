@@ -637,3 +637,33 @@ func TestStage_underContention(t *testing.T) {
 	}
 	require.NoError(t, store.Close())
 }
+
+// A takeover does not wait for the medium under a FREE, and what that FREE was to forget is still there.
+func TestFree_keepsNoLoginWaiting(t *testing.T) {
+	fsys := newMemFS()
+	l := openLeg(t, parityStore(t, fsys, volume.DurabilityFlush))
+	s := configured(t, l, 1)
+	require.NoError(t, s.Stage(t.Context(), record(1, 1, volume.RecordImage, 3, 1), blockOf(5)))
+	require.NoError(t, s.Commit(t.Context(), up(1, 1)))
+	syncing, goOn := make(chan struct{}), make(chan struct{})
+	fsys.setHook(func(op, path string) error {
+		if op == "sync" && path == legPath("data") {
+			close(syncing)
+			<-goOn
+		}
+		return nil
+	})
+	freed := make(chan error, 1)
+	go func() { freed <- s.Free(t.Context(), up(1, 1)) }()
+	<-syncing
+	next := configured(t, l, 2)
+	close(goOn)
+	require.ErrorIs(t, <-freed, block.ErrFenced)
+	fsys.setHook(nil)
+	have, _, err := next.Records(t.Context(), 0, 9)
+	require.NoError(t, err)
+	require.Len(t, have.Records, 1)
+	require.NoError(t, next.Commit(t.Context(), up(2, 0)))
+	require.NoError(t, next.Free(t.Context(), up(2, 0)))
+	requireBlock(t, next, 3, 5)
+}
