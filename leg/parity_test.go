@@ -24,7 +24,7 @@ func TestProvision_parityLegHoldsItsPart(t *testing.T) {
 	require.NoError(t, err)
 	data, err := fsys.OpenData("legs/"+spec.Leg.String()+"/data", 512)
 	require.NoError(t, err)
-	require.Equal(t, int64(5<<20+volume.DefaultChunkBytes), data.Limits().SizeBytes)
+	require.Equal(t, int64(5<<20+volume.DefaultChunkBytes(4)), data.Limits().SizeBytes)
 	require.NoError(t, data.Close())
 	require.Equal(t, spec.SizeBytes, l.Label().SizeBytes)
 	require.NoError(t, s.Close())

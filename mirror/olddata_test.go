@@ -42,8 +42,9 @@ func TestOldData(t *testing.T) {
 	require.Empty(t, d.list)
 	require.Zero(t, d.bytes)
 	require.Equal(t, oldEntries, released())
-	for i := range int64(2 * oldBytes / volume.DefaultChunkBytes) {
-		d.keep(c, block.Range{Off: i * volume.DefaultChunkBytes, Len: volume.DefaultChunkBytes}, i)
+	const chunk = 64 << 10
+	for i := range int64(2 * oldBytes / chunk) {
+		d.keep(c, block.Range{Off: i * chunk, Len: chunk}, i)
 	}
 	require.EqualValues(t, oldBytes, d.bytes)
 }

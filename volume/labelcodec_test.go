@@ -46,6 +46,7 @@ func TestLabel_readsBackWhatItWrote(t *testing.T) {
 func parityLabel() Label {
 	l := fullLabel()
 	l.Layout, l.Slot = Parity(4, 2), 5
+	l.Layout.Chunk = 64 << 10
 	return l
 }
 
@@ -128,7 +129,7 @@ func TestAppendLabel_refusesWhatItCouldNotReadBack(t *testing.T) {
 	for name, change := range map[string]func(*Label){
 		"layout":     func(l *Label) { l.Layout = Layout{} },
 		"wide":       func(l *Label) { l.Layout.Data = 9 },
-		"chunk":      func(l *Label) { l.Layout.Chunk = DefaultChunkBytes },
+		"chunk":      func(l *Label) { l.Layout.Chunk = MinChunkBytes },
 		"slot":       func(l *Label) { l.Slot = -1 },
 		"durability": func(l *Label) { l.Durability = "maybe" },
 		"size":       func(l *Label) { l.SizeBytes = 4095 },

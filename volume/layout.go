@@ -38,7 +38,7 @@ func Mirror(n int) Layout { return Layout{Kind: KindMirror, Data: 1, Extra: n - 
 
 // Parity returns the layout parity=k+m with chunks of the usual size.
 func Parity(k, m int) Layout {
-	return Layout{Kind: KindParity, Data: k, Extra: m, Chunk: DefaultChunkBytes}
+	return Layout{Kind: KindParity, Data: k, Extra: m, Chunk: DefaultChunkBytes(k)}
 }
 
 // Check returns why no volume can have this layout, nil if one can.
@@ -112,7 +112,7 @@ func (l Layout) String() string {
 	switch {
 	case l.Kind == KindMirror:
 		return fmt.Sprintf("mirror=%d", l.Legs())
-	case l.Chunk == DefaultChunkBytes:
+	case l.Chunk == DefaultChunkBytes(l.Data):
 		return fmt.Sprintf("parity=%d+%d", l.Data, l.Extra)
 	}
 	return fmt.Sprintf("parity=%d+%d,chunk=%s", l.Data, l.Extra, SizeText(l.Chunk))

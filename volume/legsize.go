@@ -5,13 +5,25 @@ import (
 	"math/bits"
 )
 
-// The size of the chunks of parity: a power of two between the bounds. A text without a chunk means
-// DefaultChunkBytes, for ever: texts are kept.
+// The bounds of the size of the chunks of parity, which is a power of two.
 const (
-	DefaultChunkBytes = 64 << 10
-	MinChunkBytes     = BlockBytes
-	MaxChunkBytes     = RegionBytes
+	MinChunkBytes = BlockBytes
+	MaxChunkBytes = RegionBytes
 )
+
+// usualWriteBytes is how long the long writes of guests are, at least: a whole stripe is to fit in, since it is written
+// without reading anything.
+const usualWriteBytes = 128 << 10
+
+// DefaultChunkBytes is the size of chunks where none is named, with so many data legs: 64 KiB for 2, 32 KiB for 3 and 4,
+// 16 KiB for 5 to 8. For ever: a text without a chunk means it, and texts are kept.
+func DefaultChunkBytes(data int) int64 {
+	chunk := int64(MinChunkBytes)
+	for data > 0 && 2*chunk*int64(data) <= usualWriteBytes {
+		chunk *= 2
+	}
+	return chunk
+}
 
 // CheckChunk returns why chunks of parity cannot have this size, nil if they can.
 func CheckChunk(bytes int64) error {

@@ -18,8 +18,8 @@ func TestLayout_legBytes(t *testing.T) {
 		{"parity=2+1", 4096, 64 * k},         // the last stripe is whole
 		{"parity=2+1", 128 * k, 64 * k},      // one stripe
 		{"parity=2+1", 132 * k, 128 * k},     // one block more
-		{"parity=4+2", 1 << 30, 256 << 20},   // 4096 whole stripes
-		{"parity=3+1", 1 << 30, 349568 * k},  // 5461⅓ stripes are 5462
+		{"parity=4+2", 1 << 30, 256 << 20},   // 8192 whole stripes
+		{"parity=3+1", 1 << 30, 349536 * k},  // 10922⅔ stripes are 10923
 		{"parity=8+3,chunk=4K", 36864, 8192}, // 9 blocks on 8 legs
 		{"parity=8+3,chunk=1M", MaxSizeBytes, MaxSizeBytes / 8},
 		{"mirror=2", 0, 0}, {"parity=2+1", 0, 0},

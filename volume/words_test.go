@@ -48,7 +48,12 @@ func TestLayout(t *testing.T) {
 	for text, want := range map[string]Layout{
 		"mirror=1":              {KindMirror, 1, 0, 0},
 		"mirror=3":              {KindMirror, 1, 2, 0},
-		"parity=4+2":            {KindParity, 4, 2, 64 << 10},
+		"parity=2+1":            {KindParity, 2, 1, 64 << 10},
+		"parity=3+1":            {KindParity, 3, 1, 32 << 10},
+		"parity=4+2":            {KindParity, 4, 2, 32 << 10},
+		"parity=5+1":            {KindParity, 5, 1, 16 << 10},
+		"parity=8+3":            {KindParity, 8, 3, 16 << 10},
+		"parity=4+2,chunk=64K":  {KindParity, 4, 2, 64 << 10},
 		"parity=8+3,chunk=1M":   {KindParity, 8, 3, 1 << 20},
 		"parity=2+1,chunk=4K":   {KindParity, 2, 1, 4096},
 		"parity=2+1,chunk=128K": {KindParity, 2, 1, 128 << 10},

@@ -40,7 +40,7 @@ func volumeCreate(c *connection) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&size, "size", "", "size, a multiple of 4K: 512M, 10G (required)")
 	cmd.Flags().StringVar(&r.Layout, "layout", "mirror=2",
-		"redundancy: mirror=2, mirror=3, parity=4+2, parity=4+2,chunk=32K …")
+		"redundancy: mirror=2, mirror=3, parity=4+2, parity=4+2,chunk=64K …")
 	cmd.Flags().StringVar(&r.Durability, "durability", "flush",
 		"flush: like a disk with a write cache; sync: durable when acknowledged")
 	cmd.Flags().StringVar(&r.UnflushedLoss, "unflushed-loss", "wait",
