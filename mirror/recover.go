@@ -166,9 +166,12 @@ func (p *paritySet) decide(c *Core) {
 	}
 	// One entry for the whole list, so that a leg takes back all or nothing of it [M:backOrder].
 	p.askAll(c, to, func(i LegIndex) *Command { return &Command{Kind: CommandRollback, List: lists[i]} })
+	if c.breaks(BreakRecNoFlush) { // [M:recNoFlush]
+		p.goForward(c)
+	}
 }
 
-// goForward commits what is left, durably before anything is served [M:recNoFlush].
+// goForward commits what is left. What was decided is durable before anything is served [M:recNoFlush].
 func (p *paritySet) goForward(c *Core) {
 	j := &p.recover
 	j.step = recoverForward

@@ -65,6 +65,9 @@ func (w *simWorld) act(h *simHost) *simHost {
 		}
 	}
 	l := w.legs[w.rng.IntN(len(w.legs))]
+	if w.losses && w.rng.IntN(12) == 0 {
+		return w.storm(h)
+	}
 	switch w.rng.IntN(24) {
 	case 0:
 		l.end(block.ErrUnreachable, true)

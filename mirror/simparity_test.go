@@ -382,3 +382,28 @@ func (w *simWorld) rescueParity() {
 		}
 	}
 }
+
+// storm cuts the power of several legs, and of some again while a new host decides what was under way.
+func (w *simWorld) storm(h *simHost) *simHost {
+	strike := func(most int) {
+		for range w.rng.IntN(most + 1) {
+			w.legs[w.rng.IntN(len(w.legs))].powerCut()
+			w.runUntil(w.now + time.Duration(w.rng.IntN(int(2*time.Millisecond))))
+		}
+	}
+	strike(len(w.legs))
+	for range 1 + w.rng.IntN(2) {
+		h.paused = h.stopped == nil
+		w.after(time.Duration(w.rng.IntN(int(4*time.Second))), h.resume)
+		h = w.newHost()
+		for range 400 { // up to where the records are decided
+			if h.stopped != nil || h.core.phase >= phaseMarking {
+				break
+			}
+			w.runUntil(w.now + 2*time.Millisecond)
+		}
+		w.runUntil(w.now + time.Duration(w.rng.IntN(int(15*time.Millisecond))))
+		strike(2)
+	}
+	return h
+}
