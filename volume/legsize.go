@@ -11,12 +11,12 @@ const (
 	MaxChunkBytes = RegionBytes
 )
 
-// usualWriteBytes is how long the long writes of guests are, at least: a whole stripe is to fit in, since it is written
-// without reading anything.
+// usualWriteBytes is how long the long writes of guests are, at least: a whole stripe is to fit in, since it is
+// written without reading anything.
 const usualWriteBytes = 128 << 10
 
-// DefaultChunkBytes is the size of chunks where none is named, with so many data legs: 64 KiB for 2, 32 KiB for 3 and 4,
-// 16 KiB for 5 to 8. For ever: a text without a chunk means it, and texts are kept.
+// DefaultChunkBytes is the size of chunks where none is named, with so many data legs: 64 KiB for 2, 32 KiB for 3 and
+// 4, 16 KiB for 5 to 8. For ever: a text without a chunk means it, and texts are kept.
 func DefaultChunkBytes(data int) int64 {
 	chunk := int64(MinChunkBytes)
 	for data > 0 && 2*chunk*int64(data) <= usualWriteBytes {
