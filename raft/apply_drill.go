@@ -88,7 +88,11 @@ func (t *txn) drillMove(d *Domain, place *PlaceDomain) (DrillMove, *Refusal) {
 		return DrillMove{}, refuse(CodeRetry, "domain %s did not move to %s: look again", d.Name,
 			t.state.NodeName(place.Host))
 	}
-	return DrillMove{Operation: o.ID, Run: o.Run, From: o.From, To: o.To, FromID: d.Host, ToID: place.Host}, nil
+	m := DrillMove{Operation: o.ID, Run: o.Run, From: o.From, To: o.To, FromID: d.Host, ToID: place.Host}
+	for _, g := range o.Grants {
+		m.ReadFor = max(m.ReadFor, t.state.Volumes[g.Volume].ReadFor)
+	}
+	return m, nil
 }
 
 // editDrill returns a copy of a drill which takes its place in the state.

@@ -63,7 +63,9 @@ type DrillMove struct {
 	FromID    volume.NodeID `json:"from_id"`
 	ToID      volume.NodeID `json:"to_id"`
 	// Waited says that T_read was waited for one of its volumes: a leg was not fenced.
-	Waited  bool             `json:"waited,omitempty"`
+	Waited bool `json:"waited,omitempty"`
+	// ReadFor is the T_read that is waited for then: the longest of what hosts before may read for.
+	ReadFor time.Duration    `json:"read_for,omitempty"`
 	Stages  []OperationStage `json:"stages,omitempty"`
 	Result  OperationResult  `json:"result,omitempty"`
 	Message string           `json:"message,omitempty"`

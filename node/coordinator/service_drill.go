@@ -158,18 +158,15 @@ func drillState(d *raft.Drill) string {
 func showMove(v *control.View, m raft.DrillMove) api.DrillMove {
 	out := api.DrillMove{Operation: strconv.FormatUint(m.Operation, 10), From: m.From, To: m.To, Waited: m.Waited,
 		State:  string(cmp.Or(m.Result, raft.OperationResult(api.OperationRunning))),
-		Stages: []api.Stage{}, BoundSeconds: control.FirstReadMax.Seconds(),
-		TotalBoundSeconds: control.FailoverMax.Seconds()}
+		Stages: []api.Stage{}}
+	firstRead, total := control.DrillBounds(m)
+	out.BoundSeconds, out.TotalBoundSeconds = firstRead.Seconds(), total.Seconds()
 	stages := m.Stages
 	if o := v.State.OperationByID(m.Operation); o != nil && o.Running() {
 		stages = v.Progress(o).Stages
 	}
 	for _, s := range stages {
 		out.Stages = append(out.Stages, api.Stage{Name: s.Name, Seconds: s.At.Seconds()})
-	}
-	if m.Waited {
-		out.BoundSeconds = control.FirstReadMaxWaited.Seconds()
-		out.TotalBoundSeconds = control.FailoverMaxWaited.Seconds()
 	}
 	if at, ok := raft.StageAt(stages, raft.StageFirstRead); ok {
 		out.FirstReadSeconds = at.Round(time.Microsecond).Seconds()

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -8,13 +9,26 @@ import (
 	"github.com/holdfast-storage/holdfast/raft"
 )
 
-// The times that a failover is promised to take, which drills are held against.
+// The times that a failover is promised to take when every leg answers, which drills are held against.
 const (
-	FirstReadMax       = time.Second             // from the decision, when every leg answers
-	FirstReadMaxWaited = 3500 * time.Millisecond // when T_read has to be waited for, which is 2.5 s
-	FailoverMax        = 5 * time.Second         // from the host's last word, when every leg answers
-	FailoverMaxWaited  = 8 * time.Second         // when T_read has to be waited for
+	FirstReadMax = time.Second     // from the decision
+	FailoverMax  = 5 * time.Second // from the host's last word
 )
+
+// failoverSlack is what is promised in all beside FailoverMax and T_read when that has to be waited for: with the
+// default of 2 s it makes 8 s.
+const failoverSlack = 500 * time.Millisecond
+
+// DrillBounds returns the times that a move of a drill is promised to take: from the decision to the first read, and
+// from the host's last word. 1.25 T_read is added if that was waited for.
+func DrillBounds(m raft.DrillMove) (firstRead, total time.Duration) {
+	if !m.Waited {
+		return FirstReadMax, FailoverMax
+	}
+	wait := cmp.Or(m.ReadFor, raft.TRead)
+	wait += wait / 4
+	return FirstReadMax + wait, FailoverMax + failoverSlack + wait
+}
 
 const (
 	// drillMoveMax is how long the guest of a drill may take to come up elsewhere. Its failover goes on afterwards.
@@ -83,8 +97,11 @@ func (v *View) nextOfDrill(d *raft.Drill) *raft.Command {
 		if v.Now.Sub(since) < drillMoveMax {
 			return nil
 		}
-		return fail(nil, "the guest is not up on %s after %s: its failover waits for %s", m.To, drillMoveMax,
-			v.DrillWaits(d))
+		why := v.DrillWaits(d)
+		if dom := v.State.Domains[drilled(d)]; dom != nil && v.Domain(dom) != nil && v.Domain(dom).Error != "" {
+			why += ": " + v.Domain(dom).Error
+		}
+		return fail(nil, "the guest is not up on %s after %s: its failover waits for %s", m.To, drillMoveMax, why)
 	default:
 		return fail(nil, "the move to %s is %s: %s", m.To, m.Result, m.Message)
 	}
@@ -123,10 +140,7 @@ func drilled(d *raft.Drill) string { return strings.TrimPrefix(d.Object, "domain
 
 // Late says by how much a move that is done took longer than is promised, "" if it did not.
 func Late(m raft.DrillMove) string {
-	bound := FirstReadMax
-	if m.Waited {
-		bound = FirstReadMaxWaited
-	}
+	bound, _ := DrillBounds(m)
 	if at, ok := raft.StageAt(m.Stages, raft.StageFirstRead); ok && at > bound {
 		return sprintf("on %s the first read came %s after the decision, %s is promised", m.To,
 			at.Round(time.Millisecond), bound)

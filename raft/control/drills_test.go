@@ -3,6 +3,10 @@ package control
 import (
 	"fmt"
 	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-storage/holdfast/raft"
 )
@@ -13,6 +17,8 @@ func (w *world) drillVerb(words []string, arg func(int) string) bool {
 	switch words[0] {
 	case "drill": // drill DOMAIN HOST [back]
 		w.must(w.view().BeginDrill(w.state.Domains[arg(1)], w.node(arg(2)).ID, len(words) > 3, w.newID()))
+	case "fault": // fault DOMAIN HOST WORDS…: why the guest could not be started there
+		w.domains[arg(2)][arg(1)].Error = strings.Join(words[3:], " ")
 	case "lossy": // lossy VOLUME: it went on from what was flushed
 		w.state.LastSeq++
 		w.state.Events = append(w.state.Events, raft.Event{Seq: w.state.LastSeq, Object: "volume/" + arg(1),
@@ -47,4 +53,21 @@ func (w *world) unfit(domain string) string {
 		return why
 	}
 	return "nothing is amiss"
+}
+
+// What is promised grows with T_read when that was waited for, and only then.
+func TestDrillBounds(t *testing.T) {
+	for name, x := range map[string]struct {
+		move             raft.DrillMove
+		firstRead, total time.Duration
+	}{
+		"every leg answered": {raft.DrillMove{ReadFor: 10 * time.Second}, time.Second, 5 * time.Second},
+		"the default":        {raft.DrillMove{Waited: true}, 3500 * time.Millisecond, 8 * time.Second},
+		"a longer one": {raft.DrillMove{Waited: true, ReadFor: 4 * time.Second}, 6 * time.Second,
+			10500 * time.Millisecond},
+	} {
+		firstRead, total := DrillBounds(x.move)
+		require.Equal(t, x.firstRead, firstRead, name)
+		require.Equal(t, x.total, total, name)
+	}
 }

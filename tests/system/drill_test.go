@@ -72,8 +72,8 @@ func TestDrill_theGuestComesUpElsewhereAndGoesBack(t *testing.T) {
 	g.verify()
 }
 
-// TestDrill_interruptedGoesOnToItsEnd: who watches a drill may go away, and a coordinator may die. The drill ends all
-// the same, and the guest is back where it was.
+// TestDrill_interruptedGoesOnToItsEnd: who watches a drill may be killed. The drill ends all the same, and the guest is
+// back where it was.
 func TestDrill_interruptedGoesOnToItsEnd(t *testing.T) {
 	g := startGuest(t)
 	host := g.host()
