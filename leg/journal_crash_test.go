@@ -80,7 +80,31 @@ func (r *journalRun) before(op, path string) error {
 	when := op + " of " + path
 	r.states += crashStates(r.fsys, r.limit, r.rng, func(state *memFS) { r.check(state, "boot 2", when) })
 	r.check(r.fsys.afterCut(func(n int) int { return n - 1 }), "boot 1", "kill before "+when)
+	if path == legPath("journal") && r.broken == 0 {
+		r.checkStart("kill before " + when)
+	}
 	return nil
+}
+
+// checkStart starts the leg after a kill, and looks at the states that a power cut can leave before each operation of
+// that: what was in the page cache is not durable.
+func (r *journalRun) checkStart(when string) {
+	fsys := r.fsys.afterKill()
+	fsys.setHook(func(op, path string) error {
+		if op != "read" {
+			at := fmt.Sprintf("%s, start, %s of %s", when, op, path)
+			r.states += crashStates(fsys, 3, r.rng, func(state *memFS) { r.check(state, "boot 2", at) })
+		}
+		return nil
+	})
+	store, err := leg.OpenStore(fsys, leg.StoreOptions{BootID: "boot 1", Instance: 9, Broken: r.broken})
+	if err == nil {
+		_, err = store.OpenLeg(r.spec.Leg)
+		err = errors.Join(err, store.Close())
+	}
+	if err != nil && r.wrong == nil {
+		r.wrong = fmt.Errorf("%s: %w", when, err)
+	}
 }
 
 func (r *journalRun) check(state *memFS, boot, when string) {

@@ -28,6 +28,11 @@ func (s *Store) replayJournal(files *legFiles) (*journal.Core, error) {
 	if err := f.replay(core, s.broken.breaks(BreakLogHoles)); err != nil {
 		return nil, err
 	}
+	// What was read may be in the page cache only, left by a process that was killed before its sync: a commit is durable
+	// before home is written. The head that says that all of it is whole comes after.
+	if err := f.sync(); err != nil {
+		return nil, err
+	}
 	var buf journalBuffer
 	for redo := core.Redo(); len(redo) > 0; {
 		n := runLength(redo)
@@ -35,11 +40,6 @@ func (s *Store) replayJournal(files *legFiles) (*journal.Core, error) {
 			return nil, fmt.Errorf("replay of the journal: block %d: %w", redo[0].Block, err)
 		}
 		redo = redo[n:]
-	}
-	// What was read may be in the page cache only, left by a process that was killed before its sync. The head
-	// that says that all of it is whole comes after.
-	if err := f.sync(); err != nil {
-		return nil, err
 	}
 	h := core.Started()
 	if err := f.writeHead(h); err != nil {

@@ -113,6 +113,34 @@ func (f *memFS) afterCut(choose func(n int) int) *memFS {
 	return next
 }
 
+// afterKill returns what a process finds that starts after another was killed now: the page cache is as it was.
+func (f *memFS) afterKill() *memFS {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := newMemFS()
+	next.root = f.root.twin(map[*inode]*inode{})
+	return next
+}
+
+func (n *inode) twin(known map[*inode]*inode) *inode {
+	if known[n] != nil {
+		return known[n]
+	}
+	n.shared = true
+	out := &inode{data: n.data, durableData: n.durableData, shared: true, pending: slices.Clone(n.pending)}
+	known[n] = out
+	if n.names != nil {
+		out.names, out.durableNames = map[string]*inode{}, map[string]*inode{}
+		for name, entry := range n.names {
+			out.names[name] = entry.twin(known)
+		}
+		for name, entry := range n.durableNames {
+			out.durableNames[name] = entry.twin(known)
+		}
+	}
+	return out
+}
+
 func (n *inode) survivor(choose func(n int) int) *inode {
 	if n.names == nil {
 		out := &inode{data: n.survivingData(choose), shared: true}
