@@ -371,6 +371,51 @@ func TestCommit_homeWithoutRoom(t *testing.T) {
 	requireBlock(t, s, 8, 4)
 }
 
+// A commit that has not come home yet is one all the same: nothing takes its records back, and nobody else's are lost
+// over it.
+func TestCommit_homeWithoutRoomIsACommit(t *testing.T) {
+	fsys := newMemFS()
+	s := configured(t, openLeg(t, parityStore(t, fsys, volume.DurabilityFlush)), 1)
+	ctx := t.Context()
+	require.NoError(t, s.Stage(ctx, record(1, 1, volume.RecordDelta, 0, 1), blockOf(3)))
+	require.NoError(t, s.Stage(ctx, record(1, 2, volume.RecordImage, 8, 1), blockOf(4)))
+	require.NoError(t, s.Stage(ctx, record(1, 3, volume.RecordImage, 20, 1), blockOf(5)))
+	fsys.setTear(func(p string, off int64, n int) (int, error) {
+		if p == legPath("data") {
+			return 512, block.ErrNoSpace
+		}
+		return n, nil
+	})
+	listed := func(want ...volume.Transaction) {
+		t.Helper()
+		have, _, err := s.Records(ctx, 0, 9)
+		require.NoError(t, err)
+		var list []volume.Transaction
+		for _, r := range have.Records {
+			list = append(list, r.Transaction)
+			require.Equal(t, r.Transaction.Number <= 2, r.Committed, "%s", r.Transaction)
+		}
+		require.Equal(t, want, list)
+	}
+	require.ErrorIs(t, s.Commit(ctx, up(1, 2)), block.ErrNoSpace)
+	listed(up(1, 1), up(1, 2), up(1, 3))
+	require.ErrorIs(t, s.Rollback(ctx, []volume.Transaction{up(1, 1)}), leg.ErrInvalid, "it is committed")
+	require.NoError(t, s.Rollback(ctx, []volume.Transaction{up(1, 3)}))
+	listed(up(1, 1), up(1, 2))
+	require.ErrorIs(t, s.Free(ctx, up(1, 2)), leg.ErrInvalid, "it is not at home")
+	require.ErrorIs(t, s.Write(ctx, blockOf(9), 8*4096, 0), leg.ErrInvalid)
+	require.NoError(t, s.Stage(ctx, record(1, 4, volume.RecordImage, 30, 1), blockOf(6)))
+	fsys.setTear(nil)
+	require.NoError(t, s.Commit(ctx, up(1, 2)))
+	listed(up(1, 1), up(1, 2), up(1, 4))
+	require.NoError(t, s.Free(ctx, up(1, 2)))
+	listed(up(1, 4))
+	requireBlock(t, s, 0, 3)
+	requireBlock(t, s, 8, 4)
+	requireBlock(t, s, 20, 0)
+	requireBlock(t, s, 30, 6)
+}
+
 // TestOpenLeg_journalDamage: what is lost, what has failed, and what is only refused.
 func TestOpenLeg_journalDamage(t *testing.T) {
 	head := func(change func(*journal.HeadSlot)) func(*memFS, *testing.T) {

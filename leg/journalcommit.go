@@ -66,7 +66,7 @@ func (j *journaled) seal(x *journal.Commit) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.unfinished = &homeward{commit: x, blocks: j.core.Sealed(x)}
+	j.unfinished = j.core.Sealed(x)
 	return nil
 }
 
@@ -193,23 +193,21 @@ func (j *journaled) assemble(ctx context.Context, p, delta []byte, sources []jou
 
 // writeHome writes home what the last commit has left to write. It needs the turn.
 func (j *journaled) writeHome() error {
-	u := j.unfinished
-	if u == nil {
+	if len(j.unfinished) == 0 {
 		return nil
 	}
 	buf := j.buffer()
 	defer j.buffers.Put(buf)
-	for len(u.blocks) > 0 {
-		n := runLength(u.blocks)
-		if err := j.writeRun(u, n, buf); err != nil {
-			return fmt.Errorf("write block %d of a commit home: %w", u.blocks[0].Block, err)
+	for len(j.unfinished) > 0 {
+		n := runLength(j.unfinished)
+		if err := j.writeRun(j.unfinished[:n], buf); err != nil {
+			return fmt.Errorf("write block %d of a commit home: %w", j.unfinished[0].Block, err)
 		}
-		u.blocks = u.blocks[n:]
+		j.unfinished = j.unfinished[n:]
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.core.Finish(u.commit)
-	j.unfinished = nil
+	j.core.Finish()
 	return nil
 }
 
@@ -223,10 +221,9 @@ func runLength(s []journal.Source) int {
 	return n
 }
 
-// writeRun writes the next n blocks home while nobody reads them who knows of their records.
-func (j *journaled) writeRun(u *homeward, n int, buf *journalBuffer) error {
-	run := u.blocks[:n]
-	r := block.Range{Off: run[0].Block * volume.BlockBytes, Len: int64(n) * volume.BlockBytes}
+// writeRun writes a run of blocks home while nobody reads them who knows of their records.
+func (j *journaled) writeRun(run []journal.Source, buf *journalBuffer) error {
+	r := block.Range{Off: run[0].Block * volume.BlockBytes, Len: int64(len(run)) * volume.BlockBytes}
 	id, err := j.ranges.enter(context.Background(), r, false)
 	if err != nil {
 		return err
@@ -237,7 +234,7 @@ func (j *journaled) writeRun(u *homeward, n int, buf *journalBuffer) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.core.AtHome(u.commit, run[0].Block, int64(n))
+	j.core.AtHome(run[0].Block, int64(len(run)))
 	return nil
 }
 

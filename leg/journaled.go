@@ -40,14 +40,8 @@ type journaled struct {
 	mu         sync.Mutex
 	moved      *sync.Cond // core.WholeTo has changed, or failed
 	core       *journal.Core
-	failed     error // what the journal holds is not known any more
-	unfinished *homeward
-}
-
-// homeward is what of a commit, which is durable, is to be written home.
-type homeward struct {
-	commit *journal.Commit
-	blocks []journal.Source
+	failed     error            // what the journal holds is not known any more
+	unfinished []journal.Source // what of a commit, which is durable, is to be written home; changed in turn
 }
 
 // journalBuffer is what one request needs.

@@ -17,6 +17,8 @@ type Commit struct {
 	chosen []*record
 	batch  Place
 	images []afterImage
+	aside  int64 // of what was set aside for chosen, what the commit has not used yet
+	used   int64 // of that, what it has
 }
 
 // afterImage is an after-image that is in the journal.
@@ -51,6 +53,7 @@ func (c *Core) Commit(upTo volume.Transaction) *Commit {
 			continue
 		}
 		r.chosen = true
+		x.aside += r.aside()
 		x.chosen = append(x.chosen, r)
 		for i := range r.Blocks {
 			blocks[r.FirstBlock+i] = true
@@ -90,6 +93,7 @@ func (c *Core) AfterImage(x *Commit, first int64, sums []uint32) (Entry, error) 
 	if err := c.reserve(&e, nil); err != nil {
 		return Entry{}, err
 	}
+	c.use(x, &e)
 	x.images = append(x.images, afterImage{place: e.Place, payload: e.Payload(0), first: first,
 		sums: slices.Clone(sums)})
 	return e, nil
@@ -99,19 +103,38 @@ func (c *Core) AfterImage(x *Commit, first int64, sums []uint32) (Entry, error) 
 // The error wraps ErrFull.
 func (c *Core) Seal(x *Commit) (Entry, error) {
 	e := Entry{Kind: KindCommit, UpTo: x.UpTo, Batch: x.batch}
-	return e, c.reserve(&e, nil)
+	err := c.reserve(&e, nil)
+	if err == nil {
+		c.use(x, &e)
+	}
+	return e, err
+}
+
+// use takes what was set aside for a commit for an entry of it: it is not to be counted twice.
+func (c *Core) use(x *Commit, e *Entry) {
+	n := min(x.aside, e.Bytes())
+	x.aside, x.used, c.staged = x.aside-n, x.used+n, c.staged-n
 }
 
 // Abandon gives up a commit that was not sealed.
 func (c *Core) Abandon(x *Commit) {
+	c.staged += x.used
 	for _, r := range x.chosen {
 		r.chosen = false
 	}
 }
 
-// Sealed says that the commit is durable. It returns what is to be written home, ascending, one source for each
-// block. From now on no block of it needs what its home held before.
+// Sealed says that the commit is durable: its records are committed. It returns what is to be written home, ascending,
+// one source for each block. From now on no block of it needs what its home held before.
 func (c *Core) Sealed(x *Commit) []Source {
+	for _, r := range x.chosen {
+		r.chosen, r.Committed, r.batch = false, true, x.UpTo
+	}
+	c.staged -= x.aside
+	c.homeward = x
+	if n := len(c.batches); n == 0 || c.batches[n-1].Compare(x.UpTo) < 0 {
+		c.batches = append(c.batches, x.UpTo)
+	}
 	home := make([]Source, 0, len(x.Sources))
 	for i, s := range x.Sources {
 		if i > 0 && x.Sources[i-1].Block == s.Block {
@@ -138,7 +161,7 @@ func (x *Commit) merged(n int64) Source {
 
 // replace puts an after-image in the place of the layers that are merged in it: below all that is not committed.
 func (c *Core) replace(s Source) {
-	c.strip(s.Block, func(l *layer) bool { return l.rec == nil || l.rec.chosen })
+	c.strip(s.Block, committedLayer)
 	bottom := c.newLayer(nil, s, nil)
 	top := c.layers[s.Block]
 	if top == nil {
@@ -151,28 +174,19 @@ func (c *Core) replace(s Source) {
 	top.below = bottom
 }
 
+// committedLayer reports whether a layer is of the commit that is on its way home; those of earlier ones are there.
+func committedLayer(l *layer) bool { return l.rec == nil || l.rec.Committed }
+
 // AtHome says that blocks of the commit are at home. Nobody may be reading them who has asked for their overlay
 // before.
-func (c *Core) AtHome(x *Commit, first, blocks int64) {
+func (c *Core) AtHome(first, blocks int64) {
 	for n := first; n < first+blocks; n++ {
-		c.strip(n, func(l *layer) bool { return l.rec == nil || l.rec.chosen })
+		c.strip(n, committedLayer)
 	}
 }
 
 // Finish ends a commit all of whose blocks are at home.
-func (c *Core) Finish(x *Commit) {
-	for _, r := range x.chosen {
-		c.committed(r, x.UpTo)
-	}
-	if n := len(c.batches); n == 0 || c.batches[n-1].Compare(x.UpTo) < 0 {
-		c.batches = append(c.batches, x.UpTo)
-	}
-}
-
-func (c *Core) committed(r *record, upTo volume.Transaction) {
-	r.chosen, r.Committed, r.batch = false, true, upTo
-	c.staged -= r.aside()
-}
+func (c *Core) Finish() { c.homeward = nil }
 
 // Rollback returns the entry that rolls back those records of a list that are staged here; ok is false if none is.
 // A record that is committed is ErrInvalid.
@@ -245,6 +259,9 @@ func (c *Core) PlanFree(upTo volume.Transaction) (h Head, ok bool, err error) {
 				r.Transaction)
 		}
 	}
+	if x := c.homeward; x != nil && x.UpTo.Compare(upTo) <= 0 {
+		return Head{}, false, fmt.Errorf("%w: free up to %s: the commit up to %s is not at home", ErrInvalid, upTo, x.UpTo)
+	}
 	// What was committed together is freed together: its after-images are of all of it.
 	freed := upTo
 	for i, batch := range c.batches {
@@ -316,6 +333,12 @@ func (c *Core) SetHead(h Head) {
 		}
 	}
 	c.forget(func(r *record) bool { return r.place < h.Start || r.freedBy(h.Freed) })
+	if x := c.homeward; x != nil && h.Start > x.batch { // only a drop forgets what is not at home
+		for _, s := range x.Sources {
+			c.strip(s.Block, committedLayer)
+		}
+		c.homeward = nil
+	}
 	if len(c.records) == 0 {
 		clear(c.layers)
 	}

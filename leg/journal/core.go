@@ -32,6 +32,8 @@ type Core struct {
 	batches []volume.Transaction // what commits went up to of which something is not freed, ascending
 	staged  int64                // room that is set aside for what commits and roll-backs of records may need
 
+	homeward *Commit // that is sealed and not at home; there is one at a time
+
 	pending []afterImage     // of a replay, whose commit has not come yet
 	cut     Place            // of a replay: behind it are such after-images only
 	redo    map[int64]Source // of a replay

@@ -36,6 +36,7 @@ type model struct {
 	epoch  volume.Epoch
 	number uint64
 	upTo   volume.Transaction // of the last commit
+	left   []journal.Source   // of it, what home had no room for yet
 	value  uint64
 	full   int
 }
@@ -86,7 +87,7 @@ func TestCore_model(t *testing.T) {
 
 // start replays what is in the file.
 func (m *model) start(when string) {
-	m.core = journal.New(m.ring, m.head)
+	m.core, m.left = journal.New(m.ring, m.head), nil
 	n := 0
 	for i, s := range m.entries {
 		if s.e.Place < m.head.Start {
@@ -223,6 +224,9 @@ func (m *model) flush() {
 // cut, or the process die, at each of its steps.
 func (m *model) commit() {
 	m.flush()
+	if len(m.left) > 0 && !m.takeHome() {
+		return
+	}
 	upTo := volume.Transaction{Epoch: m.epoch, Number: m.number - min(m.number, uint64(m.rng.IntN(3)))}
 	if upTo.Compare(m.upTo) > 0 {
 		m.upTo = upTo
@@ -272,20 +276,29 @@ func (m *model) commit() {
 	m.put(e, nil)
 	m.flush()
 	m.merge(upTo) // it is durable: whatever happens now, it is committed
-	home := m.core.Sealed(x)
-	for i, s := range home {
-		if m.rng.IntN(30) == 0 {
+	m.left = m.core.Sealed(x)
+	m.takeHome()
+}
+
+// takeHome writes home what a commit has left to write. Home may have no room; then it returns false.
+func (m *model) takeHome() bool {
+	for last := int64(-1); len(m.left) > 0; m.left = m.left[1:] {
+		switch m.rng.IntN(60) {
+		case 0, 1:
 			m.interrupted()
-			return
+			return false
+		case 2:
+			return false
 		}
 		m.checkContent("while it is written home")
+		s := m.left[0]
 		m.write(s)
-		m.core.AtHome(x, s.Block, 1)
-		if i > 0 {
-			require.Less(m.t, home[i-1].Block, s.Block)
-		}
+		m.core.AtHome(s.Block, 1)
+		require.Less(m.t, last, s.Block)
+		last = s.Block
 	}
-	m.core.Finish(x)
+	m.core.Finish()
+	return true
 }
 
 // merge is what a commit does to what must come out.
@@ -318,7 +331,8 @@ func (m *model) free() {
 	if m.rng.IntN(4) == 0 {
 		upTo.Number -= min(upTo.Number, 2)
 	}
-	if slices.ContainsFunc(m.staged, func(w want) bool { return w.r.Transaction.Compare(upTo) <= 0 }) {
+	if slices.ContainsFunc(m.staged, func(w want) bool { return w.r.Transaction.Compare(upTo) <= 0 }) ||
+		len(m.left) > 0 && upTo == m.upTo {
 		_, _, err := m.core.PlanFree(upTo)
 		require.ErrorIs(m.t, err, journal.ErrInvalid)
 		return
@@ -379,6 +393,7 @@ func (m *model) rollback() {
 func (m *model) drop() {
 	floor := volume.Transaction{Epoch: m.epoch, Number: m.number}
 	m.core.Bar(floor)
+	m.left = nil
 	h, err := m.core.PlanDrop(floor)
 	require.NoError(m.t, err)
 	require.Equal(m.t, floor, h.Floor)

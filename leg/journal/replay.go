@@ -63,9 +63,9 @@ func (c *Core) replayCommit(e *Entry) {
 	}
 	for _, s := range c.Sealed(x) {
 		c.redo[s.Block] = s
-		c.AtHome(x, s.Block, 1)
+		c.AtHome(s.Block, 1)
 	}
-	c.Finish(x)
+	c.Finish()
 	c.Bar(e.UpTo)
 }
 
