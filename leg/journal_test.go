@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -162,6 +163,33 @@ func TestStage_refusals(t *testing.T) {
 	require.ErrorIs(t, s.Stage(t.Context(), mine, blockOf(2)), block.ErrFenced)
 	require.ErrorIs(t, s.Commit(t.Context(), up(2, 2)), block.ErrFenced)
 	require.NoError(t, next.Free(t.Context(), up(2, 1)))
+}
+
+// A record that is sent once more, beside a first that is still on its way, is answered when that one counts.
+func TestStage_onceMoreBesideTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fsys := newMemFS()
+		l := openLeg(t, parityStore(t, fsys, volume.DurabilityFlush))
+		s := configured(t, l, 1)
+		other, err := l.Login(t.Context(), leg.Login{Epoch: 1, Attach: attach(1), ISID: leg.ISID{9}}, func(string) {})
+		require.NoError(t, err)
+		gate := make(chan struct{})
+		fsys.setHook(func(op, path string) error {
+			if op == "write" && path == legPath("journal") {
+				<-gate
+			}
+			return nil
+		})
+		answers := make(chan error, 2)
+		for _, s := range []*leg.Session{s, other} {
+			go func() { answers <- s.Stage(t.Context(), record(1, 1, volume.RecordImage, 0, 1), blockOf(1)) }()
+			synctest.Wait()
+		}
+		require.Empty(t, answers, "nothing is in the journal yet")
+		close(gate)
+		require.NoError(t, errors.Join(<-answers, <-answers))
+		requireBlock(t, other, 0, 1)
+	})
 }
 
 // A mirror's leg has no journal, in no way.

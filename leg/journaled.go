@@ -99,11 +99,14 @@ func (j *journaled) Stage(r volume.Record, payload []byte) error {
 		return j.failed
 	}
 	e, err := j.core.Stage(r, buf.sums)
+	if errors.Is(err, journal.ErrThere) {
+		// The answer was lost with a session; what that had under way may be so still.
+		err = j.waitWhole(j.core.Tail())
+		j.mu.Unlock()
+		return err
+	}
 	j.mu.Unlock()
-	switch {
-	case errors.Is(err, journal.ErrThere):
-		return nil // the answer was lost with a session; a login waits for what that one had under way
-	case err != nil:
+	if err != nil {
 		return refusedByJournal(err)
 	}
 	return j.put(&e, payload, buf)
