@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -540,6 +541,36 @@ func TestStage_failedDisk(t *testing.T) {
 		store = openStore(t, fsys, "boot 2")
 		require.Error(t, openLeg(t, store).Status().Failed, "it is remembered")
 	}
+}
+
+// The kernel tells one caller that a sync failed. A flush beside it must not take the next one, which succeeds, for an
+// answer.
+func TestFlush_besideASyncThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fsys := newMemFS()
+		s := configured(t, openLeg(t, parityStore(t, fsys, volume.DurabilityFlush)), 1)
+		require.NoError(t, s.Stage(t.Context(), record(1, 1, volume.RecordImage, 0, 1), blockOf(3)))
+		require.NoError(t, s.Commit(t.Context(), up(1, 1)))
+		require.NoError(t, s.Stage(t.Context(), record(1, 2, volume.RecordImage, 1, 1), blockOf(4)))
+		gate := make(chan struct{})
+		var told atomic.Bool
+		fsys.setHook(func(op, path string) error {
+			if op == "sync" && path == legPath("journal") && !told.Swap(true) {
+				<-gate
+				return io.ErrUnexpectedEOF
+			}
+			return nil
+		})
+		free, flush := make(chan error, 1), make(chan error, 1)
+		go func() { free <- s.Free(t.Context(), up(1, 1)) }()
+		synctest.Wait()
+		go func() { flush <- s.Flush(t.Context()) }()
+		synctest.Wait()
+		require.Empty(t, flush)
+		close(gate)
+		require.ErrorIs(t, <-free, block.ErrFailed)
+		require.ErrorIs(t, <-flush, block.ErrFailed)
+	})
 }
 
 func TestCheck_readsTheHeadOfTheJournal(t *testing.T) {

@@ -27,7 +27,6 @@ type journaled struct {
 	file     *journalFile
 	home     *checkedData
 	homeSync func() error
-	syncs    syncer // of the journal
 	broken   Rules
 
 	turn    chan struct{} // full while a commit, FREE, roll-back or drop is under way
@@ -60,7 +59,6 @@ const journalCopyBytes = 64 << 10
 func newJournaled(file *journalFile, core *journal.Core, home *checkedData, broken Rules) *journaled {
 	j := &journaled{file: file, home: home, core: core, broken: broken, turn: make(chan struct{}, 1)}
 	j.moved = sync.NewCond(&j.mu)
-	j.syncs.sync = file.sync
 	return j
 }
 
@@ -161,7 +159,7 @@ func (j *journaled) waitWhole(p journal.Place) error {
 }
 
 // Sync puts every entry that counts on stable storage.
-func (j *journaled) Sync() error { return j.syncs.do() }
+func (j *journaled) Sync() error { return j.file.sync() }
 
 // Flush puts on stable storage what was answered before: the journal, and home where it was written to directly.
 func (j *journaled) Flush() error {

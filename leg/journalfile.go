@@ -21,6 +21,7 @@ var errJournal = errors.New("the journal is damaged")
 // written by one goroutine at a time; entries and payloads are read and written by many.
 type journalFile struct {
 	file     File
+	syncs    syncer
 	leg      volume.LegID
 	ring     int64
 	slot     int    // that counts
@@ -29,13 +30,23 @@ type journalFile struct {
 	damage   error // why the journal cannot be used, nil if it can
 }
 
+func newJournalFile(file File, id volume.LegID) *journalFile {
+	return &journalFile{file: file, leg: id, syncs: syncer{sync: func() error {
+		if err := file.Sync(); err != nil {
+			return fmt.Errorf("sync the journal: %w: %w: %w", block.ErrFailed, errSync, err)
+		}
+		return nil
+	}}}
+}
+
 // createJournal makes the journal of a new leg, with no entry in it, and syncs it.
 func createJournal(fsys FS, path string, id volume.LegID, sizeBytes int64) error {
 	file, err := fsys.CreateFull(path, sizeBytes)
 	if err != nil {
 		return err
 	}
-	f := &journalFile{file: file, leg: id, ring: sizeBytes - volume.JournalHeadBytes, slot: 1}
+	f := newJournalFile(file, id)
+	f.ring, f.slot = sizeBytes-volume.JournalHeadBytes, 1
 	// Both slots, so that from the first day a slot that is corrupt is one that rotted.
 	err = f.writeHead(journal.Head{})
 	if err == nil {
@@ -57,7 +68,7 @@ func (s *Store) openJournal(label volume.Label) (*journalFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("leg %s: %w", label.LegID, err)
 	}
-	f := &journalFile{file: file, leg: label.LegID}
+	f := newJournalFile(file, label.LegID)
 	if err := f.readHeads(); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -130,12 +141,7 @@ func (f *journalFile) writeHead(h journal.Head) error {
 }
 
 // sync puts what was written on stable storage. There is no second try after an error.
-func (f *journalFile) sync() error {
-	if err := f.file.Sync(); err != nil {
-		return fmt.Errorf("sync the journal: %w: %w: %w", block.ErrFailed, errSync, err)
-	}
-	return nil
-}
+func (f *journalFile) sync() error { return f.syncs.do() }
 
 // offset returns where a place is in the file, and how much lies behind it up to the end of the ring.
 func (f *journalFile) offset(p journal.Place) (off, left int64) {

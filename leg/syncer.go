@@ -4,8 +4,13 @@ import "sync"
 
 // syncer lets callers that want a sync at the same time share one. A call returns the result of a
 // sync that began after the call did; one that was running before does not count.
+//
+// After an error there is no other sync: the kernel tells one caller that it dropped pages, and the next sync, which has
+// nothing to write any more, succeeds. Whoever waits for that would take it for an answer, before the one who was told
+// could fail the leg.
 type syncer struct {
 	sync func() error
+	err  error // of the sync that failed; of who syncs
 
 	mu      sync.Mutex
 	running bool
@@ -24,7 +29,7 @@ func (s *syncer) do() error {
 	if !s.running {
 		s.running = true
 		s.mu.Unlock()
-		err := s.sync()
+		err := s.once()
 		s.finish()
 		return err
 	}
@@ -38,10 +43,17 @@ func (s *syncer) do() error {
 		return batch.err
 	case <-batch.lead:
 	}
-	batch.err = s.sync()
+	batch.err = s.once()
 	close(batch.done)
 	s.finish()
 	return batch.err
+}
+
+func (s *syncer) once() error {
+	if s.err == nil {
+		s.err = s.sync()
+	}
+	return s.err
 }
 
 // finish ends a sync and hands over to those who came while it ran.

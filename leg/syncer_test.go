@@ -36,8 +36,7 @@ func TestSyncer_sharesTheNextSync(t *testing.T) {
 			require.ErrorIs(t, <-results, bad)
 		}
 		synctest.Wait()
-		gate <- nil
-		require.NoError(t, <-results, "the last caller came after the second sync began")
-		require.Equal(t, int32(3), syncs.Load())
+		require.ErrorIs(t, <-results, bad, "the last caller came after the second sync began")
+		require.Equal(t, int32(2), syncs.Load(), "the kernel tells once that it dropped pages: no sync after proves anything")
 	})
 }
