@@ -249,6 +249,18 @@ func TestFree_syncsWhatWasWrittenDirectly(t *testing.T) {
 	}
 }
 
+// A flush takes home what was written around the journal, also by a process before.
+func TestFlush_takesHomeWhatAKilledProcessWrote(t *testing.T) {
+	fsys := newMemFS()
+	s := configured(t, openLeg(t, parityStore(t, fsys, volume.DurabilityFlush)), 1)
+	require.NoError(t, s.Write(t.Context(), blockOf(3), 4096, 0))
+	fsys = fsys.afterKill()
+	s = configured(t, openLeg(t, openStore(t, fsys, "boot 1")), 2)
+	require.NoError(t, s.Flush(t.Context()))
+	fsys = fsys.afterCut(func(int) int { return 0 })
+	requireBlock(t, configured(t, openLeg(t, openStore(t, fsys, "boot 2")), 3), 1, 3)
+}
+
 // A journal without room refuses a record and nothing else; a round makes room, again and again.
 func TestStage_full(t *testing.T) {
 	s := configured(t, openLeg(t, parityStore(t, newMemFS(), volume.DurabilityFlush)), 1)

@@ -33,7 +33,7 @@ type journaled struct {
 	ranges  underway      // shared by reads that need records, for a commit's write of home alone
 	buffers sync.Pool     // of *journalBuffer
 
-	written atomic.Uint64 // counts direct writes that have ended
+	written atomic.Uint64 // counts direct writes that have ended, all of earlier processes as one
 	synced  atomic.Uint64 // of them, those that are durable
 
 	mu         sync.Mutex
@@ -58,6 +58,7 @@ const journalCopyBytes = 64 << 10
 // newJournaled makes the journal of a leg whose journal was replayed into core.
 func newJournaled(file *journalFile, core *journal.Core, home *checkedData, broken Rules) *journaled {
 	j := &journaled{file: file, home: home, core: core, broken: broken, turn: make(chan struct{}, 1)}
+	j.written.Store(1) // whatever a process before has written
 	j.moved = sync.NewCond(&j.mu)
 	return j
 }
