@@ -457,6 +457,89 @@ func TestCommit_homeWithoutRoomIsACommit(t *testing.T) {
 	requireBlock(t, s, 30, 6)
 }
 
+// A start whose home has no room opens the leg all the same: what the commit did lies over home until there is room.
+func TestOpenLeg_homeWithoutRoom(t *testing.T) {
+	for _, drop := range []bool{false, true} {
+		fsys := newMemFS()
+		s := configured(t, openLeg(t, parityStore(t, fsys, volume.DurabilityFlush)), 1)
+		ctx := t.Context()
+		full := func(p string, off int64, n int) (int, error) {
+			if p == legPath("data") {
+				return 512, block.ErrNoSpace
+			}
+			return n, nil
+		}
+		require.NoError(t, s.Stage(ctx, record(1, 1, volume.RecordDelta, 0, 1), blockOf(3)))
+		require.NoError(t, s.Stage(ctx, record(1, 2, volume.RecordImage, 8, 2), append(blockOf(4), blockOf(5)...)))
+		require.NoError(t, s.Stage(ctx, record(1, 3, volume.RecordDelta, 0, 1), blockOf(16)))
+		fsys.setTear(full)
+		require.ErrorIs(t, s.Commit(ctx, up(1, 2)), block.ErrNoSpace)
+		fsys = fsys.afterKill()
+		fsys.setTear(full)
+		s = configured(t, openLeg(t, openStore(t, fsys, "boot 1")), 2)
+		holds := func() {
+			t.Helper()
+			requireBlock(t, s, 0, 3^16)
+			requireBlock(t, s, 8, 4)
+			requireBlock(t, s, 9, 5)
+		}
+		holds()
+		have, _, err := s.Records(ctx, 0, 9)
+		require.NoError(t, err)
+		require.Len(t, have.Records, 3)
+		require.True(t, have.Records[1].Committed)
+		require.ErrorIs(t, s.Free(ctx, up(1, 2)), leg.ErrInvalid)
+		require.ErrorIs(t, s.Commit(ctx, up(2, 0)), block.ErrNoSpace)
+		fsys.setTear(nil)
+		if drop {
+			require.NoError(t, s.Drop(ctx, up(1, 3)))
+			require.NoError(t, s.Write(ctx, blockOf(7), 8*4096, 0))
+			require.NoError(t, s.Commit(ctx, up(2, 0)))
+			requireBlock(t, s, 8, 7)
+			continue
+		}
+		require.NoError(t, s.Commit(ctx, up(2, 0)))
+		holds()
+		require.NoError(t, s.Free(ctx, up(2, 0)))
+		holds()
+		fsys = fsys.afterCut(func(int) int { return 0 })
+		s = configured(t, openLeg(t, openStore(t, fsys, "boot 2")), 3)
+		holds()
+	}
+}
+
+// unreadableJournal is a file system that cannot read the ring of a journal.
+type unreadableJournal struct{ *memFS }
+
+func (f unreadableJournal) Open(path string) (leg.File, error) {
+	file, err := f.open(path)
+	if err == nil && path == legPath("journal") {
+		return unreadableRing{file}, nil
+	}
+	return file, err
+}
+
+type unreadableRing struct{ *memFile }
+
+func (f unreadableRing) ReadAt(p []byte, off int64) (int, error) {
+	if off >= volume.JournalHeadBytes && off < volume.JournalHeadBytes+1<<12 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return f.memFile.ReadAt(p, off)
+}
+
+// A journal that cannot be read at a start fails the leg for good, so that it is replaced.
+func TestOpenLeg_unreadableJournal(t *testing.T) {
+	fsys := newMemFS()
+	store := parityStore(t, fsys, volume.DurabilityFlush)
+	configured(t, openLeg(t, store), 1)
+	require.NoError(t, store.Close())
+	store = openStore(t, unreadableJournal{fsys}, "boot 1")
+	_, err := store.OpenLeg(paritySpec().Leg)
+	require.ErrorIs(t, err, block.ErrFailed)
+	require.ErrorContains(t, openLeg(t, store).Status().Failed, "read the journal")
+}
+
 // TestOpenLeg_journalDamage: what is lost, what has failed, and what is only refused.
 func TestOpenLeg_journalDamage(t *testing.T) {
 	head := func(change func(*journal.HeadSlot)) func(*memFS, *testing.T) {

@@ -63,7 +63,7 @@ func newLeg(s *Store, files legFiles, label volume.Label, regions *Regions) *Leg
 	l.syncs.sync = l.syncData
 	if files.core != nil {
 		l.staged = newJournaled(files.journal, files.core, data, s.broken)
-		l.staged.homeSync = l.syncs.do
+		l.staged.homeSync, l.staged.unfinished = l.syncs.do, files.unfinished
 	}
 	if files.journal != nil {
 		l.journal = files.journal.file

@@ -79,6 +79,8 @@ type legFiles struct {
 
 	journal *journalFile  // of a leg of parity
 	core    *journal.Core // what was replayed, once it was
+
+	unfinished []journal.Source // of that, what home had no room for
 }
 
 func (f legFiles) close() error {

@@ -83,6 +83,15 @@ func (c *Core) Redo() []Source {
 	return redo
 }
 
+// NotHome says that home has no room for some of what Redo returned. It lies over home, as after a commit that has not
+// finished, and nothing is freed until it is there.
+func (c *Core) NotHome(redo []Source) {
+	c.homeward = &Commit{UpTo: c.batches[0], Sources: redo, batch: c.head.Start}
+	for _, s := range redo {
+		c.replace(s)
+	}
+}
+
 // Started returns the head of a start that has replayed everything: what was found is durable, and what an earlier
 // start may have left behind it is not taken for an entry any more.
 func (c *Core) Started() Head {
