@@ -28,8 +28,8 @@ func (s *Store) replayJournal(files *legFiles) error {
 	if err := f.replay(core, s.broken.breaks(BreakLogHoles)); err != nil {
 		return err
 	}
-	// What was read may be in the page cache only, left by a process that was killed before its sync: a commit is durable
-	// before home is written. The head that says that all of it is whole comes after.
+	// What was read may be in the page cache only, left by a process that was killed before its sync: a commit is
+	// durable before home is written. The head that says that all of it is whole comes after.
 	if err := f.sync(); err != nil {
 		return err
 	}
@@ -39,7 +39,8 @@ func (s *Store) replayJournal(files *legFiles) error {
 		n := runLength(redo)
 		err := copyHome(f, files.data, redo[:n], &buf)
 		if errors.Is(err, block.ErrNoSpace) && !errors.Is(err, block.ErrFailed) {
-			s.log.Warn("home has no room for what is committed: it stays in the journal", "leg", f.leg.String(), "error", err)
+			s.log.Warn("home has no room for what is committed: it stays in the journal", "leg", f.leg.String(),
+				"error", err)
 			core.NotHome(redo)
 			break
 		}

@@ -5,9 +5,9 @@ import "sync"
 // syncer lets callers that want a sync at the same time share one. A call returns the result of a
 // sync that began after the call did; one that was running before does not count.
 //
-// After an error there is no other sync: the kernel tells one caller that it dropped pages, and the next sync, which has
-// nothing to write any more, succeeds. Whoever waits for that would take it for an answer, before the one who was told
-// could fail the leg.
+// After an error there is no other sync: the kernel tells one caller that it dropped pages, and the next sync, which
+// has nothing to write any more, succeeds. Whoever waits for that would take it for an answer, before the one who was
+// told could fail the leg.
 type syncer struct {
 	sync func() error
 	err  error // of the sync that failed; of who syncs

@@ -37,6 +37,6 @@ func TestSyncer_sharesTheNextSync(t *testing.T) {
 		}
 		synctest.Wait()
 		require.ErrorIs(t, <-results, bad, "the last caller came after the second sync began")
-		require.Equal(t, int32(2), syncs.Load(), "the kernel tells once that it dropped pages: no sync after proves anything")
+		require.Equal(t, int32(2), syncs.Load(), "the kernel tells once that it dropped pages")
 	})
 }

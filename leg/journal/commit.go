@@ -260,7 +260,8 @@ func (c *Core) PlanFree(upTo volume.Transaction) (h Head, ok bool, err error) {
 		}
 	}
 	if x := c.homeward; x != nil && x.UpTo.Compare(upTo) <= 0 {
-		return Head{}, false, fmt.Errorf("%w: free up to %s: the commit up to %s is not at home", ErrInvalid, upTo, x.UpTo)
+		return Head{}, false, fmt.Errorf("%w: free up to %s: the commit up to %s is not at home", ErrInvalid, upTo,
+			x.UpTo)
 	}
 	// What was committed together is freed together: its after-images are of all of it.
 	freed := upTo

@@ -45,7 +45,7 @@ func TestCore_roomIsEnough(t *testing.T) {
 }
 
 // round fills the room, and takes what is staged everywhere to its end. In one of two the newest record comes here
-// first and is missing elsewhere, so that the ring begins with it; in the other some come while the commit is under way.
+// first and is missing elsewhere, so that the ring begins with it; in the other some come while the commit goes on.
 func (e *roomEngine) round() {
 	for misses := 0; misses < 20; {
 		if !e.dispatch() {
