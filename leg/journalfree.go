@@ -108,7 +108,7 @@ func (j *journaled) Drop(ctx context.Context, floor volume.Transaction) error {
 	}
 	j.mu.Lock()
 	j.unfinished = nil
-	j.core.Dropped()
+	j.core.Dropped(h)
 	j.mu.Unlock()
 	if err := j.quiet(); err != nil {
 		return err

@@ -317,11 +317,11 @@ func (c *Core) PlanDrop(floor volume.Transaction) (Head, error) {
 	return h, nil
 }
 
-// Dropped takes all that counts out of the content, once the head of a drop is durable. Its space stays in use until
-// SetHead: somebody may be reading it still.
-func (c *Core) Dropped() {
+// Dropped takes all that a drop forgets out of the content, once its head is durable. A record that came meanwhile
+// stays. The space stays in use until SetHead: somebody may be reading it still.
+func (c *Core) Dropped(h Head) {
 	for n := range c.layers {
-		c.strip(n, func(*layer) bool { return true })
+		c.strip(n, func(l *layer) bool { return l.rec == nil || l.rec.place < h.Start })
 	}
 }
 
@@ -334,11 +334,8 @@ func (c *Core) SetHead(h Head) {
 		}
 	}
 	c.forget(func(r *record) bool { return r.place < h.Start || r.freedBy(h.Freed) })
-	if x := c.homeward; x != nil && h.Start > x.batch { // only a drop forgets what is not at home
-		for _, s := range x.Sources {
-			c.strip(s.Block, committedLayer)
-		}
-		c.homeward = nil
+	if x := c.homeward; x != nil && h.Start > x.batch {
+		c.homeward = nil // a drop forgets what is not at home, too
 	}
 	if len(c.records) == 0 {
 		clear(c.layers)

@@ -397,7 +397,7 @@ func (m *model) drop() {
 	h, err := m.core.PlanDrop(floor)
 	require.NoError(m.t, err)
 	require.Equal(m.t, floor, h.Floor)
-	m.core.Dropped()
+	m.core.Dropped(h)
 	require.Empty(m.t, m.core.Overlay(nil, 0, modelBlocks))
 	m.setHead(h)
 	// What was dropped may never have been at home. A copy, which is flushed, takes it there.

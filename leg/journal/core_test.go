@@ -44,9 +44,15 @@ func TestCore_dropOfACommitThatIsNotAtHome(t *testing.T) {
 	h, err := c.PlanDrop(at(2))
 	require.NoError(t, err)
 	stageOne(t, c, 3, volume.RecordImage, 5)
+	content := func() {
+		t.Helper()
+		require.Empty(t, c.Overlay(nil, 3, 1))
+		require.Len(t, c.Overlay(nil, 5, 1), 1, "it came after")
+	}
+	c.Dropped(h)
+	content()
 	c.SetHead(h)
-	require.Empty(t, c.Overlay(nil, 3, 1))
-	require.Len(t, c.Overlay(nil, 5, 1), 1)
+	content()
 	_, ok, err := c.PlanFree(at(2))
 	require.NoError(t, err, "nothing is on its way home any more")
 	require.True(t, ok)
