@@ -3,6 +3,7 @@ package system
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -152,4 +153,37 @@ func (g *guest) drills() []drillView {
 	var all []drillView
 	g.c.object(&all, "drill", "list")
 	return all
+}
+
+// TestDrill_aGuestThatReadsNothingFails: a guest that runs and never touches its disk has shown nothing. The command
+// says so, for a script too, and the guest stays where it was moved to.
+func TestDrill_aGuestThatReadsNothingFails(t *testing.T) {
+	c := up(t, 3)
+	spec := filepath.Join(t.TempDir(), "idle.yaml")
+	require.NoError(t, os.WriteFile(spec, []byte("name: idle\ndriver: exec\nvolumes: [{name: disk}]\nhosts: [n2, n3]\n"+
+		"exec: {command: [sleep, infinity]}\n"), 0o600))
+	c.ok("volume", "create", "disk", "--size", "64M", "--layout", "mirror=2", "--legs-on", "n1,n2")
+	c.ok("domain", "define", "-f", spec)
+	c.ok("domain", "start", "idle")
+	r := c.run(2*time.Minute, "drill", "idle", "--real", "--back", "--yes", "-o", "json")
+	require.Equal(t, 1, r.code, r.stderr)
+	require.Contains(t, r.stderr, "has read nothing")
+	var d drillView
+	require.True(t, decode(r.stdout, &d), r.stdout)
+	require.Equal(t, "failed", d.State)
+	require.Len(t, d.Moves, 1, "it does not go back")
+	for _, check := range d.Checks {
+		require.Equal(t, check.Name != "first_read", check.OK, check.Detail)
+	}
+	var idle struct {
+		Host      string
+		LastDrill struct {
+			State    string
+			WorkedAt *time.Time `json:"worked_at"`
+		} `json:"last_drill"`
+	}
+	c.object(&idle, "domain", "show", "idle")
+	require.Equal(t, d.Moves[0].To, idle.Host)
+	require.Equal(t, "failed", idle.LastDrill.State)
+	require.Nil(t, idle.LastDrill.WorkedAt)
 }
