@@ -146,9 +146,9 @@ func (l *simLeg) commit(upTo volume.Transaction) {
 	j.sync()
 	for _, s := range j.core.Sealed(x) {
 		l.takeHome(s)
-		j.core.AtHome(x, s.Block, 1)
+		j.core.AtHome(s.Block, 1)
 	}
-	j.core.Finish(x)
+	j.core.Finish()
 }
 
 // putEntry writes an entry for which there must be room.
@@ -261,7 +261,7 @@ func (l *simLeg) journalCommand(c *Command, reply *Reply) {
 			l.w.violation("leg %s: %v", l.name, err)
 			return
 		}
-		j.core.Dropped()
+		j.core.Dropped(h)
 		j.setHead(h)
 	}
 }
