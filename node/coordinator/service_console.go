@@ -45,17 +45,21 @@ func hostSilent(name string, err error) error {
 func (s service) Console(ctx context.Context, name string, r api.OpenConsole,
 	emit func(api.ConsoleOutput) error) error {
 	use := peer.ConsoleQuery{Domain: name, Session: r.Session, User: s.who(api.CallerOf(ctx)), Take: r.Take}
-	for heard := time.Now(); ; {
+	for silentSince := time.Now(); ; {
 		guest, err := s.awaitGuest(ctx, name)
 		if err != nil {
 			return err
 		}
+		opened := false
 		err = s.consoleOf(ctx, guest, use, func(out api.ConsoleOutput) error {
-			heard = time.Now()
+			opened = true
 			return emit(out)
 		})
+		if opened { // however quiet the guest was
+			silentSince = time.Now()
+		}
 		var silent silentHost
-		again := s.moved(name, guest.run) || errors.As(err, &silent) && time.Since(heard) < patience
+		again := s.moved(name, guest.run) || errors.As(err, &silent) && time.Since(silentSince) < patience
 		if !again || !s.raft.Leading() {
 			return err
 		}

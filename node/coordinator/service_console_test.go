@@ -106,6 +106,13 @@ func TestConsole_followsTheGuest(t *testing.T) {
 		second.say(t, api.ConsoleOutput{Host: "h2"})
 		require.Equal(t, "h2", (<-said).Host)
 
+		pass(2 * patience) // the guest is quiet, and then its host's daemon is restarted
+		require.NoError(t, second.out.CloseWithError(errors.New("connection reset")))
+		second = <-hosts.streams
+		require.Equal(t, w.machines["h2"].node.ID, second.node)
+		second.say(t, api.ConsoleOutput{Host: "h2"})
+		require.Equal(t, "h2", (<-said).Host)
+
 		w.machines["h2"].kill()
 		require.NoError(t, second.out.CloseWithError(errors.New("connection reset")))
 		third := <-hosts.streams
