@@ -18,6 +18,7 @@ type buffer struct {
 	making sync.WaitGroup
 	// parity is what legs of parity get of a write whose data is b.
 	parity [volume.MaxParityLegs]*buffer
+	made   [volume.MaxParityLegs][]byte // their bytes
 }
 
 const (

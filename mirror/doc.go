@@ -10,6 +10,11 @@
 // drives the same object. [Engine] runs it: it copies payload, executes effects, owns the
 // goroutines that wait for coordinators, and arms one timer for the earliest deadline.
 //
+// A volume is a mirror or a set of parity=k+m; what a request does in the one and not in the other stands behind one
+// small interface, in layout.go. In a set of parity a write is a record in the journals of its data leg and the legs
+// of parity, which rounds bring home, and before an epoch serves every write that was under way is carried forward on
+// all legs or taken back on all (docs/safety/journal.md).
+//
 // What the package holds, and checks in its tests:
 //
 //	Invariant: ack_set ⊇ the committed in-sync list while the epoch is current (I9).
@@ -19,6 +24,8 @@
 //	Invariant: no byte of a marked region is served before all legs of the in-sync list agree (I15).
 //	Invariant: a block that a leg calls bad is never copied from there, and what one leg in sync has
 //	whole is never given up for what another one has (I27).
+//	Invariant: no write of a set of parity is acknowledged before all legs of its record's list that acks need have
+//	it, and none is brought home on any leg before its records are durable on all.
 //	Invariant: a leg that joins has the source's versions of all that it missed (I17).
 //
 // Blocks that cannot be read are rewritten from another leg when a read meets them, and looked for by

@@ -61,7 +61,7 @@ func (e *Engine) compute(x *Effect) {
 
 // makeParity gives a buffer one of its own for each chunk of parity.
 func (e *Engine) makeParity(b *buffer, size int64) [][]byte {
-	made := make([][]byte, e.payloads.layout.Extra)
+	made := b.made[:e.payloads.layout.Extra]
 	for j := range made {
 		b.parity[j] = e.buffers.get(size)
 		made[j] = b.parity[j].b
@@ -72,7 +72,7 @@ func (e *Engine) makeParity(b *buffer, size int64) [][]byte {
 func (e *Engine) dropParity(b *buffer) {
 	for j, part := range b.parity {
 		e.buffers.put(part)
-		b.parity[j] = nil
+		b.parity[j], b.made[j] = nil, nil
 	}
 }
 

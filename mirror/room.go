@@ -7,8 +7,8 @@ type room struct {
 	most    int64 // what the records of one leg may take
 	used    [MaxLegs]int64
 	older   [MaxLegs]int64 // of used: of earlier epochs
-	list    []roomEntry // the oldest first
-	waiting opList      // writes for which there is no room, with their ranges locked
+	list    []roomEntry    // the oldest first
+	waiting opList         // writes for which there is no room, with their ranges locked
 }
 
 type roomEntry struct {
