@@ -423,7 +423,7 @@ func (r *journalRun) stable() {
 func TestJournal_everyCrash(t *testing.T) {
 	states := 0
 	for _, durability := range []volume.Durability{volume.DurabilityFlush, volume.DurabilitySync} {
-		r := newJournalRun(t, durability, *crashLimit, 0)
+		r := newJournalRun(t, durability, (*crashLimit+1)/2, 0) // each state is started from twice
 		r.life()
 		require.NoError(t, r.violation())
 		states += r.states
