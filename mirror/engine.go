@@ -74,7 +74,8 @@ func New(o Options) (*Engine, error) {
 		opts: o, log: o.Logger, core: core, payloads: payloads,
 		limits: block.Limits{
 			SizeBytes: o.SizeBytes, BlockBytes: guestBlockBytes, MaxBytes: guestMaxBytes,
-			CanUnmap: true, Volatile: o.Durability != volume.DurabilitySync,
+			// Legs of parity get zeroes like anything else, in their journals: nothing is given back for it.
+			CanUnmap: payloads == nil, Volatile: o.Durability != volume.DurabilitySync,
 		},
 		served: make(chan struct{}), detached: make(chan struct{}), stopped: make(chan struct{}),
 		wakeNote: make(chan struct{}, 1), noted: make(chan struct{}),

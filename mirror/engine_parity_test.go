@@ -58,6 +58,7 @@ func TestEngine_parityKeepsWhatIsWritten(t *testing.T) {
 
 func keepsWhatIsWritten(t *testing.T, l volume.Layout) {
 	r := newRigOf(t, l, l.Legs(), l.Legs()).attach()
+	require.False(t, r.engine.Limits().CanUnmap, "zeroes are written, and give nothing back")
 	ctx, want := context.Background(), make([]byte, testSize)
 	rng := rand.New(rand.NewPCG(1, 2))
 	step := uint64(0)

@@ -125,7 +125,10 @@ func describe(o Options) exportInfo {
 	if o.Limits.ReadOnly {
 		flags |= flagReadOnly
 	} else {
-		flags |= flagSendTrim | flagSendWriteZeroes
+		flags |= flagSendWriteZeroes
+	}
+	if o.Limits.CanUnmap && !o.Limits.ReadOnly { // else a guest that discards the whole disk would write all of it
+		flags |= flagSendTrim
 	}
 	return exportInfo{
 		Name:           o.Name,

@@ -344,3 +344,12 @@ func TestTornPayloadIsNotWritten(t *testing.T) {
 	defer r.mu.Unlock()
 	require.Empty(t, r.seen)
 }
+
+// TestDescribe_trim: a guest is told that it may discard only where that gives space back.
+func TestDescribe_trim(t *testing.T) {
+	for _, l := range []block.Limits{{CanUnmap: true}, {}, {CanUnmap: true, ReadOnly: true}} {
+		flags := describe(Options{Limits: l}).Flags
+		require.Equal(t, l.CanUnmap && !l.ReadOnly, flags&flagSendTrim != 0, "%+v", l)
+		require.Equal(t, !l.ReadOnly, flags&flagSendWriteZeroes != 0, "%+v", l)
+	}
+}
