@@ -28,6 +28,9 @@ const (
 	breakEnd
 )
 
+// JournalRules are those that only a leg of parity shows when they are broken.
+const JournalRules = breakEnd - BreakMergeLate
+
 // ruleNames holds the name of each rule, lowest bit first.
 var ruleNames = [...]string{
 	"noFence", "noDrain", "volFence", "oldLogin", "noKillSess", "aba", "forgetLossy", "noRestamp",

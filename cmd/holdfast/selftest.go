@@ -24,6 +24,7 @@ type selftest struct {
 	mutations bool
 	fromZero  bool
 	profile   string
+	layout    string
 	rule      string
 	hunt      int
 }
@@ -54,6 +55,8 @@ func newSelftest() *cobra.Command {
 	f.StringVar(&s.rule, "rule", "", "break this safety rule in every run, or with --mutations this one alone")
 	f.StringVar(&s.profile, "profile", "", "give every run this profile instead of one in turn: "+
 		strings.Join(sim.Profiles(), ", "))
+	f.StringVar(&s.layout, "layout", "", "give every run a volume of this kind of layout instead of one in turn: "+
+		strings.Join(sim.Layouts(), ", "))
 	f.BoolVar(&s.fromZero, "from-zero", false,
 		"with --mutations: look through all profiles in turn, not first where the rule is known to show")
 	f.IntVar(&s.hunt, "hunt", 5000, "with --mutations: how many seeds a broken rule may take")
@@ -64,6 +67,10 @@ func newSelftest() *cobra.Command {
 		if s.profile != "" && !slices.Contains(sim.Profiles(), s.profile) {
 			return usagef("there is no profile %q, only %s\nUsage: %s", s.profile,
 				strings.Join(sim.Profiles(), ", "), cmd.UseLine())
+		}
+		if s.layout != "" && !slices.Contains(sim.Layouts(), s.layout) {
+			return usagef("there is no kind of layout %q, only %s\nUsage: %s", s.layout,
+				strings.Join(sim.Layouts(), ", "), cmd.UseLine())
 		}
 		broken, err := s.broken()
 		switch {
@@ -95,7 +102,8 @@ func (s *selftest) broken() (sim.Broken, error) {
 
 // sweep runs the seeds on all cores.
 func (s *selftest) sweep(ctx context.Context, broken sim.Broken, out, progress io.Writer) error {
-	sweep := sim.Sweep{First: s.seed, Profile: s.profile, Runs: s.runs, Workers: runtime.GOMAXPROCS(0), Broken: broken}
+	sweep := sim.Sweep{First: s.seed, Profile: s.profile, Layout: s.layout, Runs: s.runs,
+		Workers: runtime.GOMAXPROCS(0), Broken: broken}
 	if s.hours > 0 {
 		sweep.Runs = 0
 		var cancel context.CancelFunc
@@ -138,13 +146,13 @@ func (s *selftest) traced(ctx context.Context, broken sim.Broken, out io.Writer)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r := sim.Run(sim.Options{Seed: s.seed + uint64(n), Profile: s.profile, Broken: broken,
+		r := sim.Run(sim.Options{Seed: s.seed + uint64(n), Profile: s.profile, Layout: s.layout, Broken: broken,
 			Trace: out})
 		if r.Violation != nil {
 			return r.Violation
 		}
-		if _, err := fmt.Fprintf(out, "seed %d (%s): %d steps, %d invariants checked, no violation\n",
-			r.Seed, r.Profile,
+		if _, err := fmt.Fprintf(out, "seed %d (%s, %s): %d steps, %d invariants checked, no violation\n",
+			r.Seed, r.Profile, r.Layout,
 			r.Steps, r.Checks); err != nil {
 			return err
 		}
@@ -159,9 +167,13 @@ func (s *selftest) mutate(ctx context.Context, out io.Writer) error {
 		if s.rule != "" && r.Name != s.rule {
 			continue
 		}
-		where := sim.Search{Profile: r.Profile, First: s.seed, Runs: s.hunt, Workers: runtime.GOMAXPROCS(0)}
+		where := sim.Search{Profile: r.Profile, Layout: r.Layout, First: s.seed, Runs: s.hunt,
+			Workers: runtime.GOMAXPROCS(0)}
 		if s.fromZero || s.profile != "" {
 			where.Profile = s.profile
+		}
+		if s.layout != "" {
+			where.Layout = s.layout
 		}
 		if r.Harmless != "" {
 			where.Runs = min(s.hunt, harmlessRuns)

@@ -65,7 +65,7 @@ func arrows() []arrow {
 			[]string{"github.com/spf13/", "golang.org/x/term", sys},
 			"flags and printing only"},
 		{"internal", nil, []string{"*"}, "tools for tests"},
-		{"tests/sim", []string{"block", "volume", "leg", "mirror", "raft"},
+		{"tests/sim", []string{"block", "volume", "leg", "mirror", "parity", "raft"},
 			[]string{"github.com/anishathalye/porcupine", "github.com/stretchr/testify/"},
 			"the simulation is the pure cores and nothing else, so that one seed is one history"},
 		{"tests", []string{"*"}, []string{"*"}, "what needs more than one package"},

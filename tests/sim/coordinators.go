@@ -81,19 +81,23 @@ func (c *coordinators) must(cmd raft.Command) raft.Result {
 }
 
 // create makes the cluster and a volume whose legs are on the first nodes.
-func (c *coordinators) create(legs int, size int64, d volume.Durability, loss volume.UnflushedLoss) {
+func (c *coordinators) create(layout volume.Layout, size int64, d volume.Durability, loss volume.UnflushedLoss) {
 	c.must(raft.Command{InitCluster: &raft.InitCluster{Name: "sim", ID: c.cluster, Incarnation: c.cluster}})
+	c.must(raft.Command{RaiseVersion: &raft.RaiseVersion{To: raft.VersionLatest}})
 	for _, n := range c.w.nodes {
 		c.register(n)
 	}
 	cv := raft.CreateVolume{ID: c.volume, Name: volumeName, SizeBytes: size, Durability: d, UnflushedLoss: loss,
-		Layout: volume.Mirror(legs), DataGen: c.w.uuid()}
-	for i := range legs {
+		Layout: layout, DataGen: c.w.uuid()}
+	for i := range layout.Legs() {
 		n := c.w.nodes[i]
 		cv.Legs = append(cv.Legs, raft.NewLeg{ID: volume.LegID{UUID: c.w.uuid()}, Node: n.id,
 			Store: n.store, Slot: i})
 	}
 	c.must(raft.Command{CreateVolume: &cv})
+	if c.w.violation != nil {
+		return
+	}
 	for _, l := range cv.Legs {
 		c.provision(l)
 		c.must(raft.Command{LegProvisioned: &raft.LegProvisioned{Volume: c.volume, Leg: l.ID}})

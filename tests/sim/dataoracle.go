@@ -33,6 +33,10 @@ func (o *observer) readDone(h *host, r *guestRequest) {
 
 // agreed is I15: what is read is what every leg in sync has.
 func (o *observer) agreed(b int64, op *operation) {
+	if o.w.set != nil {
+		o.agreedInSet(b, op)
+		return
+	}
 	for _, id := range o.w.raft.vol().InSync {
 		l := o.fit(id)
 		if l == nil || l.disk.bad(b) || o.w.lied[b] {
@@ -87,6 +91,11 @@ func (o *observer) writeDone(h *host, r *guestRequest) {
 			}
 		}
 		o.acked[ref.block] = have
+		if w.set != nil {
+			o.storedInSet(r, ref.block, op, durable, r.flags&block.FUA != 0)
+			o.stampedInSet(h, r, ref.block, op)
+			continue
+		}
 		o.stored(ref.block, op, durable)
 		o.stamped(h, ref.block, op)
 	}
@@ -120,6 +129,9 @@ func (o *observer) confirmed(h *host, r *request) {
 	l, s := r.s.n.leg, h.slots[r.s.leg]
 	if l == nil || s == nil || l.id != s.id {
 		return
+	}
+	if r.x.Stage != nil {
+		r.x.Data.(*payload).storedBy[l.id] = true
 	}
 	first := r.x.Range.Off / blockBytes
 	for i := range r.x.Range.Len / blockBytes {
@@ -186,6 +198,10 @@ func (o *observer) flushDone(h *host, r *guestRequest) {
 		return
 	}
 	maps.Copy(o.flushed, r.covers)
+	if o.w.set != nil {
+		o.kept("flush", "a flush is answered", r.records)
+		return
+	}
 	for _, id := range o.w.raft.vol().InSync {
 		l := o.fit(id)
 		if l == nil || l.disk.lying {
@@ -228,6 +244,10 @@ func (o *observer) promoted(id volume.LegID) {
 	}) {
 		return // it is away, and what happened to it shows when it is back
 	}
+	if w.set != nil {
+		o.promotedInSet(l)
+		return
+	}
 	open := o.openWrites(h)
 	for _, other := range w.raft.vol().InSync {
 		src := o.fit(other)
@@ -259,6 +279,10 @@ func (o *observer) lag() {
 		if absent == nil || slices.Contains(v.InSync, x.ID) || absent.excused || x.LastISRCfg == 0 {
 			continue
 		}
+		if w.set != nil {
+			o.lacksInSet(absent, x.LastISRCfg)
+			continue
+		}
 		for _, id := range v.InSync {
 			if l := o.fit(id); l != nil {
 				o.lacks(l, absent, x.LastISRCfg)
@@ -287,6 +311,10 @@ func (o *observer) cleared(l *storedLeg, region uint32) {
 	w := o.w
 	v := w.raft.vol()
 	if v == nil || v.Phase != volume.PhaseAttached || !slices.Contains(v.InSync, l.id) || l.lossy() {
+		return
+	}
+	if w.set != nil {
+		o.clearedInSet(l, region)
 		return
 	}
 	for _, b := range w.history.touched() {

@@ -35,7 +35,7 @@ func (d *durableLeg) reread(w *world) *leg.Regions {
 	if len(d.rotten) == 0 {
 		return d.regions.Clone()
 	}
-	out := leg.NewRegions(d.label.LegID, d.label.SizeBytes)
+	out := leg.NewRegions(d.label.LegID, d.label.LegBytes())
 	for n := range d.regions.Sectors() {
 		s := d.regions.Sector(n)
 		if d.rotten[n] {

@@ -13,11 +13,15 @@
 // until the volume is well, and compares all legs. A [Violation] names the promise that was broken and the
 // command that replays it.
 //
-// What is real is what decides: raft.State.Apply, raft.WaitClock, leg.Core, leg.StartLeg, mirror.Core. What
-// is simulated is what carries: network, disks, clocks, processes, and the thin adapters between the cores.
-// Those have tests of their own with real sockets and files (tests/system, and beside the code).
+// What is real is what decides: raft.State.Apply, raft.WaitClock, leg.Core, leg.StartLeg, journal.Core,
+// mirror.Core. What is simulated is what carries: network, disks, clocks, processes, and the thin adapters between
+// the cores. Those have tests of their own with real sockets and files (tests/system, and beside the code).
 //
 // [Rules] lists every safety rule that can be broken on purpose; [Hunt] looks for a seed that shows it.
 //
-// The package knows nothing of parity, and nothing of several volumes: volumes share no state but raft's.
+// A volume is a mirror or a set of parity (layouts.go). The legs of a set have a journal: its decisions are those
+// of the real core, its file is a page cache over a medium that keeps what it likes of what was not synced
+// (journalfile.go), and setoracle.go says what holds of a set.
+//
+// The package knows nothing of several volumes: volumes share no state but raft's.
 package sim

@@ -43,11 +43,14 @@ func (d *durableLeg) interrupted(w *world, power bool) {
 // provision makes a blank leg.
 func (n *node) provision(label volume.Label) {
 	label.SlotSeq = 1
-	n.leg = &storedLeg{n: n, id: label.LegID, disk: newDisk(label.SizeBytes / blockBytes),
+	n.leg = &storedLeg{n: n, id: label.LegID, disk: newDisk(label.LegBytes() / blockBytes),
 		told:   map[int64]content{},
 		unread: map[int64]volume.Epoch{},
 		durable: durableLeg{label: label, older: label, rotten: map[uint32]bool{},
-			regions: leg.NewRegions(label.LegID, label.SizeBytes)}}
+			regions: leg.NewRegions(label.LegID, label.LegBytes())}}
+	if label.Layout.Kind == volume.KindParity {
+		n.leg.journal = &legJournal{l: n.leg, file: newJournalFile(label.Layout, label.SizeBytes)}
+	}
 	if n.on {
 		n.leg.open()
 	}
@@ -69,6 +72,8 @@ func (l *storedLeg) open() {
 	if l.failed {
 		l.core.Fail(block.ErrFailed)
 		l.core.Effects()
+	} else if l.journal != nil {
+		l.journal.started()
 	}
 }
 
@@ -192,7 +197,7 @@ func (l *storedLeg) extraCommand(s *session, r *request) {
 // adopt makes what bad blocks of marked regions hold count as what was written.
 func (t *task) adopt() {
 	rng := t.r.x.Command.Range
-	if !t.l.core.MayBeTorn(rng) {
+	if t.l.journal != nil || !t.l.core.MayBeTorn(rng) {
 		t.l.answerCommand(t.s, t.r, mirror.Reply{}, leg.ErrInvalid)
 		return
 	}

@@ -333,6 +333,9 @@ func (w *world) rot() {
 	l := w.legNodes()[0].leg
 	for range 1 + w.rng.IntN(3) {
 		b := w.profile.hot[w.rng.IntN(len(w.profile.hot))]
+		if w.set != nil {
+			_, b = w.set.place(b)
+		}
 		if l.disk.cells[b].sum != sumBlank && !l.disk.bad(b) {
 			l.disk.cells[b].data[w.rng.IntN(sectors)] ^= 1 << 31
 			l.disk.rotten[b], l.disk.decayed = true, true

@@ -23,11 +23,14 @@ type guestRequest struct {
 	rng    block.Range
 	value  uint32 // that a write puts into its sectors; zero for a zero
 	data   *payload
+	zeroes bool              // a write of zeroes
 	refs   []opRef           // where its operations stand in the history
 	flush  int               // which flush of the history it is
 	covers map[int64]content // by a flush: what was answered before it, by block
-	call   time.Duration
-	done   bool
+	// records are those of writes that were answered before a flush of a set of parity.
+	records []heldRecord
+	call    time.Duration
+	done    bool
 }
 
 func newGuest(w *world) *guest { return &guest{w: w} }
@@ -69,7 +72,26 @@ func (g *guest) act(h *host) {
 	default:
 		r.op = block.OpRead
 	}
-	g.submit(h, r)
+	g.submitPieces(h, r)
+}
+
+// submitPieces hands a request to the engine: for a set of parity in pieces, each a request of its own, as the engine's
+// runner cuts them.
+func (g *guest) submitPieces(h *host, r *guestRequest) {
+	set := g.w.set
+	if set == nil || r.op == block.OpFlush {
+		g.submit(h, r)
+		return
+	}
+	op := r.op
+	if op == block.OpZero { // legs of parity are sent zeroes like anything else
+		op = block.OpWrite
+	}
+	for rest := r.rng; !rest.Empty(); {
+		p := set.piece(rest, op.Changes())
+		rest = block.Range{Off: p.End(), Len: rest.Len - p.Len}
+		g.submit(h, &guestRequest{op: op, flags: r.flags, rng: p, call: r.call, zeroes: r.op == block.OpZero})
+	}
 }
 
 // guestRange is a range around one of the blocks that the guest likes best: whole blocks mostly,
@@ -82,6 +104,10 @@ func (w *world) guestRange() block.Range {
 		n := 1 + w.rng.Int64N(sectors)
 		return block.Range{Off: b*blockBytes + first*sectorBytes,
 			Len: n * sectorBytes}.Intersect(block.Range{Len: size})
+	}
+	if w.set != nil && w.chance(6) { // a whole stripe
+		stripe := w.set.layout.StripeBytes()
+		return block.Range{Off: b * blockBytes / stripe * stripe, Len: stripe}.Intersect(block.Range{Len: size})
 	}
 	n := int64(1)
 	switch w.rng.IntN(8) {
@@ -101,8 +127,13 @@ func (g *guest) submit(h *host, r *guestRequest) {
 	case block.OpFlush:
 		r.flush = g.w.history.flush(g.w.now)
 		r.covers = g.w.watch.flushBegins(h)
+		if g.w.set != nil && h.current() {
+			r.records = g.w.watch.ackedRecords()
+		}
 	case block.OpWrite:
-		r.value = g.w.history.next()
+		if !r.zeroes {
+			r.value = g.w.history.next()
+		}
 		r.data = &payload{rng: whole, blocks: make([]content, whole.Len/blockBytes)}
 		for off := r.rng.Off; off < r.rng.End(); off += sectorBytes {
 			r.data.blocks[(off-whole.Off)/blockBytes][off%blockBytes/sectorBytes] = r.value
@@ -133,9 +164,13 @@ func maskOf(r block.Range, off int64) uint8 {
 // delivered takes what a read brought.
 func (g *guest) delivered(h *host, r *guestRequest, p *payload, rng block.Range) {
 	defer p.release(g.w)
+	first := rng.Off/blockBytes - p.rng.Off/blockBytes
+	if g.w.set != nil {
+		first = 0 // where the payload came from is a place on a leg
+	}
 	for i, ref := range r.refs {
 		op := g.w.history.at(ref)
-		op.got = p.blocks[rng.Off/blockBytes-p.rng.Off/blockBytes+int64(i)]
+		op.got = p.blocks[first+int64(i)]
 		op.ret, op.done = g.w.now, true
 	}
 	g.end(h, r)

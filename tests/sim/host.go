@@ -254,12 +254,15 @@ func (h *host) arm() {
 func (h *host) carryOut(x *mirror.Effect) {
 	switch x.Kind {
 	case mirror.EffectSubmit, mirror.EffectPing, mirror.EffectCall:
-		e := *x
+		e, data := *x, []content(nil)
+		if x.Stage != nil {
+			e.Stage, data = planOf(x.Stage), x.Data.(*payload).part(x, h.w.set.layout.Data)
+		}
 		if h.w.chance(10) {
-			h.w.after(h.w.latency(), func() { h.run(func() { h.send(e) }) })
+			h.w.after(h.w.latency(), func() { h.run(func() { h.send(e, data) }) })
 			return
 		}
-		h.send(e)
+		h.send(e, data)
 	case mirror.EffectDeliver:
 		h.guest.delivered(h, x.Guest.(*guestRequest), x.Data.(*payload), x.Range)
 	case mirror.EffectComplete:
@@ -268,6 +271,11 @@ func (h *host) carryOut(x *mirror.Effect) {
 		x.Data.(*payload).release(h.w)
 	case mirror.EffectFill:
 		fill(x)
+	case mirror.EffectChange, mirror.EffectEncode, mirror.EffectTrim, mirror.EffectDecode:
+		h.compute(x)
+	case mirror.EffectVerify:
+		e := *x
+		h.w.after(h.w.latency(), func() { h.run(func() { h.verify(&e) }) })
 	case mirror.EffectStart:
 		h.slots[x.Leg].running = true
 		h.connect(x.Leg)
@@ -277,7 +285,10 @@ func (h *host) carryOut(x *mirror.Effect) {
 		leg, seq := x.Leg, x.Req.Sess
 		h.w.after(h.w.latency(), func() { h.run(func() { h.reset(leg, seq) }) })
 	case mirror.EffectStage:
-		h.serving = h.serving || x.Text == "serving"
+		if x.Text == "serving" {
+			h.serving = true
+			h.w.watch.serves(h)
+		}
 	case mirror.EffectStopped:
 		h.stopped = x.Err
 		h.w.watch.engineStopped(h, x.Err)
@@ -390,9 +401,16 @@ func (h *host) sessionEnded(c *session, cause error) {
 	}
 }
 
+// planOf copies a plan, which is its write's again when the engine stops.
+func planOf(p *mirror.StagePlan) *mirror.StagePlan {
+	plan := *p
+	plan.Legs = slices.Clone(p.Legs)
+	return &plan
+}
+
 // send carries a request or ping on whatever session there is, a command on the one that it was
 // decided for, and a question to the coordinators.
-func (h *host) send(x mirror.Effect) {
+func (h *host) send(x mirror.Effect, record []content) {
 	if x.Kind == mirror.EffectCall && !x.Command.Kind.ToLeg() {
 		h.ask(x)
 		return
@@ -400,7 +418,11 @@ func (h *host) send(x mirror.Effect) {
 	s := h.slots[x.Leg]
 	r := &request{x: x}
 	if p, ok := x.Data.(*payload); ok && p != nil {
-		r.data = p.hold(x.Range)
+		if r.data = record; record == nil {
+			r.data = p.hold(x.Range)
+		} else {
+			p.held++
+		}
 	}
 	c := (*session)(nil)
 	if s != nil && s.session != nil && s.session.seq != 0 && s.session.atHost {

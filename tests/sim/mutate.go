@@ -11,6 +11,7 @@ import (
 // Search says where to look for a seed that shows a broken rule.
 type Search struct {
 	Profile string // of every run; empty = each seed's turn
+	Layout  string // of every run; empty = each seed's turn
 	First   uint64 // seed
 	Runs    int    // how many seeds at most
 	Workers int    // seeds at a time, each in a goroutine of its own; zero = one
@@ -72,7 +73,7 @@ func (h *hunt) work(ctx context.Context) {
 		if n >= h.best.Load() {
 			return
 		}
-		o := Options{Seed: h.search.First + n, Profile: h.search.Profile}
+		o := Options{Seed: h.search.First + n, Profile: h.search.Profile, Layout: h.search.Layout}
 		broken := o
 		broken.Broken = h.rule.Broken
 		r := Run(broken)

@@ -42,6 +42,7 @@ type storedLeg struct {
 	id       volume.LegID
 	core     *leg.Core
 	disk     *disk
+	journal  *legJournal // of a leg of parity
 	durable  durableLeg
 	failed   bool // recorded: it stays failed over restarts
 	sessions map[leg.SessionID]*session
@@ -126,6 +127,9 @@ func (n *node) crash() {
 			l.sessions[id].closeAtNode(errLost)
 		}
 		l.sessions, l.waiters, l.core = nil, nil, nil
+		if l.journal != nil {
+			l.journal.died()
+		}
 	}
 }
 
@@ -152,6 +156,10 @@ func (n *node) powerCut() {
 	if n.leg != nil {
 		n.leg.durable.interrupted(n.w, true)
 		n.leg.disk.powerCut(n.w, n.leg.excused)
+		if j := n.leg.journal; j != nil {
+			j.file.powerCut(n.w)
+			j.rest = nil
+		}
 	}
 }
 

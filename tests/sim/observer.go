@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/mirror"
@@ -51,7 +52,8 @@ func (o *observer) committed(before, after *raft.Volume, cmd *raft.Command, r *r
 		after.Epoch, after.CfgVer, before.Epoch, before.CfgVer)
 	same := slices.Equal(before.InSync, after.InSync)
 	o.hold(same || after.CfgVer > before.CfgVer, "I1", "another in-sync list under cfgver %s", after.CfgVer)
-	o.hold(after.Phase != volume.PhaseAttached || len(after.InSync) >= 1, "I12", "nothing is in sync")
+	o.hold(after.Phase != volume.PhaseAttached || w.enough(after, after.InSync), "I12", "too few legs are in sync: %d",
+		len(after.InSync))
 	o.configs[after.CfgVer] = after.InSync
 	for _, id := range before.InSync {
 		if !slices.Contains(after.InSync, id) {
@@ -78,9 +80,11 @@ func (o *observer) committed(before, after *raft.Volume, cmd *raft.Command, r *r
 // activated notes a loss that is declared: of what the new list holds nothing kept its cache.
 func (o *observer) activated(before, after *raft.Volume) {
 	o.active[after.Epoch] = o.w.now
-	lost := func(id volume.LegID) bool { return slices.Contains(before.Attach.Lossy, id) }
 	setBack := o.trusted(before, after)
-	if setBack || !slices.ContainsFunc(after.InSync, func(id volume.LegID) bool { return !lost(id) }) {
+	kept := slices.DeleteFunc(slices.Clone(after.InSync), func(id volume.LegID) bool {
+		return slices.Contains(before.Attach.Lossy, id)
+	})
+	if setBack || !o.w.enough(after, kept) {
 		o.mayDeclare(before)
 		o.w.logf("a loss of what was not flushed is declared")
 		clear(o.flushed) // older values of what was not flushed may be back
@@ -101,12 +105,33 @@ func (o *observer) mayDeclare(before *raft.Volume) {
 	if before.Attach.AcceptLoss || before.UnflushedLoss == volume.LossAccept {
 		return
 	}
+	var kept []volume.LegID
 	for _, id := range o.list(before) {
-		if l := o.fit(id); l != nil {
-			o.hold(slices.Contains(before.Attach.Lossy, id), "C.4",
-				"a loss is declared, nobody accepted it, and leg %s kept everything", id.Short())
+		if l := o.fit(id); l != nil && !slices.Contains(before.Attach.Lossy, id) {
+			kept = append(kept, id)
 		}
 	}
+	o.hold(!o.w.enough(before, kept), "C.4", "a loss is declared, nobody accepted it, and leg %s kept everything",
+		shorts(kept))
+}
+
+// enough reports whether legs have all of a volume: one of a mirror, k slots of a set of parity.
+func (w *world) enough(v *raft.Volume, legs []volume.LegID) bool {
+	slots := make([]int, len(legs))
+	for i, id := range legs {
+		if slots[i] = -1; v.Leg(id) != nil {
+			slots[i] = v.Leg(id).Slot
+		}
+	}
+	return v.Layout.Enough(slots)
+}
+
+func shorts(legs []volume.LegID) string {
+	names := make([]string, len(legs))
+	for i, id := range legs {
+		names[i] = id.Short()
+	}
+	return strings.Join(names, ", ")
 }
 
 // list returns the in-sync list that counts: the newest that is on a disk, where coordinators were restored
@@ -270,10 +295,14 @@ func (o *observer) removing(h *host, leg volume.LegID) {
 	if !h.current() || v.Phase != volume.PhaseAttached || !slices.Contains(v.InSync, leg) {
 		return
 	}
-	good := slices.ContainsFunc(h.slots[:], func(s *slot) bool {
-		return s != nil && s.id != leg && slices.Contains(v.InSync, s.id) && !s.lossy
-	})
-	o.hold(good || len(v.InSync) == 1, "C.3",
+	var good []volume.LegID
+	for _, s := range h.slots {
+		if s != nil && s.id != leg && slices.Contains(v.InSync, s.id) && !s.lossy {
+			good = append(good, s.id)
+		}
+	}
+	rest := slices.DeleteFunc(slices.Clone(v.InSync), func(id volume.LegID) bool { return id == leg })
+	o.hold(o.w.enough(v, good) || !o.w.enough(v, rest), "C.3",
 		"%s asks to remove leg %s, the last that it does not know to be lossy",
 		h.name, leg.Short())
 }

@@ -15,8 +15,12 @@ const (
 type payload struct {
 	rng      block.Range // whole blocks
 	blocks   []content
-	held     int // requests under way that carry it
-	released bool
+	parity   [][]byte              // what was made of it for the legs of parity
+	storedBy map[volume.LegID]bool // legs that answered a record of it
+	// transactions are those that it was staged as.
+	transactions map[volume.Transaction]bool
+	held         int // requests under way that carry it
+	released     bool
 }
 
 // hold lends the blocks of r to a request. What travels is what the buffer holds now.
@@ -45,6 +49,6 @@ func fill(x *mirror.Effect) {
 		}
 		at := x.Offset + off - x.Range.Off
 		dst.blocks[at/blockBytes][at%blockBytes/sectorBytes] =
-			src.blocks[(off-src.rng.Off)/blockBytes][off%blockBytes/sectorBytes]
+			src.blocks[(x.Begin+off-x.Range.Off)/blockBytes][off%blockBytes/sectorBytes]
 	}
 }

@@ -11,6 +11,7 @@ import (
 // profile makes rare circumstances common; none knows of any rule that may be broken.
 type profile struct {
 	name       string
+	layout     volume.Layout
 	legs       int
 	away       int // legs that are out of sync when the run begins
 	spares     int // nodes without a leg
@@ -226,7 +227,12 @@ func (w *world) newProfile() profile {
 	if f.change != nil {
 		f.change(w, &p)
 	}
-	p.away = min(p.away, p.legs-1)
+	p.layout = volume.Mirror(p.legs)
+	if l, ok := w.parityTurn(); ok {
+		p.layout, p.legs = l, l.Legs()
+		weights.forParity()
+	}
+	p.away = min(p.away, p.layout.Extra)
 	p.spread(w)
 	p.faults = faultTable(weights)
 	for _, f := range p.faults {
@@ -240,6 +246,12 @@ func (w *world) newProfile() profile {
 func (p *profile) spread(w *world) {
 	if p.sparse {
 		p.size = 8 << 20
+	}
+	if p.layout.Kind == volume.KindParity {
+		p.spreadSet(w)
+		return
+	}
+	if p.sparse {
 		for b := int64(0); b < p.size/blockBytes; b += volume.RegionBytes / blockBytes {
 			p.hot = append(p.hot, b+w.rng.Int64N(volume.RegionBytes/blockBytes))
 		}
@@ -251,6 +263,30 @@ func (p *profile) spread(w *world) {
 		p.hot = append(p.hot, w.rng.Int64N(last))
 	}
 }
+
+// spreadSet does the same for a set of parity: the size is that of each leg, and the blocks are some of the same
+// stripes.
+func (p *profile) spreadSet(w *world) {
+	legBlocks := p.size / blockBytes
+	rows := []int64{0, 255, 256, legBlocks - 1, w.rng.Int64N(legBlocks)}
+	if p.sparse {
+		rows = nil
+		for b := int64(0); b < legBlocks; b += volume.RegionBytes / blockBytes {
+			rows = append(rows, b+w.rng.Int64N(volume.RegionBytes/blockBytes))
+		}
+	}
+	chunk, k := p.layout.Chunk/blockBytes, int64(p.layout.Data)
+	for _, row := range rows {
+		for range 2 {
+			p.hot = append(p.hot, row/chunk*chunk*k+w.rng.Int64N(k)*chunk+row%chunk)
+		}
+	}
+	p.size *= k
+}
+
+// forParity leaves out what no set of parity can mend: what a lying disk lost shows, and nobody can know which leg is
+// wrong.
+func (f *faultWeights) forParity() { f.lying = 0 }
 
 // fault makes one thing go wrong.
 func (w *world) fault() {

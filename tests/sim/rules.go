@@ -38,6 +38,8 @@ type Rule struct {
 	Fewer []Broken
 	// Hangs says why the rule, broken, holds a volume up and does no other harm; "" for most.
 	Hangs string
+	// Layout is the kind of layout that shows the rule: a mirror, but for those of parity alone.
+	Layout string
 	// Profile shows the rule soonest, as far as is known; any other may show it as well.
 	Profile string
 	// Harmless says why no history can show that the rule is broken, "" for a rule that is to be found.
@@ -47,9 +49,9 @@ type Rule struct {
 // harmless are the rules that are held in depth: another rule, or another test, stands behind each of them,
 // so that no history can show that it alone is broken. Those of masked are shown with the other one.
 func harmless() map[string]string {
-	const journalRule = "of the journal of a parity leg, which no history of mirrors has; the crash states of such a " +
-		"leg show it (leg, TestJournal_brokenRulesAreFound)"
 	return map[string]string{
+		"noFloor": "the round before AddLeg frees whatever the leg dropped records of; a takeover that finds such a " +
+			"record is a script (mirror, parity_recover)",
 		"joinReboot":  "shown with anyInstance and admitLossy, which stand behind it",
 		"anyInstance": "shown with joinReboot: an engine does not ask for a leg that restarted",
 		"admitLossy":  "shown with joinReboot: an engine does not use a leg that lost its cache",
@@ -58,10 +60,6 @@ func harmless() map[string]string {
 			"before it is answered, which acks wait for",
 		"clearUnsynced": "found by crash states: the engine flushes every leg before it sends STABLE; without it, " +
 			"the crash states of a leg show it (leg, TestCrash_brokenRulesAreFound)",
-		"mergeLate":     journalRule,
-		"logHoles":      journalRule,
-		"freeUnflushed": journalRule,
-		"forgetFloor":   journalRule,
 	}
 }
 
@@ -95,6 +93,7 @@ func soonest() map[string]string {
 		"blindRelogin": "attach", "oldEvidence": "attach", "lateMark": "attach", "noRestamp": "sparse",
 		"noCAS": "limbo", "anyLossy": "attach", "noKillSess": "sparse", "noDrain": "partings",
 		"copySinceNow": "rebuild", "saveEarly": "rebuild",
+		"backAlone": "attach", "logHoles": "attach", "lockToAck": "rebuild",
 	}
 }
 
@@ -103,20 +102,26 @@ func Rules() []Rule {
 	var list []Rule
 	for _, name := range mirror.RuleNames() {
 		r, _ := mirror.RuleByName(name)
+		kind := MirrorOnly
 		if r&mirror.ParityRules != 0 {
-			continue // volumes here are mirrors; the simulation of package mirror breaks these
+			kind = ParityOnly
 		}
-		list = append(list, Rule{Name: name, Part: "mirror", Broken: Broken{Mirror: r}})
+		list = append(list, Rule{Name: name, Part: "mirror", Broken: Broken{Mirror: r}, Layout: kind})
 	}
 	for _, name := range leg.RuleNames() {
 		r, _ := leg.RuleByName(name)
-		list = append(list, Rule{Name: name, Part: "leg", Broken: Broken{Leg: r}})
+		kind := MirrorOnly
+		if r&leg.JournalRules != 0 {
+			kind = ParityOnly
+		}
+		list = append(list, Rule{Name: name, Part: "leg", Broken: Broken{Leg: r}, Layout: kind})
 	}
 	for _, name := range raft.RuleNames() {
 		r, _ := raft.RuleByName(name)
-		list = append(list, Rule{Name: name, Part: "raft", Broken: Broken{Raft: r}})
+		list = append(list, Rule{Name: name, Part: "raft", Broken: Broken{Raft: r}, Layout: MirrorOnly})
 	}
-	list = append(list, Rule{Name: "serveOnLogin", Part: "engine", Broken: Broken{Driver: ServeOnLogin}})
+	list = append(list, Rule{Name: "serveOnLogin", Part: "engine", Broken: Broken{Driver: ServeOnLogin},
+		Layout: MirrorOnly})
 	if i := slices.IndexFunc(list, func(r Rule) bool { return r.Name == "epochReuse" }); i >= 0 {
 		list[i].Part, list[i].Broken.Driver = "engine", EpochReuse
 	}
@@ -132,7 +137,7 @@ func Rules() []Rule {
 
 // together is several rules of list broken at once.
 func together(list []Rule, names []string) Rule {
-	all := Rule{Name: strings.Join(names, "+"), Part: "several", Broken: union(list, names)}
+	all := Rule{Name: strings.Join(names, "+"), Part: "several", Broken: union(list, names), Layout: MirrorOnly}
 	for i := range names {
 		all.Fewer = append(all.Fewer, union(list, slices.Delete(slices.Clone(names), i, i+1)))
 	}

@@ -18,6 +18,7 @@ import (
 type Options struct {
 	Seed    uint64
 	Profile string    // one of Profiles; empty = the seed's turn
+	Layout  string    // one of Layouts; empty = the seed's turn
 	Broken  Broken    // safety rules that the run breaks on purpose
 	Trace   io.Writer // every step as it happens; zero = none
 	Lines   bool      // keep the last lines of the trace for a violation
@@ -27,6 +28,7 @@ type Options struct {
 type Result struct {
 	Seed      uint64
 	Profile   string
+	Layout    string        // of the volume
 	Steps     int           // events that happened
 	Checks    int           // invariants evaluated
 	Requests  int           // of guests, by block
@@ -39,6 +41,7 @@ type Result struct {
 type Violation struct {
 	Seed    uint64
 	Profile string // that the options named, empty if it was the seed's turn
+	Layout  string // that the options named
 	Step    int
 	At      time.Duration
 	Rule    string // which promise
@@ -53,24 +56,29 @@ func (v *Violation) Error() string {
 	for _, line := range v.Trace {
 		b.WriteString("    " + line + "\n")
 	}
-	fmt.Fprintf(&b, "replay: %s\n    or: %s", ReplayCommand(v.Seed, v.Profile), replayTest(v.Seed, v.Profile))
+	fmt.Fprintf(&b, "replay: %s\n    or: %s", ReplayCommand(v.Seed, v.Profile, v.Layout),
+		replayTest(v.Seed, v.Profile, v.Layout))
 	return b.String()
 }
 
-// ReplayCommand is the command that replays a seed, under a profile that is not the seed's turn if one is
-// named.
-func ReplayCommand(seed uint64, profile string) string {
-	if profile != "" {
-		profile = " --profile " + profile
-	}
-	return fmt.Sprintf("holdfast selftest --seed %d%s --runs 1 --trace", seed, profile)
+// ReplayCommand is the command that replays a seed, under a profile or a kind of layout that is not the seed's turn if
+// one is named.
+func ReplayCommand(seed uint64, profile, layout string) string {
+	return fmt.Sprintf("holdfast selftest --seed %d%s%s --runs 1 --trace", seed, named(" --profile ", profile),
+		named(" --layout ", layout))
 }
 
-func replayTest(seed uint64, profile string) string {
-	if profile != "" {
-		profile = " -sim.profile=" + profile
+func replayTest(seed uint64, profile, layout string) string {
+	return fmt.Sprintf("go test ./tests/sim -run TestSeeds -sim.seed=%d%s%s -sim.runs=1 -sim.trace", seed,
+		named(" -sim.profile=", profile), named(" -sim.layout=", layout))
+}
+
+// named is a flag with its value, empty without one.
+func named(flag, value string) string {
+	if value == "" {
+		return ""
 	}
-	return fmt.Sprintf("go test ./tests/sim -run TestSeeds -sim.seed=%d%s -sim.runs=1 -sim.trace", seed, profile)
+	return flag + value
 }
 
 // Run runs one seed. It depends on nothing but its options.
@@ -91,7 +99,8 @@ func Run(o Options) Result {
 		w.watch.frozenQuietly()
 	}
 	w.watch.end()
-	return Result{Seed: o.Seed, Profile: w.profile.name, Steps: w.steps, Checks: w.watch.checks,
+	return Result{Seed: o.Seed, Profile: w.profile.name, Layout: w.profile.layout.String(), Steps: w.steps,
+		Checks:   w.watch.checks,
 		Requests: w.history.ops, Time: w.now, Down: w.down || w.frozen, Violation: w.violation}
 }
 
@@ -102,7 +111,15 @@ func (w *world) setUp() {
 		w.newNode(fmt.Sprintf("n%d", i+1))
 	}
 	w.raft = newCoordinators(w)
-	w.raft.create(w.profile.legs, w.profile.size, w.profile.durability, w.profile.loss)
+	if l := w.profile.layout; l.Kind == volume.KindParity {
+		set, err := newParitySet(l, w.profile.size)
+		if err != nil {
+			w.fail("setup", "%v", err)
+			return
+		}
+		w.set = set
+	}
+	w.raft.create(w.profile.layout, w.profile.size, w.profile.durability, w.profile.loss)
 	w.newHost(false)
 	for i := range w.profile.away {
 		n := w.nodes[i]
@@ -182,10 +199,21 @@ func (w *world) recover() {
 func (w *world) overwriteRotten(h *host) {
 	for b := range w.raft.vol().SizeBytes / blockBytes {
 		if !h.over() && w.noGood(b, w.now) {
-			h.guest.submit(h, &guestRequest{op: block.OpWrite, call: w.now,
-				rng: block.Range{Off: b * blockBytes, Len: blockBytes}})
+			w.overwrite(h, b)
 		}
 	}
+}
+
+// overwrite has the guest write a block anew: of a set of parity its whole stripe, for which nothing has to be read.
+func (w *world) overwrite(h *host, b int64) {
+	r := block.Range{Off: b * blockBytes, Len: blockBytes}
+	if w.set != nil {
+		r = w.set.geo.Stripe(w.set.geo.StripeAt(r.Off))
+		if r.Off != b*blockBytes && b%w.set.layout.Chunk != 0 && w.noGood(b-1, w.now) {
+			return // it was written for the block before
+		}
+	}
+	h.guest.submitPieces(h, &guestRequest{op: block.OpWrite, call: w.now, rng: r})
 }
 
 // legGone reports whether the disk of a leg in sync is gone or has failed for good. Nobody knows that it lost
@@ -197,15 +225,14 @@ func (w *world) legGone() bool {
 	})
 }
 
-// gone reports whether the disk of every leg in sync has failed for good: then the volume stays down, and
-// says so, since nobody may guess.
+// gone reports whether the disks of so many legs in sync have failed for good that too few are left: then the volume
+// stays down, and says so, since nobody may guess.
 func (w *world) gone() bool {
-	for _, id := range w.raft.vol().InSync {
-		if l := w.legOf(id); l != nil && !l.failed {
-			return false
-		}
-	}
-	return true
+	left := slices.DeleteFunc(slices.Clone(w.raft.vol().InSync), func(id volume.LegID) bool {
+		l := w.legOf(id)
+		return l == nil || l.failed
+	})
+	return !w.enough(w.raft.vol(), left)
 }
 
 // replaceFailed has the operator replace legs that failed for good.
@@ -265,7 +292,7 @@ func (w *world) finish(h *host) {
 		return
 	}
 	for _, b := range w.history.touched() {
-		h.guest.submit(h, &guestRequest{op: block.OpRead, call: w.now,
+		h.guest.submitPieces(h, &guestRequest{op: block.OpRead, call: w.now,
 			rng: block.Range{Off: b * blockBytes, Len: blockBytes}})
 	}
 	w.runFor(10 * time.Second)
@@ -289,6 +316,11 @@ func detachEvent() *mirror.Event { return &mirror.Event{Kind: mirror.EventDetach
 
 // compare checks that all legs hold the same, and nothing that was not written.
 func (w *world) compare() {
+	if w.set != nil {
+		w.compareSet()
+		w.watch.checks++
+		return
+	}
 	list := slices.DeleteFunc(w.legNodes(), func(n *node) bool { return !w.raft.inSync(n.leg.id) })
 	for _, n := range list {
 		for b := range n.leg.disk.cells {

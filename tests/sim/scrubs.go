@@ -5,8 +5,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/mirror"
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // blockState is what a block looked like on the legs in sync when a scrub began.
@@ -55,9 +55,8 @@ func (w *world) scrubAll(h *host) bool {
 	}
 	w.judgeScrub(first, before)
 	for b := range w.raft.vol().SizeBytes / blockBytes {
-		if w.noGood(b, w.now) || w.differs(b) {
-			h.guest.submit(h, &guestRequest{op: block.OpWrite, call: w.now,
-				rng: block.Range{Off: b * blockBytes, Len: blockBytes}})
+		if w.noGood(b, w.now) || w.set == nil && w.differs(b) {
+			w.overwrite(h, b)
 		}
 	}
 	w.runFor(5 * time.Second)
@@ -97,6 +96,9 @@ func (w *world) scrubOnce(h *host) *mirror.ScrubReport {
 // blockStates looks at the blocks that are not the same everywhere.
 func (w *world) blockStates() map[int64]blockState {
 	out := map[int64]blockState{}
+	if w.set != nil {
+		return out // rows are looked at as code words
+	}
 	for b := range w.raft.vol().SizeBytes / blockBytes {
 		if !w.differs(b) {
 			continue
@@ -153,7 +155,23 @@ func (w *world) healed(b int64, want content) {
 
 // noGood reports whether no leg in sync has had a whole copy of a block all the time since then.
 func (w *world) noGood(b int64, since time.Duration) bool {
+	if w.set != nil {
+		return w.noGoodRow(b, since)
+	}
 	return !slices.ContainsFunc(w.inSyncLegs(), func(l *storedLeg) bool { return !l.disk.badSince(b, since) })
+}
+
+// noGoodRow reports whether too few legs in sync have had a whole block of the row of a block since then.
+func (w *world) noGoodRow(b int64, since time.Duration) bool {
+	_, row := w.set.place(b)
+	var well []volume.LegID
+	for _, l := range w.inSyncLegs() {
+		_, bad := l.holds(row)
+		if at, cured := l.disk.cured[row]; !bad && (!cured || at < since) {
+			well = append(well, l.id)
+		}
+	}
+	return !w.enough(w.raft.vol(), well)
 }
 
 // differs reports whether a block is not the same, and whole, on all legs in sync.

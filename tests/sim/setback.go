@@ -10,6 +10,7 @@ import (
 // image is a leg as it was at some time: what a snapshot of its machine holds.
 type image struct {
 	disk  *disk
+	file  *journalFile
 	label volume.Label
 	meta  durableLeg
 }
@@ -24,6 +25,9 @@ func (w *world) setBackOf(n *node, within time.Duration) {
 	l := n.leg
 	picture := image{disk: l.disk.clone(), label: l.durable.label, meta: durableLeg{label: l.durable.label,
 		older: l.durable.older, regions: l.durable.regions.Clone(), rotten: map[uint32]bool{}}}
+	if l.journal != nil {
+		picture.file = l.journal.file.clone()
+	}
 	w.after(w.pick(within), func() {
 		if n.leg != l || w.calm || !w.provable(l, &picture.label) || !w.keptElsewhere(l) {
 			return
@@ -34,6 +38,10 @@ func (w *world) setBackOf(n *node, within time.Duration) {
 		w.history.cuts++
 		l.disk, l.durable = picture.disk, picture.meta
 		l.disk.powerCut(w, true)
+		if l.journal != nil {
+			l.journal.file, l.journal.rest, l.journal.floor = picture.file, nil, volume.Transaction{}
+			l.journal.file.powerCut(w)
+		}
 		l.excused, l.excusedIn, l.fenced, l.answered = true, w.raft.vol().Epoch, 0, 0
 		w.after(w.pick(2*time.Second), n.start)
 	})
@@ -52,12 +60,13 @@ func (w *world) keptElsewhere(l *storedLeg) bool {
 	if w.raft.vol().VerifyAll {
 		return false
 	}
+	var others []volume.LegID
 	for _, id := range w.raft.vol().InSync {
 		if other := w.watch.fit(id); other != nil && other != l && other.n.on {
-			return true
+			others = append(others, id)
 		}
 	}
-	return false
+	return w.enough(w.raft.vol(), others)
 }
 
 // empty takes a leg's data away: its node finds a store without it, and says so. An operator replaces it.

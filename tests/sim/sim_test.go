@@ -20,6 +20,7 @@ var (
 	runs     = flag.Int("sim.runs", 300, "how many seeds")
 	trace    = flag.Bool("sim.trace", false, "print every step")
 	rule     = flag.String("sim.rule", "", "break only this rule")
+	layout   = flag.String("sim.layout", "", "kind of layout of all runs, mirror or parity; empty = in turn")
 	kind     = flag.String("sim.profile", "", "profile of all runs; empty = in turn")
 	fromZero = flag.Bool("sim.fromzero", false, "look for each broken rule in all profiles, from the first seed on")
 	hunt     = flag.Int("sim.hunt", 2000, "how many seeds a broken rule may take")
@@ -39,7 +40,7 @@ func broken() sim.Broken {
 func TestSeeds(t *testing.T) {
 	steps, checks := 0, 0
 	for s := *seed; s < *seed+uint64(*runs); s++ {
-		o := sim.Options{Seed: s, Profile: *kind, Broken: broken()}
+		o := sim.Options{Seed: s, Profile: *kind, Layout: *layout, Broken: broken()}
 		if *trace {
 			o.Trace = os.Stdout
 		}
@@ -65,9 +66,13 @@ func TestMutation(t *testing.T) {
 		if *rule != "" && r.Name != *rule {
 			continue
 		}
-		where := sim.Search{Profile: r.Profile, First: *seed, Runs: *hunt, Workers: runtime.GOMAXPROCS(0)}
+		where := sim.Search{Profile: r.Profile, Layout: r.Layout, First: *seed, Runs: *hunt,
+			Workers: runtime.GOMAXPROCS(0)}
 		if *fromZero || *kind != "" {
 			where.Profile = *kind
+		}
+		if *layout != "" {
+			where.Layout = *layout
 		}
 		if r.Harmless != "" {
 			where.Runs = min(*hunt, harmlessRuns)
@@ -127,7 +132,7 @@ func TestRun_isDeterministic(t *testing.T) {
 		r := sim.Run(sim.Options{Seed: seed, Trace: h})
 		return r, h.Sum(nil)
 	}
-	for s := uint64(1); s <= uint64(len(sim.Profiles())); s++ {
+	for s := uint64(1); s <= 2*uint64(len(sim.Profiles())); s++ {
 		first, trace := traced(s)
 		again, same := traced(s)
 		require.Equal(t, first, again, "seed %d", s)

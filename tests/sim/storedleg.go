@@ -45,7 +45,7 @@ func (l *storedLeg) do() {
 			l.persist(e)
 		case leg.EffectSync:
 			op := e.Op
-			l.flush(func(err error) {
+			l.flushAll(func(err error) {
 				l.core.Synced(op, err)
 				l.do()
 			})
@@ -69,6 +69,21 @@ func (l *storedLeg) kill(id leg.SessionID) {
 			l.core.SessionClosed(id)
 			l.do()
 		}
+	})
+}
+
+// flushAll puts on the medium what marks and a clean end speak of: the journal first, then what is at home.
+func (l *storedLeg) flushAll(done func(error)) {
+	if l.journal == nil {
+		l.flush(done)
+		return
+	}
+	l.journal.sync(func(err error) {
+		if err != nil {
+			done(err)
+			return
+		}
+		l.flush(done)
 	})
 }
 
@@ -132,10 +147,14 @@ func (t *task) run() {
 			t.fail()
 			return
 		}
-		switch t.r.x.Op {
-		case block.OpRead:
+		switch {
+		case t.r.x.Stage != nil:
+			t.stage()
+		case t.r.x.Op == block.OpRead:
 			t.read()
-		case block.OpFlush:
+		case t.r.x.Op == block.OpFlush && t.l.journal != nil:
+			t.l.journal.flush(func(err error) { t.leave(answer{err: err}) })
+		case t.r.x.Op == block.OpFlush:
 			t.l.flush(func(err error) { t.leave(answer{err: err}) })
 		default:
 			t.write()
@@ -160,12 +179,12 @@ func (t *task) fail() {
 func (t *task) read() {
 	data := make([]content, t.blocks)
 	for i := range data {
-		b := t.first + int64(i)
-		if t.l.disk.bad(b) {
+		c, bad := t.l.holds(t.first + int64(i))
+		if bad {
 			t.leave(answer{err: block.ErrMedium})
 			return
 		}
-		data[i] = t.l.disk.cells[b].data
+		data[i] = c
 	}
 	t.leave(answer{data: data})
 }
@@ -175,6 +194,13 @@ func (t *task) read() {
 func (t *task) write() {
 	d, w := t.l.disk, t.l.n.w
 	t.l.n.w.watch.applied(t)
+	if j := t.l.journal; j != nil {
+		if j.core.Touches(t.first, t.blocks) {
+			t.leave(answer{err: j.refused("WRITE", errRecords)})
+			return
+		}
+		defer func() { j.direct = true }()
+	}
 	old := make([]uint32, t.blocks)
 	for i := range t.blocks {
 		old[i] = d.cells[t.first+i].sum
@@ -191,6 +217,9 @@ func (t *task) write() {
 	t.store(0, half)
 	rest := func() {
 		t.store(half, stored)
+		if t.l.journal != nil {
+			t.l.journal.direct = true
+		}
 		for i := range t.blocks {
 			b := t.first + i
 			if i < stored {
@@ -212,6 +241,9 @@ func (t *task) write() {
 	}
 	rest()
 }
+
+// errRecords is why home is not written to directly.
+var errRecords = errors.New("a record that is not freed touches these blocks")
 
 func (t *task) store(from, to int64) {
 	for i := from; i < to; i++ {
@@ -274,12 +306,20 @@ func (l *storedLeg) command(s *session, r *request) {
 		l.do()
 		l.answerCommand(s, r, mirror.Reply{Generation: gen, Seq: l.core.Durable().Progress}, err)
 	case mirror.CommandStable:
+		if l.journal != nil && l.journal.core != nil {
+			l.journal.core.Ranges(func(first, blocks int64) {
+				l.core.Hold(block.Range{Off: first * blockBytes, Len: blocks * blockBytes})
+			})
+		}
 		l.wait(func(op leg.OpID) { l.core.Stable(op, s.id, c.Generation) }, progressed)
 	case mirror.CommandMarks:
 		page, err := l.core.Marks(s.id, c.Since, 0)
 		l.answerCommand(s, r, l.marks(page), err)
 	case mirror.CommandSums:
 		l.newRangeTask(s, r).checksums()
+	case mirror.CommandRecords, mirror.CommandCommit, mirror.CommandFree, mirror.CommandRollback,
+		mirror.CommandDrop:
+		(&task{l: l, s: s, r: r}).journalCommand()
 	case mirror.CommandDetachLeg:
 		l.wait(func(op leg.OpID) { l.core.Detach(op, s.id, c.Clean) }, progressed)
 	default:
@@ -298,7 +338,7 @@ func (l *storedLeg) answerCommand(s *session, r *request, out mirror.Reply, err 
 // marks makes the ranges of a page of MARKS.
 func (l *storedLeg) marks(page inband.MarksPage) mirror.Reply {
 	var out mirror.Reply
-	whole := block.Range{Len: l.durable.label.SizeBytes}
+	whole := block.Range{Len: l.durable.label.LegBytes()}
 	for _, run := range page.Runs {
 		r := block.Range{Off: int64(run.First) * volume.RegionBytes, Len: int64(run.Count) * volume.RegionBytes}
 		r = r.Intersect(whole)
@@ -328,8 +368,9 @@ func (t *task) checksums() {
 		out := mirror.Reply{Sums: make([]uint32, t.blocks)}
 		for i := range out.Sums {
 			b := t.first + int64(i)
-			out.Sums[i] = sumOf(0, t.l.disk.cells[b].data)
-			if t.l.disk.bad(b) {
+			c, bad := t.l.holds(b)
+			out.Sums[i] = sumOf(0, c)
+			if bad {
 				out.Bad = append(out.Bad, uint32(i))
 			}
 		}

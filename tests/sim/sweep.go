@@ -13,6 +13,7 @@ import (
 type Sweep struct {
 	First   uint64       // seed
 	Profile string       // of every run; empty = each seed's turn
+	Layout  string       // of every run; empty = each seed's turn
 	Runs    int          // how many seeds; zero = until ctx ends
 	Workers int          // seeds at a time, each in a goroutine of its own
 	Broken  Broken       // safety rules that every run breaks on purpose
@@ -66,11 +67,12 @@ func (s Sweep) Run(ctx context.Context) Totals {
 func (s Sweep) one(seed uint64) (r Result) {
 	defer func() {
 		if p := recover(); p != nil {
-			r = Result{Seed: seed, Violation: &Violation{Seed: seed, Profile: s.Profile, Rule: "panic",
+			r = Result{Seed: seed, Violation: &Violation{Seed: seed, Profile: s.Profile, Layout: s.Layout,
+				Rule:    "panic",
 				Message: fmt.Sprint(p), Trace: strings.Split(strings.TrimSpace(string(debug.Stack())), "\n")}}
 		}
 	}()
-	o := Options{Seed: seed, Profile: s.Profile, Broken: s.Broken}
+	o := Options{Seed: seed, Profile: s.Profile, Layout: s.Layout, Broken: s.Broken}
 	r = Run(o)
 	if r.Violation != nil {
 		o.Lines = true

@@ -21,6 +21,7 @@ type world struct {
 	order   uint64
 	steps   int
 
+	set     *paritySet // nil: the volume is a mirror
 	raft    *coordinators
 	nodes   []*node
 	hosts   []*host // engine processes, oldest first
@@ -109,7 +110,8 @@ func (w *world) latency() time.Duration {
 // fail records the first violation; the run ends with it.
 func (w *world) fail(rule string, format string, args ...any) {
 	if w.violation == nil {
-		w.violation = &Violation{Seed: w.opts.Seed, Profile: w.opts.Profile, Step: w.steps, At: w.now, Rule: rule,
+		w.violation = &Violation{Seed: w.opts.Seed, Profile: w.opts.Profile, Layout: w.opts.Layout,
+			Step: w.steps, At: w.now, Rule: rule,
 			Message: fmt.Sprintf(format, args...), Trace: w.trace.lines()}
 		w.logf("VIOLATION %s: %s", rule, w.violation.Message)
 	}

@@ -1,0 +1,284 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/leg"
+	"github.com/holdfast-storage/holdfast/leg/journal"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// legJournal is the journal of a leg of parity: a real journal.Core, and what drives it in the order in which the
+// leg itself does (leg/journaled.go), with the process free to die between any two steps. A read is one step, so what
+// keeps the leg's readers and its writes of home apart is not simulated.
+type legJournal struct {
+	l    *storedLeg
+	file *journalFile
+	core *journal.Core // nil while no process runs
+	rest *replayed     // while none runs: what a start would make of the file
+
+	waiters    []placeWaiter
+	busy       bool     // a commit, FREE, roll-back or drop is under way
+	queue      []func() // those behind it
+	unfinished *homeward
+	direct     bool // home was written to directly since its last sync
+
+	floor volume.Transaction // the highest of an answered DROP
+}
+
+// placeWaiter waits until all entries up to a place are in the file.
+type placeWaiter struct {
+	place journal.Place
+	run   func()
+}
+
+// homeward is what of a commit, which is durable, is to be written home.
+type homeward struct {
+	upTo   volume.Transaction
+	sealed journal.Place // where its entry is
+	blocks []journal.Source
+}
+
+// replayed is what a start would make of the journal.
+type replayed struct {
+	core *journal.Core
+	redo map[int64]journal.Source
+}
+
+// died forgets what the process knew.
+func (j *legJournal) died() {
+	j.core, j.rest, j.waiters, j.busy, j.queue, j.unfinished = nil, nil, nil, false, nil, nil
+}
+
+// started replays the journal before any login, as the leg does. The process may die on the way.
+func (j *legJournal) started() {
+	l, w := j.l, j.l.n.w
+	l.n.w.logf("%s: leg %s replays its journal from %d, whole to %d", l.n.name, l.id.Short(), j.file.head.Start,
+		j.file.head.Cut)
+	for {
+		core := journal.New(j.file.ring, j.file.head)
+		if err := j.file.replay(core, l.breaks(leg.BreakLogHoles)); err != nil {
+			w.watch.hold(false, "journal", "leg %s: %v", l.id.Short(), err)
+			return
+		}
+		j.file.synced(j.file.seq) // what was read may be in the page cache only
+		redo := core.Redo()
+		died := w.chance(12)
+		left := redo[:0]
+		if died || l.n.full && w.chance(2) {
+			left = redo[w.rng.IntN(len(redo)+1):]
+			redo = redo[:len(redo)-len(left)]
+		}
+		for _, s := range redo {
+			j.toHome(s)
+		}
+		if died {
+			continue
+		}
+		if j.unfinished = nil; len(left) > 0 { // home has no room
+			core.NotHome(left)
+			j.unfinished = &homeward{blocks: left}
+		}
+		h := core.Started()
+		j.file.writeHead(h)
+		j.file.synced(j.file.seq)
+		core.SetHead(h)
+		j.core, j.rest, j.direct = core, nil, true
+		return
+	}
+}
+
+func (l *storedLeg) breaks(r leg.Rules) bool { return l.n.w.opts.Broken.Leg&r != 0 }
+
+// toHome writes one block of a commit home.
+func (j *legJournal) toHome(s journal.Source) {
+	d := j.l.disk
+	if s.Kind == 0 { // nobody knows what it holds
+		d.putSum(s.Block, sumBusy)
+		return
+	}
+	c, err := j.file.block(s)
+	if err != nil {
+		j.l.n.w.fail("journal", "leg %s: %v", j.l.id.Short(), err)
+		return
+	}
+	d.put(s.Block, c)
+	d.putSum(s.Block, sumOf(s.Block, c))
+}
+
+// idle returns what a start would make of the journal as it is.
+func (j *legJournal) idle() *replayed {
+	if j.rest == nil {
+		r := &replayed{core: journal.New(j.file.ring, j.file.head), redo: map[int64]journal.Source{}}
+		_ = j.file.replay(r.core, j.l.breaks(leg.BreakLogHoles)) // a start judges it
+		for _, s := range r.core.Redo() {
+			r.redo[s.Block] = s
+		}
+		j.rest = r
+	}
+	return j.rest
+}
+
+// now returns the core, or what a start would make of the file.
+func (j *legJournal) now() *journal.Core {
+	if j.core != nil {
+		return j.core
+	}
+	return j.idle().core
+}
+
+// overlay returns what lies over a block.
+func (j *legJournal) overlay(b int64) []journal.Source {
+	list := j.now().Overlay(nil, b, 1)
+	if j.core == nil && (len(list) == 0 || list[len(list)-1].Kind == volume.RecordDelta) {
+		if s, ok := j.rest.redo[b]; ok {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// assemble makes the content of a block of its sources; bad reports that nobody knows it.
+func (j *legJournal) assemble(sources []journal.Source) (c content, bad bool) {
+	base := sources[len(sources)-1]
+	switch base.Kind {
+	case volume.RecordDelta:
+		bad, c = j.l.disk.bad(base.Block), j.l.disk.cells[base.Block].data
+	case volume.RecordImage:
+		c = j.payload(base)
+		sources = sources[:len(sources)-1]
+	default:
+		return content{}, true
+	}
+	for _, s := range sources {
+		c = added(c, j.payload(s))
+	}
+	return c, bad
+}
+
+func (j *legJournal) payload(s journal.Source) content {
+	c, err := j.file.block(s)
+	if err != nil {
+		j.l.n.w.fail("journal", "leg %s: %v", j.l.id.Short(), err)
+	}
+	return c
+}
+
+// holds returns the content of a block of the leg, whatever of it is at home; bad reports that it is not what was
+// written.
+func (l *storedLeg) holds(b int64) (c content, bad bool) {
+	if l.journal != nil {
+		if list := l.journal.overlay(b); len(list) > 0 {
+			return l.journal.assemble(list)
+		}
+	}
+	return l.disk.cells[b].data, l.disk.bad(b)
+}
+
+// put writes an entry that has its place, and goes on once it and all before it are in the file.
+func (j *legJournal) put(e journal.Entry, payload []content, done func()) {
+	n := j.l.n
+	n.disk(n.w.pick(2*time.Millisecond), func() {
+		j.file.write(&fileEntry{Entry: e, payload: payload})
+		j.core.Whole(e.Place)
+		j.whenWhole(e.End(), done)
+		j.wake()
+	})
+}
+
+func (j *legJournal) whenWhole(p journal.Place, run func()) {
+	if j.core.WholeTo() >= p {
+		run()
+		return
+	}
+	j.waiters = append(j.waiters, placeWaiter{p, run})
+}
+
+func (j *legJournal) wake() {
+	for i := 0; i < len(j.waiters); {
+		if x := j.waiters[i]; j.core.WholeTo() >= x.place {
+			j.waiters = slices.Delete(j.waiters, i, i+1)
+			x.run()
+			i = 0
+			continue
+		}
+		i++
+	}
+}
+
+// sync puts every entry that is in the file on the medium.
+func (j *legJournal) sync(done func(error)) {
+	n, seq := j.l.n, j.file.seq
+	n.disk(n.w.pick(3*time.Millisecond), func() {
+		if n.blunt {
+			n.blunt = false
+			done(block.ErrFailed)
+			return
+		}
+		j.file.synced(seq)
+		done(nil)
+	})
+}
+
+// flush is FLUSH: the journal, and home where it was written to directly.
+func (j *legJournal) flush(done func(error)) {
+	j.sync(func(err error) {
+		if err != nil {
+			done(err)
+			return
+		}
+		j.syncDirect(done)
+	})
+}
+
+func (j *legJournal) syncDirect(done func(error)) {
+	if !j.direct {
+		done(nil)
+		return
+	}
+	j.direct = false
+	j.l.flush(func(err error) {
+		j.direct = j.direct || err != nil
+		done(err)
+	})
+}
+
+// refused gives a refusal of the core the meaning that it has for an engine. The engine of a leg that has its epoch
+// never earns one.
+func (j *legJournal) refused(what string, err error) error {
+	j.l.n.w.watch.hold(false, "refused", "leg %s: %s: %v", j.l.id.Short(), what, err)
+	if errors.Is(err, journal.ErrFull) {
+		return fmt.Errorf("%w: %w", block.ErrNoSpace, err)
+	}
+	return fmt.Errorf("%w: %w", leg.ErrInvalid, err)
+}
+
+// stage puts a record into the journal and answers once it counts.
+func (t *task) stage() {
+	j, w := t.l.journal, t.l.n.w
+	w.watch.applied(t)
+	r := t.r.x.Record(w.set.layout)
+	e, err := j.core.Stage(r, payloadSums(t.r.data))
+	w.logf("%s: leg %s stages %s %s [%d,+%d) at %d: %v", t.l.n.name, t.l.id.Short(), r.Transaction, r.Kind,
+		r.FirstBlock, r.Blocks, e.Place, err)
+	switch {
+	case errors.Is(err, journal.ErrThere):
+		j.whenWhole(j.core.Tail(), t.staged)
+	case err != nil:
+		t.leave(answer{err: j.refused("STAGE", err)})
+	default:
+		j.put(e, t.r.data, t.staged)
+	}
+}
+
+func (t *task) staged() {
+	if t.l.durable.label.Durability != volume.DurabilitySync {
+		t.leave(answer{})
+		return
+	}
+	t.l.journal.sync(func(err error) { t.leave(answer{err: err}) })
+}
