@@ -93,7 +93,7 @@ func soonest() map[string]string {
 		"blindRelogin": "attach", "oldEvidence": "attach", "lateMark": "attach", "noRestamp": "sparse",
 		"noCAS": "limbo", "anyLossy": "attach", "noKillSess": "sparse", "noDrain": "partings",
 		"copySinceNow": "rebuild", "saveEarly": "rebuild",
-		"backAlone": "attach", "logHoles": "attach", "lockToAck": "rebuild",
+		"backAlone": "flush", "logHoles": "attach", "lockToAck": "rebuild",
 	}
 }
 
