@@ -38,6 +38,7 @@ func (p *paritySet) settleRound(c *Core) {
 	if r.step != roundIdle && (r.legs != c.receivers() || !p.roundLegs(c)) {
 		p.abortRound(c)
 	}
+	p.dropWaitedFor(c)
 	switch r.step {
 	case roundIdle:
 		if p.roundDue(c) {
@@ -50,19 +51,35 @@ func (p *paritySet) settleRound(c *Core) {
 	}
 }
 
-// roundLegs reports whether every leg that gets records can take part in a round. One that failed leaves first, and
-// CONFIG says so everywhere: what it has is asked for by nobody then.
-func (p *paritySet) roundLegs(c *Core) bool {
-	all := c.receivers()
-	if all == 0 || c.removed != 0 || !c.configured() || !all.within(c.usableOf(all)) {
-		return false
+// dropWaitedFor drops a joining leg that alone keeps a round from its end while writes wait for room: acks do not need
+// it, and the guest is not to wait for it as long as for the medium of a leg in sync.
+func (p *paritySet) dropWaitedFor(c *Core) {
+	r, i := &p.round, c.join.leg
+	if r.step == roundIdle || p.room.waiting.n == 0 || !c.join.active || !c.wo.has(i) ||
+		c.now-r.at < c.timing().SlowLeg {
+		return
 	}
-	for s := all; s != 0; s = s.rest() {
-		if state := c.leg(s.first()).state; state == LegSuspect || state == LegRemoving {
-			return false
+	left := r.pending
+	if r.step == roundFlushing {
+		left = 0
+		for o := c.flushes.head; o != nil; o = o.next {
+			if o.purpose == flushRound && o.seq == r.number {
+				left = o.targets &^ o.answered
+			}
 		}
 	}
-	return true
+	if left == only(i) {
+		c.dropJoin(i, "writes of the guest waited for room that it did not free")
+		p.abortRound(c)
+	}
+}
+
+// roundLegs reports whether every leg that gets records can take part in a round. One that failed comes back or leaves
+// first, and CONFIG says so everywhere: what it has is asked for by nobody then. One whose removal is in doubt takes
+// part as long as it is well, as it does in acks: it may be in sync, and while no coordinator answers journals fill.
+func (p *paritySet) roundLegs(c *Core) bool {
+	all := c.receivers()
+	return all != 0 && c.removed == 0 && c.configured() && all.within(c.usableOf(all))
 }
 
 // upTo returns the highest number such that every write up to it is staged on all of its Q that is left.
