@@ -47,7 +47,8 @@ func (p *paritySet) onDrop(c *Core, k call, err error) {
 
 // begin has every write that goes past the leg added to its copy set.
 func (p *paritySet) begin(c *Core, i LegIndex) {
-	c.join.set.init(c.legBytes(), c.timing().CopyBytes)
+	// A write is in one chunk, so it is all copied, or all of it is still to be.
+	c.join.set.init(c.legBytes(), max(c.timing().CopyBytes, p.layout.Chunk))
 	c.join.save.off = true
 	c.settleIn(i)
 	c.note(workJoin)

@@ -18,7 +18,8 @@ import (
 //
 //	serve legs=(a,b) [outside=(c)] [marks=(a)]   attach with these legs in sync, up to serving; challenge
 //	                                             lets their media be asked, confirm shows Confirm
-//	serve layout=2+1 legs=(a,b,c) [unclean]      the same for a set of parity; unclean up to CONFIG on every leg
+//	serve layout=2+1 [chunk=SIZE] legs=(a,b,c) [unclean]   the same for a set of parity; unclean up to CONFIG on
+//	                                             every leg
 //	new legs=(…) [outside=(…)]                   only make the legs known and begin to attach
 //	up LEG [lossy] [restarted]                   a login; down LEG [fenced]
 //	set LEG [seq=N] [cfg=N] [unmarked] [changes=N]   what its next login shows, other than what it should
@@ -117,7 +118,7 @@ func (s *script) command(cmd string, d *datadriven.TestData) {
 	switch cmd {
 	case "new", "serve":
 		_, s.challenge = opts["challenge"]
-		s.begin(opts["legs"], opts["outside"], opts["broken"], opts["layout"])
+		s.begin(opts["legs"], opts["outside"], opts["broken"], append(opts["layout"], opts["chunk"]...))
 		_, s.confirm = opts["confirm"]
 		_, s.unclean = opts["unclean"]
 		if cmd == "serve" {
@@ -191,7 +192,11 @@ func (s *script) begin(legs, outside, broken, layout []string) {
 	var set volume.Layout
 	if len(layout) > 0 {
 		var err error
-		set, err = volume.ParseLayout("parity=" + layout[0] + ",chunk=16K")
+		size := "16K"
+		if len(layout) > 1 {
+			size = layout[1]
+		}
+		set, err = volume.ParseLayout("parity=" + layout[0] + ",chunk=" + size)
 		s.must(err == nil, "%v", err)
 	}
 	core, err := NewCore(CoreOptions{Epoch: 5, SizeBytes: 64 * BlockBytes, Layout: set, Broken: rules,
