@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // joinJob brings one leg in sync (protocol §1.7.5, protocol-flush B.8, C.8):
@@ -83,7 +84,7 @@ func (c *Core) settleJoin() {
 
 // tryJoin begins to bring in the first leg that can and may be.
 func (c *Core) tryJoin() {
-	if c.read == 0 || c.reconcile.set.left > 0 {
+	if c.read == 0 || c.reconcile.set.left > 0 || c.ack.count() >= volume.MaxInSync { // a record names no more legs
 		return
 	}
 	for s := c.known &^ c.ack; s != 0; s = s.rest() {
