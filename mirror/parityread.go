@@ -96,14 +96,17 @@ func (p *paritySet) giveUp(c *Core, o *op) {
 // decode goes on with the rows of other slots, once the whole stripe is locked.
 func (p *paritySet) decode(c *Core, o *op) {
 	f := &o.fetch
+	c.endFetch(o) // a late answer of the leg of the slot is none of the rows that are read now
 	if wide := p.wideOf(f.rng); o.kind != opCopy && o.wide != wide && !c.breaks(BreakDecodeFlying) {
-		c.endFetch(o)
 		exclusive := o.lock.exclusive
 		c.unlock(o)
 		o.wide = wide
 		c.lockRange(o, exclusive)
 		return
 	}
+	f.step++
+	f.sentAt = 0
+	c.fetching.push(o)
 	f.decode = &decoding{chunk: p.geo.Chunk(p.geo.StripeOnLeg(f.rng.Off), int(f.slot)),
 		parts: make([]Handle, p.layout.Legs()), need: p.layout.Data}
 	p.fetchOthers(c, o)
