@@ -72,8 +72,8 @@ func (p *paritySet) recoverable(c *Core, all legSet) bool {
 	return true
 }
 
-// takingBack reports whether a leg has yet to answer a ROLLBACK of a recovery that was given up. With a leg less a write
-// may go forward that was to be taken back, and then it must not be taken back behind that.
+// takingBack reports whether a leg has yet to answer a ROLLBACK of a recovery that was given up. With a leg less a
+// write may go forward that was to be taken back, and then it must not be taken back behind that.
 func (p *paritySet) takingBack(c *Core, legs legSet) bool {
 	for _, k := range c.calls {
 		if k.kind == CommandRollback && legs.has(k.leg) && k.sess == c.leg(k.leg).sess {
