@@ -79,6 +79,16 @@ func masked() [][]string {
 	}
 }
 
+// parityName is what the name of a rule ends with that is broken in a set of parity and in a mirror.
+const parityName = "/parity"
+
+// parityToo are rules that a mirror and a set of parity hold each in its own way, or that matter otherwise in a set:
+// each of them is to be found in both.
+func parityToo() []string {
+	return []string{"serveEarly", "blindRelogin", "flushEarly", "noJoinFlush", "forgetLossy", "noRestamp", "lateMark",
+		"ignoreLossy"}
+}
+
 // soonest is the profile that shows each rule soonest, for those that not every profile shows at once. It
 // only saves time: a hunt through all profiles finds them as well.
 func soonest() map[string]string {
@@ -94,6 +104,7 @@ func soonest() map[string]string {
 		"noCAS": "limbo", "anyLossy": "attach", "noKillSess": "sparse", "noDrain": "partings",
 		"copySinceNow": "rebuild", "saveEarly": "rebuild",
 		"backAlone": "flush", "logHoles": "attach", "lockToAck": "rebuild",
+		"blindRelogin/parity": "attach", "noRestamp/parity": "sparse",
 	}
 }
 
@@ -127,6 +138,12 @@ func Rules() []Rule {
 	}
 	for _, names := range masked() {
 		list = append(list, together(list, names))
+	}
+	for _, r := range list {
+		if slices.Contains(parityToo(), r.Name) {
+			r.Name, r.Layout = r.Name+parityName, ParityOnly
+			list = append(list, r)
+		}
 	}
 	for i := range list {
 		name := list[i].Name
