@@ -21,7 +21,8 @@ func (p *paritySet) outOfSpace(c *Core, o *op) {
 	if o.part.failed || o.inflight != 0 { // looked at again when a joining leg has answered, too
 		return
 	}
-	o.part.failed, o.part.back = true, o.answered&c.receivers()
+	// Also one that has no room now may have it: from an earlier session, whose answer was lost.
+	o.part.failed, o.part.back = true, o.targets&c.receivers()
 	o.targets, o.noSpace = 0, 0
 	p.backing = append(p.backing, o)
 	c.note(workRound)
