@@ -59,6 +59,8 @@ func (j *legJournal) started() {
 	l, w := j.l, j.l.n.w
 	l.n.w.logf("%s: leg %s replays its journal from %d, whole to %d", l.n.name, l.id.Short(), j.file.head.Start,
 		j.file.head.Cut)
+	w.watch.hold(l.excused || j.file.head.Floor.Compare(j.floor) >= 0, "floor",
+		"leg %s had the floor %s, and starts with %s", l.id.Short(), j.floor, j.file.head.Floor)
 	for {
 		core := journal.New(j.file.ring, j.file.head)
 		if err := j.file.replay(core, l.breaks(leg.BreakLogHoles)); err != nil {
