@@ -112,11 +112,14 @@ func (p *paritySet) decode(c *Core, o *op) {
 	p.fetchOthers(c, o)
 }
 
-// fetchOthers reads as many other slots as are still needed.
+// fetchOthers reads as many other slots as are still needed. Those that keep the read waiting are not counted on.
 func (p *paritySet) fetchOthers(c *Core, o *op) {
 	f := &o.fetch
 	d := f.decode
-	need := d.need - d.have - f.reading.count()
+	need := d.need - d.have
+	if d.chunk == allChunks || c.now-f.sentAt < c.timing().Hedge {
+		need -= (f.reading & c.read).count()
+	}
 	var asked [volume.MaxSlots]bool
 	if d.chunk != allChunks {
 		asked[f.slot] = true

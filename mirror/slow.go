@@ -248,11 +248,13 @@ func (c *Core) othersRead(i LegIndex, at time.Duration) bool {
 	return false
 }
 
-// hedge sends old reads to a second leg.
+// hedge sends old reads to another leg.
 func (c *Core) hedge() {
 	for o, n := c.fetching.head, c.fetching.n; o != nil && n > 0; n-- {
 		next := o.next
-		if f := &o.fetch; f.reading.count() == 1 && c.now-f.sentAt >= c.timing().Hedge {
+		f := &o.fetch
+		if waits := f.reading.count() == 1 || f.reading != 0 && f.decode != nil; waits &&
+			c.now-f.sentAt >= c.timing().Hedge {
 			c.lay.fetch(c, o)
 		}
 		o = next
