@@ -79,8 +79,7 @@ func (p *paritySet) repair(c *Core, o *op) {
 	}
 	o.part.stripe, o.part.leg = p.geo.StripeOnLeg(j.part.Off), j.part
 	o.part.plan.Repair = true
-	p.stage(c, o, only(i))
-	c.advanceCopy(o)
+	p.dispatch(c, o)
 }
 
 // repaired goes on when the leg has the repair, or could not take it.

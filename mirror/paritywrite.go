@@ -51,7 +51,21 @@ func (p *paritySet) dispatch(c *Core, o *op) {
 		c.note(workRound)
 		return
 	}
-	p.stage(c, o, p.receivers(c, o))
+	p.send(c, o)
+}
+
+// send stages a write for which there is room.
+func (p *paritySet) send(c *Core, o *op) {
+	j := &o.copy
+	switch {
+	case o.kind != opCopy:
+		p.stage(c, o, p.receivers(c, o))
+	case !o.current(c): // a repair whose leg left while it waited
+		c.copyDone(o, false)
+	default:
+		p.stage(c, o, only((j.need &^ j.adopted).first()))
+		c.advanceCopy(o)
+	}
 }
 
 // stage sends the records of a write to the legs of targets, which are its Q.

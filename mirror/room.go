@@ -85,7 +85,7 @@ func (p *paritySet) pumpRoom(c *Core) {
 			return
 		}
 		w.remove(o)
-		p.stage(c, o, p.receivers(c, o))
+		p.send(c, o)
 	}
 }
 
