@@ -71,3 +71,16 @@ func TestParity_verifiesEnough(t *testing.T) {
 	v.Layout = volume.Mirror(4)
 	require.Equal(t, legs[:2], newestShown(v, legs), "one leg of a mirror has everything")
 }
+
+// What a set of parity waits for whose legs were set back: nothing that an operator accepts makes a volume of them.
+func TestParity_setBackIsNothingToAccept(t *testing.T) {
+	s := paritySet(t, "")
+	v := s.state.Volumes[s.vol("web")]
+	for _, name := range []string{"C", "D"} {
+		v.Leg(s.leg(name)).SetBack = true
+	}
+	s.apply("fence web A e=1\nfence web B e=1\nfence web C e=1\nfence web D e=1")
+	answer := s.apply("activate web e=1 waited")
+	require.Contains(t, answer, "bring the right disks back")
+	require.NotContains(t, answer, "--accept-loss")
+}
