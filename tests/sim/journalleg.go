@@ -99,8 +99,8 @@ func (l *storedLeg) breaks(r leg.Rules) bool { return l.n.w.opts.Broken.Leg&r !=
 // toHome writes one block of a commit home.
 func (j *legJournal) toHome(s journal.Source) {
 	d := j.l.disk
-	if s.Kind == 0 { // nobody knows what it holds
-		d.putSum(s.Block, sumBusy)
+	if s.Kind == 0 { // nobody knows what it holds, and no start may take it for a write that was under way
+		d.putSum(s.Block, max(^sumOf(s.Block, d.cells[s.Block].data), sumBusy+1))
 		return
 	}
 	c, err := j.file.block(s)

@@ -225,12 +225,13 @@ func (w *world) legGone() bool {
 	})
 }
 
-// gone reports whether the disks of so many legs in sync have failed for good that too few are left: then the volume
-// stays down, and says so, since nobody may guess.
+// gone reports whether so many legs in sync have failed for good, or of a set of parity were set back, that too few are
+// left: then the volume stays down, and says so, since nobody may guess.
 func (w *world) gone() bool {
 	left := slices.DeleteFunc(slices.Clone(w.raft.vol().InSync), func(id volume.LegID) bool {
-		l := w.legOf(id)
-		return l == nil || l.failed
+		l, known := w.legOf(id), w.raft.vol().Leg(id)
+		// Legs of parity that are of different moments make nothing together, whatever an operator accepts.
+		return l == nil || l.failed || w.set != nil && known != nil && known.SetBack
 	})
 	return !w.enough(w.raft.vol(), left)
 }
