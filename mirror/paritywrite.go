@@ -116,7 +116,8 @@ func (p *paritySet) stored(c *Core, o *op) bool {
 			need = data
 		}
 	}
-	return need.within(o.answered)
+	// Some of Q is always left: legs that are enough are, and none joins before the write has ended.
+	return need != 0 && need.within(o.answered)
 }
 
 // answer implements layout. What has to be on the medium is flushed on all legs, as for the guest's own flush.
