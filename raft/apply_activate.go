@@ -145,7 +145,8 @@ func (t *txn) awaited(v *Volume, fenced []volume.LegID, setBack bool) *Refusal {
 		return &Refusal{
 			Code: CodeWait, Legs: fenced,
 			Message: fmt.Sprintf("volume %s waits for an operator: too few of its in-sync legs, on %s, were not "+
-				"set back to an older state, and those that were cannot be used with others; bring the right disks back",
+				"set back to an older state, and those that were cannot be used with others: "+
+				"bring the right disks back",
 				v.Name, t.describe(v, fenced)),
 		}
 	case len(missing) == 0:
