@@ -37,6 +37,7 @@ func realQEMU(t *testing.T) Order {
 	disk, socket := filepath.Join(base, "disk"), filepath.Join(base, "nbd,1.sock")
 	require.NoError(t, os.WriteFile(disk, append(counter.Disk(), make([]byte, 1<<20)...), 0o600))
 	server := exec.Command("qemu-nbd", "--persistent", "--format=raw", "--export-name=root", "--socket="+socket, disk)
+	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also when the test is killed
 	require.NoError(t, server.Start())
 	t.Cleanup(func() {
 		_ = server.Process.Kill()
