@@ -107,7 +107,7 @@ func (c *conn) serve() error {
 		}
 		c.agreed, err = handshake(c.both(), c.server.export, begin)
 	}
-	if errors.Is(err, errGoodbye) {
+	if errors.Is(err, errGoodbye) || err != nil && c.isDraining() {
 		c.farewell()
 	}
 	if err == nil {
@@ -149,6 +149,7 @@ func (c *conn) farewell() {
 // completes them, or by a goroutine that this function starts and waits for.
 func (c *conn) transmit() error {
 	if c.isDraining() { // between the handshake and here the deadline was taken back
+		c.farewell()
 		return nil
 	}
 	if c.secured != nil {
