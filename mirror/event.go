@@ -45,7 +45,8 @@ const (
 	// EventDown is a session that ended or a login that failed: Leg, Err.
 	EventDown
 	// EventGuest is a request of the guest: Guest, Op, Flags, Range; for a write Data holds the
-	// payload of the range aligned out to 4 KiB, of which only Range is filled.
+	// payload of the range aligned out to 4 KiB, of which only Range is filled; of a whole stripe of parity
+	// it is as long as the stripe, with zeroes behind the end of the volume.
 	EventGuest
 	// EventDone is a leg's answer to EffectSubmit: Req, Err; for a read without error, Data.
 	EventDone

@@ -125,7 +125,12 @@ func (e *Engine) submit(r *block.Request, p guestWhole, op block.Op, rng block.R
 	ev := Event{Kind: EventGuest, Op: op, Flags: r.Flags, Range: rng, Guest: g}
 	if op == block.OpWrite {
 		whole := rng.AlignOut(BlockBytes)
-		b := e.buffers.get(whole.Len)
+		length := whole.Len
+		if e.payloads != nil {
+			length = payloadBytes(e.payloads.layout, e.limits.SizeBytes, rng)
+		}
+		b := e.buffers.get(length)
+		clear(b.b[whole.Len:])
 		inner := b.b[rng.Off-whole.Off:][:rng.Len]
 		if r.Op == block.OpWrite {
 			copy(inner, r.Data[rng.Off-r.Range.Off:])

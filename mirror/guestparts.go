@@ -25,12 +25,24 @@ type guestPieces struct {
 	err  error       // the first one
 }
 
-// piece returns the first piece of r.
-func piece(l volume.Layout, r block.Range, changes bool) block.Range {
-	if stripe := l.StripeBytes(); changes && r.Off%stripe == 0 && r.Len >= stripe {
-		return block.Range{Off: r.Off, Len: stripe}
+// piece returns the first piece of r. A whole stripe is all that the stripe has of the volume: the last one may have
+// less than the others.
+func piece(l volume.Layout, size int64, r block.Range, changes bool) block.Range {
+	stripe := l.StripeBytes()
+	if all := min(stripe, size-r.Off); changes && r.Off%stripe == 0 && r.Len >= all {
+		return block.Range{Off: r.Off, Len: all}
 	}
 	return block.Range{Off: r.Off, Len: min(r.Len, l.Chunk-r.Off%l.Chunk)}
+}
+
+// payloadBytes returns how long the payload of a piece that is written is: whole blocks, and of a whole stripe all of
+// it, with zeroes behind the end of the volume.
+func payloadBytes(l volume.Layout, size int64, r block.Range) int64 {
+	stripe := l.StripeBytes()
+	if stripe > 0 && r.Off%stripe == 0 && r.Len == min(stripe, size-r.Off) {
+		return stripe
+	}
+	return r.AlignOut(BlockBytes).Len
 }
 
 // submitPieces hands a request to the Core in pieces.
@@ -39,7 +51,7 @@ func (e *Engine) submitPieces(r *block.Request) {
 	if op == block.OpZero {
 		op = block.OpWrite
 	}
-	if first := piece(e.payloads.layout, r.Range, r.Op.Changes()); first == r.Range {
+	if first := piece(e.payloads.layout, e.limits.SizeBytes, r.Range, r.Op.Changes()); first == r.Range {
 		e.submit(r, nil, op, r.Range)
 		return
 	}
@@ -63,7 +75,7 @@ func (g *guestPieces) next(op block.Op) bool {
 		g.mu.Unlock()
 		return false
 	}
-	p := piece(g.engine.payloads.layout, g.rest, g.req.Op.Changes())
+	p := piece(g.engine.payloads.layout, g.engine.limits.SizeBytes, g.rest, g.req.Op.Changes())
 	g.rest = block.Range{Off: p.End(), Len: g.rest.Len - p.Len}
 	g.open++
 	g.mu.Unlock()

@@ -59,14 +59,17 @@ func (p *paritySet) place(o *op) {
 	t := &o.part
 	t.stripe = p.geo.StripeAt(o.rng.Off)
 	in := o.rng.Off - t.stripe*p.layout.StripeBytes()
-	t.chunk, t.full = int8(in/p.layout.Chunk), o.rng.Len == p.layout.StripeBytes() && in == 0
+	t.chunk, t.full = int8(in/p.layout.Chunk), o.kind == opWrite && o.want == p.geo.Stripe(t.stripe)
 	t.leg = block.Range{Off: t.stripe*p.layout.Chunk + in%p.layout.Chunk, Len: min(o.rng.Len, p.layout.Chunk)}
+	if t.full {
+		t.leg.Len = p.layout.Chunk // also where the volume ends before: the rest of the stripe is zeroes
+	}
 }
 
 // isPiece reports whether a range is one that place can take.
 func (p *paritySet) isPiece(o *op) bool {
 	in := o.rng.Off % p.layout.Chunk
-	return o.part.full && o.kind == opWrite || in+o.rng.Len <= p.layout.Chunk
+	return o.part.full || in+o.rng.Len <= p.layout.Chunk
 }
 
 // wideOf returns what is locked of the volume for all of some rows of the legs: whole stripes.

@@ -108,7 +108,7 @@ func (h *simHost) parityGuest() {
 		flags = block.FUA
 	}
 	for rest := (block.Range{Off: first * BlockBytes, Len: n * BlockBytes}); !rest.Empty(); {
-		p := piece(w.layout, rest, op.Changes())
+		p := piece(w.layout, w.blocks*BlockBytes, rest, op.Changes())
 		rest = block.Range{Off: p.End(), Len: rest.Len - p.Len}
 		h.parityPiece(op, flags, p)
 	}
@@ -126,6 +126,7 @@ func (h *simHost) parityPiece(op block.Op, flags block.Flags, r block.Range) {
 			d[i] = w.value
 		}
 		data := append(simData(nil), d...)
+		d = append(d, make(simData, payloadBytes(w.layout, w.blocks*BlockBytes, r)/BlockBytes-r.Len/BlockBytes)...)
 		g.data, ev.Data = &data, &d
 	}
 	if g.flush {

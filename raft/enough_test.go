@@ -84,3 +84,23 @@ func TestParity_setBackIsNothingToAccept(t *testing.T) {
 	require.Contains(t, answer, "bring the right disks back")
 	require.NotContains(t, answer, "--accept-loss")
 }
+
+// After a restore, legs of parity that never had a configuration are not taken for what they may be, and no leg alone
+// is something to go on from.
+func TestParity_blankLegsAfterARestore(t *testing.T) {
+	s := paritySet(t, "fence web A e=1\nfence web B e=1\nfence web C e=1\nfence web D e=1\nactivate web e=1")
+	v := s.state.Volumes[s.vol("web")]
+	v.VerifyAll = true
+	for name, cfg := range map[string]volume.CfgVer{"A": v.CfgVer + 1, "B": v.CfgVer + 1, "C": 0, "D": 0} {
+		shown := &volume.Config{CfgVer: cfg}
+		if cfg != 0 {
+			shown.InSync = v.InSync
+		}
+		v.Leg(s.leg(name)).Shown = shown
+	}
+	_, refusal := (&txn{state: s.state}).verified(v)
+	require.NotNil(t, refusal)
+	require.Equal(t, CodeWait, refusal.Code)
+	require.Contains(t, refusal.Message, "bring the right disks back")
+	require.NotContains(t, refusal.Message, "promote")
+}

@@ -134,7 +134,11 @@ func (g *guest) submit(h *host, r *guestRequest) {
 		if !r.zeroes {
 			r.value = g.w.history.next()
 		}
-		r.data = &payload{rng: whole, blocks: make([]content, whole.Len/blockBytes)}
+		length := whole.Len
+		if set := g.w.set; set != nil && r.rng == set.geo.Stripe(set.geo.StripeAt(r.rng.Off)) {
+			length = set.layout.StripeBytes() // with zeroes behind the end of the volume
+		}
+		r.data = &payload{rng: whole, blocks: make([]content, length/blockBytes)}
 		for off := r.rng.Off; off < r.rng.End(); off += sectorBytes {
 			r.data.blocks[(off-whole.Off)/blockBytes][off%blockBytes/sectorBytes] = r.value
 		}

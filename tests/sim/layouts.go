@@ -102,11 +102,11 @@ func (p *paritySet) rowsOf(blocks []int64) []int64 {
 	return rows
 }
 
-// piece returns the first piece of r that is one request of a set: a whole stripe that is written, or a range within
-// one chunk.
+// piece returns the first piece of r that is one request of a set: a whole stripe that is written, as far as the volume
+// has it, or a range within one chunk.
 func (p *paritySet) piece(r block.Range, changes bool) block.Range {
-	if stripe := p.layout.StripeBytes(); changes && r.Off%stripe == 0 && r.Len >= stripe {
-		return block.Range{Off: r.Off, Len: stripe}
+	if all := p.geo.Stripe(p.geo.StripeAt(r.Off)); changes && r.Off == all.Off && r.Len >= all.Len {
+		return all
 	}
 	return block.Range{Off: r.Off, Len: min(r.Len, p.layout.Chunk-r.Off%p.layout.Chunk)}
 }

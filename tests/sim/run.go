@@ -225,15 +225,23 @@ func (w *world) legGone() bool {
 	})
 }
 
-// gone reports whether so many legs in sync have failed for good, or of a set of parity were set back, that too few are
-// left: then the volume stays down, and says so, since nobody may guess.
+// gone reports whether so many legs in sync have failed for good that too few are left: then the volume stays down, and
+// says so, since nobody may guess. Of a set of parity those do not count either that were set back, and after a restore
+// those that never had a configuration while others had one.
 func (w *world) gone() bool {
 	left := slices.DeleteFunc(slices.Clone(w.raft.vol().InSync), func(id volume.LegID) bool {
 		l, known := w.legOf(id), w.raft.vol().Leg(id)
 		// Legs of parity that are of different moments make nothing together, whatever an operator accepts.
-		return l == nil || l.failed || w.set != nil && known != nil && known.SetBack
+		return l == nil || l.failed || w.set != nil && known != nil && (known.SetBack || w.restored && w.blank(known))
 	})
 	return !w.enough(w.raft.vol(), left)
+}
+
+// blank reports whether a leg shows that it never had a configuration, and another one that it had one.
+func (w *world) blank(l *raft.Leg) bool {
+	return l.Shown != nil && l.Shown.CfgVer == 0 && slices.ContainsFunc(w.raft.vol().Legs, func(o *raft.Leg) bool {
+		return o.Shown != nil && o.Shown.CfgVer != 0
+	})
 }
 
 // replaceFailed has the operator replace legs that failed for good.
