@@ -189,9 +189,9 @@ func (t *txn) verified(v *Volume) (*Volume, *Refusal) {
 		adopted.InSync = without(v.InSync, func(id volume.LegID) bool { return v.blank(v.Leg(id)) })
 	}
 	if !v.enough(adopted.InSync) && v.Layout.Quorum() > 1 {
-		return nil, &Refusal{Code: CodeWait, Message: fmt.Sprintf("volume %s waits for an operator: only %d legs of its "+
-			"newest in-sync list, of cfgver %s, ever had a configuration, and %s needs %d; the others were made anew, or "+
-			"it was never written to: bring the right disks back, or make the volume anew", v.Name,
+		return nil, &Refusal{Code: CodeWait, Message: fmt.Sprintf("volume %s waits for an operator: only %d legs of "+
+			"its newest in-sync list, of cfgver %s, ever had a configuration, and %s needs %d; the others were made "+
+			"anew, or it was never written to: bring the right disks back, or make the volume anew", v.Name,
 			len(adopted.InSync), adopted.CfgVer, v.Layout, v.Layout.Quorum())}
 	}
 	if !v.enough(adopted.InSync) {
