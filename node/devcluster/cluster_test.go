@@ -279,6 +279,22 @@ func TestUp_nodesAreSeenThroughEveryNodesAPI(t *testing.T) {
 	}
 }
 
+// The coordinators of a new cluster have to hear each other before they agree on its version: whoever uses it at
+// once would be refused what only that version has.
+func TestUp_aNewClusterIsAtTheLatestVersion(t *testing.T) {
+	c := create(t, []devcluster.NodeSpec{
+		{Name: "n1", Roles: devcluster.AllRoles()}, {Name: "n2", Roles: devcluster.AllRoles()},
+		{Name: "n3", Roles: devcluster.AllRoles()},
+	})
+	require.NoError(t, c.Up(within(t)))
+	client, err := api.NewClient(api.ClientOptions{Endpoints: c.API()})
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	cluster, err := client.Cluster(within(t))
+	require.NoError(t, err)
+	require.Equal(t, raft.VersionLatest, cluster.Version)
+}
+
 func TestUp_doesNotWaitForANodeThatLeft(t *testing.T) {
 	c := create(t, []devcluster.NodeSpec{
 		{Name: "n1", Roles: devcluster.AllRoles()}, {Name: "n2", Roles: []raft.Role{raft.RoleStorage}},

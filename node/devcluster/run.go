@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 
@@ -21,8 +22,11 @@ const stopGrace = 10 * time.Second
 
 // Up starts every daemon that does not run and returns when the cluster is healthy: a coordinator
 // leads and every node is up (or waits to replace another). A node that has left the cluster is not
-// taken in again: its daemon is ended, and Left names it. It may block as long as ctx allows.
+// taken in again: its daemon is ended, and Left names it. A cluster that has just been made also is at
+// the latest cluster version: before, it would refuse what the release is able to do. It may block as
+// long as ctx allows.
 func (c *Cluster) Up(ctx context.Context) error {
+	fresh := !slices.ContainsFunc(c.state.Nodes, func(n Node) bool { return n.Joined })
 	if err := c.mendNetwork(); err != nil {
 		return err
 	}
@@ -33,6 +37,11 @@ func (c *Cluster) Up(ctx context.Context) error {
 	}
 	if err := c.awaitHealthy(ctx, c.state.Nodes); err != nil {
 		return err
+	}
+	if fresh {
+		if err := c.await(ctx, c.state.Nodes, behindVersion); err != nil {
+			return err
+		}
 	}
 	for _, name := range c.Left() {
 		if err := c.Stop(ctx, name); err != nil {

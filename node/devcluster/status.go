@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-storage/holdfast/api"
 	"github.com/holdfast-storage/holdfast/domain/proc"
+	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -69,20 +70,28 @@ func (c *Cluster) Status() ([]NodeStatus, error) {
 	return all, nil
 }
 
-// healthPause is how often awaitHealthy asks.
+// healthPause is how often await asks.
 const healthPause = 50 * time.Millisecond
 
-// awaitHealthy returns when a coordinator leads and the cluster sees every one of these nodes. It
-// ends early, with the end of the log, when a daemon has ended.
+// awaitHealthy returns when a coordinator leads and the cluster sees every one of these nodes.
 func (c *Cluster) awaitHealthy(ctx context.Context, nodes []Node) error {
+	return c.await(ctx, nodes, func(ctx context.Context, client *api.Client) (string, error) {
+		return c.missing(ctx, client, nodes)
+	})
+}
+
+// await returns when the cluster lacks nothing: missing says what it lacks, empty when nothing. It ends
+// early, with the end of the log, when the daemon of one of these nodes has ended.
+func (c *Cluster) await(ctx context.Context, nodes []Node,
+	missing func(context.Context, *api.Client) (string, error)) error {
 	client, err := api.NewClient(api.ClientOptions{Endpoints: c.API(), Patience: -1})
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	for {
-		missing, err := c.missing(ctx, client, nodes)
-		if err == nil && missing == "" {
+		lacks, err := missing(ctx, client)
+		if err == nil && lacks == "" {
 			return nil
 		}
 		for _, n := range nodes {
@@ -92,7 +101,7 @@ func (c *Cluster) awaitHealthy(ctx context.Context, nodes []Node) error {
 		}
 		select {
 		case <-ctx.Done():
-			return notHealthy(ctx, missing, err)
+			return notHealthy(ctx, lacks, err)
 		case <-time.After(healthPause):
 		}
 	}
@@ -124,6 +133,16 @@ func (c *Cluster) missing(ctx context.Context, client *api.Client, nodes []Node)
 		}
 	}
 	return "", nil
+}
+
+// behindVersion says that the cluster version is to be raised yet: the coordinators of a new cluster begin at
+// the first, and agree on that of this release, which they all run, once they have heard each other.
+func behindVersion(ctx context.Context, client *api.Client) (string, error) {
+	cluster, err := client.Cluster(ctx)
+	if err != nil || cluster.Version >= raft.VersionLatest {
+		return "", err
+	}
+	return fmt.Sprintf("the cluster version to be raised to %d, it is %d", raft.VersionLatest, cluster.Version), nil
 }
 
 // noteMembers remembers which nodes the cluster has, and finds those that it has no more.
