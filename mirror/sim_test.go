@@ -37,6 +37,7 @@ func simulate(seed uint64, broken Rules) string {
 	inSync := n - int(seed/2%2)
 	w := newSimWorld(seed, n, inSync, broken)
 	w.media = seed%3 == 0
+	w.commands = seed%4 == 1
 	return w.simulate()
 }
 
@@ -67,6 +68,12 @@ func (w *simWorld) act(h *simHost) *simHost {
 	l := w.legs[w.rng.IntN(len(w.legs))]
 	if w.losses && w.rng.IntN(12) == 0 {
 		return w.storm(h)
+	}
+	if w.commands && w.rng.IntN(3) == 0 {
+		w.delay(l)
+	}
+	if w.commands && w.rng.IntN(6) == 0 {
+		w.sour(w.legs[w.rng.IntN(len(w.legs))])
 	}
 	switch w.rng.IntN(24) {
 	case 0:
@@ -100,8 +107,7 @@ func (w *simWorld) act(h *simHost) *simHost {
 	case 7, 17:
 		w.cutOff(h, l)
 	case 18:
-		l.late = true
-		w.after(time.Duration(w.rng.IntN(int(8*time.Second))), func() { l.late = false })
+		w.delay(l)
 	case 11:
 		w.fill(w.legs...)
 	case 12:
@@ -145,6 +151,18 @@ func (w *simWorld) fill(legs ...*simLeg) {
 		l.full = w.media
 		w.after(time.Duration(w.rng.IntN(int(time.Second))), func() { l.full = false })
 	}
+}
+
+// delay lets a leg be late for a while.
+func (w *simWorld) delay(l *simLeg) {
+	l.late = true
+	w.after(time.Duration(w.rng.IntN(int(8*time.Second))), func() { l.late = false })
+}
+
+// sour lets commands to a leg fail for a while.
+func (w *simWorld) sour(l *simLeg) {
+	l.sour = true
+	w.after(time.Duration(w.rng.IntN(int(4*time.Second))), func() { l.sour = false })
 }
 
 // spoil lets requests to a leg fail for a while.
@@ -242,7 +260,7 @@ func (w *simWorld) toggle(l *simLeg) {
 func (w *simWorld) heal(h *simHost) *simHost {
 	w.calm, w.raft.down = true, false
 	for _, l := range w.legs {
-		l.on, l.full, l.flaky, l.late = true, false, false, false
+		l.on, l.full, l.flaky, l.late, l.sour = true, false, false, false, false
 		if l.hung {
 			l.restart()
 		}

@@ -23,6 +23,7 @@ type simJournal struct {
 	hidden  map[int64]uint64 // what they would hold if they could when a delta of them was committed
 	direct  bool             // home was written to past the journal since it was synced
 	lost    bool             // a power cut took a part of the journal, and no CONFIG came since
+	left    []journal.Source // what of a commit, which is durable, is not at home, which had no room
 }
 
 // simEntry is one entry of a journal with the blocks of its payload.
@@ -120,13 +121,15 @@ func (l *simLeg) stage(r volume.Record, data []uint64) error {
 func (j *simJournal) sync() { j.durable = j.core.Tail() }
 
 // commit makes the commits of all records up to a transaction durable, then writes home.
-func (l *simLeg) commit(upTo volume.Transaction) {
+func (l *simLeg) commit(upTo volume.Transaction) error {
 	j := l.journal
+	if err := l.writeHome(); err != nil {
+		return err
+	}
 	j.core.Bar(upTo)
 	x := j.core.Commit(upTo)
 	if x == nil {
-		j.sync()
-		return
+		return nil
 	}
 	for i := 0; i < len(x.Sources); {
 		b, end := x.Sources[i].Block, i+1
@@ -144,11 +147,26 @@ func (l *simLeg) commit(upTo volume.Transaction) {
 	}
 	l.putEntry(j.core.Seal(x))()
 	j.sync()
-	for _, s := range j.core.Sealed(x) {
+	j.left = j.core.Sealed(x)
+	return l.writeHome()
+}
+
+// writeHome writes home what the last commit has left to write. A home without room takes a part of it.
+func (l *simLeg) writeHome() error {
+	j := l.journal
+	room := len(j.left)
+	if l.full && room > 0 {
+		room = l.w.rng.IntN(room)
+	}
+	for _, s := range j.left[:room] {
 		l.takeHome(s)
 		j.core.AtHome(s.Block, 1)
 	}
+	if j.left = j.left[room:]; len(j.left) > 0 {
+		return block.ErrNoSpace
+	}
 	j.core.Finish()
+	return nil
 }
 
 // putEntry writes an entry for which there must be room.
@@ -227,7 +245,14 @@ func (j *simJournal) start(l *simLeg) {
 	if j.core.Tail() < j.head.Cut {
 		l.w.violation("leg %s: its journal was whole up to %d, and ends at %d", l.name, j.head.Cut, j.core.Tail())
 	}
-	for _, s := range j.core.Redo() {
+	redo := j.core.Redo()
+	j.left = nil
+	if l.full && len(redo) > 0 { // home has no room
+		j.left = redo[l.w.rng.IntN(len(redo)):]
+		redo = redo[:len(redo)-len(j.left)]
+		j.core.NotHome(j.left)
+	}
+	for _, s := range redo {
 		l.takeHome(s)
 	}
 	j.entries = slices.DeleteFunc(j.entries, func(e simEntry) bool { return e.Place >= j.core.Tail() })
@@ -235,11 +260,11 @@ func (j *simJournal) start(l *simLeg) {
 }
 
 // journalCommand carries out a command about records.
-func (l *simLeg) journalCommand(c *Command, reply *Reply) {
+func (l *simLeg) journalCommand(c *Command, reply *Reply) error {
 	j := l.journal
 	switch c.Kind {
 	case CommandCommit:
-		l.commit(c.UpTo)
+		return l.commit(c.UpTo)
 	case CommandFree:
 		l.free(c.UpTo)
 	case CommandRecords:
@@ -259,11 +284,13 @@ func (l *simLeg) journalCommand(c *Command, reply *Reply) {
 		h, err := j.core.PlanDrop(c.UpTo)
 		if err != nil {
 			l.w.violation("leg %s: %v", l.name, err)
-			return
+			return err
 		}
+		j.left = nil
 		j.core.Dropped(h)
 		j.setHead(h)
 	}
+	return nil
 }
 
 // simBytes turns blocks into the bytes that the code of parity works on, eight for each block.

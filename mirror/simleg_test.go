@@ -43,7 +43,8 @@ type simLeg struct {
 	hung    bool // takes requests and does not answer
 	full    bool // stores a part of each write and says that it has no room
 	flaky   bool // fails some requests
-	late    bool // takes long for some writes, and does them in any order
+	sour    bool // fails some commands, of which it carries out some all the same
+	late    bool // takes long for some writes, flushes and commands, and does them in any order
 	session *simSession
 	busy    map[int64]int // block → writes between arrival and answer, for the range lock's oracle
 }
@@ -220,9 +221,14 @@ func (l *simLeg) do(x *Effect, reply *Reply) (data []uint64, err error) {
 	if x.Kind == EffectPing {
 		return nil, nil
 	}
+	if x.Kind == EffectCall && (l.sour || l.flaky && x.Command.Kind != CommandSums) && l.w.rng.IntN(3) == 0 {
+		if l.w.rng.IntN(2) == 0 { // it was carried out all the same
+			_ = l.obey(x.Command, &Reply{})
+		}
+		return nil, block.ErrFailed
+	}
 	if x.Kind == EffectCall && x.Command.Kind == CommandConfig {
-		l.setConfig(x.Command.Config)
-		return nil, nil
+		return nil, l.obey(x.Command, reply)
 	}
 	if x.Kind == EffectSubmit && !l.admit {
 		return nil, fmt.Errorf("no CONFIG yet: %w", block.ErrFailed)
@@ -267,11 +273,22 @@ func (l *simLeg) do(x *Effect, reply *Reply) (data []uint64, err error) {
 		}
 		return data, nil
 	}
-	if x.Command.Kind == CommandAdopt {
-		return nil, l.adopt(x.Command.Range)
+	return nil, l.obey(x.Command, reply)
+}
+
+// obey carries out a command.
+func (l *simLeg) obey(c *Command, reply *Reply) error {
+	switch c.Kind {
+	case CommandConfig:
+		l.setConfig(c.Config)
+	case CommandAdopt:
+		return l.adopt(c.Range)
+	case CommandCommit, CommandFree, CommandRecords, CommandRollback, CommandDrop:
+		return l.journalCommand(c, reply)
+	default:
+		l.command(c, reply)
 	}
-	l.command(x.Command, reply)
-	return nil, nil
+	return nil
 }
 
 // adopt calls bad blocks whole, in marked regions only.
@@ -313,8 +330,6 @@ func (l *simLeg) setConfig(c volume.Config) {
 
 func (l *simLeg) command(c *Command, reply *Reply) {
 	switch c.Kind {
-	case CommandCommit, CommandFree, CommandRecords, CommandRollback, CommandDrop:
-		l.journalCommand(c, reply)
 	case CommandRotate:
 		reply.Generation, reply.Seq = l.gen, l.slotSeq
 		l.gen++
@@ -379,11 +394,7 @@ func (s *simSession) arrive(x *Effect, id uint64, answer func(error, []uint64, R
 	if l.hung {
 		return
 	}
-	delay := l.w.latency()
-	if l.late && x.Kind == EffectSubmit && x.Op.Changes() && l.w.rng.IntN(2) == 0 {
-		delay = time.Duration(l.w.rng.IntN(int(5 * time.Second)))
-	}
-	l.w.after(delay, func() {
+	l.w.after(l.takes(x), func() {
 		if !s.alive || s.pending[id] == nil {
 			return
 		}
@@ -391,7 +402,7 @@ func (s *simSession) arrive(x *Effect, id uint64, answer func(error, []uint64, R
 		data, err := l.do(x, &reply)
 		s.pending[id] = func(cause error) { answer(cause, nil, Reply{}) }
 		l.track(x, -1)
-		l.w.after(l.w.latency(), func() {
+		l.w.after(l.answers(x), func() {
 			if !s.alive || s.pending[id] == nil {
 				return
 			}
@@ -399,6 +410,35 @@ func (s *simSession) arrive(x *Effect, id uint64, answer func(error, []uint64, R
 			answer(err, data, reply)
 		})
 	})
+}
+
+// takes is how long a request takes until it takes effect.
+func (l *simLeg) takes(x *Effect) time.Duration {
+	switch {
+	case !l.late || l.w.rng.IntN(2) == 0:
+	case x.Kind == EffectSubmit && (x.Op.Changes() || x.Op == block.OpFlush):
+		return time.Duration(l.w.rng.IntN(int(5 * time.Second)))
+	case x.Kind == EffectCall:
+		return l.w.lateness()
+	}
+	return l.w.latency()
+}
+
+// answers is how long the answer is on its way.
+func (l *simLeg) answers(x *Effect) time.Duration {
+	if l.late && x.Kind == EffectCall && l.w.rng.IntN(4) == 0 {
+		return l.w.lateness()
+	}
+	return l.w.latency()
+}
+
+// lateness is how long a command takes at a leg that is late: as long as a write does, which is longer than an engine
+// waits before it asks again or lets a leg join anew, and now and then so long that it ends the session.
+func (w *simWorld) lateness() time.Duration {
+	if w.rng.IntN(8) == 0 {
+		return time.Duration(w.rng.IntN(int(20 * time.Second)))
+	}
+	return time.Duration(w.rng.IntN(int(5 * time.Second)))
 }
 
 // checkNoRecord: a block is written home directly only while no record touches it.

@@ -65,6 +65,7 @@ func simulateSet(seed uint64, broken Rules) string {
 	}
 	w.losses = seed/2%2 == 0
 	w.media = seed%5 == 0
+	w.commands = seed/4%2 == 1
 	return w.simulate()
 }
 
@@ -393,6 +394,7 @@ func (w *simWorld) storm(h *simHost) *simHost {
 		}
 	}
 	strike(len(w.legs))
+	w.delay(w.legs[w.rng.IntN(len(w.legs))])
 	for range 1 + w.rng.IntN(2) {
 		h.paused = h.stopped == nil
 		w.after(time.Duration(w.rng.IntN(int(4*time.Second))), h.resume)

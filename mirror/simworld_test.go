@@ -40,6 +40,7 @@ type simWorld struct {
 	ops      []simOp
 	calm     bool // faults are over
 	media    bool // in this run legs fill up and fail, too
+	commands bool // in this run legs are often late with commands, or fail them
 	layout   volume.Layout
 	blocks   int64         // of the volume
 	payloads *payloads     // of a set of parity
