@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// inlineMax is the mean time of an opcode up to which its commands run on the reader. A
+	// inlineMax is the mean time of a kind of commands up to which they run on the reader. A
 	// hand-over to a worker and back costs some microseconds.
 	inlineMax = 100 * time.Microsecond
 	// inlineBytes is the longest transfer that runs on the reader.
@@ -17,24 +17,41 @@ const (
 	flushApartBytes = 64 << 10
 )
 
-// quickness is how long commands of each opcode have taken lately, as a moving average. An opcode
-// that has not been seen is taken for a slow one.
-type quickness [256]atomic.Int64
+const (
+	// firstVendorOpcode is the first of the opcodes that have no meaning of their own.
+	firstVendorOpcode = 0xC0
+	serviceActions    = 32
+)
 
-// inline reports whether commands with this opcode may run on the reader.
-func (q *quickness) inline(opcode byte) bool {
-	mean := q[opcode].Load()
+// kind is what one expects to take about as long: commands with the same opcode, and of vendor specific ones with the
+// same service action, which is all that tells them apart: one stores a block, and another waits for a disk.
+type kind uint16
+
+func kindOf(cdb []byte) kind {
+	if cdb[0] < firstVendorOpcode || len(cdb) < 2 {
+		return kind(cdb[0])
+	}
+	return firstVendorOpcode + kind(cdb[1]%serviceActions)
+}
+
+// quickness is how long commands of each kind have taken lately, as a moving average. A kind that has not been seen
+// is taken for a slow one.
+type quickness [firstVendorOpcode + serviceActions]atomic.Int64
+
+// inline reports whether commands of this kind may run on the reader.
+func (q *quickness) inline(k kind) bool {
+	mean := q[k].Load()
 	return mean > 0 && mean < int64(inlineMax)
 }
 
 // learn counts in one command. Concurrent updates may lose one another, which does no harm.
-func (q *quickness) learn(opcode byte, took time.Duration) {
-	mean := q[opcode].Load()
+func (q *quickness) learn(k kind, took time.Duration) {
+	mean := q[k].Load()
 	if mean == 0 {
-		q[opcode].Store(max(int64(took), 1))
+		q[k].Store(max(int64(took), 1))
 		return
 	}
-	q[opcode].Store(max(mean+(int64(took)-mean)/8, 1))
+	q[k].Store(max(mean+(int64(took)-mean)/8, 1))
 }
 
 // pool is the accounting of a connection's workers. conn.mu guards it.
@@ -55,14 +72,14 @@ func (c *conn) dataInLen(t *task) int64 {
 // dispatch executes a task that has all its data: here if that will be quick, else in a worker. It
 // returns errTakenOver if it was not quick after all and somebody else reads now.
 func (c *conn) dispatch(t *task) error {
-	opcode := t.command.CDB[0]
-	if t.inNeed+t.outNeed > inlineBytes || !c.quick.inline(opcode) || !c.tryReserveIn(t) {
+	k := kindOf(t.command.CDB)
+	if t.inNeed+t.outNeed > inlineBytes || !c.quick.inline(k) || !c.tryReserveIn(t) {
 		c.enqueue(t)
 		return nil
 	}
 	turn := c.watch.enter()
 	long := t.inNeed >= flushApartBytes
-	c.timed(t, opcode)
+	c.timed(t, k)
 	if !c.watch.leave(turn) {
 		return errTakenOver
 	}
@@ -89,10 +106,10 @@ func (c *conn) flushApart() {
 }
 
 // timed executes a task and learns how long that took.
-func (c *conn) timed(t *task, opcode byte) {
+func (c *conn) timed(t *task, k kind) {
 	start := time.Now()
 	c.execute(t)
-	c.quick.learn(opcode, time.Since(start))
+	c.quick.learn(k, time.Since(start))
 }
 
 // tryReserveIn takes the memory for the task's data-in if there is any.
@@ -137,7 +154,7 @@ func (c *conn) work() {
 			}
 		}
 		c.mu.Unlock()
-		c.timed(t, t.command.CDB[0])
+		c.timed(t, kindOf(t.command.CDB))
 		c.flush()
 		c.mu.Lock()
 		if c.workers.backlog > 0 {

@@ -19,7 +19,7 @@
 //     and no response of such a command follows the answer.
 //   - What a connection holds in memory is bounded by Options, whatever the initiator sends.
 //
-// A command runs inline on the connection's reader as long as its opcode has been quick lately;
+// A command runs inline on the connection's reader as long as its kind has been quick lately;
 // replies are flushed when no further request is buffered. Slow opcodes go to a bounded pool of
 // workers. When an inline command turns out to be stuck, another goroutine takes over the reading,
 // so NOP-Out and task management are always answered.

@@ -129,7 +129,7 @@ func TestStuckInlineCommand(t *testing.T) {
 		for other := range h.server.conns {
 			c = other
 		}
-		require.True(t, c.quick.inline(opWrite16))
+		require.True(t, c.quick.inline(kindOf([]byte{opWrite16})))
 		stuck := p.write(0, 1, true, make([]byte, 512))
 		<-g.entered
 		p.ping()

@@ -109,35 +109,33 @@ func (c Records) CDB() [CDBBytes]byte { return cdb(c.Action(), c.From, RecordsMa
 
 // parseJournalAction is parseAction for legs of parity.
 func parseJournalAction(a ServiceAction, argument uint64, length uint32) (Command, error) {
-	badArgument := &FieldError{Byte: cdbArgument, Reason: a.String() + ": bad argument"}
-	badLength := &FieldError{Byte: cdbLength, Reason: a.String() + ": bad length"}
 	switch a {
 	case ActionStage:
 		if argument == 0 || argument > volume.MaxRecordBlocks {
-			return nil, badArgument
+			return nil, badField(a, cdbArgument, "argument")
 		}
 		if length <= stageFixedBytes || length > StageMaxBytes || (length-stageFixedBytes)%legIDBytes != 0 {
-			return nil, badLength
+			return nil, badField(a, cdbLength, "length")
 		}
 		return Stage{ParamBytes: length, Blocks: uint32(argument)}, nil
 	case ActionRecords:
 		if length != RecordsMaxBytes {
-			return nil, badLength
+			return nil, badField(a, cdbLength, "length")
 		}
 		return Records{From: argument}, nil
 	}
 	if argument != 0 {
-		return nil, badArgument
+		return nil, badField(a, cdbArgument, "argument")
 	}
 	switch a {
 	case ActionRollback:
 		if length <= headerBytes || length > RollbackMaxBytes || (length-headerBytes)%transactionBytes != 0 {
-			return nil, badLength
+			return nil, badField(a, cdbLength, "length")
 		}
 		return Rollback{ParamBytes: length}, nil
 	case ActionCommit, ActionFree, ActionDrop:
 		if length != TransactionBytes {
-			return nil, badLength
+			return nil, badField(a, cdbLength, "length")
 		}
 	}
 	switch a {

@@ -54,8 +54,6 @@ func Parse(b []byte) (Command, error) {
 // parseAction makes the command from the three fields. What an action does not use must be zero,
 // so that a later version can give it a meaning.
 func parseAction(a ServiceAction, argument uint64, length uint32) (Command, error) {
-	badArgument := &FieldError{Byte: cdbArgument, Reason: a.String() + ": bad argument"}
-	badLength := &FieldError{Byte: cdbLength, Reason: a.String() + ": bad length"}
 	switch a {
 	case ActionReadLabel, ActionRotate:
 		var c Command = ReadLabel{}
@@ -63,30 +61,30 @@ func parseAction(a ServiceAction, argument uint64, length uint32) (Command, erro
 			c = Rotate{}
 		}
 		if argument != 0 {
-			return nil, badArgument
+			return nil, badField(a, cdbArgument, "argument")
 		}
 		if length != uint32(c.DataInBytes()) {
-			return nil, badLength
+			return nil, badField(a, cdbLength, "length")
 		}
 		return c, nil
 	case ActionConfig:
 		if argument != 0 {
-			return nil, badArgument
+			return nil, badField(a, cdbArgument, "argument")
 		}
 		if length < configFixedBytes || length > ConfigMaxBytes {
-			return nil, badLength
+			return nil, badField(a, cdbLength, "length")
 		}
 		return Config{ParamBytes: length}, nil
 	case ActionStable:
 		if length != ProgressBytes {
-			return nil, badLength
+			return nil, badField(a, cdbLength, "length")
 		}
 		return Stable{Generation: argument}, nil
 	case ActionMarks:
 		return Marks{Since: volume.CfgVer(argument), FirstRegion: length}, nil
 	case ActionChecksums:
 		if length == 0 || length > MaxChecksumBlocks {
-			return nil, badLength
+			return nil, badField(a, cdbLength, "length")
 		}
 		return Checksums{FirstBlock: argument &^ checksumsMedium, Blocks: length,
 			Medium: argument&checksumsMedium != 0}, nil
@@ -94,29 +92,34 @@ func parseAction(a ServiceAction, argument uint64, length uint32) (Command, erro
 		return Versions{Since: volume.CfgVer(argument), FirstRegion: length}, nil
 	case ActionStamp:
 		if argument != 0 {
-			return nil, badArgument
+			return nil, badField(a, cdbArgument, "argument")
 		}
 		if length < headerBytes+versionsFixedBytes || length > VersionsMaxBytes {
-			return nil, badLength
+			return nil, badField(a, cdbLength, "length")
 		}
 		return Stamp{ParamBytes: length}, nil
 	case ActionAdopt:
 		if length == 0 || length > MaxChecksumBlocks {
-			return nil, badLength
+			return nil, badField(a, cdbLength, "length")
 		}
 		return Adopt{FirstBlock: argument, Blocks: length}, nil
 	case ActionDetach:
 		if argument&^detachClean != 0 {
-			return nil, badArgument
+			return nil, badField(a, cdbArgument, "argument")
 		}
 		if length != ProgressBytes {
-			return nil, badLength
+			return nil, badField(a, cdbLength, "length")
 		}
 		return Detach{Clean: argument&detachClean != 0}, nil
 	case ActionStage, ActionCommit, ActionFree, ActionRecords, ActionRollback, ActionDrop:
 		return parseJournalAction(a, argument, length)
 	}
 	return nil, &FieldError{Byte: 1, Reason: fmt.Sprintf("service action %#02x is unknown", uint8(a))}
+}
+
+// badField is the error of a field of a CDB. It is made where it is needed only: each command is parsed more than once.
+func badField(a ServiceAction, at int, name string) error {
+	return &FieldError{Byte: at, Reason: a.String() + ": bad " + name}
 }
 
 // DataOutBytes returns how many bytes of data-out a CDB asks for: those of a valid command with a parameter list,
