@@ -124,9 +124,6 @@ func (all *consoles) enter(ctx context.Context, c *conversation) error {
 		switch {
 		case before.use.Session == c.use.Session:
 			before.leave(errors.New("the same session opened it again"))
-			before.mu.Lock()
-			c.next, c.told = before.next, before.told
-			before.mu.Unlock()
 		case c.use.Take:
 			before.leave(api.Errorf(api.CodeRefused, "domain/"+c.use.Domain, "", "%s took the console of domain %s",
 				c.use.User, c.use.Domain))
@@ -139,6 +136,11 @@ func (all *consoles) enter(ctx context.Context, c *conversation) error {
 		case <-before.gone:
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		}
+		if before.use.Session == c.use.Session { // not earlier: until it is gone it may be typed on
+			before.mu.Lock()
+			c.next, c.told = before.next, before.told
+			before.mu.Unlock()
 		}
 	}
 }

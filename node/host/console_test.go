@@ -157,6 +157,54 @@ func TestConsole_isForOneUser(t *testing.T) {
 	require.Empty(t, h.consoles.open)
 }
 
+// tellsWait is a context that tells once somebody waits for its end.
+type tellsWait struct {
+	context.Context
+	once  *sync.Once
+	waits chan struct{}
+}
+
+func (c tellsWait) Done() <-chan struct{} {
+	c.once.Do(func() { close(c.waits) })
+	return c.Context.Done()
+}
+
+// What is typed on a conversation that has been sent away, and is not gone yet, counts for the one that comes after it:
+// its user repeats it if the answer is lost, and the guest is to read it once.
+func TestConsole_whatIsTypedWhileItIsOpenedAgainIsTypedOnce(t *testing.T) {
+	ours, guest := net.Pipe()
+	use := ConsoleUse{Domain: "web1", Session: "s"}
+	before := &conversation{use: use, leave: func(error) {}, gone: make(chan struct{}), conn: ours}
+	all := consoles{open: map[string]*conversation{"web1": before}}
+	next := &conversation{use: use, gone: make(chan struct{}), conn: ours}
+	ctx := tellsWait{Context: t.Context(), once: new(sync.Once), waits: make(chan struct{})}
+	entered := make(chan error, 1)
+	go func() { entered <- all.enter(ctx, next) }()
+	<-ctx.waits
+
+	read := make(chan string, 2)
+	go func() {
+		for buf := make([]byte, 16); ; {
+			n, err := guest.Read(buf)
+			if err != nil {
+				return
+			}
+			if n > 0 { // a write of nothing is seen, too
+				read <- string(buf[:n])
+			}
+		}
+	}()
+	typed := api.TypeConsole{Session: "s", Data: []byte("reboot\n")}
+	require.NoError(t, before.typeOn(typed))
+	all.exit(before)
+	require.NoError(t, <-entered)
+	require.NoError(t, next.typeOn(typed))
+	require.NoError(t, next.typeOn(api.TypeConsole{Session: "s", At: 7, Data: []byte("root")}))
+	require.Equal(t, "reboot\n", <-read)
+	require.Equal(t, "root", <-read, "the guest reads again what it has read")
+	require.NoError(t, guest.Close())
+}
+
 func TestConsole_whoDoesNotListenIsSentAway(t *testing.T) {
 	g := newTalker()
 	h := hostOf(t, g)
