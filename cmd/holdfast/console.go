@@ -39,18 +39,24 @@ func domainConsole(c *connection) *cobra.Command {
 			request: api.OpenConsole{Session: volume.NewUUID().String(), Take: take},
 			in:      cmd.InOrStdin(), out: cmd.OutOrStdout(), notes: cmd.ErrOrStderr()}
 		if file, ok := s.in.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-			before, err := term.MakeRaw(int(file.Fd()))
-			if err != nil {
-				return fmt.Errorf("the terminal cannot be given to the guest: %w", err)
-			}
-			defer func() {
-				_ = term.Restore(int(file.Fd()), before) // it could be set, so it can be set back
-				fmt.Fprintln(s.notes)
-			}()
+			s.terminal = func() (func(), error) { return takeTerminal(int(file.Fd()), s.notes) }
 		}
 		return s.sit(cmd.Context())
 	}
 	return cmd
+}
+
+// takeTerminal hands a terminal over: every key is read as it is, and no line is made of them. The function that it
+// returns takes it back.
+func takeTerminal(fd int, notes io.Writer) (giveBack func(), err error) {
+	before, err := term.MakeRaw(fd)
+	if err != nil {
+		return nil, fmt.Errorf("the terminal cannot be given to the guest: %w", err)
+	}
+	return func() {
+		_ = term.Restore(fd, before) // it could be set, so it can be set back
+		fmt.Fprintln(notes)
+	}, nil
 }
 
 // consoleClient is what a seat needs of api.Client.
@@ -67,6 +73,9 @@ type seat struct {
 	in      io.Reader
 	out     io.Writer
 	notes   io.Writer // of what is not the guest's
+	// terminal has the user's terminal read every key for the guest, until what it returns is called; nil if what is
+	// typed comes from no terminal.
+	terminal func() (giveBack func(), err error)
 }
 
 // errLeft ends a seat by its own user's wish.
@@ -77,13 +86,23 @@ func (s seat) sit(ctx context.Context) error {
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
 	types := false
+	giveBack := func() {}
+	defer func() { giveBack() }()
 	err := s.client.Console(ctx, s.domain, s.request, func(out api.ConsoleOutput) error {
+		begins := out.Host != "" && !types // not before: a guest that does not listen yet would miss what is typed,
+		if begins && s.terminal != nil {   // and the keys that end this command have to work until then
+			back, err := s.terminal()
+			if err != nil {
+				return err
+			}
+			giveBack = back
+		}
 		if out.Host != "" {
 			s.note("the console of %s on %s; Ctrl-] leaves it", s.domain, out.Host)
-			if !types { // a guest that does not listen yet would miss it
-				types = true
-				go s.typeOn(ctx, leave) // it may wait for a key for ever: it ends with the process
-			}
+		}
+		if begins {
+			types = true
+			go s.typeOn(ctx, leave) // it may wait for a key for ever: it ends with the process
 		}
 		_, err := s.out.Write(out.Data)
 		return err

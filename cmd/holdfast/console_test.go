@@ -73,3 +73,23 @@ func TestSeat_saysWhyItEnds(t *testing.T) {
 	s := seat{client: f, domain: "web1", in: strings.NewReader(""), out: io.Discard, notes: io.Discard}
 	require.EqualError(t, s.sit(t.Context()), "somebody took it")
 }
+
+// Until there is a guest the terminal is its user's: Ctrl-C ends the command.
+func TestSeat_takesTheTerminalOnceTheGuestListens(t *testing.T) {
+	var steps []string
+	s := seat{domain: "web1", out: io.Discard, notes: io.Discard, in: strings.NewReader(""),
+		terminal: func() (func(), error) {
+			steps = append(steps, "taken")
+			return func() { steps = append(steps, "given back") }, nil
+		}}
+	s.client = &fakeGuest{ends: errors.New("no guest")}
+	require.EqualError(t, s.sit(t.Context()), "no guest")
+	require.Empty(t, steps)
+
+	s.client = &fakeGuest{says: []api.ConsoleOutput{{}, {Host: "h1"}, {Host: "h2"}}, ends: errors.New("it ended")}
+	require.EqualError(t, s.sit(t.Context()), "it ended")
+	require.Equal(t, []string{"taken", "given back"}, steps)
+
+	s.terminal = func() (func(), error) { return nil, errors.New("no such terminal") }
+	require.EqualError(t, s.sit(t.Context()), "no such terminal")
+}
