@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -73,14 +72,7 @@ func volumePromote(c *connection) *cobra.Command {
 			return err
 		}
 		if !yes {
-			plan, err := client.Plan(cmd.Context(), ask(list))
-			if err != nil {
-				return err
-			}
-			if err := out.print(cmd.OutOrStdout(), plan, func(t *table) { planRows(t, plan) }); err != nil {
-				return err
-			}
-			return errors.New("nothing is done yet: the same command with --yes does it")
+			return printUnasked(cmd, client, ask(list), out)
 		}
 		v, err := client.PromoteLeg(cmd.Context(), list[0], r)
 		if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -62,14 +61,7 @@ func newDrill(c *connection) *cobra.Command {
 			return err
 		}
 		if !f.yes {
-			p, err := client.Plan(cmd.Context(), plan(list))
-			if err != nil {
-				return err
-			}
-			if err := out.print(cmd.OutOrStdout(), p, func(t *table) { planRows(t, p) }); err != nil {
-				return err
-			}
-			return errors.New("nothing is done yet: the same command with --yes does it")
+			return printUnasked(cmd, client, plan(list), out)
 		}
 		return runDrill(cmd, client, strings.TrimPrefix(list[0], "domain/"), f, out)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,12 +30,25 @@ func addWhatIf(cmd *cobra.Command, c *connection, request func(list []string) ap
 		if err != nil {
 			return err
 		}
-		plan, err := client.Plan(cmd.Context(), request(list))
-		if err != nil {
-			return err
-		}
-		return out.print(cmd.OutOrStdout(), plan, func(t *table) { planRows(t, plan) })
+		return printPlan(cmd, client, request(list), &out)
 	}
+}
+
+// printPlan asks what a command would do and prints it.
+func printPlan(cmd *cobra.Command, client *api.Client, r api.PlanRequest, out *output) error {
+	plan, err := client.Plan(cmd.Context(), r)
+	if err != nil {
+		return err
+	}
+	return out.print(cmd.OutOrStdout(), plan, func(t *table) { planRows(t, plan) })
+}
+
+// printUnasked prints what a command would do that is done only with --yes, and returns the error that says so.
+func printUnasked(cmd *cobra.Command, client *api.Client, r api.PlanRequest, out *output) error {
+	if err := printPlan(cmd, client, r, out); err != nil {
+		return err
+	}
+	return errors.New("nothing is done yet: the same command with --yes does it")
 }
 
 func planRows(t *table, p api.Plan) {
