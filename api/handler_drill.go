@@ -19,7 +19,7 @@ func (r routes) drills() {
 			return answer(r.service.Drill(ctx, in.ID))
 		})
 	type drill struct {
-		Name string `path:"name" doc:"name or id"`
+		Name string `path:"name" doc:"name of the domain"`
 		Body *DrillDomain
 	}
 	huma.Register(r.api, r.op("drill-domain", http.MethodPost, "/v1/domains/{name}/drill",

@@ -85,11 +85,9 @@ func decideDrill(v *control.View, name string, r api.DrillDomain) (*raft.Command
 	if to == nil {
 		return nil, noHost(v, d)
 	}
-	request := volume.NewUUID()
-	if r.Request != "" {
-		if request, err = drillRequest(name, r); err != nil {
-			return nil, err
-		}
+	request, err := drillRequest(name, r)
+	if err != nil {
+		return nil, err
 	}
 	cmd := v.BeginDrill(d, to.ID, r.Back, request)
 	return &cmd, nil
