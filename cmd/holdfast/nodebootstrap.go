@@ -95,7 +95,7 @@ func becomeNode(cmd *cobra.Command, s *site.Site, name string, found bool, list 
 	if errors.Is(err, enroll.ErrNoNode) {
 		return nil, usagef("%w: give a token of the cluster, or --init to make the cluster", err)
 	}
-	if changed {
+	if err == nil && changed {
 		fmt.Fprintln(cmd.ErrOrStderr(), "node.yaml has changed: start the daemon anew")
 	}
 	return c, err
