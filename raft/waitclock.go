@@ -12,10 +12,11 @@ import (
 const TRead = 2 * time.Second
 
 // WaitClock measures, on the leader's own monotonic clock, the wait of Activate when some leg that a
-// superseded host may still read is not fenced: 1.25·T_read from the commit of the first RecordFence
-// of a member of the in-sync list, as this leader saw it (protocol-flush D.7). The factor covers
-// clocks that differ by 10 % each way. T_read is that of the host which may read, or this leader's own if that is
-// longer: an engine keeps to the one that it began with, whatever the coordinators were told since.
+// superseded host may still read is not fenced: 1.25·T_read from the commit, as this leader saw it, of the first
+// RecordFence of a leg that such a host needs (protocol-flush D.7): of a member of the in-sync list, or, where that
+// list is not known for sure, of the last leg that is awaited. The factor covers clocks that differ by 10 % each way.
+// T_read is that of the host which may read, or this leader's own if that is longer: an engine keeps to the one that
+// it began with, whatever the coordinators were told since.
 //
 // A new leader makes a new WaitClock and so waits anew: it cannot know when the first one was.
 // A WaitClock belongs to one goroutine or is locked by its user.
@@ -47,8 +48,9 @@ func NewWaitClock(tRead time.Duration) *WaitClock {
 }
 
 // Observe looks at a committed state at now. It is to be called by the leader for each new revision
-// (and at once when it became leader): the clock of a volume starts with the first state in which
-// its current epoch has fenced a member of its in-sync list. Later calls only make the wait longer.
+// (and at once when it became leader): the clock of a volume starts with the first state that it is shown in
+// which the current epoch has fenced what an older host needs. It starts anew when a leg of the volume was found
+// since. To be called late, or not for each revision, only makes the wait longer.
 func (w *WaitClock) Observe(s *State, now time.Time) {
 	for id, start := range w.started {
 		if !start.of(s.Volumes[id]) {
@@ -86,7 +88,8 @@ func (v *Volume) legIDs() []volume.LegID {
 }
 
 // Left returns how much of the wait is left for an epoch, zero when it is over: then Activate may
-// say Waited. An epoch whose clock has not started has all of it left.
+// say Waited. An epoch whose clock has not started has all of it left: what is returned for it is the wait of
+// this leader's own T_read, the least that it will be.
 func (w *WaitClock) Left(id volume.ID, e volume.Epoch, now time.Time) time.Duration {
 	start, ok := w.started[id]
 	if !ok || start.epoch != e {

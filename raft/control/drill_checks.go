@@ -87,7 +87,7 @@ func (v *View) checkFirstRead(d *raft.Drill) finding {
 func (v *View) checkOldHost(d *raft.Drill) finding {
 	m := d.Move()
 	n := v.Facts.Nodes[m.FromID]
-	if n == nil || !v.speaks(m.FromID) {
+	if n == nil || !v.speaks(m.FromID) || n.Looking {
 		return notYet("%s does not say whether it has ended the guest", m.From)
 	}
 	if fact := n.Domains[drilled(d)]; fact != nil && !fact.State.over() {
