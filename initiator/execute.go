@@ -54,22 +54,20 @@ func (s *Session) Execute(ctx context.Context, lun uint64, cdb scsi.CDB, out, in
 }
 
 const (
-	// maxTries bounds how often a command is sent that the target did not execute but asks to see
-	// again. A unit has a few unit attentions at most.
-	maxTries = 8
-	// maxBusy is the same for a target that has no room: it is given some seconds, for it is not broken. How long it
-	// may keep others waiting, who uses it knows.
-	maxBusy                    = 60
+	// maxTries bounds how often a command is sent that the target did not execute but asks to see again: it has a few
+	// unit attentions to tell of at most, but one that has no room is given some seconds, for it is not broken, and may
+	// have something to tell after that. How long it may keep others waiting, who uses it knows.
+	maxTries                   = 60
 	busyPauseMin, busyPauseMax = time.Millisecond, 100 * time.Millisecond
 )
 
 // again reports whether a command that was sent so many times is to be sent once more, and after which pause.
 func (t *Task) again(tries int) (pause time.Duration, again bool) {
-	switch {
-	case t.Err != nil || !scsi.Retryable(t.Status, t.Sense):
+	if t.Err != nil || !scsi.Retryable(t.Status, t.Sense) || tries >= maxTries {
 		return 0, false
-	case t.Status == scsi.CheckCondition: // a unit attention
-		return 0, tries < maxTries
 	}
-	return min(busyPauseMin<<min(tries-1, 10), busyPauseMax), tries < maxBusy
+	if t.Status == scsi.CheckCondition { // a unit attention, which is told of once
+		return 0, true
+	}
+	return min(busyPauseMin<<min(tries-1, 10), busyPauseMax), true
 }

@@ -133,18 +133,22 @@ func TestRequestQueue_refuses(t *testing.T) {
 	require.ErrorContains(t, err, "want whole blocks")
 }
 
-// busy answers its first commands with BUSY, as a target does whose memory others hold.
+// busy answers its first commands with BUSY, as a target does whose memory others hold, and has something to say after
+// that.
 type busy struct {
 	scsi.LogicalUnit
 	left atomic.Int32
 }
 
 func (b *busy) Execute(ctx context.Context, cmd *scsi.Command, res *scsi.Response) {
-	if b.left.Add(-1) >= 0 {
+	switch left := b.left.Add(-1); {
+	case left > 0:
 		res.Status = scsi.Busy
-		return
+	case left == 0:
+		res.CheckCondition(scsi.Sense{Key: scsi.UnitAttention, ASC: 0x29})
+	default:
+		b.LogicalUnit.Execute(ctx, cmd, res)
 	}
-	b.LogicalUnit.Execute(ctx, cmd, res)
 }
 
 // A target that has no room for a moment is not broken.
