@@ -34,7 +34,9 @@ const (
 	extension   = ".yaml"
 )
 
-// ReadDir reads the tree in a directory. Its error names everything that is wrong, each with its place.
+// ReadDir reads the tree in a directory. Its error names everything that is wrong, each with its place. Links are
+// followed, also out of the directory: whoever may write the tree has whatever they point to read, by the rights of who
+// calls, and errors may tell of it.
 func ReadDir(dir string) (*site.Site, error) {
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
