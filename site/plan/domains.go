@@ -19,8 +19,23 @@ func (m *maker) domains() {
 	slices.SortStableFunc(guests, func(a, b site.Guest) int {
 		return cmp.Compare(a.Definition.Policy.StartOrder, b.Definition.Policy.StartOrder)
 	})
+	m.shareExports(guests)
 	for _, g := range guests {
 		m.guest(g)
+	}
+}
+
+// shareExports says with which guest the exports of each volume are planned: once, also of one that several guests use.
+// The guest that runs with it has to be stopped for them; if none does, it is the first.
+func (m *maker) shareExports(guests []site.Guest) {
+	for _, g := range guests {
+		now := m.domain[g.Name]
+		for _, use := range g.Definition.Volumes {
+			runs := now != nil && now.Host != "" && uses(now.Spec, use.Name)
+			if _, has := m.exports[use.Name]; runs || !has {
+				m.exports[use.Name] = g.Name
+			}
+		}
 	}
 }
 
@@ -30,8 +45,8 @@ func (m *maker) guest(g site.Guest) {
 	spec := site.SpecOf(*g.Definition)
 	var changed []Step
 	for _, use := range g.Definition.Volumes {
-		if v := m.wanted[use.Name]; v != nil {
-			changed = append(changed, m.exports(*v, m.volume[v.Name])...)
+		if v := m.wanted[use.Name]; v != nil && m.exports[v.Name] == g.Name {
+			changed = append(changed, m.setExports(*v, m.volume[v.Name])...)
 		}
 	}
 	running := now != nil && now.Host != ""

@@ -17,6 +17,7 @@ type maker struct {
 	wanted  map[string]*site.Volume // that the site has
 	defined map[string]bool         // domains that the site has
 	apart   map[string][]string     // whom each volume that there is is apart from: that holds both ways
+	exports map[string]string       // with which domain the exports of a volume are planned, which several may use
 }
 
 func newMaker(s *site.Site, a Actual, allow Allow) *maker {
@@ -24,6 +25,7 @@ func newMaker(s *site.Site, a Actual, allow Allow) *maker {
 		plan:   Plan{Cluster: s.Cluster.Name, Steps: []Step{}, Conflicts: []Conflict{}, Others: []Other{}},
 		volume: make(map[string]*api.Volume), domain: make(map[string]*api.Domain),
 		wanted: make(map[string]*site.Volume), defined: make(map[string]bool), apart: make(map[string][]string),
+		exports: make(map[string]string),
 	}
 	for i := range a.Volumes {
 		v := &a.Volumes[i]

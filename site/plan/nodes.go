@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"slices"
-
 	"github.com/holdfast-storage/holdfast/api"
 	"github.com/holdfast-storage/holdfast/site"
 )
@@ -15,35 +13,54 @@ func (m *maker) nodes() {
 		m.node(s)
 	}
 	for _, n := range m.actual.Nodes {
-		if !known[n.Name] && n.State != api.NodePending {
-			m.other("node/"+n.Name, "`holdfast node remove "+n.Name+"` moves its legs away and forgets it")
+		switch object := "node/" + n.Name; {
+		case known[n.Name]:
+		case n.State == api.NodeRetiring:
+			m.other(object, leaves(n.Name))
+		case n.State != api.NodePending:
+			m.other(object, "`holdfast node remove "+n.Name+"` moves its legs away and forgets it")
 		}
 	}
+}
+
+// leaves says what becomes of a node that is retiring.
+func leaves(name string) string {
+	return "it leaves the cluster; `holdfast why node/" + name + "` says what it waits for"
 }
 
 // node plans what concerns one server. Of its name there may be two nodes: one that waits to take the other's place, or
 // takes it already.
 func (m *maker) node(s site.Server) {
-	var named []api.Node
-	for _, n := range m.actual.Nodes {
-		if n.Name == s.Name {
-			named = append(named, n)
+	var settled, pending, retiring *api.Node // the first of each
+	for i := range m.actual.Nodes {
+		n := &m.actual.Nodes[i]
+		of := &settled
+		switch n.State {
+		case api.NodePending:
+			of = &pending
+		case api.NodeRetiring:
+			of = &retiring
+		}
+		if n.Name == s.Name && *of == nil {
+			*of = n
 		}
 	}
-	pending := slices.IndexFunc(named, func(n api.Node) bool { return n.State == api.NodePending })
-	settled := slices.IndexFunc(named, func(n api.Node) bool {
-		return n.State != api.NodePending && n.State != api.NodeRetiring
-	})
-	switch {
-	case len(named) == 0:
-		m.add(Step{Kind: JoinNode, Object: "node/" + s.Name,
+	switch object := "node/" + s.Name; {
+	case settled != nil && pending != nil:
+		m.replace(s, *settled, *pending)
+		m.locate(s, *pending)
+	case settled != nil:
+		m.locate(s, *settled)
+		m.configure(s, *settled)
+	case retiring != nil && pending != nil:
+		m.other(object, leaves(s.Name)+"; the machine that waits for its name has it then")
+	case retiring != nil:
+		m.other(object, leaves(s.Name)+", and `holdfast node undrain "+s.Name+"` ends a removal")
+	case pending != nil:
+		m.other(object, "it waits for its name, which another node had a moment ago")
+	default:
+		m.add(Step{Kind: JoinNode, Object: object,
 			Note: "it is no node of the cluster", Held: "`holdfast node bootstrap` on its machine"})
-	case pending >= 0 && settled >= 0:
-		m.replace(s, named[settled], named[pending])
-		m.locate(s, named[pending])
-	case settled >= 0:
-		m.locate(s, named[settled])
-		m.configure(s, named[settled])
 	}
 }
 

@@ -162,6 +162,31 @@ func rows() []row {
 			web1(s).Definition, web1(s).Home, a.Domains = nil, "", nil
 			vol(s).Exports = []site.Export{{Kind: volume.ExportISCSI, Address: "127.0.0.1:3261"}}
 		}, Allow{}, []string{"set_export volume/web1 [export iscsi: none -> 127.0.0.1:3261] held"}},
+		{"an export of a volume that two domains use", func(s *site.Site, a *Actual) {
+			sharedWithAStandby(s, a)
+			vol(s).Exports = []site.Export{{Kind: volume.ExportISCSI}}
+		}, restart, []string{"stop_domain domain/web1",
+			"set_export volume/web1 [export iscsi: none -> an address of the cluster's choice]",
+			"start_domain domain/web1"}},
+		{"the same, and none of them runs", func(s *site.Site, a *Actual) {
+			sharedWithAStandby(s, a)
+			stopped(a)
+			web1(s).State = site.Stopped
+			vol(s).Exports = []site.Export{{Kind: volume.ExportISCSI}}
+		}, Allow{}, []string{"set_export volume/web1 [export iscsi: none -> an address of the cluster's choice]"}},
+		{"a node that leaves", func(s *site.Site, a *Actual) {
+			a.Nodes[1].State, s.Servers[1].Zone, s.Servers[1].Machine.Roles = api.NodeRetiring, "b", []string{"host"}
+		}, Allow{}, []string{}},
+		{"a machine that waits until it has left", func(s *site.Site, a *Actual) {
+			a.Nodes[1].State, s.Servers[1].Zone = api.NodeRetiring, "b"
+			a.Nodes = append(a.Nodes, api.Node{ID: "id3", Name: "n2", State: api.NodePending, PID: 7})
+		}, Allow{}, []string{}},
+		{"a machine that waits for nobody", func(s *site.Site, a *Actual) {
+			a.Nodes[1].State, s.Servers[1].Zone = api.NodePending, "b"
+		}, Allow{}, []string{}},
+		{"a node that leaves and is no server", func(s *site.Site, a *Actual) {
+			a.Nodes[1].State, s.Servers = api.NodeRetiring, s.Servers[:1]
+		}, Allow{}, []string{}},
 		{"a definition of a guest that runs", func(s *site.Site, _ *Actual) {
 			web1(s).Definition.Policy.StopSeconds = 30
 		}, Allow{Restart: []string{"web2"}}, []string{"stop_domain domain/web1 held",
@@ -213,6 +238,14 @@ func rows() []row {
 	}
 }
 
+// sharedWithAStandby adds a guest that is stopped, comes first, and uses the volume of the other.
+func sharedWithAStandby(s *site.Site, a *Actual) {
+	standby := *s.Guests[0].Definition
+	standby.Name, standby.Policy.StartOrder = "standby", -1
+	s.Guests = append(s.Guests, site.Guest{Name: "standby", State: site.Stopped, Home: "n1", Definition: &standby})
+	a.Domains = append(a.Domains, api.Domain{Name: "standby", State: "stopped", Spec: site.SpecOf(standby)})
+}
+
 func TestMake_rows(t *testing.T) {
 	planned := make(map[Kind]bool)
 	for _, r := range rows() {
@@ -248,6 +281,73 @@ func TestMake_withoutPrune(t *testing.T) {
 		require.Contains(t, p.Others, Other{"volume/old1",
 			"1 GiB; --prune --delete-volume old1 deletes it with all its data"})
 		require.Contains(t, p.Others, Other{"node/n3", "`holdfast node remove n3` moves its legs away and forgets it"})
+	}
+}
+
+// A node that comes or goes is no step: it is said what it waits for.
+func TestMake_nodesThatComeAndGo(t *testing.T) {
+	waits := "it leaves the cluster; `holdfast why node/n2` says what it waits for"
+	for name, x := range map[string]struct {
+		states []api.NodeState
+		server bool
+		want   []Other
+	}{
+		"leaves": {[]api.NodeState{api.NodeRetiring}, true,
+			[]Other{{"node/n2", waits + ", and `holdfast node undrain n2` ends a removal"}}},
+		"leaves, and is no server": {[]api.NodeState{api.NodeRetiring}, false, []Other{{"node/n2", waits}}},
+		"leaves, and another waits": {[]api.NodeState{api.NodePending, api.NodeRetiring}, true,
+			[]Other{{"node/n2", waits + "; the machine that waits for its name has it then"}}},
+		"waits": {[]api.NodeState{api.NodePending}, true,
+			[]Other{{"node/n2", "it waits for its name, which another node had a moment ago"}}},
+		"has taken its place": {[]api.NodeState{api.NodeRetiring, api.NodeUp}, true, []Other{}},
+	} {
+		s, a := example()
+		a.Nodes = a.Nodes[:1]
+		for i, state := range x.states {
+			a.Nodes = append(a.Nodes, api.Node{ID: fmt.Sprint("id", i+2), Name: "n2", State: state, Zone: "elsewhere"})
+		}
+		s.Servers[1].Zone = "elsewhere"
+		if !x.server {
+			s.Servers = s.Servers[:1]
+		}
+		p := made(t, s, a, Allow{})
+		require.Empty(t, p.Steps, name)
+		require.Equal(t, x.want, p.Others, name)
+	}
+}
+
+// What guests lose depends on what they had: not every export has a secret.
+func TestMake_whatIsLostOfAnExport(t *testing.T) {
+	secret := api.ExportSetting{Kind: "iscsi", Address: "127.0.0.1:3261", User: "web1"}
+	open, tls := secret, api.ExportSetting{Kind: "nbd-tls", Address: "10.0.0.1:10809"}
+	open.User = ""
+	to := func(kind volume.ExportKind, address string, open bool) []site.Export {
+		return []site.Export{{Kind: kind, Address: address, Open: open}}
+	}
+	for name, x := range map[string]struct {
+		is   []api.ExportSetting
+		want []site.Export
+		lost string
+	}{
+		"a new one": {nil, to(volume.ExportISCSI, "127.0.0.1:3261", false), ""},
+		"off":       {[]api.ExportSetting{tls}, nil, "guests reach it by that no more"},
+		"nbd-tls elsewhere": {[]api.ExportSetting{tls}, to(volume.ExportNBDTLS, "10.0.0.1:1", false),
+			"its address: guests need the new one"},
+		"with a secret, elsewhere": {[]api.ExportSetting{secret}, to(volume.ExportISCSI, "127.0.0.1:1", false),
+			"its secret: guests need the new one"},
+		"open, elsewhere": {[]api.ExportSetting{open}, to(volume.ExportISCSI, "127.0.0.1:1", true),
+			"its address: guests need the new one"},
+		"open, then with a secret": {[]api.ExportSetting{open}, to(volume.ExportISCSI, "127.0.0.1:3261", false),
+			"guests reach it without a secret no more: they need the new one"},
+		"with a secret, then open": {[]api.ExportSetting{secret}, to(volume.ExportISCSI, "127.0.0.1:3261", true),
+			"its secret: whoever is on its host reaches it without one"},
+	} {
+		s, a := example()
+		a.Volumes[0].Exports, s.Guests[0].Volumes[0].Exports = x.is, x.want
+		p := made(t, s, a, Allow{RestartAll: true})
+		require.Len(t, p.Steps, 3, name)
+		require.Equal(t, SetExport, p.Steps[1].Kind, name)
+		require.Equal(t, x.lost, p.Steps[1].Loses, name)
 	}
 }
 

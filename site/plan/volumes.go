@@ -130,20 +130,18 @@ func setLimit(l volume.Limit) *api.SetLimit {
 	return &api.SetLimit{IOPS: &l.IOPS, BandwidthBytes: &l.Bandwidth, BurstSeconds: &seconds}
 }
 
-// exports returns the steps that give a volume its exports. now is nil if it is not there yet.
-func (m *maker) exports(v site.Volume, now *api.Volume) []Step {
+// setExports returns the steps that give a volume its exports. now is nil if it is not there yet.
+func (m *maker) setExports(v site.Volume, now *api.Volume) []Step {
 	var steps []Step
-	set := func(kind, from, to string, r api.SetExport) {
-		s := Step{Kind: SetExport, Object: "volume/" + v.Name, Changes: []Change{{"export " + kind, from, to}},
+	set := func(from *api.ExportSetting, to string, r api.SetExport) {
+		s := Step{Kind: SetExport, Object: "volume/" + v.Name, Changes: []Change{{"export " + r.Kind, "none", to}},
 			Request: Request{Volume: &api.SetVolume{Export: &r}}}
 		if now != nil {
 			s.ID = now.ID
 		}
-		if from != "none" {
-			s.Loses = "its secret: guests need the new one"
-			if r.Off {
-				s.Loses = "guests reach it by that no more"
-			}
+		if from != nil {
+			s.Changes[0].From = exportWords(from.Kind, from.Address, from.User == "")
+			s.Loses = losesOfExport(*from, r)
 		}
 		steps = append(steps, s)
 	}
@@ -153,22 +151,37 @@ func (m *maker) exports(v site.Volume, now *api.Volume) []Step {
 	}
 	for _, is := range there {
 		if !slices.ContainsFunc(v.Exports, func(x site.Export) bool { return string(x.Kind) == is.Kind }) {
-			set(is.Kind, exportWords(is.Kind, is.Address, is.User == ""), "none",
-				api.SetExport{Kind: is.Kind, Off: true})
+			set(&is, "none", api.SetExport{Kind: is.Kind, Off: true})
 		}
 	}
 	for _, x := range v.Exports {
-		from, kind := "none", string(x.Kind)
+		var from *api.ExportSetting
+		kind := string(x.Kind)
 		if i := slices.IndexFunc(there, func(is api.ExportSetting) bool { return is.Kind == kind }); i >= 0 {
 			if sameExport(x, there[i]) {
 				continue
 			}
-			from = exportWords(kind, there[i].Address, there[i].User == "")
+			from = &there[i]
 		}
-		set(kind, from, exportWords(kind, x.Address, x.Open),
-			api.SetExport{Kind: kind, Address: x.Address, Open: x.Open})
+		set(from, exportWords(kind, x.Address, x.Open), api.SetExport{Kind: kind, Address: x.Address, Open: x.Open})
 	}
 	return steps
+}
+
+// losesOfExport says what guests lose of an export that there is when it is set anew. One with a secret gets another.
+func losesOfExport(is api.ExportSetting, r api.SetExport) string {
+	open := is.User == ""
+	switch {
+	case r.Off:
+		return "guests reach it by that no more"
+	case !volume.ExportKind(is.Kind).AsksSecret(), open && r.Open:
+		return "its address: guests need the new one"
+	case open:
+		return "guests reach it without a secret no more: they need the new one"
+	case r.Open:
+		return "its secret: whoever is on its host reaches it without one"
+	}
+	return "its secret: guests need the new one"
 }
 
 // sameExport reports whether an export is as wanted. One whose address the cluster was to choose is, wherever the port.
@@ -202,7 +215,7 @@ func (m *maker) exportsByHand() {
 	for _, g := range m.site.Guests {
 		for _, v := range g.Volumes {
 			if !used[v.Name] {
-				m.addDetached(m.exports(v, m.volume[v.Name]), m.volume[v.Name])
+				m.addDetached(m.setExports(v, m.volume[v.Name]), m.volume[v.Name])
 			}
 		}
 	}
