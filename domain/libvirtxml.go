@@ -40,6 +40,7 @@ type libvirtDisk struct {
 	Device         string // vda …
 	Boot           int    // place in the order in which firmware looks for a boot loader, from 1
 	Image          string // file; empty for a volume
+	Volume         string // its name; empty for an image
 	Socket, Export string
 	Delay          int // seconds that requests wait while it is away; 0 = they fail
 }
@@ -98,15 +99,11 @@ func libvirtGuestOf(o Order, s libvirtSettings, token string) (libvirtGuest, err
 	}
 	for _, i := range order {
 		v := o.Volumes[i]
-		socket, export, err := nbdExport(v)
+		e, err := nbdExport(v, s.ReconnectDelay)
 		if err != nil {
-			return g, fmt.Errorf("volume %s: %w", v.Name, err)
+			return g, err
 		}
-		d := libvirtDisk{Socket: socket, Export: export, Delay: s.ReconnectDelay}
-		if v.BoundURL == "" {
-			d.Delay = 0 // by the plain name it would go on with whatever is there when it connects again
-		}
-		add(d)
+		add(libvirtDisk{Volume: v.Name, Socket: e.socket, Export: e.name, Delay: e.delay})
 	}
 	return g, nil
 }

@@ -2,7 +2,6 @@ package domain
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -136,7 +135,7 @@ func qemuCommand(o Order) (args []string, env map[string]string, err error) {
 		"-mon", "chardev=qmp,mode=control",
 		"-chardev", "socket,id=" + consoleID + ",server=on,wait=off,path=" + comma(ConsoleSocket(o.Dir)) +
 			",logappend=on,logfile=" + comma(ConsoleLog(o.Dir)),
-		"-serial", "chardev:console",
+		"-serial", "chardev:" + consoleID,
 		"-device", "virtio-rng-pci",
 	}
 	disks, err := qemuDisks(o, s)
@@ -169,17 +168,13 @@ func qemuDisks(o Order, s qemuSettings) ([]string, error) {
 	}
 	for place, i := range order {
 		v := o.Volumes[i]
-		socket, export, err := nbdExport(v)
+		disk, err := nbdExport(v, s.ReconnectDelay)
 		if err != nil {
-			return nil, fmt.Errorf("volume %s: %w", v.Name, err)
-		}
-		delay := s.ReconnectDelay
-		if v.BoundURL == "" {
-			delay = 0 // by the plain name it would go on with whatever is there when it connects again
+			return nil, err
 		}
 		args = qemuDisk(args, boot, map[string]any{"driver": "nbd", "node-name": fmt.Sprintf("volume%d", place),
-			"server": map[string]string{"type": "unix", "path": socket}, "export": export,
-			"reconnect-delay": delay, "discard": "unmap"})
+			"server": map[string]string{"type": "unix", "path": disk.socket}, "export": disk.name,
+			"reconnect-delay": disk.delay, "discard": "unmap"})
 	}
 	return args, nil
 }
@@ -205,23 +200,32 @@ func oneLine(value map[string]any) string {
 	return string(text)
 }
 
-// nbdExport returns where a guest that connects again by itself finds its disk.
-func nbdExport(v Volume) (socket, export string, err error) {
+// export is a disk as QEMU connects with it.
+type export struct {
+	socket, name string
+	delay        int // seconds that requests wait for it while it is away; 0: they fail, and it is not connected again
+}
+
+// nbdExport returns where a guest that connects again by itself, for delay seconds, finds its disk. By the bound name it
+// finds that disk or none. Where there is only the plain one it would go on with whatever is there when it connects
+// again, so then it must not.
+func nbdExport(v Volume, delay int) (export, error) {
 	address := v.BoundURL
 	if address == "" {
-		address = v.URL
+		address, delay = v.URL, 0
 	}
 	u, err := url.Parse(address)
 	if err != nil {
-		return "", "", err
+		return export{}, fmt.Errorf("volume %s: %w", v.Name, err)
 	}
-	if u.Scheme != "nbd+unix" || u.Query().Get("socket") == "" {
-		return "", "", fmt.Errorf("%q is no NBD export at a unix socket", address)
+	e := export{socket: u.Query().Get("socket"), name: strings.TrimPrefix(u.Path, "/"), delay: delay}
+	switch {
+	case u.Scheme != "nbd+unix" || e.socket == "":
+		return export{}, fmt.Errorf("volume %s: %q is no NBD export at a unix socket", v.Name, address)
+	case e.name == "":
+		return export{}, fmt.Errorf("volume %s: %q: its export has no name", v.Name, address)
 	}
-	if export = strings.TrimPrefix(u.Path, "/"); export == "" {
-		return "", "", errors.New("its export has no name")
-	}
-	return u.Query().Get("socket"), export, nil
+	return e, nil
 }
 
 func qemuInterfaces(m guest.Machine) []string {
