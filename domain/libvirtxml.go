@@ -109,7 +109,7 @@ func libvirtGuestOf(o Order, s libvirtSettings, token string) (libvirtGuest, err
 }
 
 // check holds what a template made against what the rest counts on: that libvirt knows the guest by its name, that its
-// process is found, and that it has its volumes and no other disks by the network.
+// process is found, and that it has its volumes and connects again only with those that are sure to be the same then.
 func (g libvirtGuest) check(text []byte) error {
 	var d struct {
 		XMLName xml.Name `xml:"domain"`
@@ -124,6 +124,9 @@ func (g libvirtGuest) check(text []byte) error {
 				Host struct {
 					Socket string `xml:"socket,attr"`
 				} `xml:"host"`
+				Reconnect []struct {
+					Delay string `xml:"delay,attr"`
+				} `xml:"reconnect"`
 			} `xml:"source"`
 		} `xml:"devices>disk"`
 	}
@@ -146,14 +149,25 @@ func (g libvirtGuest) check(text []byte) error {
 		return errors.New("the guest's process could not be found: want <qemu:commandline><qemu:env " +
 			"name='{{.TokenName}}' value='{{.Token}}'/></qemu:commandline>")
 	}
-	has := make(map[[2]string]bool)
-	for _, disk := range d.Disks {
-		if disk.Source.Host.Socket != "" {
-			has[[2]string{disk.Source.Host.Socket, disk.Source.Name}] = true
-		}
-	}
 	for _, want := range g.Disks {
-		if want.Image == "" && !has[[2]string{want.Socket, want.Export}] {
+		if want.Image != "" {
+			continue
+		}
+		found := false
+		for _, disk := range d.Disks {
+			if disk.Source.Host.Socket != want.Socket || disk.Source.Name != want.Export {
+				continue
+			}
+			found = true
+			for _, again := range disk.Source.Reconnect {
+				if want.Delay == 0 && again.Delay != "0" {
+					return fmt.Errorf("volume %s has only its plain name, by which the guest would go on with whatever "+
+						"is there when it connects again: want {{if .Delay}}<reconnect delay='{{.Delay}}'/>{{end}}",
+						want.Volume)
+				}
+			}
+		}
+		if !found {
 			return fmt.Errorf("the export %s at %s is no disk of it: want a disk for each of {{range .Disks}}",
 				want.Export, want.Socket)
 		}

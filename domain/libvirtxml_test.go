@@ -71,6 +71,41 @@ func TestLibvirtXML_aPlainNameIsNotConnectedAgain(t *testing.T) {
 	require.NotContains(t, text, "<reconnect")
 }
 
+// The built-in template keeps that rule; a template of one's own has to.
+func TestLibvirtXML_aTemplateThatConnectsAPlainNameAgainIsRefused(t *testing.T) {
+	const bound = "nbd+unix:///root@5f?socket=/run/v/root/nbd.sock"
+	for name, c := range map[string]struct{ bound, reconnect, says string }{
+		"plain, none":      {"", ``, ""},
+		"plain, off":       {"", `<reconnect delay="{{.Delay}}"/>`, ""},
+		"plain, fixed":     {"", `<reconnect delay="60"/>`, "volume root has only its plain name"},
+		"plain, no number": {"", `<reconnect delay="x"/>`, "volume root has only its plain name"},
+		"plain, empty":     {"", `<reconnect/>`, "volume root has only its plain name"},
+		"plain, second":    {"", `<reconnect delay="0"/><reconnect delay="9"/>`, "want {{if .Delay}}"},
+		"bound, fixed":     {bound, `<reconnect delay="60"/>`, ""},
+		"bound, off":       {bound, `<reconnect delay="0"/>`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "guest.xml")
+			require.NoError(t, os.WriteFile(path, []byte(`<domain><name>web1</name><devices>{{range .Disks}}<disk>`+
+				`<source name="{{.Export}}"><host socket="{{.Socket}}"/>`+c.reconnect+`</source></disk>{{end}}</devices>`+
+				`<q:commandline xmlns:q="http://libvirt.org/schemas/domain/qemu/1.0">`+
+				`<q:env name="{{.TokenName}}" value="{{.Token}}"/></q:commandline></domain>`), 0o600))
+			o := libvirtOrder()
+			o.Volumes[0].BoundURL = c.bound
+			s, err := libvirtSettingsOf(o.definition())
+			require.NoError(t, err)
+			s.Template = path
+			_, err = libvirtXML(o, s, "token-1")
+			if c.says == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, c.says)
+			require.ErrorContains(t, err, path)
+		})
+	}
+}
+
 // Whatever a template says, the guest is found again, by its name and by its process, and has its volumes.
 func TestLibvirtXML_templatesAreHeldAgainstWhatMustBeInThem(t *testing.T) {
 	const disk = `{{range .Disks}}<disk><source name="{{.Export}}"><host socket="{{.Socket}}"/></source></disk>{{end}}`
