@@ -166,24 +166,3 @@ func TestLibvirt_refusalsAreRepeated(t *testing.T) {
 	_, err = d.Adopt(t.Context(), o.Dir)
 	require.ErrorIs(t, err, ErrNone)
 }
-
-// A daemon that takes the call and does not answer may still start the guest: the run is remembered, so that whoever
-// comes later is found.
-func TestLibvirt_aDaemonThatDoesNotAnswerLeavesTheRunOpen(t *testing.T) {
-	dir := t.TempDir()
-	p := newLocal(Options{}, program{word: DriverLibvirt, launch: func(context.Context, record) (proc.ID, error) {
-		return proc.ID{}, errUnsettled
-	}})
-	o := qemuOrder()
-	o.Driver, o.Dir = DriverLibvirt, filepath.Join(dir, "web1")
-	_, err := p.Start(t.Context(), o)
-	require.ErrorIs(t, err, errUnsettled)
-	adopted, err := p.Adopt(t.Context(), o.Dir)
-	require.NoError(t, err)
-	require.Equal(t, PhaseKilled, adopted.State().Phase)
-	_, err = NewLibvirt(Options{}).Start(t.Context(), func() Order {
-		o.Settings = json.RawMessage(`{"socket": "/nowhere/libvirt-sock"}`)
-		return o
-	}())
-	require.ErrorContains(t, err, "/nowhere/libvirt-sock")
-}

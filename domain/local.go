@@ -21,7 +21,7 @@ type program struct {
 	command func(Order) (args []string, env map[string]string, err error)
 	// launch has somebody else start the guest in place of a command, with EnvToken in the environment of its one
 	// process, which it returns. After an error whatever has the token is killed; with errUnsettled the run is
-	// remembered, and whoever has the token later is found and killed by the next adoption.
+	// remembered, and whoever has the token later is found and killed by each adoption.
 	launch func(context.Context, record) (proc.ID, error)
 	// ask asks a guest to end; nil is SIGTERM to all of its processes. An error: it is not worth waiting for.
 	ask func(context.Context, *localProcess) error
@@ -74,7 +74,8 @@ func (d *localDriver) start(ctx context.Context, o Order) (*localProcess, error)
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("domain %s: %w", o.Name, err)
 	}
-	if err := d.refuseSecond(o); err != nil {
+	before, err := d.refuseSecond(o)
+	if err != nil {
 		return nil, err
 	}
 	boot, err := proc.BootID()
@@ -91,10 +92,18 @@ func (d *localDriver) start(ctx context.Context, o Order) (*localProcess, error)
 		return nil, fmt.Errorf("domain %s: start %w", o.Name, err)
 	}
 	if err != nil {
-		// Nothing runs, so nothing is to be remembered.
-		return nil, errors.Join(fmt.Errorf("domain %s: start %w", o.Name, err), d.Forget(o.Dir))
+		return nil, errors.Join(fmt.Errorf("domain %s: start %w", o.Name, err), d.unbegin(before, o.Dir))
 	}
 	return p, nil
+}
+
+// unbegin is what a start leaves behind of which nothing runs: nothing is to be remembered, unless the start before may
+// still come about.
+func (d *localDriver) unbegin(before record, dir string) error {
+	if before.unsettled() {
+		return before.save()
+	}
+	return d.Forget(dir)
 }
 
 // runner returns what starts the guest of an order, of which it has found nothing wrong.
@@ -123,7 +132,11 @@ func (d *localDriver) delegate(ctx context.Context, r record) (*localProcess, er
 		p, err = d.note(r, id, nil)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("by %s: %w", d.program.word, err), r.killLeftovers())
+		err = fmt.Errorf("by %s: %w", d.program.word, err)
+		if left := r.killLeftovers(); left != nil {
+			err = fmt.Errorf("%w: %w", errUnsettled, errors.Join(err, left)) // it is not to be forgotten
+		}
+		return nil, err
 	}
 	return p, nil
 }
@@ -141,23 +154,24 @@ func checkOrder(o Order) error {
 	return nil
 }
 
-// refuseSecond returns ErrRunning if any process of an earlier run is left.
-func (d *localDriver) refuseSecond(o Order) error {
+// refuseSecond returns ErrRunning if any process of an earlier run is left, else what is remembered of that run: zero if
+// nothing is.
+func (d *localDriver) refuseSecond(o Order) (record, error) {
 	r, err := load(o.Dir, d.program.word)
 	if errors.Is(err, ErrNone) {
-		return nil
+		return record{}, nil
 	}
 	if err != nil {
-		return fmt.Errorf("domain %s: %w", o.Name, err)
+		return record{}, fmt.Errorf("domain %s: %w", o.Name, err)
 	}
 	left, err := r.leftovers()
 	if err != nil {
-		return fmt.Errorf("domain %s: %w", o.Name, err)
+		return record{}, fmt.Errorf("domain %s: %w", o.Name, err)
 	}
 	if len(left) > 0 {
-		return fmt.Errorf("domain %s: %s of run %d: %w", o.Name, left[0], r.Order.Run, ErrRunning)
+		return record{}, fmt.Errorf("domain %s: %s of run %d: %w", o.Name, left[0], r.Order.Run, ErrRunning)
 	}
-	return nil
+	return r, nil
 }
 
 // launch starts the process and the goroutine that waits for it.
@@ -224,7 +238,7 @@ func (d *localDriver) adopt(dir string) (*localProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.State.Phase.Ended() {
+	if r.State.Phase.Ended() && !r.unsettled() {
 		return d.ended(r), nil
 	}
 	if boot, err := proc.BootID(); err != nil {
@@ -233,8 +247,8 @@ func (d *localDriver) adopt(dir string) (*localProcess, error) {
 		r.State = State{Phase: PhaseKilled, Cause: "the host was restarted"}
 		return d.ended(r), r.save()
 	}
-	if r.Proc.IsZero() {
-		return d.adoptUnnoted(r)
+	if r.unsettled() {
+		return d.adoptUnsettled(r)
 	}
 	handle, err := proc.Open(r.Proc)
 	switch {
@@ -247,13 +261,14 @@ func (d *localDriver) adopt(dir string) (*localProcess, error) {
 	return d.watch(r, nil, nil), nil // it ended while no daemon watched: end what it left behind
 }
 
-// adoptUnnoted settles a start that the daemon did not live to note: whatever carries the token is
-// that guest, without a known main process, so it is ended and may be started again.
-func (d *localDriver) adoptUnnoted(r record) (*localProcess, error) {
+// adoptUnsettled ends whatever there is of a start that was not seen through: what carries the token is that guest,
+// without a known main process, so it is ended and may be started again. It is looked for by every adoption until the
+// run is forgotten, since whoever starts it for a driver may take his time.
+func (d *localDriver) adoptUnsettled(r record) (*localProcess, error) {
 	if err := r.killLeftovers(); err != nil {
 		return nil, fmt.Errorf("domain %s: %w", r.Order.Name, err)
 	}
-	r.State = State{Phase: PhaseKilled, Cause: "the daemon ended while it started the guest"}
+	r.State = State{Phase: PhaseKilled, Cause: "its start was not seen through"}
 	return d.ended(r), r.save()
 }
 

@@ -26,6 +26,10 @@ type record struct {
 	State  State   `json:"state"`
 }
 
+// unsettled reports whether the start of the run was not seen through: which process its guest is was never noted, and
+// a driver that has somebody else start it cannot say whether one still comes about.
+func (r record) unsettled() bool { return r.Token != "" && r.Proc.IsZero() }
+
 // recordPath returns the file of one driver's record, so that no driver takes another's guest for its own.
 func recordPath(dir, driver string) string { return filepath.Join(dir, driver+".json") }
 
