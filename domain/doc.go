@@ -1,14 +1,19 @@
 // Package domain runs guests (domUs) on this host, through one small interface for every kind of
 // guest: a [Driver] starts a [Process] from an [Order], finds it again after the daemon was
-// restarted, and ends it. The exec driver runs a command, the qemu driver a virtual machine.
+// restarted, and ends it. The exec driver runs a command, the qemu driver a virtual machine, and the
+// libvirt driver has the host's libvirt daemon run one.
 //
-//	daemon ── Order ──▶ Driver ── fork ──▶ guest (own session, own log)
+//	daemon ── Order ──▶ Driver ── fork, or ask libvirt ──▶ guest, in a session of its own
 //	   ▲                  │ DRIVER.json: which process, of which run
 //	   └── Adopt ◀────────┘
+//
+// Every process of a guest has a token of its run in its environment. It is on disk before the guest
+// is started, so that a guest is found again whoever started it, and whenever that came about.
 //
 // Invariant: of one domain at most one guest runs on this host, however often the daemon restarts.
 // Invariant: when Stop or Done says that a guest has ended, no process of it is left.
 //
-// The package does not decide where or when a guest may run, and it does not know what its disks
-// are: the daemon starts it when its volumes serve, and the engine of each volume may kill it.
+// The package does not decide where or when a guest may run. Of its disks it knows the URLs of their
+// exports and which of these may be connected again, and not whether they serve: the daemon starts a
+// guest when they do, and the engine of each volume may kill it.
 package domain

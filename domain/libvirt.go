@@ -87,7 +87,7 @@ func libvirtLaunch(ctx context.Context, r record) (proc.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, libvirtStart)
 	defer cancel()
 	// A start that was given up, because libvirt did not answer, may have come about since.
-	err = s.daemon().Remove(ctx, r.Order.Name, func(xml string) bool { return strings.Contains(xml, EnvToken) })
+	err = s.daemon().Remove(ctx, r.Order.Name, func(xml string) bool { return libvirtIsOurs(xml, r.Order, s) })
 	if err != nil {
 		return proc.ID{}, err
 	}

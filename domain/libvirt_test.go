@@ -148,6 +148,10 @@ func TestLibvirt_aDomainOfTheSameName(t *testing.T) {
 
 	require.NoError(t, s.daemon().Quit(t.Context(), "web1"))
 	require.NoError(t, s.daemon().Create(t.Context(), xml))
+	elsewhere := o
+	elsewhere.Dir = filepath.Join(t.TempDir(), "web1")
+	_, err = d.Start(t.Context(), elsewhere)
+	require.ErrorContains(t, err, "there is another domain of the name web1", "it is of another cluster")
 	start(t, d, o)
 	goesOn(t, o)
 	left, err := proc.FindEnv(EnvToken, "another-token")

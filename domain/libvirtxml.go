@@ -175,6 +175,32 @@ func (g libvirtGuest) check(text []byte) error {
 	return nil
 }
 
+// libvirtIsOurs reports whether the XML of a domain, as libvirt tells it, is of a guest of this domain and this host: it
+// has a token, and the console in the domain's directory. Another cluster may have a guest of that name here. A template
+// of one's own may leave the console out, so there the token has to do.
+func libvirtIsOurs(text string, o Order, s libvirtSettings) bool {
+	if !strings.Contains(text, EnvToken) {
+		return false
+	}
+	if s.Template != "" {
+		return true
+	}
+	var d struct {
+		Consoles []struct {
+			Path string `xml:"path,attr"`
+		} `xml:"devices>serial>source"`
+	}
+	if err := xml.Unmarshal([]byte(text), &d); err != nil {
+		return false
+	}
+	for _, c := range d.Consoles {
+		if c.Path == ConsoleSocket(o.Dir) {
+			return true
+		}
+	}
+	return false
+}
+
 func escapeXML(s string) (string, error) {
 	var b strings.Builder
 	err := xml.EscapeText(&b, []byte(s))

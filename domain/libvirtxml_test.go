@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -137,6 +138,35 @@ func TestLibvirtXML_templatesAreHeldAgainstWhatMustBeInThem(t *testing.T) {
 			require.ErrorContains(t, err, c.says)
 			require.ErrorContains(t, err, path)
 		})
+	}
+}
+
+// What a start that was given up left behind is ended before the next one, and nobody else's guest of that name.
+func TestLibvirtIsOurs(t *testing.T) {
+	o := libvirtOrder()
+	o.Dir = "/run/d/web1 & 'more'"
+	s, err := libvirtSettingsOf(o.definition())
+	require.NoError(t, err)
+	ours, err := libvirtXML(o, s, "token-1")
+	require.NoError(t, err)
+	elsewhere := o
+	elsewhere.Dir = "/run/other/web1"
+	own := s
+	own.Template = "/etc/web1.xml"
+	for name, c := range map[string]struct {
+		text string
+		o    Order
+		s    libvirtSettings
+		want bool
+	}{
+		"a start before":             {ours, o, s, true},
+		"another cluster's":          {ours, elsewhere, s, false},
+		"made by hand":               {strings.ReplaceAll(ours, EnvToken, "OTHER"), o, s, false},
+		"no XML":                     {EnvToken + ConsoleSocket(o.Dir), o, s, false},
+		"a template without console": {"<domain>" + EnvToken + "</domain>", o, own, true},
+		"by hand, own template":      {"<domain/>", o, own, false},
+	} {
+		require.Equal(t, c.want, libvirtIsOurs(c.text, c.o, c.s), name)
 	}
 }
 
