@@ -30,6 +30,9 @@ func (r *reader) check() {
 		}
 		if g.Definition != nil {
 			r.checkDefinition(g, owner)
+		} else if r.stated[g.Name] {
+			r.place(guestPath(g.Name), guest.Faultf("state", "guest %s has no definition, so nothing of it can be %s: "+
+				"give it one, in %s, or leave its state out", g.Name, g.State, domUFile("SERVER", g.Name)))
 		}
 	}
 }

@@ -34,6 +34,7 @@ func (r *reader) guest(name string, shared clusterFile) {
 	if states := []site.State{site.Running, site.Stopped, site.AsItIs}; !slices.Contains(states, g.State) {
 		r.place(file, guest.Faultf("state", "%q: want %s, %s or %s", f.State, site.Running, site.Stopped, site.AsItIs))
 	}
+	r.stated[name] = f.State != ""
 	for i, v := range f.Volumes {
 		read, err := shared.Volumes.over(v).volume(fmt.Sprintf("volumes[%d]", i))
 		if err != nil {

@@ -50,7 +50,7 @@ func ReadDir(dir string) (*site.Site, error) {
 
 // Read is ReadDir of a file system; name is what errors call its root.
 func Read(name string, root fs.FS) (*site.Site, error) {
-	r := &reader{name: name, root: root, tops: make(map[string]*yaml.Node)}
+	r := &reader{name: name, root: root, tops: make(map[string]*yaml.Node), stated: make(map[string]bool)}
 	r.known(".", "", dirGlobal, dirServers, dirGuests, dirDocs)
 	shared := r.cluster()
 	for _, server := range r.directories(dirServers, "physical server") {
@@ -78,6 +78,7 @@ type reader struct {
 	root   fs.FS
 	site   site.Site
 	tops   map[string]*yaml.Node // of each file that was read, by its path in the tree
+	stated map[string]bool       // the guests whose file says what state they are to be in
 	faults []error
 }
 

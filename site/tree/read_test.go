@@ -135,6 +135,8 @@ func TestRead_faults(t *testing.T) {
 		{"vservers/stray.yaml", "", "t/vservers/stray.yaml: it is unknown: here may be a directory for each guest"},
 		{"vservers/web1/motd", "", "t/vservers/web1/motd: it is unknown: here may be guest.yaml, files"},
 		{guest, "state: up\n", "t/" + guest + ": line 1, column 8: state: \"up\": want running, stopped or as_it_is"},
+		{"vservers/web0/guest.yaml", "volumes: []\nstate: stopped", "t/vservers/web0/guest.yaml: line 2, column 8: " +
+			"state: guest web0 has no definition, so nothing of it can be stopped: give it one, in pservers/SERVER/"},
 		{guest, "volumes: [{name: A, size: 1G}]", guest + ": line 1, column 18: volumes[0].name: volume name \"A\""},
 		{guest, "volumes: [{name: a}]", guest + ": line 1, column 11: volumes[0]: how large is volume a?"},
 		{guest, "volumes: [{name: a, size: 1}]", guest + ": line 1, column 27: volumes[0].size: size 1 is no multiple"},
