@@ -108,8 +108,9 @@ func libvirtGuestOf(o Order, s libvirtSettings, token string) (libvirtGuest, err
 	return g, nil
 }
 
-// check holds what a template made against what the rest counts on: that libvirt knows the guest by its name, that its
-// process is found, and that it has its volumes and connects again only with those that are sure to be the same then.
+// check holds what a template made against what the rest counts on: that libvirt knows the guest by its name, that
+// its process is found, and that it has its volumes and connects again only with those that are sure to be the same
+// then.
 func (g libvirtGuest) check(text []byte) error {
 	var d struct {
 		XMLName xml.Name `xml:"domain"`
@@ -161,8 +162,8 @@ func (g libvirtGuest) check(text []byte) error {
 			found = true
 			for _, again := range disk.Source.Reconnect {
 				if want.Delay == 0 && again.Delay != "0" {
-					return fmt.Errorf("volume %s has only its plain name, by which the guest would go on with whatever "+
-						"is there when it connects again: want {{if .Delay}}<reconnect delay='{{.Delay}}'/>{{end}}",
+					return fmt.Errorf("volume %s has only its plain name, by which the guest would go on with "+
+						"whatever is there when it connects again: want {{if .Delay}}<reconnect delay='{{.Delay}}'/>{{end}}",
 						want.Volume)
 				}
 			}
@@ -175,9 +176,9 @@ func (g libvirtGuest) check(text []byte) error {
 	return nil
 }
 
-// libvirtIsOurs reports whether the XML of a domain, as libvirt tells it, is of a guest of this domain and this host: it
-// has a token, and the console in the domain's directory. Another cluster may have a guest of that name here. A template
-// of one's own may leave the console out, so there the token has to do.
+// libvirtIsOurs reports whether the XML of a domain, as libvirt tells it, is of a guest of this domain and this host:
+// it has a token, and the console in the domain's directory. Another cluster may have a guest of that name here. A
+// template of one's own may leave the console out, so there the token has to do.
 func libvirtIsOurs(text string, o Order, s libvirtSettings) bool {
 	if !strings.Contains(text, EnvToken) {
 		return false

@@ -88,7 +88,8 @@ func TestLibvirtXML_aTemplateThatConnectsAPlainNameAgainIsRefused(t *testing.T) 
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "guest.xml")
 			require.NoError(t, os.WriteFile(path, []byte(`<domain><name>web1</name><devices>{{range .Disks}}<disk>`+
-				`<source name="{{.Export}}"><host socket="{{.Socket}}"/>`+c.reconnect+`</source></disk>{{end}}</devices>`+
+				`<source name="{{.Export}}"><host socket="{{.Socket}}"/>`+c.reconnect+`</source></disk>{{end}}`+
+				`</devices>`+
 				`<q:commandline xmlns:q="http://libvirt.org/schemas/domain/qemu/1.0">`+
 				`<q:env name="{{.TokenName}}" value="{{.Token}}"/></q:commandline></domain>`), 0o600))
 			o := libvirtOrder()

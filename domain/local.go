@@ -154,8 +154,8 @@ func checkOrder(o Order) error {
 	return nil
 }
 
-// refuseSecond returns ErrRunning if any process of an earlier run is left, else what is remembered of that run: zero if
-// nothing is.
+// refuseSecond returns ErrRunning if any process of an earlier run is left, else what is remembered of that run: zero
+// if nothing is.
 func (d *localDriver) refuseSecond(o Order) (record, error) {
 	r, err := load(o.Dir, d.program.word)
 	if errors.Is(err, ErrNone) {

@@ -206,8 +206,8 @@ type export struct {
 	delay        int // seconds that requests wait for it while it is away; 0: they fail, and it is not connected again
 }
 
-// nbdExport returns where a guest that connects again by itself, for delay seconds, finds its disk. By the bound name it
-// finds that disk or none. Where there is only the plain one it would go on with whatever is there when it connects
+// nbdExport returns where a guest that connects again by itself, for delay seconds, finds its disk. By the bound name
+// it finds that disk or none. Where there is only the plain one it would go on with whatever is there when it connects
 // again, so then it must not.
 func nbdExport(v Volume, delay int) (export, error) {
 	address := v.BoundURL

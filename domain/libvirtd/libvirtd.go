@@ -125,7 +125,8 @@ func (d Daemon) call(ctx context.Context, what string, do func(*libvirt.Libvirt)
 
 func (d Daemon) session(ctx context.Context, conn net.Conn, do func(*libvirt.Libvirt) error) error {
 	defer conn.Close()
-	// A daemon that hangs takes the connection but never answers. It is closed, since the reader goes on after a deadline.
+	// A daemon that hangs takes the connection but never answers. It is closed, since the library's reader goes on
+	// after a deadline.
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	l := libvirt.NewWithDialer(dialers.NewAlreadyConnected(conn))
 	if err := l.ConnectToURI(libvirt.ConnectURI(d.URI)); err != nil {
