@@ -163,7 +163,8 @@ func (g libvirtGuest) check(text []byte) error {
 			for _, again := range disk.Source.Reconnect {
 				if want.Delay == 0 && again.Delay != "0" {
 					return fmt.Errorf("volume %s has only its plain name, by which the guest would go on with "+
-						"whatever is there when it connects again: want {{if .Delay}}<reconnect delay='{{.Delay}}'/>{{end}}",
+						"whatever is there when it connects again: want "+
+						"{{if .Delay}}<reconnect delay='{{.Delay}}'/>{{end}}",
 						want.Volume)
 				}
 			}
