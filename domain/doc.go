@@ -1,7 +1,7 @@
 // Package domain runs guests (domUs) on this host, through one small interface for every kind of
 // guest: a [Driver] starts a [Process] from an [Order], finds it again after the daemon was
-// restarted, and ends it. The exec driver runs a command, the qemu driver a virtual machine, and the
-// libvirt driver has the host's libvirt daemon run one.
+// restarted, and ends it. The exec driver runs a command, the qemu driver a virtual machine, and
+// libvirt and xl have the host's libvirt daemon or its Xen run one.
 //
 //	daemon ── Order ──▶ Driver ── fork, or ask libvirt ──▶ guest, in a session of its own
 //	   ▲                  │ DRIVER.json: which process, of which run
@@ -11,7 +11,7 @@
 // is started, so that a guest is found again whoever started it, and whenever that came about.
 //
 // Invariant: of one domain at most one guest runs on this host, however often the daemon restarts.
-// Invariant: when Stop or Done says that a guest has ended, no process of it is left.
+// Invariant: when Stop or Done says that a guest has ended, nothing of it is left.
 //
 // The package does not decide where or when a guest may run. Of its disks it knows the URLs of their
 // exports and which of these may be connected again, and not whether they serve: the daemon starts a

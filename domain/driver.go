@@ -30,6 +30,9 @@ type Process interface {
 	Order() Order
 	// ID identifies the guest's main process.
 	ID() proc.ID
+	// KillCommand returns a command that ends the guest where killing its main process is not all that it takes, for
+	// when no daemon can: nil otherwise. It succeeds once nothing of the guest is left.
+	KillCommand() []string
 	// State returns what is known now, without blocking.
 	State() State
 	// Done is closed when the guest has ended and nothing of it is left.

@@ -24,6 +24,7 @@ type Kind struct {
 // Options configures the drivers of a host.
 type Options struct {
 	Env    []string     // the environment that guests start from; nil is the daemon's own
+	Ender  []string     // a command that is EndRun with the arguments that follow; nil is this program's `end-guest`
 	Logger *slog.Logger // nil discards
 }
 
@@ -33,6 +34,7 @@ func kinds() []Kind {
 		execKind(),
 		qemuKind(),
 		libvirtKind(),
+		xlKind(),
 	}
 }
 

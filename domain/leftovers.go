@@ -14,6 +14,9 @@ const (
 	killPause    = 5 * time.Millisecond
 )
 
+// killSignal is what no process can heed in any other way than by ending.
+const killSignal = syscall.SIGKILL
+
 // leftovers returns the living processes that carry the run's token.
 func (r record) leftovers() ([]proc.ID, error) {
 	if boot, err := proc.BootID(); err != nil || boot != r.Boot {
@@ -32,7 +35,7 @@ func (r record) killLeftovers() error {
 		if err != nil || len(left) == 0 {
 			return err
 		}
-		if err := proc.Signal(left, syscall.SIGKILL); err != nil {
+		if err := proc.Signal(left, killSignal); err != nil {
 			return err
 		}
 		if time.Now().After(deadline) {

@@ -23,6 +23,15 @@ type program struct {
 	// process, which it returns. After an error whatever has the token is killed; with errUnsettled the run is
 	// remembered, and whoever has the token later is found and killed by each adoption.
 	launch func(context.Context, record) (proc.ID, error)
+	// admit refuses a start because of what somebody else has on this host, before anything is made of it.
+	admit func(context.Context, Order) error
+	// before prepares what the guest's process needs, with the environment that the process will have. After an error
+	// end is called.
+	before func(ctx context.Context, r record, env []string) error
+	// end ends what of a run is no process with EnvToken, once its main process has ended or was killed, and returns
+	// when nothing of that is left. It may be called again and again, and by several programs at once. nil: there is
+	// nothing but processes.
+	end func(context.Context, record) error
 	// ask asks a guest to end; nil is SIGTERM to all of its processes. An error: it is not worth waiting for.
 	ask func(context.Context, *localProcess) error
 	// quit ends a guest that has not heeded that, more gently than SIGKILL, and reports whether it has ended; nil
@@ -42,6 +51,9 @@ type localDriver struct {
 func newLocal(o Options, p program) *localDriver {
 	if o.Env == nil {
 		o.Env = os.Environ()
+	}
+	if o.Ender == nil {
+		o.Ender = []string{"/proc/self/exe", "end-guest"} // also when the file was replaced or removed
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -78,6 +90,11 @@ func (d *localDriver) start(ctx context.Context, o Order) (*localProcess, error)
 	if err != nil {
 		return nil, err
 	}
+	if d.program.admit != nil {
+		if err := d.program.admit(ctx, o); err != nil {
+			return nil, fmt.Errorf("domain %s: %w", o.Name, err)
+		}
+	}
 	boot, err := proc.BootID()
 	if err != nil {
 		return nil, fmt.Errorf("domain %s: %w", o.Name, err)
@@ -92,7 +109,11 @@ func (d *localDriver) start(ctx context.Context, o Order) (*localProcess, error)
 		return nil, fmt.Errorf("domain %s: start %w", o.Name, err)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("domain %s: start %w", o.Name, err), d.unbegin(before, o.Dir))
+		err = fmt.Errorf("domain %s: start %w", o.Name, err)
+		if left := d.clear(context.WithoutCancel(ctx), r); left != nil { // the next adoption tries again
+			return nil, errors.Join(err, left)
+		}
+		return nil, errors.Join(err, d.unbegin(before, o.Dir))
 	}
 	return p, nil
 }
@@ -116,7 +137,13 @@ func (d *localDriver) runner(ctx context.Context, o Order) (func(record) (*local
 		return nil, err
 	}
 	return func(r record) (*localProcess, error) {
-		p, err := d.launch(r, args, env)
+		all := d.environment(r, env)
+		if d.program.before != nil {
+			if err := d.program.before(ctx, r, all); err != nil {
+				return nil, err
+			}
+		}
+		p, err := d.launch(r, args, all)
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", args[0], err)
 		}
@@ -171,11 +198,23 @@ func (d *localDriver) refuseSecond(o Order) (record, error) {
 	if len(left) > 0 {
 		return record{}, fmt.Errorf("domain %s: %s of run %d: %w", o.Name, left[0], r.Order.Run, ErrRunning)
 	}
+	if d.program.end != nil && !r.State.Phase.Ended() { // who adopts it finds out
+		return record{}, fmt.Errorf("domain %s: run %d is not known to have ended: %w", o.Name, r.Order.Run, ErrRunning)
+	}
 	return r, nil
 }
 
+// environment returns that of a guest's processes.
+func (d *localDriver) environment(r record, more map[string]string) []string {
+	env := append(append([]string{}, d.options.Env...), EnvToken+"="+r.Token)
+	for name, value := range more {
+		env = append(env, name+"="+value)
+	}
+	return env
+}
+
 // launch starts the process and the goroutine that waits for it.
-func (d *localDriver) launch(r record, args []string, env map[string]string) (*localProcess, error) {
+func (d *localDriver) launch(r record, args, env []string) (*localProcess, error) {
 	log, err := os.OpenFile(LogPath(r.Order.Dir), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -184,10 +223,7 @@ func (d *localDriver) launch(r record, args []string, env map[string]string) (*l
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.Env = append(append([]string{}, d.options.Env...), EnvToken+"="+r.Token)
-	for name, value := range env {
-		cmd.Env = append(cmd.Env, name+"="+value)
-	}
+	cmd.Env = env
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -265,7 +301,12 @@ func (d *localDriver) adopt(dir string) (*localProcess, error) {
 // without a known main process, so it is ended and may be started again. It is looked for by every adoption until the
 // run is forgotten, since whoever starts it for a driver may take his time.
 func (d *localDriver) adoptUnsettled(r record) (*localProcess, error) {
-	if err := r.killLeftovers(); err != nil {
+	// First the processes: the one that nobody noted may be about to start what the rest ends.
+	err := r.killLeftovers()
+	if err == nil {
+		err = d.clear(context.Background(), r)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("domain %s: %w", r.Order.Name, err)
 	}
 	r.State = State{Phase: PhaseKilled, Cause: "its start was not seen through"}

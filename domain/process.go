@@ -25,6 +25,7 @@ type localProcess struct {
 	child  *exec.Cmd    // nil when it is not this process's child
 	done   chan struct{}
 	guest  program // what it is
+	driver *localDriver
 	logger *slog.Logger
 
 	release context.CancelFunc // ends the watch without ending the guest
@@ -39,7 +40,7 @@ type localProcess struct {
 func (d *localDriver) watch(r record, h *proc.Handle, child *exec.Cmd) *localProcess {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &localProcess{
-		handle: h, child: child, done: make(chan struct{}), guest: d.program, logger: d.options.Logger,
+		handle: h, child: child, done: make(chan struct{}), guest: d.program, driver: d, logger: d.options.Logger,
 		record: r, release: cancel, watcher: make(chan struct{}),
 	}
 	go func() {
@@ -52,7 +53,7 @@ func (d *localDriver) watch(r record, h *proc.Handle, child *exec.Cmd) *localPro
 // ended returns the process of a run of which nothing is left.
 func (d *localDriver) ended(r record) *localProcess {
 	p := &localProcess{
-		done: make(chan struct{}), guest: d.program, logger: d.options.Logger, record: r,
+		done: make(chan struct{}), guest: d.program, driver: d, logger: d.options.Logger, record: r,
 		release: func() {}, watcher: make(chan struct{}),
 	}
 	close(p.watcher)
@@ -69,6 +70,8 @@ func (p *localProcess) snapshot() record {
 func (p *localProcess) Order() Order { return p.snapshot().Order }
 
 func (p *localProcess) ID() proc.ID { return p.snapshot().Proc }
+
+func (p *localProcess) KillCommand() []string { return p.driver.killCommand(p.snapshot()) }
 
 func (p *localProcess) State() State { return p.snapshot().State }
 
@@ -94,12 +97,15 @@ func (p *localProcess) awaitEnd(ctx context.Context) {
 	}
 	p.endGroup()
 	for {
-		err := p.snapshot().killLeftovers()
+		err := p.driver.clear(ctx, p.snapshot())
+		if ctx.Err() != nil {
+			return
+		}
 		if err == nil {
 			break
 		}
 		// A process that cannot be killed (blocked in the kernel) keeps the guest from having ended.
-		p.logger.Error("guest has ended but left a process", "domain", p.snapshot().Order.Name, "error", err)
+		p.logger.Error("guest has ended but left something", "domain", p.snapshot().Order.Name, "error", err)
 		select {
 		case <-ctx.Done():
 			return
@@ -155,7 +161,7 @@ func (p *localProcess) Stop(ctx context.Context, grace time.Duration) error {
 				return nil
 			}
 		}
-		p.signalGuest(syscall.SIGKILL)
+		p.kill()
 	}
 	select {
 	case <-p.done:
@@ -196,6 +202,21 @@ func (p *localProcess) within(ctx context.Context, grace time.Duration) bool {
 	case <-ctx.Done():
 	}
 	return false
+}
+
+// kill kills every process of the guest once; where more than processes is to be ended, the main one: what is ended
+// then may need the others.
+func (p *localProcess) kill() {
+	if p.guest.end == nil {
+		p.signalGuest(killSignal)
+		return
+	}
+	if p.handle == nil {
+		return
+	}
+	if err := ignoreGone(p.handle.Signal(killSignal)); err != nil {
+		p.logger.Warn("guest was not killed", "domain", p.snapshot().Order.Name, "error", err)
+	}
 }
 
 // signalGuest signals every process of the guest once.

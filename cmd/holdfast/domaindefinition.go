@@ -34,7 +34,15 @@ that the driver can do nothing with, is an error with its line and column. docs/
   interfaces: [{mac: "52:54:00:12:34:56", bridge: br0}]
   boot: {kernel: /srv/boot/vmlinuz, command_line: root=/dev/vda console=ttyS0}
   volumes: [{name: web2, device: vda}]
-  qemu: {accelerator: kvm}`
+  qemu: {accelerator: kvm}
+
+  name: web3
+  driver: xl               # a domain of the host's Xen
+  memory: 2G
+  interfaces: [{mac: "00:16:3e:12:34:56", bridge: xenbr0}]
+  boot: {kernel: /srv/boot/vmlinuz, initrd: /srv/boot/initrd, command_line: root=/dev/xvda console=hvc0}
+  volumes: [{name: web3, device: xvda}]
+  xl: {type: pv}`
 
 // readDefinition reads the one definition in a file, - being standard input.
 func readDefinition(file string, stdin io.Reader) (api.DomainSpec, error) {

@@ -29,7 +29,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newVolume(c), newDomain(c), newNode(c), newPlan(c), newApply(c), newHealth(c), newWhy(c), newEvents(c),
 		newOperation(c), newDrill(c), newCluster(c), newToken(c),
-		newDemo(), newDev(), server(newServe()), server(newEngine()), server(newTarget()),
+		newDemo(), newDev(), server(newServe()), server(newEngine()), newEndGuest(), server(newTarget()),
 		newSelftest(), newRescue(), newVersion(),
 	)
 	return root

@@ -2,6 +2,8 @@ package definition
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,6 +38,19 @@ func TestParse_json(t *testing.T) {
 }`))
 	require.NoError(t, err)
 	require.Equal(t, smallestDefinition(), d)
+}
+
+// The examples can be defined as they are.
+func TestParse_examples(t *testing.T) {
+	files, err := filepath.Glob("../../examples/domains/*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		require.NoError(t, err)
+		_, err = Parse(f, text)
+		require.NoError(t, err)
+	}
 }
 
 func TestParse_policy(t *testing.T) {

@@ -112,9 +112,12 @@ func (p *process) answer(r Request) Response {
 			return failure(err)
 		}
 		return Response{Metrics: text}
-	case VerbGuard, VerbUnguard:
+	case VerbGuard, VerbGuardKill, VerbUnguard:
 		if r.Guard == nil {
 			return Response{Error: fmt.Sprintf("%s names no process", r.Verb)}
+		}
+		if (r.Verb == VerbGuardKill) != (len(r.Guard.Kill) > 0) {
+			return Response{Error: fmt.Sprintf("%s with %d words of a kill command", r.Verb, len(r.Guard.Kill))}
 		}
 		if r.Verb == VerbUnguard {
 			p.guards.remove(*r.Guard)

@@ -205,6 +205,9 @@ func TestTakeover_fencesTheOldEngine(t *testing.T) {
 	want := bytes.Repeat([]byte{7}, 4096)
 	require.NoError(t, d.Write(t.Context(), want, 8192, 0))
 	domU, exited := guardedProcess(t, old)
+	kill, runs := counting(t, `[ "$n" -ge 2 ]`)
+	withCommand, otherExited := guardedBy(t, old, VerbGuardKill, kill)
+	require.NotEqual(t, domU, withCommand)
 
 	next := c.startEngine(c.grant("root"))
 	next.waitState(peer.EngineServing)
@@ -214,6 +217,9 @@ func TestTakeover_fencesTheOldEngine(t *testing.T) {
 
 	old.waitState(peer.EngineFenced)
 	require.Error(t, <-exited, "the guest was killed")
+	require.Error(t, <-otherExited)
+	require.Eventually(t, func() bool { return runs() == 2 }, 20*time.Second, 5*time.Millisecond,
+		"its kill command is run until it succeeds")
 	require.Error(t, d.Write(t.Context(), make([]byte, 4096), 8192, 0))
 	require.Empty(t, old.status().Exports)
 	_, r, err := old.ask(Request{Verb: VerbGuard, Guard: domU})
@@ -228,13 +234,18 @@ func TestTakeover_fencesTheOldEngine(t *testing.T) {
 // guardedProcess starts something that runs until it is killed, with a child, and has it guarded.
 func guardedProcess(t *testing.T, e *runningEngine) (*Guard, <-chan error) {
 	t.Helper()
+	return guardedBy(t, e, VerbGuard, nil)
+}
+
+func guardedBy(t *testing.T, e *runningEngine, verb Verb, kill []string) (*Guard, <-chan error) {
+	t.Helper()
 	cmd := exec.Command("sleep", "600")
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	id, err := proc.Identify(cmd.Process.Pid)
 	require.NoError(t, err)
-	g := &Guard{PID: id.PID, StartTime: id.Start}
-	_, r, err := e.ask(Request{Verb: VerbGuard, Guard: g})
+	g := &Guard{PID: id.PID, StartTime: id.Start, Kill: kill}
+	_, r, err := e.ask(Request{Verb: verb, Guard: g})
 	require.NoError(t, err)
 	require.Empty(t, r.Error)
 	exited := make(chan error, 1)

@@ -6,7 +6,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -260,4 +262,84 @@ type scripted struct {
 
 func (s *scripted) Command(_ context.Context, c raft.Command) (raft.Result, error) {
 	return s.command(c), nil
+}
+
+// counting returns a command that appends a line to a file each time it is run, then does what the script says.
+func counting(t *testing.T, then string) (command []string, runs func() int) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "runs")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	return []string{"/bin/sh", "-c", `echo run >>"$0"; n=$(wc -l <"$0"); ` + then, file}, func() int {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		return strings.Count(string(text), "run\n")
+	}
+}
+
+// A guest that is not all in its process: its command is run once the process is killed, until it succeeds, and whoever
+// waits for that waits.
+func TestGuards_killCommandIsRepeatedUntilItSucceeds(t *testing.T) {
+	g := newGuards(discard())
+	guard, exited := started(t, "sleep", "600")
+	var runs func() int
+	guard.Kill, runs = counting(t, `[ "$n" -ge 3 ] || { echo not yet >&2; exit 1; }`)
+	require.NoError(t, g.add(guard))
+	require.NoError(t, g.add(guard), "again is the same")
+	g.strike()
+	require.Error(t, <-exited)
+	g.settle(t.Context())
+	require.Equal(t, 3, runs())
+	g.strike()
+	g.settle(t.Context())
+	require.Equal(t, 3, runs(), "what has succeeded is not run again")
+	g.close()
+}
+
+// A command that hangs is killed with what it started, and run again.
+func TestGuards_killCommandIsBoundedInTime(t *testing.T) {
+	g := newGuards(discard())
+	g.limit = 300 * time.Millisecond
+	guard, exited := started(t, "sleep", "600")
+	var runs func() int
+	guard.Kill, runs = counting(t, `[ "$n" -ge 2 ] || { sleep 600 & wait; }`)
+	require.NoError(t, g.add(guard))
+	g.strike()
+	require.Error(t, <-exited)
+	g.settle(t.Context())
+	require.Equal(t, 2, runs())
+	g.close()
+}
+
+// One that comes after the grant was lost is ended by its command, too; one that ended before is not.
+func TestGuards_killCommandOfOneThatComesLate(t *testing.T) {
+	g := newGuards(discard())
+	let, letExited := started(t, "sleep", "600")
+	var letRuns, lateRuns func() int
+	let.Kill, letRuns = counting(t, "")
+	require.NoError(t, g.add(let))
+	g.remove(let)
+	g.strike()
+	late, lateExited := started(t, "sleep", "600")
+	late.Kill, lateRuns = counting(t, "")
+	require.ErrorContains(t, g.add(late), "lost already")
+	require.Error(t, <-lateExited)
+	g.settle(t.Context())
+	require.Equal(t, 1, lateRuns())
+	require.Zero(t, letRuns())
+	require.Empty(t, letExited)
+	g.close()
+}
+
+// An engine that is told to end does not wait for a command that fails.
+func TestGuards_killCommandIsGivenUpWithTheEngine(t *testing.T) {
+	g := newGuards(discard())
+	guard, exited := started(t, "sleep", "600")
+	guard.Kill, _ = counting(t, "exit 1")
+	require.NoError(t, g.add(guard))
+	g.strike()
+	require.Error(t, <-exited)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	g.settle(ctx)
+	g.close()
 }

@@ -35,14 +35,17 @@ const (
 	VerbStatus  Verb = "status"  // answer: Status
 	VerbGuard   Verb = "guard"   // the engine kills Guard's process when the grant is lost
 	VerbUnguard Verb = "unguard" // it does not any more
-	VerbMetrics Verb = "metrics" // answer: Metrics; an engine of an earlier build does not know it
-	VerbDetach  Verb = "detach"  // flush, detach cleanly, then end; answers when it has ended or failed
+	// VerbGuardKill is VerbGuard for a guest that does not end with its process: Guard has a command. An engine of an
+	// earlier build does not know it, and says so, where it would pass the command over.
+	VerbGuardKill Verb = "guard_kill"
+	VerbMetrics   Verb = "metrics" // answer: Metrics; an engine of an earlier build does not know it
+	VerbDetach    Verb = "detach"  // flush, detach cleanly, then end; answers when it has ended or failed
 )
 
 // Request is one request on a control connection: one JSON object, answered by one Response.
 type Request struct {
 	Verb  Verb   `json:"verb"`
-	Guard *Guard `json:"guard,omitempty"` // with VerbGuard
+	Guard *Guard `json:"guard,omitempty"` // with VerbGuard, VerbGuardKill and VerbUnguard
 }
 
 // Response answers one Request.
@@ -58,4 +61,7 @@ type Response struct {
 type Guard struct {
 	PID       int    `json:"pid"`
 	StartTime uint64 `json:"start_time"` // clock ticks since boot, field 22 of /proc/PID/stat
+	// Kill is a command that ends what is left of the guest once its process is killed, with VerbGuardKill. It is run
+	// until it succeeds, in the engine's environment, and may be killed at any moment.
+	Kill []string `json:"kill,omitempty"`
 }

@@ -197,6 +197,7 @@ func (p *process) run(ctx context.Context) error {
 	x.close()
 	if errors.Is(result, ErrOver) {
 		p.linger(ctx)
+		p.guards.settle(ctx)
 	}
 	p.stop() // first: a request on the control socket may be waiting for what will not come
 	control.close()

@@ -46,6 +46,7 @@ type process struct {
 
 func (p *process) Order() domain.Order   { return p.order }
 func (p *process) ID() proc.ID           { return proc.ID{PID: 1 << 30} }
+func (p *process) KillCommand() []string { return nil }
 func (p *process) Done() <-chan struct{} { return p.done }
 func (p *process) Release()              { p.released = true }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/holdfast-storage/holdfast/domain"
 	"github.com/holdfast-storage/holdfast/node/engine"
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/raft"
@@ -159,9 +160,7 @@ func (h *Host) guardGuest(ctx context.Context, a action, e *running, g hosted) e
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	id := g.process.ID()
-	answered, _, err := ask(ctx, e.dir, engine.Request{
-		Verb: engine.VerbGuard, Guard: &engine.Guard{PID: id.PID, StartTime: id.Start}})
+	answered, _, err := ask(ctx, e.dir, guardRequest(g.process))
 	if err != nil {
 		return err
 	}
@@ -170,6 +169,15 @@ func (h *Host) guardGuest(ctx context.Context, a action, e *running, g hosted) e
 	}
 	h.post(func() { h.core.guestGuarded(a.name, a.volume, a.attach) })
 	return nil
+}
+
+func guardRequest(p domain.Process) engine.Request {
+	id, kill := p.ID(), p.KillCommand()
+	verb := engine.VerbGuard
+	if len(kill) > 0 {
+		verb = engine.VerbGuardKill
+	}
+	return engine.Request{Verb: verb, Guard: &engine.Guard{PID: id.PID, StartTime: id.Start, Kill: kill}}
 }
 
 // enginesOf returns the engines of a guest's volumes. The loop calls it.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/holdfast-storage/holdfast/domain/proc"
 	"github.com/holdfast-storage/holdfast/domain/qmp"
@@ -65,13 +64,7 @@ func (m machine) show() domainView {
 // dir returns the directory of the guest on a host.
 func (m machine) dir(node string) string {
 	m.t.Helper()
-	text, err := os.ReadFile(m.c.config(node))
-	require.NoError(m.t, err)
-	var config struct {
-		RunDir string `yaml:"run_dir"`
-	}
-	require.NoError(m.t, yaml.Unmarshal(text, &config))
-	return host.DomainDir(config.RunDir, "machine")
+	return host.DomainDir(m.c.runDir(node), "machine")
 }
 
 // reported returns what the guests on a host have reported, in order.
