@@ -66,7 +66,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(err, s.cleanUp(o.Keep)) }()
 	acts := s.acts()
 	if o.Guest {
-		acts = (&machineShow{show: s, parts: parts}).acts()
+		machine := &machineShow{show: s, parts: parts}
+		defer machine.leave()
+		acts = machine.acts()
 	}
 	for _, act := range acts {
 		s.title(act.title)

@@ -28,7 +28,7 @@ const machineStop = 60
 type machineShow struct {
 	*show
 	parts linuxguest.Parts
-	seat  *seat
+	seat  *seat     // at the guest's console; nil before it was started
 	died  time.Time // when the guest's host lost its power
 	kept  uint64    // the last number that the guest had reported by then
 }
@@ -55,6 +55,13 @@ func machineParts(ctx context.Context, o Options) (linuxguest.Parts, error) {
 		fmt.Fprintf(o.Out, "Debian's kernel and busybox, 30 MB, are fetched once from apt's mirrors into %s\n", o.Cache)
 	}
 	return linuxguest.Fetch(ctx, o.Cache)
+}
+
+// leave gives the place at the console up, if it was taken. It must come before the cluster is taken down.
+func (m *machineShow) leave() {
+	if m.seat != nil {
+		m.seat.leave()
+	}
 }
 
 func (m *machineShow) acts() []act {
@@ -210,6 +217,9 @@ func (m *machineShow) verify(ctx context.Context) error {
 	}
 	for _, l := range v.Legs {
 		out, err := exec.CommandContext(ctx, "e2fsck", "-f", "-n", m.cluster.LegData(l.Node, l.ID)).CombinedOutput()
+		if err == nil && strings.Contains(string(out), "journal recovery") { // says e2fsck, and that all is well
+			err = errors.New("the guest did not unmount it in order")
+		}
 		if err != nil {
 			return fmt.Errorf("e2fsck of the leg on %s: %w: %s", l.Node, err, strings.TrimSpace(string(out)))
 		}

@@ -15,6 +15,8 @@ import (
 // seat is the demo's place at the guest's console, which follows the guest from host to host.
 type seat struct {
 	session string
+	cancel  context.CancelFunc // ends the console
+	over    chan struct{}      // closed once it has ended
 
 	mu    sync.Mutex // protects what follows
 	said  []speech
@@ -27,10 +29,12 @@ type speech struct {
 	text string
 }
 
-// takeSeat opens the console. It stays open until the guest is stopped, or ctx ends.
+// takeSeat opens the console. It stays open until the guest is stopped, or ctx ends; leave must follow.
 func takeSeat(ctx context.Context, client *api.Client) *seat {
-	s := &seat{session: volume.NewUUID().String()}
+	ctx, cancel := context.WithCancel(ctx)
+	s := &seat{session: volume.NewUUID().String(), cancel: cancel, over: make(chan struct{})}
 	go func() {
+		defer close(s.over)
 		err := client.Console(ctx, domainName, api.OpenConsole{Session: s.session}, func(out api.ConsoleOutput) error {
 			s.hear(out)
 			return nil
@@ -43,6 +47,12 @@ func takeSeat(ctx context.Context, client *api.Client) *seat {
 		s.ended = err
 	}()
 	return s
+}
+
+// leave closes the console and waits until nobody listens there any more.
+func (s *seat) leave() {
+	s.cancel()
+	<-s.over
 }
 
 func (s *seat) hear(out api.ConsoleOutput) {
