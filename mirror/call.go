@@ -15,7 +15,7 @@ type call struct {
 	leg  LegIndex // noLeg for a question about none
 	sess uint32
 	at   time.Duration
-	op   *op    // of CommandSums and CommandAdopt
+	op   *op    // of CommandSums, CommandAdopt, and CommandRollback of a write for which there was no room
 	ref  uint64 // what it was about: a configuration, a job
 
 	medium bool // it reads the leg's medium

@@ -28,7 +28,8 @@ func (p *paritySet) outOfSpace(c *Core, o *op) {
 	c.note(workRound)
 }
 
-// pumpBacking asks legs to take back the writes that failed, and ends those that no leg has any more.
+// pumpBacking asks legs to take back the writes that failed, and ends those that no leg has any more. A leg that failed
+// to is asked again only when its time has come, or when it has answered something else.
 func (p *paritySet) pumpBacking(c *Core) {
 	for n := len(p.backing) - 1; n >= 0 && c.stop == nil; n-- {
 		o := p.backing[n]
@@ -39,9 +40,13 @@ func (p *paritySet) pumpBacking(c *Core) {
 			continue
 		}
 		for s := c.usableOf(o.part.back &^ o.part.asked); s != 0; s = s.rest() {
-			o.part.asked = o.part.asked.with(s.first())
+			i := s.first()
+			if g := c.leg(i); g.trouble != 0 || g.retryAt != 0 {
+				continue
+			}
+			o.part.asked = o.part.asked.with(i)
 			list := []volume.Transaction{o.part.plan.Transaction}
-			c.callLeg(s.first(), &Command{Kind: CommandRollback, List: list}, o, o.seq)
+			c.callLeg(i, &Command{Kind: CommandRollback, List: list}, o, o.seq)
 		}
 	}
 }
@@ -55,7 +60,7 @@ func (p *paritySet) onBack(c *Core, k call, err error) {
 	}
 	t.asked = t.asked.without(k.leg)
 	if err != nil {
-		c.legCallFailed(k, err) // asked again when it is back, unless it leaves
+		c.legCallFailed(k, err) // asked again when it is well again, unless it leaves
 		return
 	}
 	t.back = t.back.without(k.leg)

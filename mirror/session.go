@@ -194,7 +194,7 @@ func (c *Core) confirm(i LegIndex, sentAt time.Duration) {
 	g := c.leg(i)
 	if g.trouble != 0 {
 		g.trouble = 0
-		c.note(workConfig) // which waited for the leg to answer
+		c.note(workConfig | workRound) // CONFIG and ROLLBACK waited for the leg to answer
 	}
 	if sentAt > g.lastConfirm {
 		g.lastConfirm = sentAt
