@@ -32,17 +32,17 @@ func (p *paritySet) settleIn(c *Core, i LegIndex) {
 	}
 }
 
+// onDrop takes the leg's answer to DROP. One that failed to is dropped itself: it is asked anew when it joins anew.
 func (p *paritySet) onDrop(c *Core, k call, err error) {
-	j := &c.join
-	if !j.active || k.ref != j.number || k.leg != j.leg || c.leg(j.leg).state != LegConfiguring {
-		return
-	}
-	p.join.dropping = 0
 	if err != nil {
 		c.legCallFailed(k, err)
 		return
 	}
-	p.begin(c, k.leg)
+	j := &c.join
+	if j.active && k.ref == j.number && k.leg == j.leg && c.leg(j.leg).state == LegConfiguring {
+		p.join.dropping = 0
+		p.begin(c, k.leg)
+	}
 }
 
 // begin has every write that goes past the leg added to its copy set.
