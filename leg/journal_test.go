@@ -543,21 +543,6 @@ func TestFlush_besideASyncThatFails(t *testing.T) {
 	})
 }
 
-func TestCheck_readsTheHeadOfTheJournal(t *testing.T) {
-	fsys := newMemFS()
-	l := openLeg(t, parityStore(t, fsys, volume.DurabilityFlush))
-	result, err := l.Check()
-	require.NoError(t, err)
-	require.Greater(t, result.UsedBytes, paritySpec().Layout.JournalBytes(paritySpec().SizeBytes))
-	fsys.flip(legPath("journal"), 60, 1)
-	_, first := l.Check()
-	fsys.flip(legPath("journal"), 60, 1)
-	fsys.flip(legPath("journal"), 4096+60, 1)
-	_, second := l.Check()
-	require.ErrorContains(t, errors.Join(first, second), "slot of the journal's head is corrupt")
-	require.True(t, first == nil || second == nil, "one slot counts")
-}
-
 // A leg of parity is shown to rescue only while its data is all that it holds.
 func TestReadOnly_refusesWhatIsInTheJournal(t *testing.T) {
 	dir := t.TempDir()

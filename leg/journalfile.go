@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"sync"
 
 	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/leg/journal"
@@ -20,14 +21,16 @@ var errJournal = errors.New("the journal is damaged")
 // journalFile is the journal of a leg at rest: two slots of a head, written in turn, and the ring of entries. Heads are
 // written by one goroutine at a time; entries and payloads are read and written by many.
 type journalFile struct {
-	file     File
-	syncs    syncer
-	leg      volume.LegID
-	ring     int64
-	slot     int    // that counts
-	sequence uint64 // its own
-	head     journal.Head
-	damage   error // why the journal cannot be used, nil if it can
+	file   File
+	syncs  syncer
+	leg    volume.LegID
+	ring   int64
+	head   journal.Head
+	damage error // why the journal cannot be used, nil if it can
+
+	mu       sync.Mutex // for who checks the head beside who writes it; never held across I/O
+	slot     int        // that counts
+	sequence uint64     // its own
 }
 
 func newJournalFile(file File, id volume.LegID) *journalFile {
@@ -112,31 +115,50 @@ func (f *journalFile) readHeads() error {
 	return nil
 }
 
-// checkHead reads the slot that counts again.
+// counts returns the slot that counts, and its sequence.
+func (f *journalFile) counts() (slot int, sequence uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.slot, f.sequence
+}
+
+// checkHead reads the slot that counts again. It may run beside everything, and waits for the disk alone: a head is
+// written to the other slot; if one was meanwhile, the next may have been on its way to this one, and it is read again.
 func (f *journalFile) checkHead() error {
 	buf := make([]byte, journal.SectorBytes)
-	if _, err := f.file.ReadAt(buf, int64(f.slot)*slotBytes); err != nil {
-		return fmt.Errorf("read slot %d of the journal's head: %w", f.slot, err)
+	for {
+		slot, sequence := f.counts()
+		_, err := f.file.ReadAt(buf, int64(slot)*slotBytes)
+		if _, now := f.counts(); now != sequence {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read slot %d of the journal's head: %w", slot, err)
+		}
+		s, err := journal.ParseHead(buf)
+		if err == nil && s.Sequence != sequence {
+			err = fmt.Errorf("slot %d of the journal's head holds sequence %d, want %d", slot, s.Sequence, sequence)
+		}
+		return err
 	}
-	s, err := journal.ParseHead(buf)
-	if err == nil && s.Sequence != f.sequence {
-		err = fmt.Errorf("slot %d of the journal's head holds sequence %d, want %d", f.slot, s.Sequence, f.sequence)
-	}
-	return err
 }
 
 // writeHead makes a head durable, and with it every entry that was written before. After an error the file must not be
 // used again.
 func (f *journalFile) writeHead(h journal.Head) error {
-	slot := 1 - f.slot
-	next := journal.HeadSlot{Head: h, Leg: f.leg, RingBytes: f.ring, Sequence: f.sequence + 1}
+	slot, sequence := f.counts()
+	slot = 1 - slot
+	next := journal.HeadSlot{Head: h, Leg: f.leg, RingBytes: f.ring, Sequence: sequence + 1}
 	if _, err := f.file.WriteAt(journal.AppendHead(nil, next), int64(slot)*slotBytes); err != nil {
 		return fmt.Errorf("write slot %d of the journal's head: %w: %w", slot, block.ErrFailed, err)
 	}
 	if err := f.sync(); err != nil {
 		return err
 	}
-	f.slot, f.sequence, f.head = slot, next.Sequence, h
+	f.head = h
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.slot, f.sequence = slot, next.Sequence
 	return nil
 }
 

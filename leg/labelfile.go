@@ -13,7 +13,7 @@ import (
 const slotBytes = 4096
 
 // labelFile is a leg's label at rest: two slots, written in turn. It is used by one goroutine at a
-// time, except readCurrent.
+// time, except readSlot.
 type labelFile struct {
 	file    File
 	current int    // slot of the label that counts
