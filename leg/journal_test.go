@@ -543,26 +543,6 @@ func TestFlush_besideASyncThatFails(t *testing.T) {
 	})
 }
 
-// A leg of parity is shown to rescue only while its data is all that it holds.
-func TestReadOnly_refusesWhatIsInTheJournal(t *testing.T) {
-	dir := t.TempDir()
-	node := parityStore(t, leg.OSFS(dir), volume.DurabilityFlush)
-	s := configured(t, openLeg(t, node), 1)
-	require.NoError(t, s.Stage(t.Context(), record(1, 1, volume.RecordImage, 0, 1), blockOf(3)))
-	require.NoError(t, node.Close())
-	look := func() (*leg.ReadOnlyLeg, error) {
-		l := readOnlyLeg(t, openReadOnly(t, dir, "boot 1"))
-		return l, l.Blocks(t.Context(), block.Range{Len: 8192}, func(b leg.ReadOnlyBlock) error {
-			require.Equal(t, blockOf(3), b.Content)
-			return nil
-		})
-	}
-	l, err := look()
-	require.ErrorContains(t, err, "start its node once")
-	require.ErrorContains(t, l.Problem, "records from e1.1 on")
-	require.False(t, l.Readable())
-}
-
 func TestReadOnly_showsAParityLegThatIsFreed(t *testing.T) {
 	dir := t.TempDir()
 	node := parityStore(t, leg.OSFS(dir), volume.DurabilityFlush)

@@ -182,8 +182,13 @@ func (j *journaled) assemble(ctx context.Context, p, delta []byte, sources []jou
 		}
 		sources = sources[:len(sources)-1]
 	}
-	for i := range sources {
-		if err := j.file.readBlocks(delta, sources[i:i+1]); err != nil {
+	return j.file.addDeltas(p, delta, sources)
+}
+
+// addDeltas adds the payloads of deltas of one block to p. delta is room for another block.
+func (f *journalFile) addDeltas(p, delta []byte, deltas []journal.Source) error {
+	for i := range deltas {
+		if err := f.readBlocks(delta, deltas[i:i+1]); err != nil {
 			return err
 		}
 		subtle.XORBytes(p, p, delta)

@@ -1,7 +1,6 @@
 package leg
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"log/slog"
 
 	"github.com/holdfast-storage/holdfast/block"
-	"github.com/holdfast-storage/holdfast/leg/journal"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -84,7 +82,8 @@ type ReadOnlyLeg struct {
 
 	regions *Regions
 	data    *checkedData // nil if data or checksums cannot be read
-	journal error        // why the data alone is not what the leg holds, nil if it is
+	pending *pending     // what its journal lays over the data; nil for a leg of a mirror
+	journal error        // why that cannot be read, nil if it can
 	settled bool         // writes under way were those of a process that died in this boot
 }
 
@@ -133,24 +132,8 @@ func (s *ReadOnlyStore) openFiles(l *ReadOnlyLeg) error {
 		return errors.Join(err, sumsErr, data.Close())
 	}
 	l.data = newCheckedData(data, sums)
-	l.journal = s.readJournal(l.Label)
+	l.pending, l.journal = s.openPending(l.Label)
 	return errors.Join(err, l.journal)
-}
-
-// readJournal returns why the data of a leg of parity is not what the leg holds: its journal has records that are not
-// at home, and only a start of a node takes them there. A leg of a mirror has no journal.
-func (s *ReadOnlyStore) readJournal(label volume.Label) error {
-	f, err := s.store.openJournal(label)
-	if err != nil || f == nil {
-		return err
-	}
-	core := journal.New(f.ring, f.head)
-	err = cmp.Or(f.damage, f.replay(core, false))
-	if list, _, _ := core.Records(0, 1); err == nil && len(list) > 0 {
-		err = fmt.Errorf("leg %s: its journal has records from %s on that are not in its data: start its node once",
-			label.LegID, list[0].Transaction)
-	}
-	return errors.Join(err, f.file.Close())
 }
 
 // openSums opens the checksums of a leg. A header that is corrupt does not matter: each block is compared
@@ -210,11 +193,11 @@ func (s *ReadOnlyStore) judge(ctx context.Context, l *ReadOnlyLeg) error {
 	return nil
 }
 
-// unsettled reports whether a block of a marked region is neither what was written last nor under way.
+// unsettled reports whether a block of a marked region is neither what was written last at home nor under way.
 func (l *ReadOnlyLeg) unsettled(ctx context.Context) (bool, error) {
 	found := false
 	for i, ok := l.regions.marks.next(0); ok && !found; i, ok = l.regions.marks.next(i + 1) {
-		err := l.Blocks(ctx, regionBounds(i, l.Label.LegBytes()), func(b ReadOnlyBlock) error {
+		err := l.home(ctx, regionBounds(i, l.Label.LegBytes()), func(b ReadOnlyBlock) error {
 			found = found || b.State == BlockMismatch || b.State == BlockUnreadable
 			return nil
 		})
@@ -225,8 +208,7 @@ func (l *ReadOnlyLeg) unsettled(ctx context.Context) (bool, error) {
 	return found, nil
 }
 
-// Readable reports whether data and checksums are there, and are what the leg holds: that of a leg of parity may be in
-// its journal.
+// Readable reports whether data and checksums are there, and the journal of a leg of parity.
 func (l *ReadOnlyLeg) Readable() bool { return l.readable() == nil }
 
 func (l *ReadOnlyLeg) readable() error {
@@ -269,12 +251,28 @@ type ReadOnlyBlock struct {
 
 // Blocks visits, in order, the blocks of r, which is made of whole blocks. Those that it leaves out are
 // good and all zero. A write that was under way when a process died in this boot was answered to nobody
-// and left whole pages, so such a block is good. A visit's error ends it and is returned. It blocks on
-// the disk.
+// and left whole pages, so such a block is good. On a leg of parity blocks hold what a start of its node would
+// serve: home with the journal laid over it, what is staged too unless TakeBack took it out. A visit's error ends it
+// and is returned. It blocks on the disk.
 func (l *ReadOnlyLeg) Blocks(ctx context.Context, r block.Range, visit func(ReadOnlyBlock) error) error {
 	if err := l.readable(); err != nil {
 		return err
 	}
+	if l.pending == nil {
+		return l.home(ctx, r, visit)
+	}
+	o := overlaid{p: l.pending, left: l.pending.overlay(r), visit: visit}
+	if len(o.left) == 0 {
+		return l.home(ctx, r, visit)
+	}
+	if err := l.home(ctx, r, o.home); err != nil {
+		return err
+	}
+	return o.upTo(r.End() / volume.BlockBytes)
+}
+
+// home is Blocks without the journal.
+func (l *ReadOnlyLeg) home(ctx context.Context, r block.Range, visit func(ReadOnlyBlock) error) error {
 	return l.data.scan(ctx, r, func(n int64, stored uint32, content []byte) error {
 		b := ReadOnlyBlock{Number: n, Content: content}
 		switch {
@@ -291,11 +289,14 @@ func (l *ReadOnlyLeg) Blocks(ctx context.Context, r block.Range, visit func(Read
 }
 
 // Sums appends to sums, four bytes each, the checksums of the blocks of r that were written last, without
-// reading the data. Equal ones of good blocks on two legs mean equal content. The error wraps
-// block.ErrMedium if the disk cannot read them.
+// reading the data. Equal ones of good blocks on two legs of a mirror mean equal content; legs of parity, whose
+// journal may hold other blocks, have none to show. The error wraps block.ErrMedium if the disk cannot read them.
 func (l *ReadOnlyLeg) Sums(ctx context.Context, r block.Range, sums []byte) error {
 	if err := l.readable(); err != nil {
 		return err
+	}
+	if l.pending != nil {
+		return fmt.Errorf("leg %s: %w: checksums of a leg with a journal", l.Label.LegID, errors.ErrUnsupported)
 	}
 	if int64(len(sums)) != sumsRange(r).Len {
 		return fmt.Errorf("checksums of %s: %w", r, io.ErrShortBuffer)
@@ -308,5 +309,9 @@ func (l *ReadOnlyLeg) Close() error {
 	if l.data == nil {
 		return nil
 	}
-	return l.data.Close()
+	err := l.data.Close()
+	if l.pending != nil {
+		err = errors.Join(err, l.pending.file.file.Close())
+	}
+	return err
 }
