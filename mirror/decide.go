@@ -1,6 +1,9 @@
 package mirror
 
-import "github.com/holdfast-storage/holdfast/volume"
+import (
+	"github.com/holdfast-storage/holdfast/parity"
+	"github.com/holdfast-storage/holdfast/volume"
+)
 
 // vote is what one leg of S' says of its records.
 type vote struct {
@@ -88,15 +91,39 @@ func takeDependents(all map[volume.Transaction]*found, back map[volume.Transacti
 	}
 }
 
+// Vote is what one leg of S' says of its records.
+type Vote struct {
+	Leg  volume.LegID
+	Slot int
+	Has  *volume.Records
+}
+
+// TakenBack returns which writes an engine that takes over with these legs would take back; all others that they
+// have a record of go forward. It is for whoever puts a volume of parity together without an engine: the rules are
+// those of recoverJob. The legs are all of S', and together enough. It is pure.
+func TakenBack(geo parity.Geometry, legs []Vote) map[volume.Transaction]bool {
+	var votes []vote
+	slots := map[volume.LegID]int{}
+	for _, l := range legs {
+		votes = append(votes, vote{leg: l.Leg, has: l.Has})
+		slots[l.Leg] = l.Slot
+	}
+	return takenBack(votes, isWhole(geo, slots), decision{})
+}
+
 // isWhole is wholeStripe: only the write of a whole stripe puts an image on a leg of parity, but for a repair.
 func (p *paritySet) isWhole(c *Core) wholeStripe {
 	slots := map[volume.LegID]int{}
 	for s := p.recover.legs; s != 0; s = s.rest() {
 		slots[c.leg(s.first()).info.ID] = c.leg(s.first()).info.Slot
 	}
+	return isWhole(p.geo, slots)
+}
+
+func isWhole(geo parity.Geometry, slots map[volume.LegID]int) wholeStripe {
 	return func(leg volume.LegID, r volume.Record) bool {
-		chunk := p.geo.Chunk(p.geo.StripeOnLeg(r.FirstBlock*BlockBytes), slots[leg])
-		return p.geo.IsParity(chunk) && r.Kind == volume.RecordImage && len(r.Legs) > 1
+		chunk := geo.Chunk(geo.StripeOnLeg(r.FirstBlock*BlockBytes), slots[leg])
+		return geo.IsParity(chunk) && r.Kind == volume.RecordImage && len(r.Legs) > 1
 	}
 }
 
