@@ -95,6 +95,9 @@ func legState(e *rescue.Evidence) string {
 	default:
 		words = append(words, "clean")
 	}
+	if e.Records > 0 {
+		words = append(words, fmt.Sprintf("%d records in its journal", e.Records))
+	}
 	words = append(words, e.Damage...)
 	if e.Problem != "" {
 		words = append(words, e.Problem)
@@ -107,7 +110,7 @@ func legState(e *rescue.Evidence) string {
 
 func newRescueExport() *cobra.Command {
 	var o rescue.Options
-	var leg string
+	var legs []string
 	cmd := &cobra.Command{
 		Use:   "export DIR… --volume NAME|ID --to FILE",
 		Short: "Write the bytes of a volume to a file",
@@ -115,17 +118,27 @@ func newRescueExport() *cobra.Command {
 			"or not, verifies each block's checksum, and writes a sparse image. It refuses when that would be a\n" +
 			"guess, and says what is missing; with --leg the decision is yours. FILE.report lists the evidence\n" +
 			"and every block that needed a choice. FILE appears when it is whole; until then the work is in\n" +
-			"FILE.part, and an export that was interrupted goes on with --resume.",
+			"FILE.part, and an export that was interrupted goes on with --resume.\n\n" +
+			"Of parity=k+m any k legs are enough. Their journals are read as well: what a write that was under\n" +
+			"way had reached counts or not as it would for an engine. A block whose leg is absent or cannot read\n" +
+			"it is decoded from others.\n\n" +
+			"--leg names the leg of a mirror. For parity it is given k times or more, once for each leg to use;\n" +
+			"no others are. After a power cut of all of them (the usual case: every leg is lossy) name all legs\n" +
+			"of the newest list: what the guest flushed is there, later writes may be missing. Legs of different\n" +
+			"times cannot be put together: the report lists what does not fit, if more than k are named.",
 		Example: "  holdfast rescue export /mnt/n1 /mnt/n2 --volume web1 --to /backup/web1.img\n" +
 			"  holdfast rescue export /mnt/n1 /mnt/n2 --volume web1 --to /backup/web1.img --resume\n" +
 			"  holdfast rescue export /mnt/n1 --volume web1 --to /backup/web1.img \\\n" +
-			"    --leg 0b9e6a52-7f0e-4d0b-9d6c-2f6a7c1f6f11",
+			"    --leg 0b9e6a52-7f0e-4d0b-9d6c-2f6a7c1f6f11\n" +
+			"  holdfast rescue export /mnt/n1 /mnt/n2 --volume archive --to /backup/archive.img \\\n" +
+			"    --leg 1c34f1d0-52a8-4c35-8a5b-5b1b0f0f7c02 --leg 9f0d7c1e-0a77-4d57-b7a4-3de1c7a86a55",
 		Args: args(cobra.MinimumNArgs(1)),
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Volume, "volume", "", "name or id of the volume (required)")
 	f.StringVar(&o.To, "to", "", "file to make (required)")
-	f.StringVar(&leg, "leg", "", "id of the leg whose bytes are taken whatever the labels say")
+	f.StringArrayVar(&legs, "leg", nil,
+		"id of the leg whose bytes are taken whatever the labels say; of parity one of k or more, each with --leg")
 	f.BoolVar(&o.AllowUnreadable, "allow-unreadable", false,
 		"make FILE although blocks are unreadable: they are zeroes, and listed")
 	f.BoolVar(&o.Resume, "resume", false, "go on with an export that was interrupted")
@@ -135,12 +148,12 @@ func newRescueExport() *cobra.Command {
 		if o.Volume == "" || o.To == "" {
 			return usagef("--volume and --to are required\nUsage: %s", cmd.UseLine())
 		}
-		if leg != "" {
+		for _, leg := range legs {
 			id, err := volume.ParseUUID(leg)
 			if err != nil {
 				return usagef("--leg: %w", err)
 			}
-			o.Leg = volume.LegID{UUID: id}
+			o.Legs = append(o.Legs, volume.LegID{UUID: id})
 		}
 		return withCatalogue(cmd, dirs, *bootID, func(c *rescue.Catalogue) error {
 			return export(cmd.Context(), c, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -171,6 +184,12 @@ func export(ctx context.Context, c *rescue.Catalogue, o rescue.Options, stdout, 
 	}
 	for _, why := range r.Overruled {
 		fmt.Fprintf(stdout, "overruled by --leg: %s\n", why)
+	}
+	if u := r.Recovery; u != nil && len(u.Forward)+len(u.TakenBack) > 0 {
+		fmt.Fprintf(stdout, "of writes that were under way %d count and %d do not\n", len(u.Forward), len(u.TakenBack))
+	}
+	if n := r.DecodedBytes(); n > 0 {
+		fmt.Fprintf(stdout, "%d bytes decoded from other legs\n", n)
 	}
 	for _, s := range []struct {
 		what string

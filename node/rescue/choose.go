@@ -19,12 +19,12 @@ type Verdict struct {
 
 // Choice is the legs whose blocks make up the volume.
 type Choice struct {
-	// Use is not empty. Where legs may differ, the first one counts; the others stand in for blocks that
-	// it cannot read.
+	// Use is not empty. Where legs of a mirror may differ, the first one counts; the others stand in for blocks
+	// that it cannot read. Legs of parity are enough together, and decide together on writes that were under way.
 	Use      []*Evidence
 	Verdicts []Verdict // of every leg of the volume, in the catalogue's order
-	// Explicit: the operator named the first leg of Use. Overruled is why no leg would have been used, or
-	// not that one, without his word.
+	// Explicit: the operator named the first leg of Use, or all of them if it is parity. Overruled is why no leg
+	// would have been used, or not those, without his word.
 	Explicit  bool
 	Overruled []string
 }
@@ -51,7 +51,7 @@ func (e *RefusedError) Error() string {
 	for _, v := range e.Verdicts {
 		fmt.Fprintf(&s, "\n  - %s in %s: %s", v.Leg, v.Dir, v.Why)
 	}
-	s.WriteString("\ngive the directories of all disks that may hold a leg, or name a leg yourself:")
+	s.WriteString("\ngive the directories of all disks that may hold a leg, or name legs yourself:")
 	if len(e.Options) == 0 {
 		s.WriteString("\n  - no leg that was found can be named")
 	}
@@ -61,27 +61,44 @@ func (e *RefusedError) Error() string {
 	return s.String()
 }
 
-// choose picks the legs of a volume, given by name or id, that hold every acknowledged write. explicit, if
-// it is not zero, is a leg that the operator chose. The error is a *RefusedError, or says that there is no
-// such volume or leg.
-func choose(all []*Evidence, name string, explicit volume.LegID) (Choice, error) {
+// choose picks the legs of a volume, given by name or id, that hold every acknowledged write. named are legs that the
+// operator chose: one of a mirror, enough of parity; none: the labels decide. The error is a *RefusedError, or says
+// that there is no such volume or leg.
+func choose(all []*Evidence, name string, named []volume.LegID) (Choice, error) {
 	legs, err := ofVolume(all, name)
 	if err != nil {
 		return Choice{}, err
 	}
 	j := judge(all, legs)
 	use := j.usable()
-	if len(j.reasons) == 0 && len(use) == 0 {
-		j.refuse("no leg of the newest in-sync list can be used")
+	if len(j.reasons) == 0 {
+		j.checkEnough(use)
 	}
-	if explicit.IsZero() {
-		if len(j.reasons) == 0 {
-			return Choice{Use: use, Verdicts: j.verdicts(use)}, nil
-		}
+	switch {
+	case len(named) == 0 && len(j.reasons) == 0:
+		return Choice{Use: use, Verdicts: j.verdicts(use)}, nil
+	case len(named) == 0:
 		return Choice{}, &RefusedError{Volume: name, Reasons: j.reasons, Missing: j.missing,
 			Verdicts: j.verdicts(nil), Options: j.options()}
 	}
-	return j.explicit(explicit, use)
+	var first []*Evidence
+	for _, id := range named {
+		e, err := j.named(id)
+		if err != nil {
+			return Choice{}, err
+		}
+		if !slices.Contains(first, e) {
+			first = append(first, e)
+		}
+	}
+	if first[0].Layout.Kind == volume.KindParity {
+		return j.explicitSet(first)
+	}
+	if len(first) > 1 {
+		return Choice{}, fmt.Errorf("the volume is a %s, each of whose legs is all of it: name one leg",
+			first[0].Layout)
+	}
+	return j.explicit(first[0], use), nil
 }
 
 // ofVolume returns the legs of the one volume with this name or id.
@@ -132,18 +149,42 @@ func judge(all, legs []*Evidence) *judgement {
 			j.newest = e
 		}
 	}
-	if j.newest.Layout.Kind != volume.KindMirror {
-		j.refuse("its layout is %s: this program reads mirrors only", j.newest.Layout)
+	if err := j.newest.Layout.Check(); err != nil {
+		j.refuse("its label is of no use: %v", err)
 	}
 	if j.newest.CfgVer == 0 {
 		j.refuse("no leg has ever had a configuration: nothing was ever written, or every label here is older " +
 			"than the first attachment")
 	}
 	j.checkContradictions()
+	if j.newest.Layout.Kind == volume.KindParity {
+		j.checkUnknownLists(all)
+		return j
+	}
 	j.checkHalved()
 	j.checkPresence(all)
 	j.checkAbsentSlots()
 	return j
+}
+
+// checkEnough refuses when the legs that can be used are not the whole volume.
+func (j *judgement) checkEnough(use []*Evidence) {
+	switch layout := j.newest.Layout; {
+	case layout.Enough(slotsOf(use)):
+	case layout.Kind == volume.KindParity:
+		j.refuse("of the newest in-sync list legs of %d slots can be used, and %s takes %d to be decoded",
+			layout.Worth(slotsOf(use)), layout, layout.Quorum())
+	default:
+		j.refuse("no leg of the newest in-sync list can be used")
+	}
+}
+
+func slotsOf(legs []*Evidence) []int {
+	var slots []int
+	for _, e := range legs {
+		slots = append(slots, e.Slot)
+	}
+	return slots
 }
 
 // checkContradictions refuses labels that cannot all be of one volume's history.
@@ -186,6 +227,14 @@ func sameList(a, b []volume.LegID) bool {
 // checkPresence refuses when a leg of the newest list is absent: the acknowledgements of that list's time
 // are on all its legs, but a later list that leaves the others out would be on the absent one.
 func (j *judgement) checkPresence(all []*Evidence) {
+	for _, what := range j.absentLegs(all) {
+		j.refuse("%s: it may hold a newer list and writes that the others lack", what)
+	}
+}
+
+// absentLegs notes which legs of the newest list are missing, and says what is known of each.
+func (j *judgement) absentLegs(all []*Evidence) []string {
+	var absent []string
 	for _, id := range j.newest.InSync {
 		if slices.ContainsFunc(j.legs, func(e *Evidence) bool { return e.Leg == id }) {
 			continue
@@ -197,16 +246,31 @@ func (j *judgement) checkPresence(all []*Evidence) {
 				what = "is in " + e.Dir + " without a readable label of this volume: " + e.NoLabel
 			}
 		}
-		j.refuse("leg %s, which the newest known in-sync list names (cfgver %s, on leg %s), %s: it may hold a newer "+
-			"list and writes that the others lack", id, j.newest.CfgVer, j.newest.Leg, what)
+		absent = append(absent, fmt.Sprintf("leg %s, which the newest known in-sync list names (cfgver %s, on leg "+
+			"%s), %s", id, j.newest.CfgVer, j.newest.Leg, what))
 	}
+	return absent
 }
 
 // checkHalved refuses when the slot of a label that is corrupt may have been the newer one, with a newer
-// list that leaves the others out. A label has its last two states: one more state than a detach is a
-// login, and one more than any of the epoch in which another leg was detached is no newer list either.
+// list that leaves the others out.
 func (j *judgement) checkHalved() {
+	for _, e := range j.halvedLegs() {
+		j.refuse("%s: it may have been the newer one, with a newer in-sync list than cfgver %s", halvedLabel(e),
+			j.newest.CfgVer)
+	}
+}
+
+func halvedLabel(e *Evidence) string {
+	return fmt.Sprintf("one of the two slots of the label of leg %s is corrupt", e.Leg)
+}
+
+// halvedLegs returns the legs whose label may have named a newer list in the slot that is corrupt. A label has its last
+// two states: one more state than a detach is a login, and one more than any of the epoch in which another leg was
+// detached is no newer list either.
+func (j *judgement) halvedLegs() []*Evidence {
 	n := j.newest
+	var halved []*Evidence
 	for _, e := range j.legs {
 		if !e.halved || e.Closed || !j.listed(e) && e.CfgVer != n.CfgVer {
 			continue
@@ -215,20 +279,29 @@ func (j *judgement) checkHalved() {
 			return !o.halved && o.Closed && o.CfgVer == n.CfgVer && o.Epoch >= e.Epoch && j.listed(o)
 		})
 		if !ended {
-			j.refuse("one of the two slots of the label of leg %s is corrupt: it may have been the newer one, with a "+
-				"newer in-sync list than cfgver %s", e.Leg, n.CfgVer)
+			halved = append(halved, e)
 		}
 	}
+	return halved
 }
 
 // checkAbsentSlots refuses when the newest known list is shorter than the layout and nothing proves that
-// no further leg joined: the first list with that leg may have reached none of those here. A detach in
-// order ends that doubt, since no later attachment comes about without a leg of the list.
+// no further leg joined: the first list with that leg may have reached none of those here.
 func (j *judgement) checkAbsentSlots() {
 	n := j.newest
 	if len(n.InSync) >= n.Layout.Legs() || len(j.missing) > 0 {
 		return
 	}
+	for _, slot := range j.openSlots() {
+		j.refuse("no leg of slot %d (of %s) was found, and the volume was not detached in order: a leg of that "+
+			"slot may have joined and then gone on alone, which only its own label would tell", slot, n.Layout)
+	}
+}
+
+// openSlots returns the slots of which no leg was found, in which one may have joined since. A detach in order ends
+// that doubt, since no later attachment comes about without a leg of the list.
+func (j *judgement) openSlots() []int {
+	n := j.newest
 	closed := true
 	present := map[int]bool{}
 	for _, e := range j.legs {
@@ -237,15 +310,13 @@ func (j *judgement) checkAbsentSlots() {
 			closed = false
 		}
 	}
-	if closed {
-		return
-	}
+	var open []int
 	for slot := range n.Layout.Legs() {
-		if !present[slot] {
-			j.refuse("no leg of slot %d (of %s) was found, and the volume was not detached in order: a leg of that "+
-				"slot may have joined and then gone on alone, which only its own label would tell", slot, n.Layout)
+		if !present[slot] && !closed {
+			open = append(open, slot)
 		}
 	}
+	return open
 }
 
 // listed reports whether a leg is in the newest list.
@@ -297,9 +368,12 @@ func (j *judgement) verdicts(use []*Evidence) []Verdict {
 
 // options says what naming each leg would mean.
 func (j *judgement) options() []string {
+	if j.newest.Layout.Kind == volume.KindParity {
+		return j.setOptions()
+	}
 	var all []string
 	for _, e := range j.legs {
-		if !e.readable || len(e.AlsoAt) > 0 || e.Layout.Kind != volume.KindMirror {
+		if !j.canName(e) {
 			continue
 		}
 		means := "its bytes as they are; right if none of the legs that are missing above went on without it"
@@ -317,49 +391,62 @@ func (j *judgement) options() []string {
 	return all
 }
 
-// explicit uses the leg that the operator named. Legs of the same list stand in for blocks that it cannot
-// read: if it is itself one that can be used, those that can, and if it lost its cache, those that did so
-// too, since then all of them hold what was flushed.
-func (j *judgement) explicit(id volume.LegID, use []*Evidence) (Choice, error) {
+// canName reports whether the operator may name a leg.
+func (j *judgement) canName(e *Evidence) bool { return e.readable && len(e.AlsoAt) == 0 }
+
+// named returns a leg that the operator named, or why it cannot be.
+func (j *judgement) named(id volume.LegID) (*Evidence, error) {
 	at := slices.IndexFunc(j.legs, func(e *Evidence) bool { return e.Leg == id })
 	if at < 0 {
-		return Choice{}, fmt.Errorf("leg %s was not found, or is of another volume", id)
+		return nil, fmt.Errorf("leg %s was not found, or is of another volume", id)
 	}
-	first := j.legs[at]
-	switch {
-	case len(first.AlsoAt) > 0:
-		return Choice{}, fmt.Errorf("leg %s is in %s and in %s: leave out the directory of the one that you do "+
-			"not mean", id, first.Dir, strings.Join(first.AlsoAt, ", "))
-	case !first.readable:
-		return Choice{}, fmt.Errorf("leg %s cannot be read: %s", id, first.Problem)
-	case first.Layout.Kind != volume.KindMirror:
-		return Choice{}, fmt.Errorf("leg %s is of a %s volume: this program reads mirrors only", id, first.Layout)
+	e := j.legs[at]
+	if len(e.AlsoAt) > 0 {
+		return nil, fmt.Errorf("leg %s is in %s and in %s: leave out the directory of the one that you do not mean",
+			id, e.Dir, strings.Join(e.AlsoAt, ", "))
 	}
+	if !e.readable {
+		return nil, fmt.Errorf("leg %s cannot be read: %s", id, e.Problem)
+	}
+	if err := e.Layout.Check(); err != nil {
+		return nil, fmt.Errorf("leg %s cannot be read: %w", id, err)
+	}
+	return e, nil
+}
+
+// explicit uses the leg of a mirror that the operator named. Legs of the same list stand in for blocks that it cannot
+// read: if it is itself one that can be used, those that can, and if it lost its cache, those that did so
+// too, since then all of them hold what was flushed.
+func (j *judgement) explicit(first *Evidence, use []*Evidence) Choice {
 	c := Choice{Use: []*Evidence{first}, Explicit: true, Overruled: j.reasons}
 	if why := j.objection(first); why != "" {
-		c.Overruled = append(c.Overruled, fmt.Sprintf("leg %s: %s", id, why))
+		c.Overruled = append(c.Overruled, fmt.Sprintf("leg %s: %s", first.Leg, why))
 	}
 	for _, e := range j.legs {
 		if e != first && j.standsIn(first, e, use) {
 			c.Use = append(c.Use, e)
 		}
 	}
-	c.Verdicts = j.verdicts(c.Use)
-	for i := range c.Verdicts {
-		if c.Verdicts[i].Leg == id {
-			c.Verdicts[i].Why = "the operator chose it; else: " + c.Verdicts[i].Why
+	c.Verdicts = j.chosenVerdicts(c.Use, []*Evidence{first})
+	return c
+}
+
+// chosenVerdicts is verdicts, with the legs that the operator named.
+func (j *judgement) chosenVerdicts(use, named []*Evidence) []Verdict {
+	all := j.verdicts(use)
+	for i := range all {
+		if slices.Contains(named, j.legs[i]) {
+			all[i].Why = "the operator chose it; else: " + all[i].Why
 		}
 	}
-	return c, nil
+	return all
 }
 
 func (j *judgement) standsIn(first, e *Evidence, use []*Evidence) bool {
 	if slices.Contains(use, first) {
 		return slices.Contains(use, e)
 	}
-	lost := func(e *Evidence) bool { // nothing but its cache
-		return e.Lossy && e.Problem == "" && len(e.AlsoAt) == 0 && j.listed(e) && e.CfgVer == j.newest.CfgVer
-	}
-	return lost(first) && (lost(e) || slices.Contains(use, e)) && e.label.DataGen == first.label.DataGen &&
+	return j.lostOnlyCache(first) && (j.lostOnlyCache(e) || slices.Contains(use, e)) &&
+		e.label.DataGen == first.label.DataGen &&
 		e.SizeBytes == first.SizeBytes
 }

@@ -38,7 +38,6 @@ func lossy(e *Evidence)    { e.Marked, e.Lossy = true, true }
 func failed(e *Evidence)   { e.Problem = "it failed" }
 func lineage(e *Evidence)  { e.label.DataGen = volume.UUID{15: 1} }
 func resized(e *Evidence)  { e.SizeBytes = 2 << 20 }
-func parity(e *Evidence)   { e.Layout = volume.Layout{Kind: volume.KindParity, Data: 2, Extra: 1} }
 func copied(e *Evidence)   { e.AlsoAt = []string{"/copy"} }
 func noLabel(e *Evidence)  { e.NoLabel, e.VolumeName, e.Volume = "corrupt", "", volume.ID{} }
 func halved(e *Evidence)   { e.Lossy, e.halved = true, true }
@@ -74,8 +73,6 @@ func TestChoose(t *testing.T) {
 		{"two lineages", []*Evidence{has(0, 3, all), has(1, 3, all, lineage), has(2, 3, all)}, nil, "lineages"},
 		{"two sizes", []*Evidence{has(0, 3, all), has(1, 3, all, resized), has(2, 3, all)}, nil, "disagree on size"},
 		{"a clone", []*Evidence{has(0, 3, all, copied), has(1, 3, all), has(2, 3, all)}, nil, "one is a copy"},
-		{"parity", []*Evidence{has(0, 3, all, parity), has(1, 3, all, parity), has(2, 3, all, parity)}, nil,
-			"mirrors only"},
 		{"never attached", []*Evidence{has(0, 0, nil), has(1, 0, nil), has(2, 0, nil)}, nil, "no leg has ever"},
 
 		{"a slot was never seen", []*Evidence{has(0, 3, ids(0, 1)), has(1, 3, ids(0, 1))}, nil, "no leg of slot 2"},
@@ -98,7 +95,7 @@ func TestChoose(t *testing.T) {
 			"incarnation"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c, err := choose(tc.legs, "web1", volume.LegID{})
+			c, err := choose(tc.legs, "web1", nil)
 			if tc.refused != "" {
 				var refused *RefusedError
 				require.ErrorAs(t, err, &refused)
@@ -145,11 +142,10 @@ func TestChoose_explicit(t *testing.T) {
 		{"with others missing", []*Evidence{has(1, 3, all)}, 1, ids(1), 2, ""},
 		{"one in two places", []*Evidence{has(0, 3, all, copied), has(1, 3, all)}, 0, nil, 0, "leave out"},
 		{"one that is not there", []*Evidence{has(0, 3, all)}, 1, nil, 0, "was not found"},
-		{"parity", []*Evidence{has(0, 3, all, parity)}, 0, nil, 0, "mirrors only"},
 		{"no data", []*Evidence{has(0, 3, all, func(e *Evidence) { e.readable = false })}, 0, nil, 0, "cannot be read"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c, err := choose(tc.legs, "web1", id(tc.leg))
+			c, err := choose(tc.legs, "web1", ids(tc.leg))
 			if tc.refused != "" {
 				require.ErrorContains(t, err, tc.refused)
 				return
@@ -164,7 +160,7 @@ func TestChoose_explicit(t *testing.T) {
 
 func TestChoose_oneNameTwoVolumes(t *testing.T) {
 	legs := []*Evidence{has(0, 3, ids(0)), has(1, 3, ids(1), otherVol)}
-	_, err := choose(legs, "web1", volume.LegID{})
+	_, err := choose(legs, "web1", nil)
 	require.ErrorContains(t, err, "both named web1")
 }
 

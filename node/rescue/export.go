@@ -15,9 +15,10 @@ import (
 
 // Options says what to export, and where to.
 type Options struct {
-	Volume string       // name or id
-	Leg    volume.LegID // the operator's own choice; zero: the labels decide
-	To     string       // file to make; the report goes to To + ".report", work in progress to To + ".part"
+	Volume string // name or id
+	// Legs are the operator's own choice: one leg of a mirror, k or more of parity; none: the labels decide.
+	Legs []volume.LegID
+	To   string // file to make; the report goes to To + ".report", work in progress to To + ".part"
 
 	AllowUnreadable bool // make the file even if blocks of it are unreadable, or legs disagree without a mark
 	Resume          bool // go on with an export that was interrupted
@@ -39,7 +40,7 @@ type UnreadableError struct {
 // Error says how much is missing, and what can be done.
 func (e *UnreadableError) Error() string {
 	return fmt.Sprintf("%d bytes can be read from no leg, and of %d bytes the legs disagree without reason; %s lists "+
-		"them. Give the disks of further legs, or accept zeroes, and the first leg's content, there with "+
+		"them. Give the disks of further legs, or accept zeroes, and the content that the report names, there with "+
 		"--resume --allow-unreadable", e.Bytes, e.Diverged, e.Report)
 }
 
@@ -57,16 +58,21 @@ func (c *Catalogue) Export(ctx context.Context, o Options) (*Report, error) {
 		return nil, fmt.Errorf("%s would be on a store, %s: the disks are not changed; name a file elsewhere",
 			o.To, store)
 	}
-	choice, err := choose(c.Legs, o.Volume, o.Leg)
+	choice, err := choose(c.Legs, o.Volume, o.Legs)
 	if err != nil {
 		return nil, err
 	}
 	r := newReport(choice, o.Now())
+	reader, err := newReader(choice, r)
+	if err != nil {
+		return nil, err
+	}
 	out, r, err := openOutput(o, r)
 	if err != nil {
 		return nil, err
 	}
-	e := &exporter{options: o, use: choice.Use, report: r, out: out}
+	reader.reportTo(r)
+	e := &exporter{options: o, reader: reader, report: r, out: out}
 	if err = e.checkpoint(); err == nil { // from here on Resume works, whatever happens
 		err = e.run(ctx)
 	}
@@ -148,10 +154,28 @@ func (out *output) checkNames(o Options) error {
 	return nil
 }
 
+// reader reads a volume and notes what it had to choose.
+type reader interface {
+	// read returns the region of the volume from off on, valid until the next call. The error is one of the disk that
+	// is no matter of single blocks, or the context's.
+	read(ctx context.Context, off int64) ([]byte, error)
+	// reportTo says where to note it.
+	reportTo(*Report)
+}
+
+// newReader returns what reads a volume of the chosen legs. For parity it decides what becomes of the writes that
+// were under way, and notes that in the report.
+func newReader(c Choice, r *Report) (reader, error) {
+	if c.Use[0].Layout.Kind == volume.KindParity {
+		return newSetReader(c, r)
+	}
+	return newRegionReader(c.Use, r), nil
+}
+
 // exporter copies one volume.
 type exporter struct {
 	options Options
-	use     []*Evidence
+	reader  reader
 	report  *Report
 	out     *output
 }
@@ -159,14 +183,13 @@ type exporter struct {
 // run exports everything that is not exported yet.
 func (e *exporter) run(ctx context.Context) error {
 	r := e.report
-	reader := newRegionReader(e.use, r)
 	saved := r.NextByte
 	for r.NextByte < r.SizeBytes {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("interrupted at byte %d of %d; --resume goes on from there: %w",
 				r.NextByte, r.SizeBytes, err)
 		}
-		content, err := reader.read(ctx, r.NextByte)
+		content, err := e.reader.read(ctx, r.NextByte)
 		if err != nil {
 			return fmt.Errorf("at byte %d of %d: %w", r.NextByte, r.SizeBytes, err)
 		}

@@ -123,7 +123,7 @@ func TestExport_afterAPowerCut(t *testing.T) {
 	w.damage(0, "data", 2<<20)
 	w.damage(1, "data", 2<<20)
 	w.want[2<<20] ^= 0xff
-	o.Leg = legID(1)
+	o.Legs = []volume.LegID{legID(1)}
 	r, err := w.scan(nextBoot).Export(t.Context(), o)
 	require.NoError(t, err)
 	requireContent(t, w.want, o.To)
@@ -158,14 +158,14 @@ func TestExport_legThatIsAbsent(t *testing.T) {
 	_, err = w.scan(thisBoot, w.dirs[1]).Export(t.Context(), o)
 	require.ErrorAs(t, err, &refused)
 	require.ErrorContains(t, err, "no leg of slot 0")
-	o.Leg = legID(1)
+	o.Legs = []volume.LegID{legID(1)}
 	_, err = w.scan(thisBoot, w.dirs[1]).Export(t.Context(), o)
 	require.NoError(t, err)
 	requireContent(t, w.want, o.To)
 
 	// The stale one is what it was, if the operator wants that.
 	o = w.options()
-	o.Leg = legID(0)
+	o.Legs = []volume.LegID{legID(0)}
 	r, err = w.scan(thisBoot).Export(t.Context(), o)
 	require.NoError(t, err)
 	requireContent(t, old, o.To)
@@ -193,11 +193,11 @@ func TestExport_interruptedAndResumed(t *testing.T) {
 	_, err = w.scan(nextBoot).Export(t.Context(), o)
 	require.ErrorContains(t, err, "--resume", "an unfinished export is not overwritten")
 
-	o.Resume, o.Leg = true, legID(1)
+	o.Resume, o.Legs = true, []volume.LegID{legID(1)}
 	_, err = w.scan(nextBoot).Export(t.Context(), o)
 	require.ErrorContains(t, err, "other evidence")
 
-	o.Leg = volume.LegID{}
+	o.Legs = nil
 	o.Progress = func(done, _ int64) { require.Greater(t, done, int64(2<<20), "what is done is not done again") }
 	r, err = w.scan(nextBoot).Export(t.Context(), o)
 	require.NoError(t, err)
@@ -209,16 +209,16 @@ func TestExport_interruptedAndResumed(t *testing.T) {
 func TestExport_isNotResumedWithAnotherFirstLeg(t *testing.T) {
 	w := newWorld(t)
 	o := w.options()
-	o.Leg = legID(0)
+	o.Legs = []volume.LegID{legID(0)}
 	ctx, cancel := context.WithCancel(t.Context())
 	o.Progress = func(int64, int64) { cancel() }
 	_, err := w.scan(nextBoot).Export(ctx, o)
 	require.ErrorIs(t, err, context.Canceled)
 
-	o.Resume, o.Leg, o.Progress = true, legID(1), nil
+	o.Resume, o.Legs, o.Progress = true, []volume.LegID{legID(1)}, nil
 	_, err = w.scan(nextBoot).Export(t.Context(), o)
 	require.ErrorContains(t, err, "other evidence")
-	o.Leg = legID(0)
+	o.Legs = []volume.LegID{legID(0)}
 	_, err = w.scan(nextBoot).Export(t.Context(), o)
 	require.NoError(t, err)
 	requireContent(t, w.want, o.To)
@@ -264,7 +264,7 @@ func TestExport_neverIntoAStore(t *testing.T) {
 	w = newWorld(t)
 	node := w.open(1)
 	defer func() { require.NoError(t, node.Close()) }()
-	o.To, o.Leg = filepath.Join(w.dirs[1], "web1.img"), legID(0)
+	o.To, o.Legs = filepath.Join(w.dirs[1], "web1.img"), []volume.LegID{legID(0)}
 	_, err := w.scan(nextBoot).Export(t.Context(), o)
 	require.ErrorContains(t, err, "on a store", "one that is in use, too")
 }

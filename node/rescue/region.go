@@ -13,7 +13,7 @@ import (
 // blocksPerRegion is how many checksums a region has.
 const blocksPerRegion = volume.RegionBytes / volume.BlockBytes
 
-// regionReader reads a volume region by region from the legs that were chosen, and notes in the report
+// regionReader reads a mirror region by region from the legs that were chosen, and notes in the report
 // where it had to choose.
 type regionReader struct {
 	legs   []*regionCopy
@@ -40,6 +40,9 @@ func newRegionReader(use []*Evidence, report *Report) *regionReader {
 	return r
 }
 
+// reportTo implements reader.
+func (r *regionReader) reportTo(report *Report) { r.report = report }
+
 // load reads a region of the leg.
 func (c *regionCopy) load(ctx context.Context, r block.Range) error {
 	clear(c.content)
@@ -57,8 +60,7 @@ func (c *regionCopy) block(i int64) []byte {
 	return c.content[i*volume.BlockBytes:][:volume.BlockBytes]
 }
 
-// read returns the region from off on, valid until the next call. The error is one of the disk that is no
-// matter of single blocks, or the context's.
+// read implements reader.
 func (r *regionReader) read(ctx context.Context, off int64) ([]byte, error) {
 	span := block.Range{Off: off, Len: min(volume.RegionBytes, r.report.SizeBytes-off)}
 	first := r.legs[0]

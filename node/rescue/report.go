@@ -30,18 +30,22 @@ type Report struct {
 	SizeBytes  int64          `json:"size_bytes"`
 	CfgVer     volume.CfgVer  `json:"cfgver"`
 	InSync     []volume.LegID `json:"in_sync"`
-	// Explicit: the operator named the leg, against what stands in Overruled.
+	// Explicit: the operator named the legs, against what stands in Overruled.
 	Explicit  bool      `json:"explicit_leg"`
 	Overruled []string  `json:"overruled"`
 	Legs      []Verdict `json:"legs"`
-	// First is the leg that counts where legs differ.
+	// First is the leg that counts where legs of a mirror differ; of parity it is just the first.
 	First volume.LegID `json:"first_leg"`
+	// Recovery is what became of the writes of parity that were under way; nil for a mirror.
+	Recovery *Recovery `json:"recovery,omitempty"`
 
 	Started  time.Time `json:"started"`
 	Ended    time.Time `json:"ended"`     // of the last try
 	NextByte int64     `json:"next_byte"` // all before it is on stable storage
 	Done     bool      `json:"done"`      // FILE is there
 
+	// Decoded: the leg that has these blocks of parity is not there or could not read them; they were made from others.
+	Decoded []Decoding `json:"decoded"`
 	// FromOther: the first leg could not read these blocks, another one gave them.
 	FromOther []Span `json:"from_other_leg"`
 	// Differing: marked blocks of which the legs have different content: an unfinished write. The first
@@ -50,7 +54,8 @@ type Report struct {
 	// Adopted: marked blocks that no leg has whole: old, new, or a mix of the two.
 	Adopted []Span `json:"adopted"`
 	// Diverged: blocks without a mark of which the legs have different content, each with a right
-	// checksum. That must not be; the first leg's is used.
+	// checksum; of parity, blocks whose row does not fit together. That must not be; the first leg's is used, and of
+	// parity what the leg of the block has, or what was decoded.
 	Diverged []Span `json:"diverged"`
 	// Unreadable: blocks that no leg can give; they are zeroes in FILE.
 	Unreadable []Span `json:"unreadable"`
@@ -66,6 +71,7 @@ func newReport(c Choice, now time.Time) *Report {
 	for _, list := range []*[]Span{&r.FromOther, &r.Differing, &r.Adopted, &r.Diverged, &r.Unreadable} {
 		*list = []Span{}
 	}
+	r.Decoded = []Decoding{}
 	if r.Overruled == nil {
 		r.Overruled = []string{}
 	}
@@ -83,6 +89,25 @@ func note(list *[]Span, off int64, leg volume.LegID) {
 	*list = append(*list, Span{Off: off, Len: volume.BlockBytes, Leg: leg})
 }
 
+// Decoding is a run of bytes of the volume that was made from the same rows of other legs.
+type Decoding struct {
+	Off  int64          `json:"off"`
+	Len  int64          `json:"len"`
+	Leg  volume.LegID   `json:"leg"`  // which has the bytes, but could not give them; zero if it is not there
+	From []volume.LegID `json:"from"` // k others
+}
+
+// noteDecoded adds a block that was decoded, or makes the last run longer.
+func (r *Report) noteDecoded(off int64, leg volume.LegID, from []volume.LegID) {
+	if n := len(r.Decoded); n > 0 {
+		if last := &r.Decoded[n-1]; last.Off+last.Len == off && last.Leg == leg && slices.Equal(last.From, from) {
+			last.Len += volume.BlockBytes
+			return
+		}
+	}
+	r.Decoded = append(r.Decoded, Decoding{Off: off, Len: volume.BlockBytes, Leg: leg, From: from})
+}
+
 // forgetFrom drops what is noted of bytes from off on: they will be read again.
 func (r *Report) forgetFrom(off int64) {
 	for _, list := range []*[]Span{&r.FromOther, &r.Differing, &r.Adopted, &r.Diverged, &r.Unreadable} {
@@ -92,6 +117,20 @@ func (r *Report) forgetFrom(off int64) {
 			s.Len = min(s.Len, off-s.Off)
 		}
 	}
+	r.Decoded = slices.DeleteFunc(r.Decoded, func(d Decoding) bool { return d.Off >= off })
+	for i := range r.Decoded {
+		d := &r.Decoded[i]
+		d.Len = min(d.Len, off-d.Off)
+	}
+}
+
+// DecodedBytes sums up what was decoded.
+func (r *Report) DecodedBytes() int64 {
+	sum := int64(0)
+	for _, d := range r.Decoded {
+		sum += d.Len
+	}
+	return sum
 }
 
 // Bytes sums up a list of spans.
@@ -134,7 +173,7 @@ var errOtherEvidence = errors.New("the export that was interrupted was made from
 // continues returns why fresh, made of what the disks say now, does not go on where r stopped.
 func (r *Report) continues(fresh *Report) error {
 	same := r.Volume == fresh.Volume && r.SizeBytes == fresh.SizeBytes && r.CfgVer == fresh.CfgVer &&
-		r.Explicit == fresh.Explicit && r.First == fresh.First &&
+		r.Explicit == fresh.Explicit && r.First == fresh.First && r.Recovery.same(fresh.Recovery) &&
 		slices.Equal(usedLegs(r.Legs), usedLegs(fresh.Legs))
 	whole := r.NextByte%volume.RegionBytes == 0 || r.NextByte == r.SizeBytes
 	if !same || !whole || r.NextByte < 0 || r.NextByte > r.SizeBytes {

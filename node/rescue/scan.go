@@ -37,6 +37,7 @@ type Evidence struct {
 	Marked        bool     `json:"marked"`         // writes since the last flush may be on some legs only
 	MarkedRegions int      `json:"marked_regions"` // of 1 MiB
 	Lossy         bool     `json:"lossy"`          // marked, and its page cache is gone
+	Records       int      `json:"records"`        // of a leg of parity: in its journal, not yet freed
 	Damage        []string `json:"damage"`         // what is broken, but can be read in spite of it
 	Problem       string   `json:"problem,omitempty"`
 	AlsoAt        []string `json:"also_at"` // other stores with a leg of this id: clones
@@ -209,6 +210,9 @@ func (e *Evidence) read(l *leg.ReadOnlyLeg) {
 	e.Epoch, e.CfgVer, e.Closed = b.FenceEpoch, b.Config.CfgVer, b.Closed
 	e.InSync = append(e.InSync, b.Config.InSync...)
 	e.Marked, e.MarkedRegions, e.Lossy = l.Marked, l.MarkedRegions(), l.Lossy
+	if records := l.Records(); records != nil {
+		e.Records = len(records.Records)
+	}
 	if e.halved = l.Halved; e.halved {
 		e.Damage = append(e.Damage, "one of the two slots of its label is corrupt: it may have been the newer one")
 	}

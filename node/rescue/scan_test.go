@@ -132,7 +132,7 @@ func TestScan_clones(t *testing.T) {
 	_, err := c.Export(t.Context(), o)
 	require.ErrorContains(t, err, copied)
 	require.ErrorContains(t, err, w.dirs[0])
-	o.Leg = legID(0)
+	o.Legs = []volume.LegID{legID(0)}
 	_, err = c.Export(t.Context(), o)
 	require.ErrorContains(t, err, "leave out the directory")
 

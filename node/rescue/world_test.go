@@ -35,11 +35,11 @@ type world struct {
 	want []byte
 }
 
-// newWorld makes the legs, attaches them once, writes, flushes and detaches in order.
-func newWorld(t *testing.T) *world {
+// provision makes the legs of a volume.
+func provision(t *testing.T, layout volume.Layout) *world {
 	t.Helper()
 	w := &world{t: t, want: make([]byte, testSize)}
-	for n := range byte(2) {
+	for n := range byte(layout.Legs()) {
 		dir := filepath.Join(t.TempDir(), fmt.Sprintf("disk%d", n))
 		require.NoError(t, os.Mkdir(dir, 0o700))
 		w.dirs = append(w.dirs, dir)
@@ -49,10 +49,17 @@ func newWorld(t *testing.T) *world {
 		store := w.open(n)
 		require.NoError(t, store.Provision(leg.Spec{
 			Leg: legID(n), Volume: testVolume(), VolumeName: "web1", DataGen: volume.UUID{15: 9},
-			Layout: volume.Mirror(2), Slot: int(n), Durability: volume.DurabilityFlush, SizeBytes: testSize,
+			Layout: layout, Slot: int(n), Durability: volume.DurabilityFlush, SizeBytes: testSize,
 		}))
 		require.NoError(t, store.Close())
 	}
+	return w
+}
+
+// newWorld makes the legs of a mirror, attaches them once, writes, flushes and detaches in order.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := provision(t, volume.Mirror(2))
 	guest := w.attach(1, 0, 1)
 	random := rand.NewChaCha8([32]byte{7})
 	for _, off := range []int64{0, 8192, 1<<20 - 4096, 1 << 20, 3<<20 + 4096, testSize - 4096} {
@@ -91,14 +98,17 @@ func (w *world) attach(epoch volume.Epoch, legs ...byte) *guest {
 		store := w.open(n)
 		l, err := store.OpenLeg(legID(n))
 		require.NoError(w.t, err)
-		login := leg.Login{Epoch: epoch, Attach: volume.AttachID{UUID: volume.UUID{15: byte(epoch)}}}
-		s, err := l.Login(w.t.Context(), login, func(string) {})
+		s, err := l.Login(w.t.Context(), loginOf(epoch), func(string) {})
 		require.NoError(w.t, err)
 		config := volume.Config{CfgVer: volume.CfgVer(epoch), InSync: list}
 		require.NoError(w.t, s.Config(w.t.Context(), epoch, config))
 		g.stores, g.sessions = append(g.stores, store), append(g.sessions, s)
 	}
 	return g
+}
+
+func loginOf(epoch volume.Epoch) leg.Login {
+	return leg.Login{Epoch: epoch, Attach: volume.AttachID{UUID: volume.UUID{15: byte(epoch)}}}
 }
 
 // write is a write that the guest was answered: it is on all legs.
