@@ -56,6 +56,9 @@ type Order struct {
 	Machine  guest.Machine   `json:"machine,omitzero"`
 	Settings json.RawMessage `json:"settings,omitempty"` // the driver's own
 	Volumes  []Volume        `json:"volumes"`
+	// Incoming is the number of the operation by which the guest is taken in from another host, see Receiver; zero for
+	// one that boots. Its volumes have their sizes and are plugged in later.
+	Incoming uint64 `json:"incoming,omitempty"`
 }
 
 // definition returns what of the order was defined.
@@ -78,19 +81,23 @@ type Volume struct {
 	BoundURL string          `json:"bound_url,omitempty"`
 	Epoch    volume.Epoch    `json:"epoch"`
 	AttachID volume.AttachID `json:"attach_id"`
+	// SizeBytes is told of the volumes of a guest that is taken in.
+	SizeBytes int64 `json:"size_bytes,omitempty"`
 }
 
 // Phase is where a run stands.
 type Phase string
 
-// The phases of a run. The first three are of a guest that may still run.
+// The phases of a run. The first four are of a guest that may still run.
 const (
 	PhaseStarting Phase = "starting"
-	PhaseRunning  Phase = "running"
-	PhaseStopping Phase = "stopping"
-	PhaseStopped  Phase = "stopped" // it ended after Stop asked it to
-	PhaseExited   Phase = "exited"  // it ended by itself
-	PhaseKilled   Phase = "killed"  // it was killed, or went down with its host
+	// PhaseReceiving: its state is taken in from another host. It has not run here yet, and has none of its disks.
+	PhaseReceiving Phase = "receiving"
+	PhaseRunning   Phase = "running"
+	PhaseStopping  Phase = "stopping"
+	PhaseStopped   Phase = "stopped" // it ended after Stop asked it to
+	PhaseExited    Phase = "exited"  // it ended by itself
+	PhaseKilled    Phase = "killed"  // it was killed, or went down with its host
 )
 
 // Ended reports whether nothing of the guest is left.
@@ -102,6 +109,9 @@ func (p Phase) Ended() bool {
 type State struct {
 	Phase Phase  `json:"phase"`
 	Cause string `json:"cause,omitempty"` // how it ended: "exit status 1", "signal: killed" …
+	// Sending is the number of the operation by which the guest's state is sent to another host, until it was told to
+	// run on here: it may be halted. Zero where there is none.
+	Sending uint64 `json:"sending,omitempty"`
 }
 
 // The errors of drivers that callers test for.

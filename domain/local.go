@@ -253,6 +253,9 @@ func (d *localDriver) note(r record, id proc.ID, cmd *exec.Cmd) (*localProcess, 
 		return nil, err
 	}
 	r.Proc, r.State = id, State{Phase: PhaseRunning}
+	if r.Order.Incoming != 0 {
+		r.State.Phase = PhaseReceiving
+	}
 	if err := r.save(); err != nil {
 		handle.Close()
 		return nil, err

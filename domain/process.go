@@ -131,8 +131,11 @@ func (p *localProcess) endGroup() {
 func (p *localProcess) noteEnd(cause string) {
 	p.mu.Lock()
 	phase := PhaseExited
-	if p.asked != "" {
+	switch {
+	case p.asked != "":
 		phase = p.asked
+	case p.record.State.Phase == PhaseReceiving:
+		phase = PhaseKilled // it never ran here, so this was no end of its own
 	}
 	p.record.State = State{Phase: phase, Cause: cause}
 	r := p.record

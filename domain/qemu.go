@@ -137,8 +137,12 @@ func powerDown(ctx context.Context, p *localProcess) error {
 	return qmp.Call(ctx, qmpSocket(p.Order().Dir), "system_powerdown", nil, nil)
 }
 
-// quit has QEMU end in order: what it was told to flush it flushes. It reports whether QEMU has ended.
+// quit has QEMU end in order: what it was told to flush it flushes. It reports whether QEMU has ended. One whose guest
+// was sent elsewhere is not asked: it has nothing left to flush, and would wait for disks that are no longer its own.
 func quit(ctx context.Context, p *localProcess) bool {
+	if state, err := (&qemuProcess{p}).runState(ctx); err == nil && state == qemuPostMigrate {
+		return false
+	}
 	if err := call(ctx, p, "quit"); err != nil {
 		p.logger.Warn("QEMU does not quit, so it is killed", "domain", p.Order().Name, "error", err)
 		return false

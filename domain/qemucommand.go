@@ -138,6 +138,10 @@ func qemuCommand(o Order) (args []string, env map[string]string, err error) {
 		"-serial", "chardev:" + consoleID,
 		"-device", "virtio-rng-pci",
 	}
+	if o.Incoming != 0 {
+		// It waits for a state, and does not run by itself once it has that.
+		args = append(args, "-S", "-incoming", "defer")
+	}
 	disks, err := qemuDisks(o, s)
 	if err != nil {
 		return nil, nil, err
@@ -167,17 +171,30 @@ func qemuDisks(o Order, s qemuSettings) ([]string, error) {
 		return nil, err
 	}
 	for place, i := range order {
-		v := o.Volumes[i]
-		disk, err := nbdExport(v, s.ReconnectDelay)
+		node, err := qemuVolume(o.Volumes[i], place, s)
+		if o.Incoming != 0 {
+			node, err = placeholder(o.Volumes[i], place)
+		}
 		if err != nil {
 			return nil, err
 		}
-		args = qemuDisk(args, boot, map[string]any{"driver": "nbd", "node-name": fmt.Sprintf("volume%d", place),
-			"server": map[string]string{"type": "unix", "path": disk.socket}, "export": disk.name,
-			"reconnect-delay": disk.delay, "discard": "unmap"})
+		args = qemuDisk(args, boot, node)
 	}
 	return args, nil
 }
+
+// qemuVolume returns the block node of a volume that the guest sees at a place.
+func qemuVolume(v Volume, place int, s qemuSettings) (map[string]any, error) {
+	disk, err := nbdExport(v, s.ReconnectDelay)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"driver": "nbd", "node-name": volumeName(place),
+		"server": map[string]string{"type": "unix", "path": disk.socket}, "export": disk.name,
+		"reconnect-delay": disk.delay, "discard": "unmap"}, nil
+}
+
+func volumeName(place int) string { return fmt.Sprintf("volume%d", place) }
 
 // qemuDisk adds one disk, the next that firmware looks for a boot loader on. Where there is a kernel, firmware is to
 // look at no disk: QEMU gives the kernel the first place itself, and refuses a second one in it.
