@@ -77,21 +77,16 @@ func (t *txn) placeDomain(c *PlaceDomain) *Refusal {
 	if d.Running && d.Host == c.Host && d.Run == c.Run+1 {
 		return nil // the same decision, taken twice
 	}
-	host := t.state.Nodes[c.Host]
 	switch {
 	case d.Run != c.Run:
 		return refuse(CodeRetry, "domain %s is at run %d, not %d: look again", d.Name, d.Run, c.Run)
-	case host == nil:
-		return refuse(CodeNotFound, "domain %s: no node has the id %s", d.Name, c.Host)
-	case !host.Has(RoleHost) || host.Pending || host.Retiring:
-		return invalid("domain %s: node %s takes no guests (it needs the role host and must not be drained "+
-			"or replaced)", d.Name, host.Name)
-	case len(d.Spec.Hosts) > 0 && !slices.Contains(d.Spec.Hosts, host.Name):
-		return invalid("domain %s may run on %s, not on %s: change its definition",
-			d.Name, strings.Join(d.Spec.Hosts, ", "), host.Name)
 	case len(c.Attach) != len(d.Spec.Volumes):
 		return invalid("domain %s has %d volumes, %d attachments came with it",
 			d.Name, len(d.Spec.Volumes), len(c.Attach))
+	}
+	host, r := t.takes(d, c.Host)
+	if r != nil {
+		return r
 	}
 	var grants []OperationGrant
 	for i, use := range d.Spec.Volumes {
@@ -120,6 +115,22 @@ func (t *txn) placeDomain(c *PlaceDomain) *Refusal {
 		t.followRun(d, grants)
 	}
 	return nil
+}
+
+// takes returns the node of this id if it may run a domain.
+func (t *txn) takes(d *Domain, id volume.NodeID) (*Node, *Refusal) {
+	host := t.state.Nodes[id]
+	switch {
+	case host == nil:
+		return nil, refuse(CodeNotFound, "domain %s: no node has the id %s", d.Name, id)
+	case !host.Has(RoleHost) || host.Pending || host.Retiring:
+		return nil, invalid("domain %s: node %s takes no guests (it needs the role host and must not be drained "+
+			"or replaced)", d.Name, host.Name)
+	case len(d.Spec.Hosts) > 0 && !slices.Contains(d.Spec.Hosts, host.Name):
+		return nil, invalid("domain %s may run on %s, not on %s: change its definition",
+			d.Name, strings.Join(d.Spec.Hosts, ", "), host.Name)
+	}
+	return host, nil
 }
 
 // placeVolume grants one volume of a domain to its host, unless the host holds it.

@@ -15,7 +15,7 @@ const operationsSince = 2
 // beginOperation records a failover that this very entry decides. Another one of the same object ends.
 func (t *txn) beginOperation(o Operation, silent time.Duration) {
 	if !t.state.Uses(operationsSince) {
-		return
+		return // a migration was refused before
 	}
 	t.superseded(o.Object, OperationSuperseded, "another move was decided")
 	t.state.LastOperation++
@@ -25,7 +25,11 @@ func (t *txn) beginOperation(o Operation, silent time.Duration) {
 		o.Stages = []OperationStage{{Name: StageSilent, At: -silent}}
 	}
 	t.state.Operations = append(t.state.Operations, &o)
-	t.event(SeverityWarning, o.Object, "failover_began", "operation %d: %s moves from %s to %s (%s)",
+	severity, kind := SeverityWarning, "failover_began"
+	if o.Kind == OperationMigration {
+		severity, kind = SeverityInfo, "migration_began"
+	}
+	t.event(severity, o.Object, kind, "operation %d: %s moves from %s to %s (%s)",
 		o.ID, o.subject(), o.From, o.To, o.Reason)
 	t.trimOperations()
 }
@@ -64,7 +68,8 @@ func (t *txn) superseded(object string, result OperationResult, why string) {
 	o = t.editOperation(o)
 	o.Result, o.Message = result, why
 	t.drillMoved(o)
-	t.event(SeverityInfo, object, "failover_ended", "operation %d: the move of %s to %s is %s: %s",
+	t.migrationEnded(o)
+	t.event(SeverityInfo, object, o.endedKind(), "operation %d: the move of %s to %s is %s: %s",
 		o.ID, o.subject(), o.To, result, why)
 }
 
@@ -80,9 +85,13 @@ func (t *txn) endOperation(c *EndOperation) *Refusal {
 	case !o.Running():
 		return nil
 	}
+	if m := t.state.MigrationOf(o); m != nil && !m.Switched {
+		return refuse(CodeWait, "operation %d: the guest has not moved yet", o.ID)
+	}
 	o = t.editOperation(o)
 	o.Stages, o.Result, o.Message = slices.Clone(c.Stages), OperationDone, c.Message
 	t.drillMoved(o)
+	t.migrationEnded(o)
 	total := time.Duration(0)
 	for _, s := range o.Stages {
 		total = max(total, s.At)
@@ -91,7 +100,7 @@ func (t *txn) endOperation(c *EndOperation) *Refusal {
 	if silent, ok := o.Stage(StageSilent); ok {
 		since = ", " + brief(total-silent) + " after " + o.From + " was heard last"
 	}
-	t.event(SeverityInfo, o.Object, "failover_ended", "operation %d: %s has moved from %s to %s in %s%s",
+	t.event(SeverityInfo, o.Object, o.endedKind(), "operation %d: %s has moved from %s to %s in %s%s",
 		o.ID, o.subject(), o.From, o.To, brief(total), since)
 	return nil
 }
@@ -174,6 +183,10 @@ func (s *State) OpenToOthers(v *Volume) []string {
 func (t *txn) followRun(d *Domain, grants []OperationGrant) {
 	o := t.state.OperationOf("domain/" + d.Name)
 	if o == nil {
+		return
+	}
+	if d.Migration != nil && !d.Migration.Switched {
+		t.superseded(o.Object, OperationAborted, "the guest was started again where it is")
 		return
 	}
 	o = t.editOperation(o)

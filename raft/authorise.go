@@ -34,6 +34,10 @@ func (s *State) Authorise(node volume.NodeID, c Command) *Refusal {
 		if c.BeginAttach.Host != node || c.BeginAttach.Renews.IsZero() || c.BeginAttach.AcceptLoss {
 			return invalid("a node may only renew an attachment of its own")
 		}
+	case c.AbortMigration != nil:
+		return s.guestOf(node, c.AbortMigration.Name)
+	case c.SwitchMigration != nil:
+		return s.guestOf(node, c.SwitchMigration.Name)
 	case c.RequestDetach != nil:
 		return s.holds(node, c.RequestDetach.Volume, c.RequestDetach.Epoch)
 	case c.RecordFence != nil:
@@ -54,6 +58,16 @@ func (s *State) Authorise(node volume.NodeID, c Command) *Refusal {
 		return s.holds(node, c.Detach.Volume, c.Detach.Epoch)
 	}
 	return nil
+}
+
+// guestOf refuses a node that speaks of a domain's guest which is another host's. One whose guest has moved passes, so
+// that Apply tells it.
+func (s *State) guestOf(node volume.NodeID, name string) *Refusal {
+	d := s.Domains[name]
+	if d == nil || !d.Running || d.Host == node || d.Migration != nil && d.Migration.From == node {
+		return nil
+	}
+	return invalid("domain %s is on %s, not on %s", name, s.NodeName(d.Host), s.NodeName(node))
 }
 
 // stranger reports whether a node has never registered. One that was removed is none: its engines hear from Apply that

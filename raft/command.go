@@ -56,6 +56,10 @@ type Command struct {
 	AdoptLeg         *AdoptLeg         `json:"adopt_leg,omitempty" since:"2"`
 	EndRebuild       *EndRebuild       `json:"end_rebuild,omitempty" since:"2"`
 	EndOperation     *EndOperation     `json:"end_operation,omitempty" since:"2"`
+	BeginMigration   *BeginMigration   `json:"begin_migration,omitempty" since:"2"`
+	AbortMigration   *AbortMigration   `json:"abort_migration,omitempty" since:"2"`
+	SwitchMigration  *SwitchMigration  `json:"switch_migration,omitempty" since:"2"`
+	GrantMigration   *GrantMigration   `json:"grant_migration,omitempty" since:"2"`
 	BeginDrill       *BeginDrill       `json:"begin_drill,omitempty" since:"2"`
 	ReturnDrill      *ReturnDrill      `json:"return_drill,omitempty" since:"2"`
 	EndDrill         *EndDrill         `json:"end_drill,omitempty" since:"2"`

@@ -14,6 +14,8 @@ const OperationsMax = 200
 const (
 	OperationFailover = "failover" // of a domain, with its volumes
 	OperationTakeover = "takeover" // of a volume that was attached without a domain
+	// OperationMigration is of a domain whose guest runs on: its host sends its memory to another one.
+	OperationMigration = "migration"
 )
 
 // OperationResult is how an operation ended.
@@ -25,6 +27,7 @@ const (
 	OperationDone       OperationResult = "done"       // the guest runs; a volume alone serves
 	OperationSuperseded OperationResult = "superseded" // another move of the same object came first
 	OperationCancelled  OperationResult = "cancelled"  // its object was stopped, detached or deleted
+	OperationAborted    OperationResult = "aborted"    // a migration: the guest stayed where it was
 )
 
 // How the wait for an older host's reads was honoured.
@@ -37,6 +40,7 @@ const (
 const (
 	StageSilent     = "silent"     // the old host was heard last; before the decision
 	StageGranted    = "granted"    // the decision is committed
+	StageSwitched   = "switched"   // of a migration: the guest is over on the old host, for good
 	StageFenced     = "fenced"     // the engine has logged in to the legs that can be reached
 	StageActivated  = "activated"  // the epoch is active
 	StageConfigured = "configured" // its configuration is durable on every leg in sync

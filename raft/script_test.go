@@ -251,8 +251,13 @@ func (s *script) show(kinds []string) string {
 	}
 	for _, d := range s.state.SortedDomains() {
 		if wants("domains") {
-			fmt.Fprintf(&out, "domain %s running=%t host=%s run=%d hosts=%v\n",
-				d.Name, d.Running, d.Host, d.Run, d.Spec.Hosts)
+			fmt.Fprintf(&out, "domain %s running=%t host=%s run=%d hosts=%v", d.Name, d.Running, d.Host, d.Run,
+				d.Spec.Hosts)
+			if m := d.Migration; m != nil {
+				fmt.Fprintf(&out, " migration=%d %s->%s run=%d switched=%t", m.Operation, m.From, m.To, m.Run,
+					m.Switched)
+			}
+			out.WriteByte('\n')
 		}
 	}
 	if slices.Contains(kinds, "tokens") {

@@ -277,6 +277,8 @@ type Domain struct {
 	// Run grows with every start, move and stop. A host runs no older one, and a decision taken
 	// on an older one is refused.
 	Run uint64 `json:"run"`
+	// Migration moves the guest while it runs; nil when none does.
+	Migration *Migration `json:"migration,omitempty" since:"2"`
 }
 
 // DomainSpec is a domain's definition.

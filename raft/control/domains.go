@@ -97,7 +97,7 @@ func (v *View) runsThere(domain string, host volume.NodeID) bool {
 		return seen && n.Heard.Sub(since) < settle
 	}
 	switch fact.State {
-	case DomainStarting, DomainRunning, DomainStopping:
+	case DomainStarting, DomainReceiving, DomainRunning, DomainStopping:
 		return true
 	}
 	return false

@@ -94,7 +94,8 @@ func (f *Facts) jobs(s *raft.State, volumes []*raft.Volume, nodes []*raft.Node) 
 		all = append(all, Job{Kind: JobRebalance, mark: f.rebalanceMark(volumes)})
 	}
 	for _, o := range s.Operations {
-		if o.Running() {
+		// The copy of a guest's memory is bounded by Migrations.
+		if m := s.MigrationOf(o); o.Running() && (m == nil || m.Switched) {
 			all = append(all, Job{Kind: JobFailover, Operation: o, mark: f.failoverMark(s, o)})
 		}
 	}

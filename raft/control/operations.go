@@ -44,6 +44,8 @@ type operationSeen struct {
 	at      time.Time
 	late    bool          // it had begun before this coordinator followed the state
 	granted time.Duration // since the decision, zero if that is not known
+	// switched is when it was seen that a migration has switched.
+	switched time.Time
 }
 
 // grantedMax is how long a decision takes to be committed. What is longer says that the clocks of two
@@ -63,6 +65,9 @@ func (f *Facts) see(s *raft.State, now time.Time) {
 			if took := now.Sub(o.At); took > 0 && took <= grantedMax && !first.late {
 				first.granted = took
 			}
+		}
+		if m := s.MigrationOf(o); m != nil && m.Switched && first.switched.IsZero() {
+			first.switched = now
 		}
 		seen[o.ID] = first
 	}
@@ -178,6 +183,9 @@ func (v *View) guestRuns(o *raft.Operation) (time.Duration, bool) {
 func (v *View) waitsFor(o *raft.Operation, runs bool) string {
 	if runs {
 		return "its first read"
+	}
+	if why := v.migrationWaitsFor(o); why != "" {
+		return why
 	}
 	var waits []string
 	for _, g := range o.Grants {

@@ -90,8 +90,8 @@ func DefaultTiming() Timing {
 func Controllers(v *View) []raft.Command {
 	var out []raft.Command
 	for _, controller := range []func(*View) []raft.Command{
-		Failover, Domains, Operations, Drills, Detachments, Replace, Rebalance, Retire, Maintain, Scrubs, Versions,
-		Flaws,
+		Failover, Domains, Migrations, Operations, Drills, Detachments, Replace, Rebalance, Retire, Maintain, Scrubs,
+		Versions, Flaws,
 	} {
 		out = append(out, controller(v)...)
 	}
