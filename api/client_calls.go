@@ -155,6 +155,16 @@ func (c *Client) FailoverDomain(ctx context.Context, name string, r FailoverDoma
 	return post[Domain](ctx, c, objectPath("domains", name, "failover"), r.Wait, r)
 }
 
+// MigrateDomain moves a domain's guest to another host while it runs.
+func (c *Client) MigrateDomain(ctx context.Context, name string, r MigrateDomain) (Domain, error) {
+	return post[Domain](ctx, c, objectPath("domains", name, "migrate"), r.Wait, r)
+}
+
+// AbortMigration has the guest of a domain that is migrated stay where it is.
+func (c *Client) AbortMigration(ctx context.Context, name string) (Domain, error) {
+	return post[Domain](ctx, c, objectPath("domains", name, "abort-migration"), Wait{}, nil)
+}
+
 // ReplaceNode gives a node's legs, vote and place to another one. progress, which may be nil, is
 // called for every report of it; its error ends the watching and is returned. The work goes on when
 // the watching ends, and asking again watches it again.

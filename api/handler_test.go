@@ -67,6 +67,16 @@ func (f *fake) FailoverDomain(_ context.Context, name string, r FailoverDomain) 
 	return Domain{Name: name}, f.err
 }
 
+func (f *fake) MigrateDomain(_ context.Context, name string, r MigrateDomain) (Domain, error) {
+	f.asked, f.wait = name+" while it runs to "+r.To, r.Wait
+	return Domain{Name: name}, f.err
+}
+
+func (f *fake) AbortMigration(_ context.Context, name string) (Domain, error) {
+	f.asked = name + " stays"
+	return Domain{Name: name}, f.err
+}
+
 func (f *fake) Health(context.Context) (Health, error) { return Health{Status: Healthy}, f.err }
 
 func (f *fake) Events(_ context.Context, after uint64, _ bool, emit func(Event) error) error {

@@ -100,6 +100,10 @@ type Service interface {
 	StopDomain(ctx context.Context, name string, r Wait) (Domain, error)
 	// FailoverDomain moves a domain to another host, taking its volumes over.
 	FailoverDomain(ctx context.Context, name string, r FailoverDomain) (Domain, error)
+	// MigrateDomain moves a domain's guest to another host while it runs.
+	MigrateDomain(ctx context.Context, name string, r MigrateDomain) (Domain, error)
+	// AbortMigration has the guest of a domain that is migrated stay where it is. Once it has moved it is refused.
+	AbortMigration(ctx context.Context, name string) (Domain, error)
 	// Console calls emit for what the guest of a domain writes to its console, wherever it runs, until the domain
 	// stops, somebody else takes the console, ctx ends or emit fails.
 	Console(ctx context.Context, name string, r OpenConsole, emit func(ConsoleOutput) error) error
@@ -156,6 +160,12 @@ type AttachVolume struct {
 // ReplaceNode asks to replace a node.
 type ReplaceNode struct {
 	New string `json:"new" doc:"name or id of the node that takes its place; the same name is allowed"`
+	Wait
+}
+
+// MigrateDomain asks to move a guest that runs.
+type MigrateDomain struct {
+	To string `json:"to,omitempty" doc:"host; empty chooses the next of its hosts that lives"`
 	Wait
 }
 

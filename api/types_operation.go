@@ -6,11 +6,12 @@ import "time"
 const (
 	OperationSuperseded = "superseded" // another move of the same object came first
 	OperationCancelled  = "cancelled"  // its object was stopped or detached
+	OperationAborted    = "aborted"    // a migration: the guest stayed where it was
 )
 
-// Failover is what an operation of the verbs failover and takeover has beside what all have. The stages are
-// counted from the decision: silent (the old host was heard last, negative), granted, fenced, activated,
-// configured, serving, guest, first_read.
+// Failover is what an operation of the verbs failover, takeover and migration has beside what all have. The stages are
+// counted from the decision: silent (the old host was heard last, negative), granted, switched (of a migration: the
+// guest is over on the old host), fenced, activated, configured, serving, guest, first_read.
 type Failover struct {
 	From      string           `json:"from"`
 	To        string           `json:"to"`

@@ -54,6 +54,7 @@ type Daemon struct {
 	key        chapKey
 	client     *peer.Client
 	web        *peer.Transports // to other nodes' HTTPS, with this node's certificate
+	streams    *peer.Transports // the same by HTTP/1.1, whose connections can become streams
 
 	api, socket net.Listener
 
@@ -148,8 +149,16 @@ func (d *Daemon) openData(context.Context) error {
 			MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second, ForceAttemptHTTP2: true,
 		}
 	})
+	d.streams = peer.NewTransports(d.identity.ClientTLS(), d.log, func(settings *tls.Config) *http.Transport {
+		return &http.Transport{
+			TLSClientConfig: settings, TLSHandshakeTimeout: 2 * time.Second,
+			DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
+			MaxIdleConnsPerHost: 1, IdleConnTimeout: 5 * time.Second,
+		}
+	})
 	d.opened(func() error {
 		d.client.Close()
+		d.streams.CloseIdleConnections()
 		d.web.CloseIdleConnections()
 		return nil
 	})
@@ -172,13 +181,13 @@ func (d *Daemon) openListeners(ctx context.Context) error {
 // handler serves the public API, and to nodes the paths between them.
 func (d *Daemon) handlers() (public, peers http.Handler) {
 	if d.coordinator != nil {
-		return d.coordinator.APIHandler(), d.withConsoles(d.coordinator.PeerHandler())
+		return d.coordinator.APIHandler(), d.withMigrations(d.withConsoles(d.coordinator.PeerHandler()))
 	}
 	proxy := api.NewProxy(api.ProxyOptions{Targets: d.otherCoordinators, Reach: d.web.To})
-	return proxy, d.withConsoles(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return proxy, d.withMigrations(d.withConsoles(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		// Whoever asks has an old list of coordinators: it is to ask another one.
 		http.Error(w, "this node is no coordinator", http.StatusMisdirectedRequest)
-	}))
+	})))
 }
 
 // withMetrics adds what package metrics shows of the node itself.

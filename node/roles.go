@@ -157,7 +157,7 @@ func (d *Daemon) openHost(context.Context) error {
 	d.host, err = host.New(host.Options{
 		Node: d.config.ID, RunDir: d.config.RunDir, DataDir: d.config.DataDir,
 		Identity: engine.Identity{CertFile: files.Cert, KeyFile: files.Key, CAFile: files.CA},
-		Peers:    d.knownPeers, Coordinators: d.client, Logger: d.log,
+		Peers:    d.knownPeers, Coordinators: d.client, Reach: d.streams.To, Logger: d.log,
 		Drivers: domain.Drivers(domain.Options{
 			Env: append(os.Environ(), host.EnvRunDir+"="+d.config.RunDir), Logger: d.log,
 		}),

@@ -37,6 +37,7 @@ func BuildAssignment(s *raft.State, id volume.NodeID, tRead time.Duration) peer.
 		}
 	}
 	a.Legs = append(a.Legs, deletions(s, id)...)
+	a.Receive = receiveOrders(s, id)
 	for _, d := range domainsOn(s, id) {
 		if order, ok := domainOrder(s, d, id); ok {
 			a.Domains = append(a.Domains, order)
@@ -149,6 +150,13 @@ func domainOrder(s *raft.State, d *raft.Domain, id volume.NodeID) (peer.DomainOr
 		return peer.DomainOrder{}, false
 	}
 	order := peer.DomainOrder{Name: d.Name, Run: d.Run, Spec: d.Spec}
+	switch m := d.Migration; {
+	case m == nil:
+	case !m.Switched && m.From == id && s.Nodes[m.To] != nil:
+		order.Migrate = &peer.MigrateOrder{Operation: m.Operation, To: peer.Peer{ID: m.To, API: s.Nodes[m.To].API}}
+	case m.Switched && m.To == id && m.Run == d.Run:
+		order.TakenIn = m.Operation
+	}
 	for _, used := range d.Spec.Volumes {
 		v := s.VolumeByName(used.Name)
 		if v == nil || v.Attach == nil || v.Attach.Host != id || v.Attach.Maintenance {
@@ -157,6 +165,26 @@ func domainOrder(s *raft.State, d *raft.Domain, id volume.NodeID) (peer.DomainOr
 		order.Volumes, order.Epochs = append(order.Volumes, v.ID), append(order.Epochs, v.Epoch)
 	}
 	return order, true
+}
+
+// receiveOrders are the guests that a node is to take in, by name, until they run there or their migrations have ended.
+func receiveOrders(s *raft.State, id volume.NodeID) []peer.ReceiveOrder {
+	var orders []peer.ReceiveOrder
+	for _, d := range s.Domains {
+		m := d.Migration
+		if m == nil || m.To != id || m.Switched && d.Run != m.Run {
+			continue
+		}
+		order := peer.ReceiveOrder{Operation: m.Operation, From: m.From, Name: d.Name, Run: m.Run, Spec: d.Spec}
+		for _, used := range d.Spec.Volumes {
+			if v := s.VolumeByName(used.Name); v != nil {
+				order.Volumes, order.SizeBytes = append(order.Volumes, v.ID), append(order.SizeBytes, v.SizeBytes)
+			}
+		}
+		orders = append(orders, order)
+	}
+	slices.SortFunc(orders, func(a, b peer.ReceiveOrder) int { return cmp.Compare(a.Name, b.Name) })
+	return orders
 }
 
 // BuildTicket returns what the engine of a volume's current attachment needs, with its secrets and

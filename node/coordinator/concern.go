@@ -20,7 +20,13 @@ func concern(before, after *raft.State, object func(volume.UUID), all func()) {
 		concernVolume(before.Volumes[id], after.Volumes[id], object)
 	})
 	differs(before.Tombs, after.Tombs, func(_ volume.LegID, t raft.Tombstone) { node(t.Node) })
-	differs(before.Domains, after.Domains, func(_ string, d *raft.Domain) { node(d.Host) })
+	differs(before.Domains, after.Domains, func(_ string, d *raft.Domain) {
+		node(d.Host)
+		if d.Migration != nil {
+			node(d.Migration.From)
+			node(d.Migration.To)
+		}
+	})
 }
 
 // concernVolume tells whom a change of one volume concerns, nil for one that is not there. Most changes are of what

@@ -208,6 +208,10 @@ func (c *Coordinator) commit(ctx context.Context, cmd raft.Command) (raft.Result
 		place := *cmd.PlaceDomain
 		place.TRead, cmd.PlaceDomain = c.opts.TRead, &place
 	}
+	if cmd.GrantMigration != nil {
+		grant := *cmd.GrantMigration
+		grant.TRead, cmd.GrantMigration = c.opts.TRead, &grant
+	}
 	if cmd.BeginDrill != nil {
 		begin := *cmd.BeginDrill
 		begin.Place.TRead, cmd.BeginDrill = c.opts.TRead, &begin

@@ -15,10 +15,12 @@ type action struct {
 	name   string // of the volume or domain
 
 	ticket *peer.Ticket    // startEngine, renewAttach, giveUp
-	order  *domain.Order   // startGuest
+	order  *domain.Order   // startGuest, receiveGuest, plugGuest
 	grace  time.Duration   // endGuest: ask first, and wait for so long
-	run    uint64          // endGuest, settleGuest: of which run
+	run    uint64          // endGuest, settleGuest, resumeGuest: of which run
 	attach volume.AttachID // stopEngine, guardGuest: of which engine
+
+	operation uint64 // resumeGuest: by which it was sent
 }
 
 // The jobs.
@@ -32,12 +34,16 @@ const (
 	guardGuest  job = "guard guest"          // tell an engine to kill it when the grant is lost
 	settleGuest job = "settle a guest's end" // ask its engines, then say whether the end was its own
 	forgetGuest job = "forget guest"
+	// These are about guests that move while they run.
+	receiveGuest job = "receive guest"
+	plugGuest    job = "plug guest in"
+	resumeGuest  job = "resume guest" // whose sending is over without its having moved
 )
 
 // ofDomain reports whether the action is a domain's; else it is a volume's.
 func (a action) ofDomain() bool {
 	switch a.job {
-	case startGuest, endGuest, guardGuest, settleGuest, forgetGuest:
+	case startGuest, endGuest, guardGuest, settleGuest, forgetGuest, receiveGuest, plugGuest, resumeGuest:
 		return true
 	}
 	return false

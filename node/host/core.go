@@ -42,10 +42,11 @@ type volumeView struct {
 type domainView struct {
 	name     string
 	want     *peer.DomainOrder
+	receive  *peer.ReceiveOrder            // a guest to take in, nil when there is none
 	guest    *guest                        // the latest run, nil when none is remembered
 	guarded  map[volume.ID]volume.AttachID // by which engines it would be killed
 	failure  string                        // why the latest attempt to start it failed
-	starting *domain.Order                 // what is being started, while job says so
+	starting *domain.Order                 // what is being started or plugged in, while job says so
 	job      job
 	retry    retry
 }
@@ -62,6 +63,8 @@ type guest struct {
 }
 
 func (g *guest) running() bool { return g != nil && !g.state.Phase.Ended() }
+
+func (g *guest) receiving() bool { return g != nil && g.state.Phase == domain.PhaseReceiving }
 
 // job is the action under way for an object.
 type job string
@@ -117,7 +120,11 @@ func (c *core) assign(a peer.Assignment) {
 		v.want, v.name = ticket, ticket.Name
 	}
 	for _, d := range c.domains {
-		d.want = nil
+		d.want, d.receive = nil, nil
+	}
+	for i := range a.Receive {
+		order := &a.Receive[i]
+		c.domain(order.Name).receive = order
 	}
 	for i := range a.Domains {
 		order := &a.Domains[i]

@@ -23,10 +23,12 @@ import (
 // reported. Volumes and attachments are named by words: their ids are made from them.
 //
 //	assign rev=N [restored=G] [attach=(volume/attach/epoch[/detach], …)] [domain=(name/run/volume@epoch, …)]
+//	       [migrate=(name/operation)] [taken_in=(name/operation)] [receive=(name/operation/run/volume…, …)]
 //	       [unregistered]                         what the coordinators want
 //	engine volume=V attach=A epoch=E state=S      what a running engine says
 //	gone volume=V attach=A                        its process ended
-//	guest name=D run=N phase=P [disks=(V/A, …)]   what a driver says of the latest run
+//	guest name=D run=N phase=P [disks=(V/A, …)] [incoming=N] [sending=N]
+//	                                              what a driver says of the latest run
 //	done volume=V | name=D [err]                  its action ended
 //	guarded name=D volume=V attach=A · settled name=D run=N · forgotten name=D
 //	tick DURATION                                 time passes
@@ -78,9 +80,18 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) {
 	case "guest":
 		g := guest{pid: 10, state: domain.State{Phase: domain.Phase(text("phase"))},
 			order: domain.Order{Name: text("name"), Run: number("run")}}
+		if d.HasArg("incoming") {
+			g.order.Incoming = number("incoming")
+		}
+		if d.HasArg("sending") {
+			g.state.Sending = number("sending")
+		}
 		for _, disk := range list(d, "disks") {
 			v, a, _ := strings.Cut(disk, "/")
-			d := domain.Volume{ID: volumeID(v), Name: v, AttachID: attachID(a)}
+			d := domain.Volume{ID: volumeID(v), Name: v}
+			if a != "" {
+				d.AttachID = attachID(a)
+			}
 			g.order.Volumes = append(g.order.Volumes, d)
 		}
 		s.core.guestSeen(g)
@@ -115,9 +126,19 @@ func (s *script) output() string {
 		}
 		if a.order != nil {
 			fmt.Fprintf(&out, " run=%d driver=%s dir=%s", a.order.Run, a.order.Driver, a.order.Dir)
+			if a.order.Incoming != 0 {
+				fmt.Fprintf(&out, " by operation %d", a.order.Incoming)
+			}
 			for _, v := range a.order.Volumes {
+				if v.SizeBytes != 0 {
+					fmt.Fprintf(&out, " %s of %d", v.Name, v.SizeBytes)
+					continue
+				}
 				fmt.Fprintf(&out, " %s=%s@%s", v.Name, v.URL, v.Epoch)
 			}
+		}
+		if a.operation != 0 {
+			fmt.Fprintf(&out, " of operation %d", a.operation)
 		}
 		if a.grace > 0 {
 			out.WriteString(" gracefully")
@@ -126,6 +147,9 @@ func (s *script) output() string {
 	}
 	if wait > 0 {
 		fmt.Fprintf(&out, "   again in %s\n", wait)
+	}
+	for _, o := range s.core.sendings() {
+		fmt.Fprintf(&out, "   sending %s run=%d by operation %d\n", o.name, o.run, o.Operation)
 	}
 	engines, domains := s.core.report()
 	for _, e := range engines {
@@ -166,7 +190,40 @@ func assignment(t *testing.T, d *datadriven.TestData, revision uint64) peer.Assi
 		}
 		a.Domains = append(a.Domains, order)
 	}
+	migrations(t, d, &a)
 	return a
+}
+
+// migrations adds to an assignment what it says of guests that move while they run.
+func migrations(t *testing.T, d *datadriven.TestData, a *peer.Assignment) {
+	number := func(text string) uint64 {
+		n, err := strconv.ParseUint(text, 10, 64)
+		require.NoError(t, err)
+		return n
+	}
+	for i := range a.Domains {
+		order := &a.Domains[i]
+		for _, text := range list(d, "migrate") {
+			if name, operation, _ := strings.Cut(text, "/"); name == order.Name {
+				order.Migrate = &peer.MigrateOrder{Operation: number(operation)}
+			}
+		}
+		for _, text := range list(d, "taken_in") {
+			if name, operation, _ := strings.Cut(text, "/"); name == order.Name {
+				order.TakenIn = number(operation)
+			}
+		}
+	}
+	for _, text := range list(d, "receive") {
+		f := strings.Split(text, "/")
+		order := peer.ReceiveOrder{Name: f[0], Operation: number(f[1]), Run: number(f[2]),
+			Spec: raft.DomainSpec{Name: f[0], Driver: "qemu"}}
+		for _, name := range f[3:] {
+			order.Spec.Volumes = append(order.Spec.Volumes, raft.DomainVolume{Name: name})
+			order.Volumes, order.SizeBytes = append(order.Volumes, volumeID(name)), append(order.SizeBytes, 4096)
+		}
+		a.Receive = append(a.Receive, order)
+	}
 }
 
 func epoch(t *testing.T, text string) volume.Epoch {

@@ -92,6 +92,12 @@ func (h *Host) startGuest(ctx context.Context, a action) error {
 		return fmt.Errorf("domain %s: the driver %q is unknown on this host: it has %v", a.name, a.order.Driver,
 			slices.Sorted(maps.Keys(h.options.Drivers)))
 	}
+	return h.startBy(ctx, a, driver, driver.Start)
+}
+
+// startBy starts a guest by one of a driver's ways to do so.
+func (h *Host) startBy(ctx context.Context, a action, driver domain.Driver,
+	start func(context.Context, domain.Order) (domain.Process, error)) error {
 	earlier, err := h.remembered(ctx, a.name)
 	if err != nil {
 		return err
@@ -105,7 +111,7 @@ func (h *Host) startGuest(ctx context.Context, a action) error {
 			return err
 		}
 	}
-	process, err := driver.Start(ctx, *a.order)
+	process, err := start(ctx, *a.order)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"sync"
 	"time"
@@ -34,7 +35,10 @@ type Options struct {
 	Peers        func() []peer.Peer // the coordinators that a new engine talks to first
 	Coordinators Coordinators
 	Drivers      map[string]domain.Driver
-	Logger       *slog.Logger // nil discards
+	// Reach returns what reaches another node's HTTPS, with this node's certificate, and no other node. It must speak
+	// HTTP/1.1: guests are sent over connections of it.
+	Reach  func(volume.NodeID) http.RoundTripper
+	Logger *slog.Logger // nil discards
 }
 
 // Host is the host role of one node. Assign and Status may be called from any goroutine.
@@ -52,6 +56,7 @@ type Host struct {
 	sockets sockets
 
 	consoles consoles
+	sendings map[string]*sending // of the loop alone
 
 	mu    sync.Mutex // protects what Status and Looking return
 	found bool       // what ran before is known, and what follows tells of it
@@ -84,6 +89,7 @@ func New(o Options) (*Host, error) {
 		options: o, ledger: l, began: time.Now(), events: make(chan func(), 64),
 		core:    newCore(o.RunDir, l.snapshot()),
 		engines: make(map[volume.ID]*running), guests: make(map[string]hosted),
+		sendings: make(map[string]*sending),
 		sockets:  sockets{log: o.Logger, held: make(map[socketKey]*exportSocket)},
 		consoles: consoles{open: make(map[string]*conversation)},
 	}, nil
@@ -132,6 +138,9 @@ func (h *Host) Looking() bool {
 	return !h.found
 }
 
+// Life is done when Run is about to return.
+func (h *Host) Life() context.Context { return h.life }
+
 func (h *Host) now() time.Duration { return time.Since(h.began) }
 
 // post has the loop run f, unless the host is at its end.
@@ -150,6 +159,7 @@ func (h *Host) loop() {
 		for _, a := range actions {
 			h.dispatch(a)
 		}
+		h.send(h.core.sendings())
 		h.publish()
 		var due <-chan time.Time
 		if wait > 0 {

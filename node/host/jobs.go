@@ -60,6 +60,16 @@ func (h *Host) jobOf(a action) func(context.Context) error {
 	case settleGuest:
 		disks := h.enginesOf(g)
 		return func(ctx context.Context) error { return h.settleGuest(ctx, a, disks) }
+	case receiveGuest:
+		return func(ctx context.Context) error { return h.receiveGuest(ctx, a) }
+	case plugGuest:
+		disks := make([]*running, len(a.order.Volumes))
+		for i, v := range a.order.Volumes {
+			disks[i] = h.engines[v.ID]
+		}
+		return func(ctx context.Context) error { return h.plugGuest(ctx, a, g, disks) }
+	case resumeGuest:
+		return func(ctx context.Context) error { return h.resumeGuest(ctx, a, g) }
 	case forgetGuest:
 		return func(context.Context) error { return h.forgetGuest(a) }
 	}
@@ -158,16 +168,24 @@ func (h *Host) guardGuest(ctx context.Context, a action, e *running, g hosted) e
 	if e == nil || e.hello.AttachID != a.attach || g.process == nil {
 		return nil // one of the two is gone, and the core is about to hear of it
 	}
+	if err := guard(ctx, a.name, e, g.process); err != nil {
+		return err
+	}
+	h.post(func() { h.core.guestGuarded(a.name, a.volume, a.attach) })
+	return nil
+}
+
+// guard tells an engine which process it is to kill.
+func guard(ctx context.Context, name string, e *running, process domain.Process) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	answered, _, err := ask(ctx, e.dir, guardRequest(g.process))
+	answered, _, err := ask(ctx, e.dir, guardRequest(process))
 	if err != nil {
 		return err
 	}
 	if answered.hello != e.hello {
-		return fmt.Errorf("domain %s: another engine of %s answered", a.name, e.name)
+		return fmt.Errorf("domain %s: another engine of %s answered", name, e.name)
 	}
-	h.post(func() { h.core.guestGuarded(a.name, a.volume, a.attach) })
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-storage/holdfast/domain"
 	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -69,15 +70,19 @@ func (c *core) mayExport(id volume.ID) bool {
 // inUse reports whether a guest may be using the volume.
 func (c *core) inUse(id volume.ID) bool {
 	for _, d := range c.domains {
-		if d.job == startGuest && uses(*d.starting, id) || d.guest.running() && uses(d.guest.order, id) {
+		begins := (d.job == startGuest || d.job == plugGuest) && uses(*d.starting, id)
+		if begins || d.guest.running() && uses(d.guest.order, id) {
 			return true
 		}
 	}
 	return false
 }
 
+// uses reports whether a guest has a volume. One that is taken in has none before it is plugged in.
 func uses(o domain.Order, id volume.ID) bool {
-	return slices.ContainsFunc(o.Volumes, func(v domain.Volume) bool { return v.ID == id })
+	return slices.ContainsFunc(o.Volumes, func(v domain.Volume) bool {
+		return v.ID == id && (o.Incoming == 0 || !v.AttachID.IsZero())
+	})
 }
 
 // nameTaken reports whether the engine of another volume, one that had the name before, still has
@@ -95,7 +100,11 @@ func (c *core) nameTaken(v *volumeView) bool {
 // an engine cannot serve any more ends, and what it serves is guarded.
 func (c *core) stepUnassigned(now time.Duration) {
 	for _, name := range slices.Sorted(maps.Keys(c.domains)) {
-		if d := c.domains[name]; d.job == idle && d.guest.running() {
+		switch d := c.domains[name]; {
+		case d.job != idle:
+		case d.guest.receiving():
+			c.stepReceiving(d, now)
+		case d.guest.running():
 			c.stepRunning(d, now)
 		}
 	}
@@ -105,10 +114,14 @@ func (c *core) stepUnassigned(now time.Duration) {
 func (c *core) stepDomain(d *domainView, now time.Duration) {
 	switch {
 	case d.job != idle:
+	case d.guest.receiving():
+		c.stepReceiving(d, now)
 	case d.guest.running():
 		c.stepRunning(d, now)
 	case d.guest != nil && d.guest.state.Phase == domain.PhaseExited && !d.guest.settled:
 		c.startFor(d, action{job: settleGuest, run: d.guest.order.Run})
+	case d.want == nil && d.guest == nil && d.receive != nil:
+		c.receiveWhenDue(d, now)
 	case d.want == nil && d.guest == nil:
 		delete(c.domains, d.name)
 	case d.want == nil && c.anyHere(d.guest.order):
@@ -145,6 +158,10 @@ func (c *core) stepRunning(d *domainView, now time.Duration) {
 	if now < d.retry.at {
 		return
 	}
+	if c.overSending(d) {
+		c.startFor(d, action{job: resumeGuest, run: run, operation: d.guest.state.Sending})
+		return
+	}
 	for _, v := range d.guest.order.Volumes {
 		if d.guarded[v.ID] != v.AttachID {
 			c.startFor(d, action{job: guardGuest, volume: v.ID, run: run, attach: v.AttachID})
@@ -172,13 +189,20 @@ func (d *domainView) finished() bool {
 // startWhenReady starts a guest once every one of its volumes is served at the ordered epoch or a
 // later one of this host's.
 func (c *core) startWhenReady(d *domainView) {
-	order := domain.Order{Name: d.name, Driver: d.want.Spec.Driver, Run: d.want.Run, Dir: DomainDir(c.runDir, d.name),
-		Grace: d.want.Spec.Policy.Stop(), Machine: d.want.Spec.Machine, Settings: d.want.Spec.Definition().Settings}
+	if order := c.orderWhenReady(d); order != nil {
+		d.failure, d.starting = "", order
+		c.startFor(d, action{job: startGuest, order: order})
+	}
+}
+
+// orderWhenReady returns the order of a guest, nil while one of its volumes is not served; then it notes why.
+func (c *core) orderWhenReady(d *domainView) *domain.Order {
+	order := c.orderOf(d.name, d.want.Run, d.want.Spec)
 	for i, id := range d.want.Volumes {
 		v := c.volumes[id]
 		if why := c.notReady(v, d.want, i); why != "" {
 			d.failure = why
-			return
+			return nil
 		}
 		order.Volumes = append(order.Volumes, domain.Volume{
 			ID: id, Name: d.want.Spec.Volumes[i].Name, Device: d.want.Spec.Volumes[i].Device,
@@ -186,8 +210,13 @@ func (c *core) startWhenReady(d *domainView) {
 			Epoch: v.engine.Epoch, AttachID: v.engine.AttachID,
 		})
 	}
-	d.failure, d.starting = "", &order
-	c.startFor(d, action{job: startGuest, order: &order})
+	return &order
+}
+
+// orderOf returns the order of a run without its volumes.
+func (c *core) orderOf(name string, run uint64, spec raft.DomainSpec) domain.Order {
+	return domain.Order{Name: name, Driver: spec.Driver, Run: run, Dir: DomainDir(c.runDir, name),
+		Grace: spec.Policy.Stop(), Machine: spec.Machine, Settings: spec.Definition().Settings}
 }
 
 // notReady says what a domain's i-th volume lacks, empty when nothing.

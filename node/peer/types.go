@@ -24,7 +24,22 @@ const (
 	// PathConsole is served by hosts, for coordinators alone: GET with a ConsoleQuery answers a stream of
 	// api.ConsoleOutput, a line each; POST ?domain= with an api.TypeConsole answers Typed.
 	PathConsole = "/peer/v1/console"
+
+	// PathMigrate is served by hosts, for the host alone that an order names: POST ?domain=&operation= with the
+	// protocol UpgradeMigrate becomes the stream of a guest's state, both ways. PathMigrated GET ?domain=&operation=
+	// answers MigratedReply.
+	PathMigrate  = "/peer/v1/migrate"
+	PathMigrated = "/peer/v1/migrated"
 )
+
+// UpgradeMigrate is the protocol that a connection is upgraded to for a guest's state.
+const UpgradeMigrate = "holdfast-migrate"
+
+// MigratedReply says whether a host has a guest that is sent to it as a whole.
+type MigratedReply struct {
+	Loaded bool   `json:"loaded"`
+	Error  string `json:"error,omitempty"` // why it never will be
+}
 
 // WatchWait is how long the coordinator holds a watch open when nothing changes.
 const WatchWait = 10 * time.Second
@@ -190,7 +205,7 @@ type EngineLeg struct {
 type DomainStatus struct {
 	Name  string `json:"name"`
 	Run   uint64 `json:"run"`
-	State string `json:"state"` // starting, running, stopping, stopped, exited, killed, failed
+	State string `json:"state"` // starting, receiving, running, stopping, stopped, exited, killed, failed
 	PID   int    `json:"pid,omitempty"`
 	Error string `json:"error,omitempty"`
 }
@@ -207,7 +222,9 @@ type Assignment struct {
 	Legs       []LegOrder    `json:"legs"`
 	Attach     []Ticket      `json:"attach"` // volumes whose current grant is this host's
 	Domains    []DomainOrder `json:"domains"`
-	Peers      []Peer        `json:"peers"` // coordinators to talk to
+	// Receive are the guests that are to be taken in from other hosts.
+	Receive []ReceiveOrder `json:"receive,omitempty"`
+	Peers   []Peer         `json:"peers"` // coordinators to talk to
 	// Removed are the nodes that left the cluster, at most RemovedMax, the latest: their certificates may still be
 	// valid, and are accepted no more.
 	Removed []volume.NodeID `json:"removed,omitempty"`
@@ -322,4 +339,26 @@ type DomainOrder struct {
 	Spec    raft.DomainSpec `json:"spec"`
 	Volumes []volume.ID     `json:"volumes"` // in the order of the definition
 	Epochs  []volume.Epoch  `json:"epochs"`  // that each volume must serve before the domain starts
+	// Migrate: the guest that runs is to be sent to another host; nil when it is not.
+	Migrate *MigrateOrder `json:"migrate,omitempty"`
+	// TakenIn is the operation by which the guest was taken in from another host, if it is to run on here; zero for one
+	// that is to boot. One that was taken in and is gone is booted.
+	TakenIn uint64 `json:"taken_in,omitempty"`
+}
+
+// MigrateOrder tells the host of a guest where to send it.
+type MigrateOrder struct {
+	Operation uint64 `json:"operation"`
+	To        Peer   `json:"to"` // the other host, and where it answers
+}
+
+// ReceiveOrder tells a host to take in a guest that runs elsewhere. It has none of its volumes yet.
+type ReceiveOrder struct {
+	Operation uint64          `json:"operation"`
+	From      volume.NodeID   `json:"from"` // that alone may send it
+	Name      string          `json:"name"`
+	Run       uint64          `json:"run"` // that it gets once it has moved
+	Spec      raft.DomainSpec `json:"spec"`
+	Volumes   []volume.ID     `json:"volumes"`    // in the order of the definition
+	SizeBytes []int64         `json:"size_bytes"` // of each
 }
