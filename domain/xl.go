@@ -38,7 +38,7 @@ func xlKind() Kind {
 //
 // QEMU, as Xen 4.17 starts it for a disk of the kind qdisk, opens files and block devices and nothing else: it holds
 // target=nbd:unix:… for the name of a file. So each export is made a file below the order's directory first, by QEMU's
-// storage daemon (FUSE), which also connects again when an engine is restarted.
+// storage daemon (FUSE).
 func NewXL(o Options) Driver {
 	if o.Env == nil {
 		o.Env = os.Environ()
