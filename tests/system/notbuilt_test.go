@@ -17,7 +17,6 @@ func TestNotBuilt_isRefused(t *testing.T) {
 		"volume clone web1 web2",
 		"volume resize web1",
 		"volume grow web1",
-		"domain migrate web1",
 	} {
 		t.Run(line, func(t *testing.T) {
 			r := run(t, time.Minute, nil, os.Getenv(binaryEnv), strings.Fields(line)...)
