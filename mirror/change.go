@@ -131,7 +131,8 @@ func (c *Core) onLook(i LegIndex, err error, r *Reply) {
 // [M:removeGood] The host never removes the last leg that it does not know to have lost its cache
 // (protocol-flush C.3). Nor does it shrink to a corpse: others that are enough must answer now, or the
 // wait for whichever comes back first is the better choice. A leg that is only suspect because its own
-// removal was asked for is as good as one in sync.
+// removal was asked for is as good as one in sync: if that one was committed, or is before this one, the
+// coordinators refuse this one, for it names an older configuration than they have [M:lateRemove].
 func (c *Core) removable(i LegIndex) bool {
 	var rest legSet
 	for s := (c.ack &^ c.removed).without(i); s != 0; s = s.rest() {
@@ -169,7 +170,10 @@ func (c *Core) onRemoveLeg(k call, err error, r *Reply) {
 	case errors.Is(err, ErrStaleRequest):
 		old := c.kcfg.CfgVer
 		c.adopt(r.Config)
-		g.joinedUnseen = c.kcfg.CfgVer == old // an AddLeg whose answer was lost was committed
+		if c.kcfg.CfgVer > old {
+			return // with the newer configuration it can be decided anew, now
+		}
+		g.joinedUnseen = true // an AddLeg whose answer was lost was committed
 	default: // unknown: ask again
 	}
 	c.retryChange(err)

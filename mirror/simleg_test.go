@@ -582,17 +582,6 @@ func (r *simRaft) activate() (Reply, error) {
 	return reply, nil
 }
 
-// joinedSince reports whether some leg joined after a configuration: a request that saw no more than that
-// is late, whichever leg it is about.
-func (r *simRaft) joinedSince(seen volume.CfgVer) bool {
-	for _, cfg := range r.joined {
-		if cfg > seen {
-			return true
-		}
-	}
-	return false
-}
-
 func (r *simRaft) removeLeg(l *simLeg, c *Command) (Reply, error) {
 	// A refusal need not carry the configuration.
 	reply := func() Reply {
@@ -604,8 +593,10 @@ func (r *simRaft) removeLeg(l *simLeg, c *Command) (Reply, error) {
 	switch {
 	case !r.active:
 		return reply(), ErrRetry
-	case r.joinedSince(c.CfgVer):
+	case c.CfgVer != r.cfg && r.isr[l]:
 		return reply(), ErrStaleRequest
+	case c.CfgVer != r.cfg:
+		return Reply{Config: r.config()}, nil // it was done before
 	case r.isr[l] && !r.w.enough(r.isr, l):
 		return reply(), ErrLast
 	}

@@ -93,14 +93,12 @@ func (t *txn) removeLeg(c *RemoveLeg) *Refusal {
 		return r
 	}
 	t.stands = v // a refused host learns the configuration that it missed
-	// A request that is older than any join is a late duplicate: the host knew of the join's outcome
-	// before it went on. Another leg's join counts as well, since a host takes a leg whose removal it
-	// asked for back for good when it is the last one.
-	for _, l := range v.Legs {
-		if l.JoinedCfg > c.SeenCfg {
-			return refuse(CodeStale, "%s joined volume %s at cfgver %s, after this request saw %s",
-				t.legName(l), v.Name, l.JoinedCfg, c.SeenCfg)
-		}
+	if r := t.lateRemoval(v, c); r != nil {
+		return r
+	}
+	if t.removedBefore(v, c) {
+		t.answer(v)
+		return nil
 	}
 	l := v.Leg(c.Leg)
 	rest := without(v.InSync, func(id volume.LegID) bool { return id == c.Leg })
@@ -131,6 +129,40 @@ func (t *txn) removeLeg(c *RemoveLeg) *Refusal {
 	}
 	t.answer(v)
 	return nil
+}
+
+// lateRemoval refuses a RemoveLeg that saw an older configuration than the volume has, of a leg that is in sync. The
+// host asked for it while it knew other legs to be good; with another list they may not be in it, or have lost their
+// cache since. A host whose question was never answered asks for the next removal with certainty: either that makes
+// the old question miss, or the old one was committed and makes this one miss, and the host learns of it
+// [M:lateRemove].
+//
+// The first release refused only what was older than a join: all replicas have to say the same.
+func (t *txn) lateRemoval(v *Volume, c *RemoveLeg) *Refusal {
+	if t.state.Uses(2) && !t.breaks(BreakLateRemove) {
+		if c.SeenCfg != v.CfgVer && v.inSync(c.Leg) {
+			return refuse(CodeStale, "volume %s is at cfgver %s, this request saw %s", v.Name, v.CfgVer, c.SeenCfg)
+		}
+		return nil
+	}
+	for _, l := range v.Legs {
+		if l.JoinedCfg > c.SeenCfg {
+			return refuse(CodeStale, "%s joined volume %s at cfgver %s, after this request saw %s",
+				t.legName(l), v.Name, l.JoinedCfg, c.SeenCfg)
+		}
+	}
+	return nil
+}
+
+// removedBefore reports whether a RemoveLeg changes nothing: the leg is not in sync, and what the host saw is old, so
+// that whatever it may have asked for before misses its compare-and-set already. What it says of a leg that was set
+// back counts all the same.
+func (t *txn) removedBefore(v *Volume, c *RemoveLeg) bool {
+	if !t.state.Uses(2) || t.breaks(BreakLateRemove) {
+		return false
+	}
+	l := v.Leg(c.Leg)
+	return c.SeenCfg != v.CfgVer && !v.inSync(c.Leg) && (l == nil || !c.SetBack || l.SetBack)
 }
 
 // attached is current for the commands that need an active attachment.

@@ -21,6 +21,7 @@ const (
 	// BreakCopySinceNow: what is newer than a saved copy is what is newer than the saving, although the leg
 	// may have missed writes of before.
 	BreakCopySinceNow
+	BreakLateRemove // RemoveLeg need not name the newest configuration
 
 	breakEnd
 )
@@ -28,7 +29,7 @@ const (
 // ruleNames holds the protocol's name of each rule, lowest bit first.
 var ruleNames = [...]string{
 	"staleOK", "noLease", "isrOnly", "noBump", "noCAS", "ignoreLossy", "anyLossy", "noLabelCheck",
-	"trustSetBack", "anyInstance", "epochReuse", "copySinceNow",
+	"trustSetBack", "anyInstance", "epochReuse", "copySinceNow", "lateRemove",
 }
 
 // RuleByName returns the rule with the protocol's name, false if the coordinators have none of that

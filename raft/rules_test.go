@@ -64,6 +64,14 @@ var brokenRules = map[string]struct {
 		copied web C e=1 c=2 instance=1 upto=64 since=1
 		fence web C e=1 instance=1`, "ok e1 c3 [A B] set_back copied=64@1 clean",
 		"ok e1 c3 [A B] set_back copied=64@3 clean"},
+	"lateRemove": {`
+		raise_version 2
+		replace web B C@n3/s3
+		provisioned web C
+		fence web C e=1 instance=1
+		add web C e=1 c=2 instance=1
+		remove web B e=1 seen=3
+		remove web A e=1 seen=3`, "stale", "ok e1 c5 [C]"},
 	"epochReuse": {`
 		begin web h1 a2 takeover`, "ok e2 ", "ok e1 "},
 }
