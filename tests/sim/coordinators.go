@@ -145,12 +145,17 @@ func (c *coordinators) beginAttach(host volume.NodeID, accept bool) (volume.Epoc
 func (c *coordinators) ask(h *host, x *mirror.Effect, answer func(mirror.Reply, error)) {
 	w := c.w
 	cmd := c.command(h, x.Command)
+	asked := w.watch.removing(h, x.Command.LegID)
 	unknown := func(d time.Duration) { w.after(d, func() { answer(mirror.Reply{}, errNoAnswer) }) }
 	apply := func() (mirror.Reply, error) {
 		if c.noone || h.noRaft {
 			return mirror.Reply{}, errNoAnswer
 		}
+		before := c.vol().InSync
 		r := c.commit(cmd)
+		if cmd.RemoveLeg != nil && r.Err == nil {
+			w.watch.removed(asked, before, c.vol().InSync)
+		}
 		w.logf("raft %s of epoch %s: %s", cmd.Name(), h.epoch, resultText(&r))
 		if cmd.ConfirmCopy != nil && r.Err == nil {
 			w.saved(h, cmd.ConfirmCopy.Leg)

@@ -442,9 +442,6 @@ func (h *host) ask(x mirror.Effect) {
 		h.serveOnLogin(x)
 		return
 	}
-	if x.Command.Kind == mirror.CommandRemoveLeg {
-		h.w.watch.removing(h, x.Command.LegID)
-	}
 	h.w.raft.ask(h, &x, func(r mirror.Reply, err error) {
 		h.run(func() { h.step(&mirror.Event{Kind: mirror.EventAnswer, Call: x.Call, Err: err, Reply: r}) })
 	})

@@ -54,8 +54,9 @@ type storedLeg struct {
 	// rolledBack: its newest label rotted, and no newer one was written since it started with the other.
 	excusedIn  volume.Epoch // in which it was set back
 	rolledBack bool
-	fenced     volume.Epoch // of the newest durable label
-	answered   volume.Epoch // of the newest login that was answered
+	fenced     volume.Epoch  // of the newest durable label
+	answered   volume.Epoch  // of the newest login that was answered
+	lostAt     time.Duration // when a power cut took what it had not flushed; zero = none did since it was whole
 }
 
 func (w *world) newNode(name string) *node {
@@ -160,6 +161,7 @@ func (n *node) powerCut() {
 			j.file.powerCut(n.w)
 			j.rest = nil
 		}
+		n.leg.lost()
 	}
 }
 

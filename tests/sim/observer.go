@@ -68,7 +68,7 @@ func (o *observer) committed(before, after *raft.Volume, cmd *raft.Command, r *r
 		o.activated(before, after)
 	case cmd.AddLeg != nil && !same:
 		if l := o.w.legOf(cmd.AddLeg.Leg); l != nil {
-			l.excused = false // it was copied in full
+			l.excused, l.lostAt = false, 0 // it was copied in full
 		}
 		o.promoted(cmd.AddLeg.Leg)
 	}
@@ -92,6 +92,9 @@ func (o *observer) activated(before, after *raft.Volume) {
 	}
 	for _, id := range after.InSync {
 		l := o.w.legOf(id)
+		if l != nil {
+			l.lostAt = 0
+		}
 		// One whose newest label rotted shows that at its next login, which binds the host (protocol-flush C.5).
 		shows := l != nil && l.rolledBack && l.lossy()
 		o.hold(l == nil || l.excused || shows || l.durable.label.FenceEpoch >= after.Epoch, "I5",
@@ -286,23 +289,4 @@ func (o *observer) frozenQuietly() {
 	h := o.w.newest()
 	_, active := o.active[h.epoch]
 	o.hold(active || !h.serving, "I20", "%s serves a frozen volume", h.name)
-}
-
-// removing is the host's rule of protocol-flush C.3: it never asks to remove the last leg that it does not
-// know to have lost its cache.
-func (o *observer) removing(h *host, leg volume.LegID) {
-	v := o.w.raft.vol()
-	if !h.current() || v.Phase != volume.PhaseAttached || !slices.Contains(v.InSync, leg) {
-		return
-	}
-	var good []volume.LegID
-	for _, s := range h.slots {
-		if s != nil && s.id != leg && slices.Contains(v.InSync, s.id) && !s.lossy {
-			good = append(good, s.id)
-		}
-	}
-	rest := slices.DeleteFunc(slices.Clone(v.InSync), func(id volume.LegID) bool { return id == leg })
-	o.hold(o.w.enough(v, good) || !o.w.enough(v, rest), "C.3",
-		"%s asks to remove leg %s, the last that it does not know to be lossy",
-		h.name, leg.Short())
 }

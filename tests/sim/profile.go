@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/mirror"
@@ -31,6 +32,7 @@ type profile struct {
 	saves               int           // one saving of a copy's progress in so many brings a fault with it; zero = none
 	rivals              bool          // these faults are mostly a new epoch that does not reach the leg
 	partings            bool          // a leg whose place in the list is open is all that an older engine is left with
+	doubts              bool          // while a leg's removal is in doubt, another loses its cache and a third is away
 	zeroes              int           // one write in so many is a zero
 	sparse              bool          // each block that the guest likes has a region of its own
 	acts                int           // how many faults
@@ -69,7 +71,9 @@ func usual() faultWeights {
 }
 
 // flavours are taken in turn, by the seed.
-func flavours() []flavour { return append(broadFlavours(), narrowFlavours()...) }
+func flavours() []flavour {
+	return slices.Concat(broadFlavours(), narrowFlavours(), doubtFlavours())
+}
 
 // broadFlavours make one kind of fault common.
 func broadFlavours() []flavour {
@@ -174,6 +178,17 @@ func narrowFlavours() []flavour {
 			change: func(w *world, p *profile) { // marks go soon, and with them what tells of a loss
 				p.loss, p.think = volume.LossWait, 150*time.Millisecond
 				p.timing.StableIdle, p.timing.StableBusy = 20*time.Millisecond, 100*time.Millisecond
+			}},
+	}
+}
+
+// doubtFlavours make it common that an engine does not know which legs the coordinators have in sync.
+func doubtFlavours() []flavour {
+	return []flavour{
+		{name: "doubts", faults: func(f *faultWeights) { *f = faultWeights{stop: 8, cutLink: 4, idle: 10} },
+			change: func(w *world, p *profile) {
+				p.legs, p.away, p.doubts, p.raftLate, p.gap = 3, 0, true, 2, 3*time.Second
+				p.think, p.flushes, p.acts = 200*time.Millisecond, 2, 10
 			}},
 	}
 }

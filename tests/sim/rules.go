@@ -102,7 +102,7 @@ func soonest() map[string]string {
 		"scrubGuess": "lying", "epochReuse": "takeover", "noLease": "readers", "noConfirm": "readers",
 		"blindRelogin": "attach", "oldEvidence": "attach", "lateMark": "attach", "noRestamp": "sparse",
 		"noCAS": "limbo", "anyLossy": "attach", "noKillSess": "sparse", "noDrain": "partings",
-		"copySinceNow": "rebuild", "saveEarly": "rebuild",
+		"copySinceNow": "rebuild", "saveEarly": "rebuild", "lateRemove": "doubts",
 		"backAlone": "flush", "logHoles": "attach", "lockToAck": "rebuild",
 		"blindRelogin/parity": "attach", "noRestamp/parity": "sparse",
 	}

@@ -16,6 +16,9 @@ func (w *world) moved(h *host, s *slot, to mirror.LegState) {
 	if w.profile.partings && !w.calm {
 		w.parting(h, s, to)
 	}
+	if w.profile.doubts && !w.calm && to == mirror.LegRemoving && w.chance(2) {
+		w.doubt(h, s.node)
+	}
 	if w.profile.strikes == 0 || w.calm || to == mirror.LegOutside || !w.chance(w.profile.strikes) {
 		return
 	}
@@ -44,6 +47,33 @@ func (w *world) parting(h *host, s *slot, to mirror.LegState) {
 		w.later(w.pick(40*time.Millisecond), func() { w.breakSessionTo(h, n) })
 	case (to == mirror.LegSuspect || to == mirror.LegRemoving) && w.chance(2):
 		w.later(w.pick(300*time.Millisecond), func() { w.rival(h, n) })
+	}
+}
+
+// doubt brings a leg back whose removal has been asked for, while the engine loses sight of the others, of which one
+// loses its cache, and comes back before the last.
+func (w *world) doubt(h *host, n *node) {
+	var others []*node
+	for _, o := range w.legNodes() {
+		if o != n {
+			others = append(others, o)
+		}
+	}
+	w.rng.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+	for _, o := range others {
+		w.cut(h, o, true, true)
+		w.breakSessionTo(h, o)
+	}
+	w.heal(h, n)
+	n.start()
+	wait := time.Second + w.pick(4*time.Second)
+	for i, o := range others {
+		if i == 0 {
+			o.powerCut()
+			w.after(w.pick(time.Second), o.start)
+		}
+		w.after(wait, func() { w.heal(h, o) })
+		wait += w.pick(6 * time.Second)
 	}
 }
 
