@@ -119,7 +119,8 @@ func (g *group) on(c *Coordinator, lines ...string) Result {
 	return result
 }
 
-// agree waits until all running coordinators have the same state.
+// agree waits until all running coordinators have the same state. A leader that could not reach a member for long
+// tries again after ten seconds at most, of a machine that is not busy.
 func (g *group) agree() *State {
 	var state *State
 	require.Eventually(g.t, func() bool {
@@ -130,7 +131,7 @@ func (g *group) agree() *State {
 			state = s
 		}
 		return len(texts) == 1
-	}, 20*time.Second, 5*time.Millisecond, "the replicas differ")
+	}, time.Minute, 5*time.Millisecond, "the replicas differ")
 	return state
 }
 
