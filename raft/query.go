@@ -128,6 +128,9 @@ func (v *Volume) Config() volume.Config {
 // LegBytes returns how much data one leg of the volume holds when it is full.
 func (v *Volume) LegBytes() int64 { return v.Layout.LegBytes(v.SizeBytes) }
 
+// StoreBytes returns how much of its store one leg of the volume may come to take up, see volume.Layout.StoreBytes.
+func (v *Volume) StoreBytes() int64 { return v.Layout.StoreBytes(v.SizeBytes) }
+
 // Worth returns how many legs of the layout these legs stand for: two of parity in one slot count once.
 func (v *Volume) Worth(legs []volume.LegID) int { return v.Layout.Worth(v.slots(legs)) }
 

@@ -38,6 +38,11 @@ func CheckChunk(bytes int64) error {
 // mirror has no stripes, and 0.
 func (l Layout) StripeBytes() int64 { return int64(l.Data) * l.Chunk }
 
+// StoreBytes returns how much of its store each leg of a volume of this size may come to take up: its data and its
+// journal, which is as long as it is from the start. Checksums and marks are some thousandths of that, which what a
+// store keeps free covers.
+func (l Layout) StoreBytes(size int64) int64 { return l.LegBytes(size) + l.JournalBytes(size) }
+
 // LegBytes returns how many bytes of data each leg of a volume of this size holds: all of a mirror, a chunk of
 // each stripe of parity. The last stripe is a whole one too, so that parity covers chunks of one length; what
 // is behind the end of the volume reads as zeroes and is never written.

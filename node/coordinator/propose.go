@@ -99,6 +99,6 @@ func (c *Coordinator) takeRoom(r *raft.ReplaceLeg) bool {
 		if !control.StillFits(v, r) {
 			return nil, 0, errNoRoom
 		}
-		return []raft.NewLeg{r.New}, v.State.Volumes[r.Volume].LegBytes(), nil
+		return []raft.NewLeg{r.New}, v.State.Volumes[r.Volume].StoreBytes(), nil
 	}) == nil
 }

@@ -57,7 +57,7 @@ func demands(v *control.View, r api.CreateVolume, cmd *raft.CreateVolume) error 
 // placeLegs finds places for the legs of a new volume.
 func placeLegs(v *control.View, r api.CreateVolume, cmd *raft.CreateVolume) ([]raft.Spot, error) {
 	spots, err := v.State.Place(raft.PlaceRequest{
-		Legs: cmd.Layout.Legs(), NeedBytes: cmd.Layout.LegBytes(r.SizeBytes), On: r.LegsOn,
+		Legs: cmd.Layout.Legs(), NeedBytes: cmd.Layout.StoreBytes(r.SizeBytes), On: r.LegsOn,
 		Stores: v.Stores(), Spread: cmd.Spread, Apart: cmd.Apart,
 		Live: func(n volume.NodeID) bool { return v.Condition(n) != raft.NodeDead },
 	})

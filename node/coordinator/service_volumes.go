@@ -74,7 +74,7 @@ func (s service) placeVolume(ctx context.Context, id volume.ID, r api.CreateVolu
 		if cmd, err = planVolume(v, id, r); err != nil {
 			return nil, 0, err
 		}
-		return cmd.Legs, cmd.Layout.LegBytes(cmd.SizeBytes), nil
+		return cmd.Legs, cmd.Layout.StoreBytes(cmd.SizeBytes), nil
 	}); err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (v *View) Strands(id volume.NodeID, heir *raft.Node) []Stranded {
 			}
 			spot, err := future.placeReplacement(vol, l, stores)
 			if err == nil {
-				reserve(stores, spot, vol.LegBytes())
+				reserve(stores, spot, vol.StoreBytes())
 				continue
 			}
 			rest := slices.DeleteFunc(slices.Clone(vol.InSync), func(o volume.LegID) bool { return o == l.ID })

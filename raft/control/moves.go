@@ -53,9 +53,9 @@ func (b *balance) settle(vol *raft.Volume, old *raft.Leg, fresh raft.NewLeg, pro
 	for i := range b.stores {
 		switch st := &b.stores[i]; {
 		case st.Store == old.Store:
-			st.FreeBytes += vol.LegBytes()
+			st.FreeBytes += vol.StoreBytes()
 		case st.Store == fresh.Store && !promised:
-			st.FreeBytes -= vol.LegBytes()
+			st.FreeBytes -= vol.StoreBytes()
 		}
 	}
 }
@@ -154,7 +154,7 @@ func (b *balance) relieve(from raft.StoreUse) *raft.ReplaceLeg {
 			}
 		}
 	}
-	slices.SortStableFunc(legs, func(x, y held) int { return -cmp.Compare(x.vol.LegBytes(), y.vol.LegBytes()) })
+	slices.SortStableFunc(legs, func(x, y held) int { return -cmp.Compare(x.vol.StoreBytes(), y.vol.StoreBytes()) })
 	own := []string{b.state.NodeName(from.Node)}
 	for _, h := range legs {
 		zones, racks := b.state.SharedDomains(h.vol.ID)
@@ -169,7 +169,7 @@ func (b *balance) relieve(from raft.StoreUse) *raft.ReplaceLeg {
 			}
 			for _, st := range b.stores {
 				if st.Store == m.New.Store {
-					st.FreeBytes -= h.vol.LegBytes()
+					st.FreeBytes -= h.vol.StoreBytes()
 					if share(from)-share(st) > RebalanceTolerance {
 						return m
 					}
@@ -184,7 +184,7 @@ func (b *balance) relieve(from raft.StoreUse) *raft.ReplaceLeg {
 // if there is none.
 func (b *balance) place(vol *raft.Volume, l *raft.Leg, on []string) (*raft.ReplaceLeg, *raft.State) {
 	spot, err := b.state.PlaceReplacement(vol.ID, l.ID, raft.PlaceRequest{
-		NeedBytes: vol.LegBytes(), Stores: b.stores, On: on,
+		NeedBytes: vol.StoreBytes(), Stores: b.stores, On: on,
 		Live: func(id volume.NodeID) bool { return b.view.speaks(id) },
 	})
 	if err != nil {

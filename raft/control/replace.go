@@ -31,7 +31,7 @@ func Replace(v *View) []raft.Command {
 		if err != nil {
 			continue
 		}
-		reserve(stores, spot, j.vol.LegBytes())
+		reserve(stores, spot, j.vol.StoreBytes())
 		out = append(out, raft.Command{ReplaceLeg: &raft.ReplaceLeg{Volume: j.vol.ID, Old: j.leg.ID,
 			New: raft.NewLeg{
 				ID: volume.LegID{UUID: v.NewID()}, Node: spot.Node, Store: spot.Store, Slot: j.leg.Slot,
@@ -47,7 +47,7 @@ func StillFits(v *View, c *raft.ReplaceLeg) bool {
 	vol := v.State.Volumes[c.Volume]
 	return vol != nil && slices.ContainsFunc(v.Stores(), func(st raft.StoreUse) bool {
 		return st.Node == c.New.Node && st.Store == c.New.Store && st.Error == "" && !st.NearlyFull &&
-			st.FreeBytes >= vol.LegBytes()
+			st.FreeBytes >= vol.StoreBytes()
 	})
 }
 
@@ -150,7 +150,7 @@ func (v *View) keepsPlace(vol *raft.Volume, l, heir *raft.Leg) bool {
 // lost leg comes back to its own node if that has room: the volume then stays spread as it was.
 func (v *View) placeReplacement(vol *raft.Volume, l *raft.Leg, stores []raft.StoreUse) (raft.Spot, error) {
 	request := raft.PlaceRequest{
-		Legs: 1, NeedBytes: vol.LegBytes(), Stores: stores,
+		Legs: 1, NeedBytes: vol.StoreBytes(), Stores: stores,
 		Live: func(id volume.NodeID) bool { return v.speaks(id) },
 	}
 	n := v.State.Nodes[l.Node]

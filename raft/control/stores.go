@@ -47,7 +47,7 @@ func (v *View) Stores() []raft.StoreUse {
 			if l.State == volume.LegLost {
 				promised[l.Store] += fact.UsedBytes
 			} else {
-				promised[l.Store] += max(vol.LegBytes(), fact.UsedBytes)
+				promised[l.Store] += max(vol.StoreBytes(), fact.UsedBytes)
 			}
 		}
 	}

@@ -305,6 +305,27 @@ func TestStores_overProvision(t *testing.T) {
 	require.True(t, use().NearlyFull, "whatever may be promised")
 }
 
+// TestStores_journals: a leg of parity takes up its journal as well.
+func TestStores_journals(t *testing.T) {
+	w := newWorld(t)
+	nodes := []string{"s1", "s2", "s3"}
+	for _, n := range nodes {
+		w.addNode(n, []string{"storage"})
+	}
+	w.stores["s1"] = 3 << 30
+	w.must(raft.Command{RaiseVersion: &raft.RaiseVersion{To: 2}})
+	layout := volume.Parity(2, 1)
+	w.addSet("v1", layout, nodes)
+	w.beat()
+	require.EqualValues(t, 64<<20, layout.JournalBytes(1<<30)&^(1<<20-1))
+	for _, st := range w.view().Stores() {
+		if st.Node == w.node("s1").ID {
+			require.EqualValues(t, 3<<30+256<<20-(512<<20+layout.JournalBytes(1<<30)), st.FreeBytes,
+				"a leg of 512 MiB and its journal, of which 256 MiB are filled")
+		}
+	}
+}
+
 func TestNearlyFull(t *testing.T) {
 	for _, c := range []struct {
 		free, total int64

@@ -558,9 +558,11 @@ func (w *world) addNode(name string, roles []string) {
 	w.must(raft.Command{RegisterNode: &raft.RegisterNode{Node: n}})
 }
 
-func (w *world) addVolume(name string, nodes []string) {
+func (w *world) addVolume(name string, nodes []string) { w.addSet(name, volume.Mirror(len(nodes)), nodes) }
+
+func (w *world) addSet(name string, layout volume.Layout, nodes []string) {
 	c := &raft.CreateVolume{ID: volume.ID{UUID: w.newID()}, Name: name, SizeBytes: 1 << 30,
-		Layout: volume.Mirror(len(nodes)), DataGen: w.newID(), ScrubEvery: w.every}
+		Layout: layout, DataGen: w.newID(), ScrubEvery: w.every}
 	for i, node := range nodes {
 		n := w.node(node)
 		c.Legs = append(c.Legs, raft.NewLeg{ID: volume.LegID{UUID: w.newID()}, Node: n.ID,
