@@ -50,6 +50,7 @@ type journalRun struct {
 	number  uint64
 	value   uint64
 	backs   int
+	last    []*oracleRecord // what was staged or rolled back last, and answered
 }
 
 func newJournalRun(t *testing.T, durability volume.Durability, limit int, broken leg.Rules) *journalRun {
@@ -168,7 +169,10 @@ func (r *journalRun) stage(kind volume.RecordKind, first, blocks int64) uint64 {
 	}
 	r.do(func(o *journalOracle) { o.records = append(o.records, rec) },
 		func() error { return r.session.Stage(r.t.Context(), rec.Record, payload) },
-		func(*journalOracle) { rec.answered, rec.flushed = true, r.spec.Durability == volume.DurabilitySync })
+		func(*journalOracle) {
+			rec.answered, rec.flushed = true, r.spec.Durability == volume.DurabilitySync
+			r.last = []*oracleRecord{rec}
+		})
 	return r.number
 }
 
@@ -211,7 +215,13 @@ func (r *journalRun) rollback(numbers ...uint64) {
 	}
 	r.do(each(func(rec *oracleRecord) { rec.backing = r.backs }),
 		func() error { return r.session.Rollback(r.t.Context(), list) },
-		each(func(rec *oracleRecord) { rec.back = true }))
+		func(o *journalOracle) {
+			r.last = nil
+			each(func(rec *oracleRecord) {
+				rec.back = true
+				r.last = append(r.last, rec)
+			})(o)
+		})
 }
 
 // copy writes a block around the journal.

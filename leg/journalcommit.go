@@ -63,6 +63,9 @@ func (j *journaled) seal(x *journal.Commit) error {
 		if err := j.Sync(); err != nil {
 			return err
 		}
+		if err := j.prove(); err != nil {
+			return err
+		}
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()

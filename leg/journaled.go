@@ -159,8 +159,57 @@ func (j *journaled) waitWhole(p journal.Place) error {
 	return j.failed
 }
 
-// Sync puts every entry that counts on stable storage.
-func (j *journaled) Sync() error { return j.file.sync() }
+// Sync puts every entry that counts on stable storage. What is written from now on is evidence of that.
+func (j *journaled) Sync() error {
+	j.mu.Lock()
+	whole := j.core.WholeTo()
+	j.mu.Unlock()
+	if err := j.file.sync(); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.core.Synced(whole)
+	return nil
+}
+
+// prove makes the head say of all entries that are known to be durable that they are. It needs the turn.
+func (j *journaled) prove() error {
+	j.mu.Lock()
+	h := j.core.Proof()
+	j.mu.Unlock()
+	return j.setHead(h)
+}
+
+// setHead makes a head durable that forgets nothing.
+func (j *journaled) setHead(h journal.Head) error {
+	if err := j.file.writeHead(h); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.core.SetHead(h)
+	return nil
+}
+
+// Close makes durable what is in the journal, and a head that says where it ends: whatever of it is missing at the next
+// start has rotted. Nothing is under way any more.
+func (j *journaled) Close() error {
+	j.mu.Lock()
+	end := j.core.Tail()
+	err, synced := j.waitWhole(end), j.core.Proof().Durable == end
+	j.mu.Unlock()
+	if err == nil && !synced {
+		err = j.Sync()
+	}
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	h := j.core.Closed()
+	j.mu.Unlock()
+	return j.setHead(h)
+}
 
 // Flush puts on stable storage what was answered before: the journal, and home where it was written to directly.
 func (j *journaled) Flush() error {

@@ -39,13 +39,7 @@ func (j *journaled) Free(ctx context.Context, upTo volume.Transaction) error {
 	if err != nil || !ok {
 		return refusedByJournal(err)
 	}
-	if err := j.file.writeHead(h); err != nil {
-		return err
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.core.SetHead(h)
-	return nil
+	return j.setHead(h)
 }
 
 // CheckHead reads the slot of the journal's head that counts, for a check of health. It waits for nobody who has the

@@ -29,12 +29,19 @@ func (s *Store) replayJournal(files *legFiles) error {
 		return err
 	}
 	// What was read may be in the page cache only, left by a process that was killed before its sync: a commit is
-	// durable before home is written. The head that says that all of it is whole comes after.
+	// durable before home is written.
 	if err := f.sync(); err != nil {
 		return err
 	}
-	var buf journalBuffer
 	redo := core.Redo()
+	// The head that says so comes before home is written, too: a commit that rots after that must not look like one
+	// that never was.
+	h := core.Started()
+	if err := f.writeHead(h); err != nil {
+		return err
+	}
+	core.SetHead(h)
+	var buf journalBuffer
 	for len(redo) > 0 {
 		n := runLength(redo)
 		err := copyHome(f, files.data, redo[:n], &buf)
@@ -49,11 +56,6 @@ func (s *Store) replayJournal(files *legFiles) error {
 		}
 		redo = redo[n:]
 	}
-	h := core.Started()
-	if err := f.writeHead(h); err != nil {
-		return err
-	}
-	core.SetHead(h)
 	files.core, files.unfinished = core, redo
 	return nil
 }

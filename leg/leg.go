@@ -136,6 +136,7 @@ func (l *Leg) Close() error {
 		return nil
 	}
 	l.stopped = true
+	well := l.core.Failed() == nil
 	l.core.Stop()
 	if l.core.Inflight() == 0 {
 		close(l.drained)
@@ -144,7 +145,23 @@ func (l *Leg) Close() error {
 	<-l.drained
 	l.running.Wait()
 	l.store.forget(l.id)
-	return l.release()
+	var err error
+	if well && l.staged != nil {
+		err = l.endJournal()
+	}
+	return errors.Join(err, l.release())
+}
+
+// endJournal ends the journal of a leg of parity. One that cannot be synced has lost what was answered.
+func (l *Leg) endJournal() error {
+	err := l.staged.Close()
+	if errors.Is(err, block.ErrFailed) {
+		l.store.recordFailure(l.id, err)
+	}
+	if err != nil {
+		return fmt.Errorf("leg %s: close: %w", l.id, err)
+	}
+	return nil
 }
 
 // release closes the files.

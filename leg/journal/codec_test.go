@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ func entries() map[string]journal.Entry {
 	record := volume.Record{Transaction: volume.Transaction{Epoch: 3, Number: 17}, Kind: volume.RecordDelta,
 		FirstBlock: 0x0102030405, Blocks: 2, Legs: legs(2)}
 	return map[string]journal.Entry{
-		"record": {Place: 0x1000, Term: 7, Kind: journal.KindRecord, Record: record,
+		"record": {Place: 0x1000, Term: 7, Durable: 0xe00, Kind: journal.KindRecord, Record: record,
 			Sums: []uint32{1, 0xdeadbeef}},
 		"after-image": {Place: 0x1200, Term: 7, Kind: journal.KindAfterImage, First: 9, Sums: []uint32{5}},
 		"commit": {Place: 0x2400, Term: 7, Kind: journal.KindCommit, Batch: 0x1200,
@@ -31,7 +32,7 @@ func entries() map[string]journal.Entry {
 func TestEntry_bytes(t *testing.T) {
 	for name, text := range map[string]string{
 		"record": `48464a45 01 02 02 00 0000000000001000 0000000000000007 0000000000000003 0000000000000011
-			0000000102030405 00000002 00000000 0000000000000000 0000000000000000 0000000000000000
+			0000000102030405 00000002 00000000 0000000000000000 0000000000000e00 0000000000000000
 			00000000000000000000000000000001 00000000000000000000000000000002 00000001 deadbeef`,
 		"after-image": `48464a45 02 00 00 00 0000000000001200 0000000000000007 0000000000000000 0000000000000000
 			0000000000000009 00000001 00000000 0000000000000000 0000000000000000 0000000000000000 00000005`,
@@ -85,11 +86,12 @@ func TestEntry_sizes(t *testing.T) {
 func TestHead_bytes(t *testing.T) {
 	slot := journal.HeadSlot{Leg: testLeg(), RingBytes: 64 << 20, Sequence: 5, Head: journal.Head{Term: 7,
 		Start: 0x1000, Cut: 0x2000, Freed: volume.Transaction{Epoch: 3, Number: 16},
-		Floor: volume.Transaction{Epoch: 2, Number: 9}}}
+		Floor: volume.Transaction{Epoch: 2, Number: 9}, Durable: 0x2200, Ended: true}}
 	got := journal.AppendHead(nil, slot)
-	want, err := hex.DecodeString(strings.NewReplacer(" ", "", "\n", "", "\t", "").Replace(`48464a524e414c0a 0001
+	want, err := hex.DecodeString(strings.NewReplacer(" ", "", "\n", "", "\t", "").Replace(`48464a524e414c0a 0002
 		000000000000 aa000000000000000000000000000001 0000000004000000 0000000000000005 0000000000000007
-		0000000000001000 0000000000002000 00000000000000030000000000000010 00000000000000020000000000000009`))
+		0000000000001000 0000000000002000 00000000000000030000000000000010 00000000000000020000000000000009
+		0000000000002200 01`))
 	require.NoError(t, err)
 	require.Len(t, got, 512)
 	require.Equal(t, want, got[:len(want)])
@@ -106,18 +108,58 @@ func TestHead_bytes(t *testing.T) {
 	}
 }
 
+// headOfVersion1 is a head as the first version of the journal wrote it.
+func headOfVersion1(t testing.TB, s journal.HeadSlot) []byte {
+	t.Helper()
+	require.Zero(t, s.Durable)
+	require.False(t, s.Ended)
+	b := journal.AppendHead(nil, s)
+	b[9] = 1
+	binary.BigEndian.PutUint32(b[508:], journal.BlockSum(b[:508]))
+	return b
+}
+
+// A head of version 1 is read: it knows of nothing that it was durable. What it has no field for it cannot hold.
+func TestHead_version1(t *testing.T) {
+	slot := journal.HeadSlot{Leg: testLeg(), RingBytes: 64 << 20, Sequence: 5,
+		Head: journal.Head{Term: 7, Start: 0x1000, Cut: 0x2000}}
+	old := headOfVersion1(t, slot)
+	back, err := journal.ParseHead(old)
+	require.NoError(t, err)
+	require.Equal(t, slot, back)
+	for _, at := range []int{104, 112} {
+		bad := append([]byte(nil), old...)
+		bad[at] = 1
+		binary.BigEndian.PutUint32(bad[508:], journal.BlockSum(bad[:508]))
+		_, err = journal.ParseHead(bad)
+		require.ErrorIs(t, err, journal.ErrHeadCorrupt)
+	}
+	for _, version := range []byte{0, 3} {
+		other := append([]byte(nil), old...)
+		other[9] = version
+		binary.BigEndian.PutUint32(other[508:], journal.BlockSum(other[:508]))
+		_, err = journal.ParseHead(other)
+		require.ErrorIs(t, err, journal.ErrVersion)
+	}
+}
+
 // FuzzParse: no bytes make a parser panic, and what it accepts is written the same way again.
 func FuzzParse(f *testing.F) {
 	for _, e := range entries() {
 		f.Add(journal.AppendEntry(nil, testLeg(), &e))
 	}
 	f.Add(journal.AppendHead(nil, journal.HeadSlot{Leg: testLeg(), RingBytes: 4096}))
+	f.Add(headOfVersion1(f, journal.HeadSlot{Leg: testLeg(), RingBytes: 4096}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if e, err := journal.ParseEntry(b, testLeg()); err == nil {
 			require.Equal(t, b[:e.HeadBytes()], journal.AppendEntry(nil, testLeg(), &e))
 		}
 		if s, err := journal.ParseHead(b); err == nil {
-			require.Equal(t, b[:journal.SectorBytes], journal.AppendHead(nil, s))
+			again := journal.AppendHead(nil, s)
+			if b[9] == 1 {
+				again = headOfVersion1(t, s)
+			}
+			require.Equal(t, b[:journal.SectorBytes], again)
 		}
 	})
 }

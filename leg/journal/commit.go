@@ -99,7 +99,8 @@ func (c *Core) AfterImage(x *Commit, first int64, sums []uint32) (Entry, error) 
 	return e, nil
 }
 
-// Seal gives the commit its own entry. Once that is durable, with all before it, Sealed is to be called.
+// Seal gives the commit its own entry. Once that is durable, with all before it, and then a head that Proof returns,
+// Sealed is to be called.
 // The error wraps ErrFull.
 func (c *Core) Seal(x *Commit) (Entry, error) {
 	e := Entry{Kind: KindCommit, UpTo: x.UpTo, Batch: x.batch}
@@ -277,9 +278,18 @@ func (c *Core) PlanFree(upTo volume.Transaction) (h Head, ok bool, err error) {
 	if freed.Compare(c.head.Freed) <= 0 {
 		return Head{}, false, nil
 	}
-	h = c.head
+	h = c.Proof()
 	h.Freed, h.Start = freed, c.begin(func(r *record) bool { return r.freedBy(freed) })
 	return h, true, nil
+}
+
+// Proof returns the head that says what is known to be durable, and changes nothing else. Home must not be written to
+// before it says so of the commit: that the commit is missing then could not be told from a write that was torn, and
+// its deltas would be added once more.
+func (c *Core) Proof() Head {
+	h := c.head
+	h.Durable = c.durable
+	return h
 }
 
 // freedBy reports whether everything up to a transaction being freed frees the record.
@@ -309,7 +319,7 @@ func (c *Core) PlanDrop(floor volume.Transaction) (Head, error) {
 			return Head{}, fmt.Errorf("%w: drop up to %s: there is record %s", ErrInvalid, floor, r.Transaction)
 		}
 	}
-	h := c.head
+	h := c.Proof()
 	h.Start = c.begin(func(*record) bool { return true })
 	if floor.Compare(h.Floor) > 0 {
 		h.Floor = floor

@@ -24,6 +24,9 @@ type Core struct {
 	tail  Place // where the next entry goes
 	whole Place // all entries before it are in the file
 
+	durable Place // all entries before it are on stable storage
+	known   Place // of a replay: so they were, whatever is found
+
 	flying  []flight  // entries that are on their way to the file, in the order of their places
 	records []*record // not rolled back and not freed, in the order of their places
 	byName  map[volume.Transaction]*record
@@ -81,6 +84,7 @@ func New(ringBytes int64, h Head) *Core {
 		barred = h.Floor
 	}
 	return &Core{ring: ringBytes, head: h, tail: h.Start, whole: h.Start, barred: barred, cut: h.Start,
+		known:  max(h.Cut, h.Durable),
 		byName: map[volume.Transaction]*record{}, layers: map[int64]*layer{}, redo: map[int64]Source{}}
 }
 
@@ -93,13 +97,17 @@ func (c *Core) Tail() Place { return c.tail }
 // WholeTo returns the place up to which all entries are in the file.
 func (c *Core) WholeTo() Place { return c.whole }
 
+// Synced says that all entries before a place, which WholeTo had reached before the sync began, are on stable storage.
+// Each entry and each head from now on is evidence of that.
+func (c *Core) Synced(to Place) { c.durable = max(c.durable, to) }
+
 // Used returns how much of the ring is in use, and how long it is.
 func (c *Core) Used() (used, ring int64) { return int64(c.tail - c.head.Start), c.ring }
 
 // reserve gives an entry its place. Room for what is no record was set aside; only commits that were interrupted by
 // the end of their process, again and again, can have used that up.
 func (c *Core) reserve(e *Entry, rec *record) error {
-	e.Place, e.Term = c.tail, c.head.Term
+	e.Place, e.Term, e.Durable = c.tail, c.head.Term, c.durable
 	if int64(e.End()-c.head.Start) > c.ring {
 		return fmt.Errorf("%w: there is no room for a commit any more", ErrFull)
 	}

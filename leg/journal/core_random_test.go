@@ -28,6 +28,7 @@ type model struct {
 	synced  journal.Place // entries before it are on the medium
 	head    journal.Head
 	home    [modelBlocks][]uint64 // what it may hold: on the medium, and all that was written since
+	homed   journal.Place         // the commits before it may be at home
 
 	// What must come out.
 	base   [modelBlocks]uint64
@@ -99,8 +100,12 @@ func (m *model) start(when string) {
 		}
 		n = i + 1
 	}
+	for i := range m.entries[n:] {
+		m.core.Behind(&m.entries[n+i].e)
+	}
 	m.entries = m.entries[:n]
-	require.GreaterOrEqual(m.t, m.core.Tail(), m.head.Cut)
+	require.GreaterOrEqual(m.t, m.core.Tail(), m.core.Ends(), "%s: a power cut is taken for damage", when)
+	require.GreaterOrEqual(m.t, m.core.Ends(), m.homed, "%s: what is at home could rot, and nobody would notice", when)
 	for _, s := range m.core.Redo() {
 		require.NotZero(m.t, s.Kind, "every block can be read")
 		m.write(s)
@@ -109,6 +114,7 @@ func (m *model) start(when string) {
 	m.synced = m.core.Tail()
 	m.head = m.core.Started()
 	m.core.SetHead(m.head)
+	m.homed = m.head.Cut
 }
 
 // block reads a block of a payload.
@@ -212,6 +218,7 @@ func (m *model) put(e journal.Entry, payload []uint64) {
 
 func (m *model) flush() {
 	m.synced = m.core.Tail()
+	m.core.Synced(m.core.WholeTo())
 	for i := range m.staged {
 		m.staged[i].durable = true
 	}
@@ -276,7 +283,9 @@ func (m *model) commit() {
 	m.put(e, nil)
 	m.flush()
 	m.merge(upTo) // it is durable: whatever happens now, it is committed
-	m.left = m.core.Sealed(x)
+	m.head = m.core.Proof()
+	m.core.SetHead(m.head)
+	m.left, m.homed = m.core.Sealed(x), e.End()
 	m.takeHome()
 }
 

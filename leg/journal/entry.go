@@ -27,6 +27,9 @@ type Entry struct {
 	Term  uint64 // number of the start of the leg that wrote it
 	Kind  Kind
 
+	// Durable is up to where all entries were on stable storage when this one was given its place.
+	Durable Place
+
 	Record  volume.Record        // of KindRecord
 	First   int64                // of KindAfterImage: its first block
 	Sums    []uint32             // of KindRecord and KindAfterImage: a checksum of each block of the payload
@@ -57,6 +60,9 @@ func (e *Entry) Payload(i int64) Place {
 
 // check returns why the entry cannot be one that was written.
 func (e *Entry) check() error {
+	if e.Durable > e.Place {
+		return fmt.Errorf("at %d, with all durable up to %d", e.Place, e.Durable)
+	}
 	switch e.Kind {
 	case KindRecord:
 		if e.Record.Blocks != e.Blocks() {
@@ -83,9 +89,12 @@ func (e *Entry) check() error {
 
 // Head is what the head of the file says: where the journal begins, and what is forgotten.
 type Head struct {
-	Term  uint64             // of the start that wrote it; entries from Cut on have it, or they are of before
-	Start Place              // the first entry that counts
-	Cut   Place              // what lay in front of it at the start Term was whole and durable
-	Freed volume.Transaction // everything up to it was committed and is at home
-	Floor volume.Transaction // records up to it were dropped, wherever they had come to
+	Term  uint64 // of the start that wrote it; entries from Cut on have it, or they are of before
+	Start Place  // the first entry that counts
+	Cut   Place  // what lay in front of it at the start Term was whole and durable
+	// Durable is up to where all entries were on stable storage before this head was written. It is of version 2.
+	Durable Place
+	Ended   bool               // and nothing was written behind it: the leg was closed
+	Freed   volume.Transaction // everything up to it was committed and is at home
+	Floor   volume.Transaction // records up to it were dropped, wherever they had come to
 }

@@ -33,6 +33,7 @@ const (
 	entryAtBlocks  = 48
 	entryAtDropped = 52
 	entryAtBatch   = 56
+	entryAtDurable = 64
 	entryAtLists   = 80
 )
 
@@ -64,6 +65,7 @@ func AppendEntry(b []byte, leg volume.LegID, e *Entry) []byte {
 	binary.BigEndian.PutUint32(p[entryAtBlocks:], uint32(len(e.Sums)))
 	binary.BigEndian.PutUint32(p[entryAtDropped:], uint32(len(e.Dropped)))
 	binary.BigEndian.PutUint64(p[entryAtBatch:], uint64(e.Batch))
+	binary.BigEndian.PutUint64(p[entryAtDurable:], uint64(e.Durable))
 	at := entryAtLists
 	for _, id := range e.Record.Legs {
 		at += copy(p[at:], id.UUID[:])
@@ -117,6 +119,7 @@ func ParseEntry(p []byte, leg volume.LegID) (Entry, error) {
 	e := Entry{
 		Place: Place(binary.BigEndian.Uint64(p[entryAtPlace:])), Term: binary.BigEndian.Uint64(p[entryAtTerm:]),
 		Kind: Kind(p[entryAtKind]), Batch: Place(binary.BigEndian.Uint64(p[entryAtBatch:])),
+		Durable: Place(binary.BigEndian.Uint64(p[entryAtDurable:])),
 	}
 	t, first := getTransaction(p[entryAtEpoch:]), int64(binary.BigEndian.Uint64(p[entryAtFirst:]))
 	blocks := int64(binary.BigEndian.Uint32(p[entryAtBlocks:]))

@@ -9,8 +9,12 @@ import (
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
-// Version is the version of the file journal, and the only one that this program opens.
-const Version = 1
+// The versions of the file journal: all from VersionFirst on are read, Version is written, with the first head of a
+// start. One of version 1 says of nothing that it was durable, and its entries have a zero there.
+const (
+	VersionFirst = 1
+	Version      = 2
+)
 
 const (
 	headMagic      = "HFJRNAL\n"
@@ -23,8 +27,12 @@ const (
 	headAtCut      = 64
 	headAtFreed    = 72
 	headAtFloor    = 88
-	headAtReserved = 104
+	headAtDurable  = 104
+	headAtEnded    = 112
+	headAtReserved = 113
 	headAtSum      = SectorBytes - 4
+
+	headReservedV1 = 104 // where what is zero begins in version 1
 )
 
 var (
@@ -59,6 +67,10 @@ func AppendHead(b []byte, s HeadSlot) []byte {
 	binary.BigEndian.PutUint64(p[headAtCut:], uint64(s.Cut))
 	putTransaction(p[headAtFreed:], s.Freed)
 	putTransaction(p[headAtFloor:], s.Floor)
+	binary.BigEndian.PutUint64(p[headAtDurable:], uint64(s.Durable))
+	if s.Ended {
+		p[headAtEnded] = 1
+	}
 	binary.BigEndian.PutUint32(p[headAtSum:], BlockSum(p[:headAtSum]))
 	return b
 }
@@ -73,8 +85,9 @@ func ParseHead(p []byte) (HeadSlot, error) {
 	case BlockSum(p[:headAtSum]) != binary.BigEndian.Uint32(p[headAtSum:]):
 		return HeadSlot{}, fmt.Errorf("%w: wrong checksum", ErrHeadCorrupt)
 	}
-	if v := binary.BigEndian.Uint16(p[headAtVersion:]); v != Version {
-		return HeadSlot{}, fmt.Errorf("%w: version %d, this program knows %d", ErrVersion, v, Version)
+	version := binary.BigEndian.Uint16(p[headAtVersion:])
+	if version < VersionFirst || version > Version {
+		return HeadSlot{}, fmt.Errorf("%w: version %d, this program knows %d", ErrVersion, version, Version)
 	}
 	s := HeadSlot{
 		Leg:       volume.LegID{UUID: volume.UUID(p[headAtLeg:])},
@@ -85,9 +98,14 @@ func ParseHead(p []byte) (HeadSlot, error) {
 			Start: Place(binary.BigEndian.Uint64(p[headAtStart:])),
 			Cut:   Place(binary.BigEndian.Uint64(p[headAtCut:])),
 			Freed: getTransaction(p[headAtFreed:]), Floor: getTransaction(p[headAtFloor:]),
+			Durable: Place(binary.BigEndian.Uint64(p[headAtDurable:])), Ended: p[headAtEnded] == 1,
 		},
 	}
-	for _, gap := range [][]byte{p[headAtVersion+2 : headAtLeg], p[headAtReserved:headAtSum]} {
+	reserved := headAtReserved
+	if version == VersionFirst {
+		reserved = headReservedV1
+	}
+	for _, gap := range [][]byte{p[headAtVersion+2 : headAtLeg], p[reserved:headAtSum]} {
 		for _, b := range gap {
 			if b != 0 {
 				return HeadSlot{}, fmt.Errorf("%w: reserved bytes are set", ErrHeadCorrupt)
@@ -95,9 +113,9 @@ func ParseHead(p []byte) (HeadSlot, error) {
 		}
 	}
 	if s.RingBytes < SectorBytes || s.RingBytes%SectorBytes != 0 || s.Start%SectorBytes != 0 ||
-		s.Cut%SectorBytes != 0 {
-		return HeadSlot{}, fmt.Errorf("%w: ring of %d bytes from %d on, cut at %d", ErrHeadCorrupt, s.RingBytes,
-			s.Start, s.Cut)
+		s.Cut%SectorBytes != 0 || s.Durable%SectorBytes != 0 || p[headAtEnded] > 1 {
+		return HeadSlot{}, fmt.Errorf("%w: ring of %d bytes from %d on, cut at %d, durable up to %d, ended %d",
+			ErrHeadCorrupt, s.RingBytes, s.Start, s.Cut, s.Durable, p[headAtEnded])
 	}
 	return s, nil
 }

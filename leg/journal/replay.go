@@ -69,6 +69,18 @@ func (c *Core) replayCommit(e *Entry) {
 	c.Bar(e.UpTo)
 }
 
+// Behind takes the head of an entry that lies behind the end of the replay. What its start knew to be durable was so,
+// though the entry itself may have been written beside others of which the power cut left nothing.
+func (c *Core) Behind(e *Entry) {
+	if e.Term == c.head.Term && e.Place > c.tail && int64(e.End()-c.head.Start) <= c.ring {
+		c.known = max(c.known, e.Durable)
+	}
+}
+
+// Ends returns how far the journal has to be whole at least by what its head, and the entries that Behind was told of,
+// say. A replay that ends before has come to damage; behind it, to what a power cut tore, and nobody relies on.
+func (c *Core) Ends() Place { return c.known }
+
 // Redo ends a replay and returns what is to be written home before anybody reads it: one source for each block,
 // ascending.
 func (c *Core) Redo() []Source {
@@ -92,15 +104,21 @@ func (c *Core) NotHome(redo []Source) {
 	}
 }
 
-// Started returns the head of a start that has replayed everything: what was found is durable, and what an earlier
-// start may have left behind it is not taken for an entry any more.
+// Started returns the head of a start that has replayed everything, and synced it: what was found is durable, and what
+// an earlier start may have left behind it is not taken for an entry any more.
 func (c *Core) Started() Head {
 	h := c.head
 	h.Term++
-	h.Cut = c.tail
-	if h.Cut < h.Start {
-		h.Cut = h.Start
-	}
+	h.Cut = max(c.tail, h.Start)
+	c.durable = h.Cut
+	h.Durable, h.Ended = h.Cut, false
+	return h
+}
+
+// Closed returns the head of a leg that has come to its end: all that is in the journal was synced.
+func (c *Core) Closed() Head {
+	h := c.Proof()
+	h.Ended = true
 	return h
 }
 
