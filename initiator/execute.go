@@ -3,7 +3,6 @@ package initiator
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/holdfast-storage/holdfast/scsi"
 )
@@ -24,23 +23,16 @@ func (s *Session) Execute(ctx context.Context, lun uint64, cdb scsi.CDB, out, in
 	}
 	answered := make(chan struct{}, 1)
 	t.Done = func(*Task) { answered <- struct{}{} }
-	pause := time.Duration(0)
-	for try := 1; ; try++ {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		if pause > 0 {
-			s.rest(t, pause)
-		} else {
-			s.Submit(t)
-		}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	for s.Submit(t); ; {
 		select {
 		case <-answered:
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}
-		var again bool
-		if pause, again = t.again(try); again {
+		if s.Resubmit(t) {
 			continue
 		}
 		if err := t.Result(); err != nil {
@@ -51,23 +43,4 @@ func (s *Session) Execute(ctx context.Context, lun uint64, cdb scsi.CDB, out, in
 		}
 		return t.Received, nil
 	}
-}
-
-const (
-	// maxTries bounds how often a command is sent that the target did not execute but asks to see again: it has a few
-	// unit attentions to tell of at most, but one that has no room is given some seconds, for it is not broken, and may
-	// have something to tell after that. How long it may keep others waiting, who uses it knows.
-	maxTries                   = 60
-	busyPauseMin, busyPauseMax = time.Millisecond, 100 * time.Millisecond
-)
-
-// again reports whether a command that was sent so many times is to be sent once more, and after which pause.
-func (t *Task) again(tries int) (pause time.Duration, again bool) {
-	if t.Err != nil || !scsi.Retryable(t.Status, t.Sense) || tries >= maxTries {
-		return 0, false
-	}
-	if t.Status == scsi.CheckCondition { // a unit attention, which is told of once
-		return 0, true
-	}
-	return min(busyPauseMin<<min(tries-1, 10), busyPauseMax), true
 }

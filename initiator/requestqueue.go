@@ -3,7 +3,6 @@ package initiator
 import (
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/scsi"
@@ -73,8 +72,8 @@ func (q *RequestQueue) Submit(r *block.Request) {
 		return
 	}
 	rt := q.pool.Get().(*requestTask)
-	rt.request, rt.done, rt.tries, rt.syncs = r, 0, 0, false
-	rt.submit(0)
+	rt.request, rt.done, rt.syncs = r, 0, false
+	rt.submit()
 }
 
 func (q *RequestQueue) check(r *block.Request) error {
@@ -101,12 +100,11 @@ type requestTask struct {
 	request *block.Request
 	done    int64 // bytes of the request that are done
 	part    int64 // bytes of the command that is under way
-	tries   int   // of that command
 	syncs   bool  // that command is the SYNCHRONIZE CACHE after a zero with FUA
 }
 
-// submit sends the command for the next part of the request, after a pause if there is one.
-func (rt *requestTask) submit(pause time.Duration) {
+// submit sends the command for the next part of the request.
+func (rt *requestTask) submit() {
 	q, r, t := rt.queue, rt.request, &rt.task
 	size := q.unit.Limits.BlockBytes
 	t.LUN, t.DataOut, t.DataIn = q.unit.LUN, nil, nil
@@ -132,32 +130,26 @@ func (rt *requestTask) submit(pause time.Duration) {
 		rt.part = 0
 		t.CDB = scsi.SynchronizeCache16CDB(0, 0)
 	}
-	rt.tries++
-	if pause > 0 {
-		q.session.rest(t, pause)
-		return
-	}
 	q.session.Submit(t)
 }
 
 // step takes the answer to a command, and sends the next or completes the request.
 func (rt *requestTask) step(t *Task) {
-	if pause, again := t.again(rt.tries); again {
-		rt.submit(pause)
+	if rt.queue.session.Resubmit(t) {
 		return
 	}
 	err := t.Result()
 	if err == nil && t.Residual != 0 {
 		err = fmt.Errorf("target left a residual of %d bytes: %w", t.Residual, block.ErrFailed)
 	}
-	rt.done, rt.tries = rt.done+rt.part, 0
+	rt.done += rt.part
 	if err == nil && rt.done < rt.request.Range.Len {
-		rt.submit(0)
+		rt.submit()
 		return
 	}
 	if err == nil && rt.request.Op == block.OpZero && rt.request.Flags&block.FUA != 0 && !rt.syncs {
 		rt.syncs = true
-		rt.submit(0)
+		rt.submit()
 		return
 	}
 	rt.complete(err)

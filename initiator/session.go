@@ -108,7 +108,14 @@ func (s *Session) Ended() <-chan struct{} { return s.ended }
 // tasks, too, so the caller holds no lock that these take. After the session has ended the task completes at once
 // with the session's error.
 func (s *Session) Submit(t *Task) {
+	t.tries = 0
+	s.submit(t)
+}
+
+// submit sends a command for the first time, or again.
+func (s *Session) submit(t *Task) {
 	t.start(kindCommand)
+	t.tries++
 	if len(t.DataIn) > 0 && len(t.DataOut) > 0 || len(t.DataIn)|len(t.DataOut) > maxTransferBytes {
 		t.Err = fmt.Errorf("command %#02x: data in both directions or too long: %w",
 			t.CDB[0], block.ErrUnsupported)
@@ -131,36 +138,6 @@ func (s *Session) enqueue(q *taskQueue, t *Task) {
 	}
 	t.since = time.Now()
 	q.push(t)
-	s.deadline.arm()
-	s.mu.Unlock()
-	s.signal()
-}
-
-// rest submits a command again that was answered BUSY, after a pause: who had no room has none at once.
-func (s *Session) rest(t *Task, pause time.Duration) {
-	t.start(kindCommand)
-	s.mu.Lock()
-	if s.cause != nil {
-		t.Err = s.cause
-		s.mu.Unlock()
-		t.Done(t)
-		return
-	}
-	s.resting.push(t)
-	s.mu.Unlock()
-	time.AfterFunc(pause, func() { s.rested(t) })
-}
-
-// rested queues a command whose pause is over. When the session ends it may be over before that, and be another one.
-func (s *Session) rested(t *Task) {
-	s.mu.Lock()
-	if s.cause != nil {
-		s.mu.Unlock()
-		return
-	}
-	s.resting.remove(t)
-	t.since = time.Now()
-	s.waiting.push(t)
 	s.deadline.arm()
 	s.mu.Unlock()
 	s.signal()

@@ -31,6 +31,7 @@ type Task struct {
 	Residual int64
 
 	kind     taskKind
+	tries    int // how often it was sent since Submit
 	itt      uint32
 	asked    int  // bytes of DataOut that go without being asked for, or were asked for
 	sent     int  // bytes of DataOut that went out or are on their way

@@ -12,10 +12,6 @@ import (
 	"github.com/holdfast-storage/holdfast/volume/inband"
 )
 
-// maxStageTries bounds how often a STAGE is sent that the leg did not execute but asks to see again. A unit has a few
-// unit attentions at most.
-const maxStageTries = 8
-
 // stageTasks sends records as initiator.RequestQueue sends writes: no goroutine and, in steady state, no allocation for
 // a record. The zero value is ready.
 type stageTasks struct{ pool sync.Pool }
@@ -27,7 +23,6 @@ type stageTask struct {
 	session *initiator.Session
 	request *mirror.StageRequest
 	buffer  []byte
-	tries   int
 }
 
 // submit sends a record on a session. It does not block.
@@ -37,7 +32,7 @@ func (q *stageTasks) submit(s *initiator.Session, r *mirror.StageRequest) {
 		t = &stageTask{from: q}
 		t.task.Done = t.step
 	}
-	t.session, t.request, t.tries = s, r, 0
+	t.session, t.request = s, r
 	list, err := inband.AppendStage(t.buffer[:0], r.Record)
 	if err == nil && int64(len(r.Data)) != r.Record.Blocks*volume.BlockBytes {
 		err = fmt.Errorf("%d blocks with %d bytes of data: %w", r.Record.Blocks, len(r.Data), block.ErrUnsupported)
@@ -49,18 +44,12 @@ func (q *stageTasks) submit(s *initiator.Session, r *mirror.StageRequest) {
 	t.buffer = append(list, r.Data...)
 	t.task.CDB = scsi.CDB(inband.Stage{ParamBytes: uint32(len(list)), Blocks: uint32(r.Record.Blocks)}.CDB())
 	t.task.DataOut = t.buffer
-	t.send()
-}
-
-func (t *stageTask) send() {
-	t.tries++
-	t.session.Submit(&t.task)
+	s.Submit(&t.task)
 }
 
 // step takes the leg's answer.
 func (t *stageTask) step(task *initiator.Task) {
-	if task.Err == nil && scsi.Retryable(task.Status, task.Sense) && t.tries < maxStageTries {
-		t.send()
+	if t.session.Resubmit(task) {
 		return
 	}
 	err := task.Result()
