@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-storage/holdfast/domain/proc"
 )
@@ -35,22 +38,42 @@ func EndRun(ctx context.Context, driver, dir, token string, o Options) error {
 func (d *localDriver) local() *localDriver { return d }
 
 func (d *localDriver) endRun(ctx context.Context, dir, token string) error {
-	r, err := load(dir, d.program.word)
-	switch {
-	case errors.Is(err, ErrNone):
-		return nil // forgotten, which nothing is that may still run
-	case err != nil:
+	if r, err := d.meant(dir, token); err != nil || r == nil {
 		return err
-	case r.Token != token || r.State.Phase.Ended():
+	}
+	release, err := lockRuns(ctx, dir, unix.LOCK_SH)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if boot, err := proc.BootID(); err != nil || boot != r.Boot {
+	if err != nil {
+		return err
+	}
+	defer release()
+	r, err := d.meant(dir, token) // it may have ended since, and the next one begun
+	if err != nil || r == nil {
 		return err
 	}
 	if err := r.killMain(ctx); err != nil {
 		return err
 	}
-	return d.clear(ctx, r)
+	return d.clear(ctx, *r)
+}
+
+// meant returns the run that a directory remembers with token; nil if it is over, or another one is there.
+func (d *localDriver) meant(dir, token string) (*record, error) {
+	r, err := load(dir, d.program.word)
+	switch {
+	case errors.Is(err, ErrNone):
+		return nil, nil // forgotten, which nothing is that may still run
+	case err != nil:
+		return nil, err
+	case r.Token != token || r.State.Phase.Ended():
+		return nil, nil
+	}
+	if boot, err := proc.BootID(); err != nil || boot != r.Boot {
+		return nil, err
+	}
+	return &r, nil
 }
 
 // killMain kills the main process and returns when it has ended: it is to do nothing more for the guest, such as

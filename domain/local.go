@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/holdfast-storage/holdfast/domain/proc"
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -86,23 +88,9 @@ func (d *localDriver) start(ctx context.Context, o Order) (*localProcess, error)
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("domain %s: %w", o.Name, err)
 	}
-	before, err := d.refuseSecond(o)
+	r, before, err := d.begin(ctx, o)
 	if err != nil {
 		return nil, err
-	}
-	if d.program.admit != nil {
-		if err := d.program.admit(ctx, o); err != nil {
-			return nil, fmt.Errorf("domain %s: %w", o.Name, err)
-		}
-	}
-	boot, err := proc.BootID()
-	if err != nil {
-		return nil, fmt.Errorf("domain %s: %w", o.Name, err)
-	}
-	r := record{Driver: d.program.word, Order: o, Token: volume.NewUUID().String(), Boot: boot,
-		State: State{Phase: PhaseStarting}}
-	if err := r.save(); err != nil {
-		return nil, fmt.Errorf("domain %s: %w", o.Name, err)
 	}
 	p, err := run(r)
 	if errors.Is(err, errUnsettled) {
@@ -116,6 +104,36 @@ func (d *localDriver) start(ctx context.Context, o Order) (*localProcess, error)
 		return nil, errors.Join(err, d.unbegin(before, o.Dir))
 	}
 	return p, nil
+}
+
+// begin remembers the run that is about to be started, and returns what was remembered before it.
+func (d *localDriver) begin(ctx context.Context, o Order) (r, before record, err error) {
+	if d.program.end != nil { // there are kill commands, and one of an earlier run may be late
+		release, err := lockRuns(ctx, o.Dir, unix.LOCK_EX)
+		if err != nil {
+			return record{}, record{}, fmt.Errorf("domain %s: %w", o.Name, err)
+		}
+		defer release()
+	}
+	before, err = d.refuseSecond(o)
+	if err != nil {
+		return record{}, record{}, err
+	}
+	if d.program.admit != nil {
+		if err := d.program.admit(ctx, o); err != nil {
+			return record{}, record{}, fmt.Errorf("domain %s: %w", o.Name, err)
+		}
+	}
+	boot, err := proc.BootID()
+	if err != nil {
+		return record{}, record{}, fmt.Errorf("domain %s: %w", o.Name, err)
+	}
+	r = record{Driver: d.program.word, Order: o, Token: volume.NewUUID().String(), Boot: boot,
+		State: State{Phase: PhaseStarting}}
+	if err := r.save(); err != nil {
+		return record{}, record{}, fmt.Errorf("domain %s: %w", o.Name, err)
+	}
+	return r, before, nil
 }
 
 // unbegin is what a start leaves behind of which nothing runs: nothing is to be remembered, unless the start before may

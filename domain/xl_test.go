@@ -186,6 +186,39 @@ func TestXL_killCommand(t *testing.T) {
 	require.Nil(t, start(t, NewExec(Options{}), shell(t, "sleep 1000")).KillCommand(), "it ends with its processes")
 }
 
+// A kill command that is late ends nothing but its own run, also when it finds the next one, which has the same name and
+// UUID, in its place: a start waits until it is through.
+func TestXL_lateKillCommandLeavesTheNextRunAlone(t *testing.T) {
+	x := fakexl.New(t)
+	o := xlOrder(t, x)
+	d := NewXL(Options{})
+	first, err := d.Start(t.Context(), o)
+	require.NoError(t, err)
+	token := first.(*localProcess).snapshot().Token
+	slow := filepath.Join(t.TempDir(), "slow")
+	require.NoError(t, os.WriteFile(slow, nil, 0o600))
+	ended := make(chan error, 1)
+	go func() {
+		ended <- EndRun(t.Context(), DriverXL, o.Dir, token, Options{Env: append(os.Environ(), "FAKEXL_WAIT="+slow)})
+	}()
+	requireEnd(t, first) // the daemon sees it, too, and is faster
+	require.NoError(t, d.Forget(o.Dir))
+
+	o.Run++
+	soon, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err = d.Start(soon, o)
+	require.ErrorContains(t, err, "an earlier run is still being ended")
+	require.Empty(t, x.Domains())
+	require.NoError(t, os.Remove(slow))
+	second := start(t, d, o)
+	require.NoError(t, <-ended)
+	require.NoError(t, EndRun(t.Context(), DriverXL, o.Dir, token, Options{}))
+	require.Equal(t, PhaseRunning, second.State().Phase)
+	require.Len(t, x.Domains(), 1)
+	require.FileExists(t, xlDiskPath(o.Dir, 0))
+}
+
 // A start that the daemon did not live to note may have made a domain.
 func TestXL_startThatTheDaemonDidNotLiveToNote(t *testing.T) {
 	x := fakexl.New(t)

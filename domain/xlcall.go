@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -84,24 +85,27 @@ func (x xen) destroy(ctx context.Context, d xenDomain) error {
 	return err
 }
 
-// parseXLList reads what `xl list -v` writes: a line of headings, and one for each domain.
+// parseXLList reads what `xl list -v` writes: a line of headings, and one for each domain. Other people's domains are
+// among them, whose names may hold blanks, or what looks like the columns behind a name, or nothing: none of that may
+// keep a guest from being found, and ended. So the columns are those that come last in a line.
 func parseXLList(text string) ([]xenDomain, error) {
-	const name, id, state, uuid = 0, 1, 4, 6
+	row := regexp.MustCompile(`^(?:(.*)\s)?\s*([0-9]+)\s+[0-9]+\s+[0-9]+\s+([a-z-]{6})\s+[0-9.]+\s+([0-9A-Fa-f-]{36})(?:\s|$)`)
 	var all []xenDomain
 	headed := false
 	for line := range strings.Lines(text) {
-		fields := strings.Fields(line)
+		found := row.FindStringSubmatch(line)
 		switch {
 		case !headed:
-			if len(fields) <= uuid || fields[name] != "Name" || fields[id] != "ID" || fields[state] != "State" {
+			heads := strings.Join(strings.Fields(line), " ")
+			if !strings.HasPrefix(heads, "Name ID Mem VCPUs State Time(s) UUID") {
 				return nil, fmt.Errorf("xl list -v writes something unknown: %q", line)
 			}
 			headed = true
-		case len(fields) <= uuid || !isUUID(fields[uuid]):
+		case found == nil || !isUUID(found[4]):
 			return nil, fmt.Errorf("xl list -v writes something unknown: %q", line)
 		default:
-			all = append(all, xenDomain{id: fields[id], name: fields[name], uuid: strings.ToLower(fields[uuid]),
-				state: fields[state]})
+			all = append(all, xenDomain{id: found[2], name: strings.TrimRight(found[1], " "),
+				uuid: strings.ToLower(found[4]), state: found[3]})
 		}
 	}
 	if !headed {

@@ -2,6 +2,7 @@ package domain
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -162,6 +163,28 @@ func TestXL_check(t *testing.T) {
 }
 
 // What xl of Xen 4.17 writes, also of a domain that is being made and of one that is forgotten.
+// What somebody else's domain is called keeps no guest from being found, and no name passes for the columns behind it.
+func TestParseXLList_namesOfOthers(t *testing.T) {
+	const own, other = "11111111-2222-3333-4444-555555555555", "99999999-2222-3333-4444-555555555555"
+	columns := func(id, uuid string) string {
+		return fmt.Sprintf("%5s   512     2     -b----   12345.6 %s        -                -", id, uuid)
+	}
+	heads := "Name                                        ID   Mem VCPUs\tState\tTime(s)   UUID  " +
+		"                          Reason-Code\tSecurity Label\n"
+	for name, wrote := range map[string]string{
+		"blanks": "Windows Server 2022", "none": "", "digits": "7", "long": strings.Repeat("long ", 20),
+		"columns": "x" + columns("1", own),
+	} {
+		t.Run(name, func(t *testing.T) {
+			all, err := parseXLList(heads + fmt.Sprintf("%-40s ", wrote) + columns("4", other) + "\n" +
+				fmt.Sprintf("%-40s ", "web1") + columns("5", own) + "\n")
+			require.NoError(t, err)
+			require.Equal(t, []xenDomain{{"4", strings.TrimRight(wrote, " "), other, "-b----"},
+				{"5", "web1", own, "-b----"}}, all)
+		})
+	}
+}
+
 func TestParseXLList(t *testing.T) {
 	all, err := parseXLList("Name                                        ID   Mem VCPUs\tState\tTime(s)   UUID  " +
 		"                          Reason-Code\tSecurity Label\n" +
