@@ -10,7 +10,12 @@ import (
 
 	"github.com/holdfast-storage/holdfast/node/host"
 	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/volume"
 )
+
+// receivingFinder finds the guest of a domain that this host takes in by an operation, for who sends it.
+type receivingFinder func(ctx context.Context, from volume.NodeID, domain string, operation uint64) (*host.Receiving,
+	error)
 
 // withMigrations adds to the paths between nodes those by which another host sends this one a guest.
 func (d *Daemon) withMigrations(peers http.Handler) http.Handler {
@@ -24,8 +29,9 @@ func (d *Daemon) withMigrations(peers http.Handler) http.Handler {
 	return mux
 }
 
-// receiving returns the guest that a request is about, nil if it was answered. Only the host that has it may ask.
-func (d *Daemon) receiving(w http.ResponseWriter, r *http.Request) *host.Receiving {
+// receiving returns the guest that a request is about, as find does, nil if it was answered. Only the host that has it
+// may ask.
+func (d *Daemon) receiving(w http.ResponseWriter, r *http.Request, find receivingFinder) *host.Receiving {
 	from, err := d.identify(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
@@ -36,7 +42,7 @@ func (d *Daemon) receiving(w http.ResponseWriter, r *http.Request) *host.Receivi
 		http.Error(w, "operation: "+err.Error(), http.StatusBadRequest)
 		return nil
 	}
-	guest, err := d.host.Receiving(r.Context(), from, r.FormValue("domain"), operation)
+	guest, err := find(r.Context(), from, r.FormValue("domain"), operation)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusConflict)
 		return nil
@@ -46,13 +52,13 @@ func (d *Daemon) receiving(w http.ResponseWriter, r *http.Request) *host.Receivi
 
 // serveMigrate makes the connection the stream of a guest's state.
 func (d *Daemon) serveMigrate(w http.ResponseWriter, r *http.Request) {
-	guest := d.receiving(w, r)
-	if guest == nil {
-		return
-	}
 	if r.Header.Get("Upgrade") != peer.UpgradeMigrate {
 		w.Header().Set("Upgrade", peer.UpgradeMigrate)
 		http.Error(w, "this is for a guest's state alone", http.StatusUpgradeRequired)
+		return
+	}
+	guest := d.receiving(w, r, d.host.Receive)
+	if guest == nil {
 		return
 	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
@@ -87,7 +93,7 @@ func (h hijacked) Read(p []byte) (int, error) { return h.read.Read(p) }
 
 // serveMigrated says whether the guest is here as a whole.
 func (d *Daemon) serveMigrated(w http.ResponseWriter, r *http.Request) {
-	if guest := d.receiving(w, r); guest != nil {
+	if guest := d.receiving(w, r, d.host.Receiving); guest != nil {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(guest.Loaded(r.Context())) // who asked is gone, if that fails
 	}

@@ -128,6 +128,7 @@ func (h *Host) forgetGuest(a action) error {
 	}
 	h.post(func() {
 		delete(h.guests, a.name)
+		delete(h.unsent, a.name)
 		h.core.guestForgotten(a.name)
 	})
 	return nil

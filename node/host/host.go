@@ -57,6 +57,8 @@ type Host struct {
 
 	consoles consoles
 	sendings map[string]*sending // of the loop alone
+	// unsent are the guests to be taken in that this daemon started and that nothing was sent to yet. Of the loop alone.
+	unsent map[string]domain.Process
 
 	mu    sync.Mutex // protects what Status and Looking return
 	found bool       // what ran before is known, and what follows tells of it
@@ -89,7 +91,7 @@ func New(o Options) (*Host, error) {
 		options: o, ledger: l, began: time.Now(), events: make(chan func(), 64),
 		core:    newCore(o.RunDir, l.snapshot()),
 		engines: make(map[volume.ID]*running), guests: make(map[string]hosted),
-		sendings: make(map[string]*sending),
+		sendings: make(map[string]*sending), unsent: make(map[string]domain.Process),
 		sockets:  sockets{log: o.Logger, held: make(map[socketKey]*exportSocket)},
 		consoles: consoles{open: make(map[string]*conversation)},
 	}, nil

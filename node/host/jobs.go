@@ -69,7 +69,13 @@ func (h *Host) jobOf(a action) func(context.Context) error {
 		}
 		return func(ctx context.Context) error { return h.plugGuest(ctx, a, g, disks) }
 	case resumeGuest:
-		return func(ctx context.Context) error { return h.resumeGuest(ctx, a, g) }
+		end := h.endSending(a.name)
+		return func(ctx context.Context) error {
+			if err := end(ctx); err != nil {
+				return err
+			}
+			return h.resumeGuest(ctx, a, g)
+		}
 	case forgetGuest:
 		return func(context.Context) error { return h.forgetGuest(a) }
 	}

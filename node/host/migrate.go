@@ -299,13 +299,34 @@ type Receiving struct {
 // Receiving returns the guest of a domain that this host takes in by an operation, if from is the host that the
 // coordinators have it sent by.
 func (h *Host) Receiving(ctx context.Context, from volume.NodeID, name string, operation uint64) (*Receiving, error) {
+	return h.inLoop(ctx, func() (*Receiving, error) { return h.receiving(from, name, operation) })
+}
+
+// Receive is Receiving for who is about to send the guest's state, which one process is sent once. An attempt that its
+// sender gave up may have come here as a whole, and the guest have run on since: what says that it is here must not
+// speak of that one to a sender whose next attempt came to nothing.
+func (h *Host) Receive(ctx context.Context, from volume.NodeID, name string, operation uint64) (*Receiving, error) {
+	return h.inLoop(ctx, func() (*Receiving, error) {
+		r, err := h.receiving(from, name, operation)
+		if err == nil && h.unsent[name] != r.process {
+			return nil, fmt.Errorf("domain %s: what takes it in here was sent something already, or may have been", name)
+		}
+		if err == nil {
+			delete(h.unsent, name)
+		}
+		return r, err
+	})
+}
+
+// inLoop has the loop look for a guest that is taken in.
+func (h *Host) inLoop(ctx context.Context, look func() (*Receiving, error)) (*Receiving, error) {
 	type answer struct {
 		receiving *Receiving
 		err       error
 	}
 	found := make(chan answer, 1)
 	h.post(func() {
-		r, err := h.receiving(from, name, operation)
+		r, err := look()
 		found <- answer{r, err}
 	})
 	select {
@@ -358,7 +379,13 @@ func (h *Host) receiveGuest(ctx context.Context, a action) error {
 	if !ok {
 		return fmt.Errorf("domain %s: the driver %q takes in no guests on this host", a.name, a.order.Driver)
 	}
-	return h.startBy(ctx, a, driver, receiver.Receive)
+	return h.startBy(ctx, a, driver, func(ctx context.Context, o domain.Order) (domain.Process, error) {
+		process, err := receiver.Receive(ctx, o)
+		if err == nil {
+			h.post(func() { h.unsent[a.name] = process })
+		}
+		return process, err
+	})
 }
 
 // plugGuest has a guest run that was taken in, and killed when the grant of a disk is lost. One for which that does not
@@ -403,6 +430,24 @@ func (h *Host) plugAndRun(ctx context.Context, a action, g hosted, disks []*runn
 		}
 	})
 	return nil
+}
+
+// endSending returns what ends the sending of a guest, if one is under way, and waits until nothing of it goes on: the
+// guest might be sent just when it is told to run on. The loop calls it.
+func (h *Host) endSending(name string) func(context.Context) error {
+	s := h.sendings[name]
+	return func(ctx context.Context) error {
+		if s == nil {
+			return nil
+		}
+		s.stop()
+		select {
+		case <-s.over:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("domain %s: its sending goes on: %w", name, ctx.Err())
+		}
+	}
 }
 
 // resumeGuest has a guest run on that was to move. It asks first: only when the coordinators have committed that the

@@ -106,6 +106,7 @@ func receiver(t *testing.T, told *journal, reply peer.MigratedReply) (*httptest.
 	func(volume.NodeID) http.RoundTripper) {
 	t.Helper()
 	mux := http.NewServeMux()
+	here := make(chan struct{}) // closed when the state is, of which the sender is not told
 	mux.HandleFunc("POST "+peer.PathMigrate, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != peer.UpgradeMigrate || r.FormValue("operation") != "7" {
 			http.Error(w, "what is this", http.StatusBadRequest)
@@ -122,8 +123,10 @@ func receiver(t *testing.T, told *journal, reply peer.MigratedReply) (*httptest.
 		var all bytes.Buffer
 		_, _ = io.Copy(&all, buffered)
 		told.note("received %q", all.String())
+		close(here)
 	})
 	mux.HandleFunc("GET "+peer.PathMigrated, func(w http.ResponseWriter, _ *http.Request) {
+		<-here
 		told.note("asked")
 		_, _ = fmt.Fprintf(w, `{"loaded": %t, "error": %q}`, reply.Loaded, reply.Error)
 	})
@@ -218,4 +221,65 @@ func TestResumeGuest_asksFirst(t *testing.T) {
 			require.Equal(t, c.want, told.text())
 		})
 	}
+}
+
+// A guest that is sent by an attempt that was given up may be here as a whole all the same, while it ran on where it
+// was. What another attempt sends must not come to nothing here and the older state pass for it.
+func TestReceive_oneStateIsSentToOneProcess(t *testing.T) {
+	from, other := volume.NodeID{UUID: volume.NewUUID()}, volume.NodeID{UUID: volume.NewUUID()}
+	started := &movable{order: domain.Order{Name: "web1", Run: 4, Incoming: 7}}
+	h := &Host{life: t.Context(), events: make(chan func(), 64), core: newCore("/run", nil),
+		guests: map[string]hosted{"web1": {process: started}}, unsent: map[string]domain.Process{"web1": started}}
+	h.core.domain("web1").receive = &peer.ReceiveOrder{Operation: 7, From: from, Name: "web1", Run: 4}
+	loop, end := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case f := <-h.events:
+				f()
+			case <-loop.Done():
+				return
+			}
+		}
+	}()
+	defer func() { end(); <-done }()
+
+	_, err := h.Receive(t.Context(), other, "web1", 7)
+	require.ErrorContains(t, err, "from who sends it")
+	_, err = h.Receive(t.Context(), from, "web1", 8)
+	require.ErrorContains(t, err, "from who sends it")
+	got, err := h.Receive(t.Context(), from, "web1", 7)
+	require.NoError(t, err)
+	require.Equal(t, started, got.process)
+	_, err = h.Receive(t.Context(), from, "web1", 7)
+	require.ErrorContains(t, err, "sent something already")
+	asked, err := h.Receiving(t.Context(), from, "web1", 7)
+	require.NoError(t, err, "what became of it may be asked again and again")
+	require.True(t, asked.Loaded(t.Context()).Loaded)
+
+	// Of one that an earlier daemon started it is not known whether something was sent.
+	h.guests["web1"] = hosted{process: &movable{order: started.order}}
+	h.unsent["web1"] = started
+	_, err = h.Receive(t.Context(), from, "web1", 7)
+	require.ErrorContains(t, err, "sent something already")
+}
+
+// A guest is run on only when nothing of its sending goes on: that might be about to begin.
+func TestResumeGuest_waitsForTheEndOfTheSending(t *testing.T) {
+	told := &journal{}
+	life, stop := context.WithCancel(t.Context())
+	s := &sending{operation: 7, stop: func() { told.note("stop"); stop() }, over: make(chan struct{})}
+	h := &Host{life: t.Context(), events: make(chan func(), 64), sendings: map[string]*sending{"web1": s},
+		guests:  map[string]hosted{"web1": {process: &movable{told: told, order: domain.Order{Name: "web1", Run: 3}}}},
+		options: Options{Coordinators: &decider{told, nil}, Logger: slog.New(slog.DiscardHandler)}}
+	do := h.jobOf(action{job: resumeGuest, name: "web1", run: 3, operation: 7})
+	go func() {
+		<-life.Done()
+		told.note("its sending has ended")
+		close(s.over)
+	}()
+	require.NoError(t, do(t.Context()))
+	require.Equal(t, "stop; its sending has ended; abort 7 run 3; resume", told.text())
 }
