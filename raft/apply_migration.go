@@ -16,8 +16,8 @@ func (t *txn) beginMigration(c *BeginMigration) *Refusal {
 	if r != nil {
 		return r
 	}
-	if m := d.Migration; m != nil && m.Request == c.Request {
-		return nil // the same decision, taken twice
+	if slices.ContainsFunc(t.state.Operations, func(o *Operation) bool { return o.Request == c.Request }) {
+		return nil // the same decision, taken twice: also once it was given up, which leaves the run as it is
 	}
 	object := "domain/" + d.Name
 	last, running := t.state.DrillOf(object), t.state.OperationOf(object)
@@ -49,10 +49,10 @@ func (t *txn) beginMigration(c *BeginMigration) *Refusal {
 	t.beginOperation(Operation{
 		Kind: OperationMigration, Object: object, Reason: cmp.Or(c.Reason, "asked for"),
 		From: t.state.NodeName(d.Host), To: host.Name, Domain: d.Name, Run: d.Run + 1,
+		Request: c.Request,
 	}, 0)
 	d = t.editDomain(d)
-	d.Migration = &Migration{Operation: t.state.LastOperation, Request: c.Request, From: d.Host, To: c.Host,
-		Run: d.Run + 1}
+	d.Migration = &Migration{Operation: t.state.LastOperation, From: d.Host, To: c.Host, Run: d.Run + 1}
 	return nil
 }
 
@@ -153,8 +153,11 @@ func (t *txn) grantMigration(c *GrantMigration) *Refusal {
 	grants := slices.Clone(o.Grants)
 	for i, use := range d.Spec.Volumes {
 		v := t.state.VolumeByName(use.Name)
-		if v == nil || v.Attach != nil && (v.Attach.Host == m.To && !v.Attach.Detaching || !c.Takeover) {
-			continue // it has it, or waits
+		if v == nil {
+			continue
+		}
+		if how := d.Handover(v); how == HandoverDone || how == HandoverHeld && !c.Takeover {
+			continue
 		}
 		if r := t.placeVolume(d, use.Name, place, c.Attach[i]); r != nil {
 			return r

@@ -18,7 +18,6 @@ const DriverQEMU = "qemu"
 // it run, and holds its volumes; after it the domain is the new host's, with the next Run.
 type Migration struct {
 	Operation uint64        `json:"operation"`
-	Request   volume.UUID   `json:"request"` // as in BeginMigration
 	From      volume.NodeID `json:"from"`
 	To        volume.NodeID `json:"to"`
 	Run       uint64        `json:"run"` // of the domain once it has switched
@@ -81,4 +80,28 @@ func (s *State) MigrationOf(o *Operation) *Migration {
 		return d.Migration
 	}
 	return nil
+}
+
+// Handover is how far a volume of a domain that has switched is on its way to the new host.
+type Handover string
+
+// How far a volume can be.
+const (
+	HandoverHeld Handover = "held" // the old host has it, as far as is known
+	HandoverFree Handover = "free" // it may be granted: nobody has it for a guest
+	HandoverDone Handover = "done" // it is granted to the new host
+)
+
+// Handover returns how far a volume of the domain is, which moves. Its maintenance gives way to a guest, on whichever
+// host, and what an operator attached to the new host while it was nobody's is taken over as it is.
+func (d *Domain) Handover(v *Volume) Handover {
+	switch a := v.Attach; {
+	case a == nil || a.Maintenance:
+		return HandoverFree
+	case a.Host != d.Migration.To || a.Detaching:
+		return HandoverHeld
+	case a.Domain != d.Name:
+		return HandoverFree
+	}
+	return HandoverDone
 }

@@ -60,6 +60,8 @@ type Operation struct {
 	To     string `json:"to"`
 	Domain string `json:"domain,omitempty"` // empty for a volume alone
 	Run    uint64 `json:"run,omitempty"`    // of the domain, that it brings about
+	// Request is that of a migration, see BeginMigration; zero for what is no migration.
+	Request volume.UUID `json:"request,omitzero"`
 	// Grants are the volumes that change hands.
 	Grants []OperationGrant `json:"grants"`
 	// At is when it was decided, by the clock of the leader that did.

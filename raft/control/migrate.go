@@ -53,7 +53,7 @@ type migrationFacts struct {
 	fromDead bool // its old host is silent for good, as far as is known
 	toGone   bool // its new host is silent, or takes no guests any more
 	late     bool // it has gone on, or waited for the detach, longer than it may
-	free     bool // a volume is detached and not granted yet
+	free     bool // a volume is nobody's, and not granted yet
 	held     bool // a volume is still the old host's
 }
 
@@ -87,11 +87,14 @@ func (v *View) migrationFacts(d *raft.Domain) migrationFacts {
 		f.late = !seen.at.IsZero() && v.Now.Sub(seen.at) >= migrateMax
 	}
 	for _, use := range d.Spec.Volumes {
-		switch vol := v.State.VolumeByName(use.Name); {
-		case vol == nil:
-		case vol.Attach == nil:
+		vol := v.State.VolumeByName(use.Name)
+		if vol == nil {
+			continue
+		}
+		switch d.Handover(vol) {
+		case raft.HandoverFree:
 			f.free = true
-		case vol.Attach.Host != m.To:
+		case raft.HandoverHeld:
 			f.held = true
 		}
 	}

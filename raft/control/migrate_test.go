@@ -4,6 +4,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-storage/holdfast/raft"
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // TestStepOfMigration_everyCombination is the table of what becomes of a migration, for every set of facts.
@@ -26,5 +29,35 @@ func TestStepOfMigration_everyCombination(t *testing.T) {
 		if step == migrationWaits {
 			require.True(t, f.held && !f.fromDead && !f.late && !f.free, "%+v", f)
 		}
+	}
+}
+
+// TestMigrationFacts_whoHasAVolume: what is granted waits for the old host's guest alone, not for whoever maintains the
+// volume meanwhile, were that the new host itself.
+func TestMigrationFacts_whoHasAVolume(t *testing.T) {
+	w := newWorld(t)
+	from, to := volume.NodeID{UUID: w.newID()}, volume.NodeID{UUID: w.newID()}
+	d := &raft.Domain{Name: "web", Running: true, Host: to, Run: 2,
+		Spec:      raft.DomainSpec{Name: "web", Volumes: []raft.DomainVolume{{Name: "root"}}},
+		Migration: &raft.Migration{Operation: 1, From: from, To: to, Run: 2, Switched: true}}
+	for name, c := range map[string]struct {
+		attach     *raft.Attach
+		free, held bool
+	}{
+		"detached":                {free: true},
+		"the old host's":          {attach: &raft.Attach{Host: from, Domain: "web", Detaching: true}, held: true},
+		"maintained by the old":   {attach: &raft.Attach{Host: from, Maintenance: true}, free: true},
+		"maintained by the new":   {attach: &raft.Attach{Host: to, Maintenance: true}, free: true},
+		"attached by an operator": {attach: &raft.Attach{Host: to}, free: true},
+		"leaving the new host":    {attach: &raft.Attach{Host: to, Domain: "web", Detaching: true}, held: true},
+		"granted to the new host": {attach: &raft.Attach{Host: to, Domain: "web"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := &raft.Volume{ID: volume.ID{UUID: w.newID()}, Name: "root", Attach: c.attach}
+			w.state.Volumes = map[volume.ID]*raft.Volume{v.ID: v}
+			f := w.view().migrationFacts(d)
+			require.Equal(t, c.free, f.free)
+			require.Equal(t, c.held, f.held)
+		})
 	}
 }
