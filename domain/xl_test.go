@@ -186,8 +186,8 @@ func TestXL_killCommand(t *testing.T) {
 	require.Nil(t, start(t, NewExec(Options{}), shell(t, "sleep 1000")).KillCommand(), "it ends with its processes")
 }
 
-// A kill command that is late ends nothing but its own run, also when it finds the next one, which has the same name and
-// UUID, in its place: a start waits until it is through.
+// A kill command that is late ends nothing but its own run, also when it finds the next one, which has the same name
+// and UUID, in its place: a start waits until it is through.
 func TestXL_lateKillCommandLeavesTheNextRunAlone(t *testing.T) {
 	x := fakexl.New(t)
 	o := xlOrder(t, x)

@@ -89,7 +89,8 @@ func (x xen) destroy(ctx context.Context, d xenDomain) error {
 // among them, whose names may hold blanks, or what looks like the columns behind a name, or nothing: none of that may
 // keep a guest from being found, and ended. So the columns are those that come last in a line.
 func parseXLList(text string) ([]xenDomain, error) {
-	row := regexp.MustCompile(`^(?:(.*)\s)?\s*([0-9]+)\s+[0-9]+\s+[0-9]+\s+([a-z-]{6})\s+[0-9.]+\s+([0-9A-Fa-f-]{36})(?:\s|$)`)
+	row := regexp.MustCompile(`^(?:(.*)\s)?\s*([0-9]+)\s+[0-9]+\s+[0-9]+\s+([a-z-]{6})\s+[0-9.]+\s+` +
+		`([0-9A-Fa-f-]{36})(?:\s|$)`)
 	var all []xenDomain
 	headed := false
 	for line := range strings.Lines(text) {

@@ -57,7 +57,7 @@ type Host struct {
 
 	consoles consoles
 	sendings map[string]*sending // of the loop alone
-	// unsent are the guests to be taken in that this daemon started and that nothing was sent to yet. Of the loop alone.
+	// unsent are the guests to be taken in that this daemon started and nothing was sent to yet. Of the loop alone.
 	unsent map[string]domain.Process
 
 	mu    sync.Mutex // protects what Status and Looking return

@@ -309,7 +309,8 @@ func (h *Host) Receive(ctx context.Context, from volume.NodeID, name string, ope
 	return h.inLoop(ctx, func() (*Receiving, error) {
 		r, err := h.receiving(from, name, operation)
 		if err == nil && h.unsent[name] != r.process {
-			return nil, fmt.Errorf("domain %s: what takes it in here was sent something already, or may have been", name)
+			return nil, fmt.Errorf("domain %s: what takes it in here was sent something already, or may have been",
+				name)
 		}
 		if err == nil {
 			delete(h.unsent, name)
