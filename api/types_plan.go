@@ -10,6 +10,7 @@ const (
 	PlanVolumeDetach   = "volume-detach"
 	PlanVolumePromote  = "volume-promote"
 	PlanDomainFailover = "domain-failover"
+	PlanDomainMigrate  = "domain-migrate"
 	PlanDomainDrill    = "domain-drill"
 	PlanRebalance      = "cluster-rebalance"
 )

@@ -11,12 +11,12 @@ import (
 
 // MigrateDomain moves a domain's guest to another host while it runs, and waits until it runs there.
 func (s service) MigrateDomain(ctx context.Context, name string, r api.MigrateDomain) (api.Domain, error) {
-	cmd, err := reading(s, func(v *control.View) (raft.Command, error) { return decideMigration(v, name, r.To) })
+	cmd, err := reading(s, func(v *control.View) (*raft.Command, error) { return decideMigration(v, name, r.To) })
 	if err != nil {
 		return api.Domain{}, err
 	}
 	object := "domain/" + name
-	if _, err := s.propose(ctx, object, cmd); err != nil {
+	if _, err := s.propose(ctx, object, *cmd); err != nil {
 		return api.Domain{}, err
 	}
 	if r.NoWait {
@@ -54,30 +54,30 @@ func latestMigration(s *raft.State, name string, run uint64) *raft.Operation {
 }
 
 // decideMigration decides where a guest moves: to the host of that name, if it is not empty.
-func decideMigration(v *control.View, name, host string) (raft.Command, error) {
+func decideMigration(v *control.View, name, host string) (*raft.Command, error) {
 	d, err := findDomain(v.State, name)
 	if err != nil {
-		return raft.Command{}, err
+		return nil, err
 	}
 	object := "domain/" + name
 	if !d.Running {
-		return raft.Command{}, api.Errorf(api.CodeInvalid, object, "holdfast domain start "+name,
+		return nil, api.Errorf(api.CodeInvalid, object, "holdfast domain start "+name,
 			"domain %s is stopped, so there is nothing to move", name)
 	}
 	to := v.ChooseHost(d.Spec, d.Host)
 	if host != "" {
 		if to, err = findHost(v, host); err != nil {
-			return raft.Command{}, err
+			return nil, err
 		}
 	}
 	if to == nil {
-		return raft.Command{}, noHost(v, d)
+		return nil, noHost(v, d)
 	}
 	if fact := v.Domain(d); fact == nil || fact.State != control.DomainRunning {
-		return raft.Command{}, api.Errorf(api.CodeFailed, object, "holdfast why domain/"+name,
+		return nil, api.Errorf(api.CodeFailed, object, "holdfast why domain/"+name,
 			"the guest of domain %s does not run on %s", name, v.State.NodeName(d.Host))
 	}
-	return raft.Command{BeginMigration: &raft.BeginMigration{Request: volume.NewUUID(), Name: name, Host: to.ID,
+	return &raft.Command{BeginMigration: &raft.BeginMigration{Request: volume.NewUUID(), Name: name, Host: to.ID,
 		Run: d.Run, Reason: "migrated by an operator"}}, nil
 }
 

@@ -55,6 +55,9 @@ func decide(v *control.View, r api.PlanRequest) (object string, commands []raft.
 	case api.PlanDomainFailover:
 		cmd, err = decideFailover(v, r.Name, r.Host)
 		object = "domain/" + r.Name
+	case api.PlanDomainMigrate:
+		cmd, err = decideMigration(v, r.Name, r.Host)
+		object = "domain/" + r.Name
 	case api.PlanDomainDrill:
 		cmd, err = decideDrill(v, r.Name, api.DrillDomain{To: r.Host})
 		object = "domain/" + r.Name

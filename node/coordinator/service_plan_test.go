@@ -99,4 +99,29 @@ func TestPlan_ofAFailover(t *testing.T) {
 	})
 }
 
+func TestPlan_ofAMigration(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.create("root")
+		_, _, err := w.raft.Apply(t.Context(), raft.Command{RaiseVersion: &raft.RaiseVersion{To: raft.VersionLatest}})
+		require.NoError(t, err)
+		_, err = w.api.DefineDomain(t.Context(), api.DomainSpec{Name: "web1", Driver: "qemu",
+			Volumes: []api.DomainVolume{{Name: "root"}}, Hosts: []string{"h1", "h2"}})
+		require.NoError(t, err)
+		_, err = w.foresee(api.PlanRequest{Verb: api.PlanDomainMigrate, Name: "web1"})
+		refusedWith(t, err, api.CodeInvalid, "stopped")
+		_, err = w.api.StartDomain(t.Context(), "web1", api.Wait{})
+		require.NoError(t, err)
+		_, err = w.foresee(api.PlanRequest{Verb: api.PlanDomainMigrate, Name: "web1", Host: "h1"})
+		refusedWith(t, err, api.CodeInvalid, "runs on h1 already")
+		plan, err := w.foresee(api.PlanRequest{Verb: api.PlanDomainMigrate, Name: "web1"})
+		require.NoError(t, err)
+		require.Equal(t, []string{"migrate_domain", "domain/web1", "h2"}, short(plan.Steps[0]))
+		require.Equal(t, []string{"detach", "volume/root", ""}, short(plan.Steps[1]))
+		require.Equal(t, []string{"attach", "volume/root", "h2"}, short(plan.Steps[2]))
+		d, err := w.api.Domain(t.Context(), "web1")
+		require.NoError(t, err)
+		require.Equal(t, "h1", d.Host)
+	})
+}
+
 func short(s api.PlanStep) []string { return []string{s.Action, s.Object, s.To} }

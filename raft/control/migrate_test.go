@@ -1,6 +1,7 @@
 package control
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,4 +61,31 @@ func TestMigrationFacts_whoHasAVolume(t *testing.T) {
 			require.Equal(t, c.held, f.held)
 		})
 	}
+}
+
+// migrationVerb executes the lines about migrations, false if it is none.
+func (w *world) migrationVerb(words []string, arg func(int) string) bool {
+	switch words[0] {
+	case "version": // N
+		n, err := strconv.Atoi(arg(1))
+		require.NoError(w.t, err)
+		w.must(raft.Command{RaiseVersion: &raft.RaiseVersion{To: n}})
+	case "migrate": // DOMAIN HOST
+		w.must(w.migrate(arg(1), arg(2)))
+	case "switch": // DOMAIN, as its old host does
+		d := w.state.Domains[arg(1)]
+		c := &raft.SwitchMigration{ID: d.Migration.Operation, Name: d.Name, Run: d.Run}
+		for _, use := range d.Spec.Volumes {
+			c.Epochs = append(c.Epochs, w.volume(use.Name).Epoch)
+		}
+		w.must(raft.Command{SwitchMigration: c})
+	default:
+		return false
+	}
+	return true
+}
+
+func (w *world) migrate(name, host string) raft.Command {
+	return raft.Command{BeginMigration: &raft.BeginMigration{Request: w.newID(), Name: name, Host: w.node(host).ID,
+		Run: w.state.Domains[name].Run}}
 }

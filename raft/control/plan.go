@@ -32,10 +32,12 @@ const (
 	ActionLeave  Action = "leave"       // a node is forgotten
 	ActionCopy   Action = "copy_leg"    // a leg is copied to another place, then the old one goes
 	ActionMove   Action = "move_domain" // a guest ends on From and starts on To
-	ActionFence  Action = "fence"       // a host loses a volume, whatever state it is in
-	ActionAttach Action = "attach"      // a host gets a volume
-	ActionDetach Action = "detach"      // a host gives a volume up
-	ActionDelete Action = "delete_leg"  // data is deleted for good
+	// ActionMigrate: a guest goes on on To as it was on From.
+	ActionMigrate Action = "migrate_domain"
+	ActionFence   Action = "fence"      // a host loses a volume, whatever state it is in
+	ActionAttach  Action = "attach"     // a host gets a volume
+	ActionDetach  Action = "detach"     // a host gives a volume up
+	ActionDelete  Action = "delete_leg" // data is deleted for good
 	// ActionPromote: a volume goes on from the leg on To alone. ActionGiveUp: the leg on From is never used again.
 	ActionPromote Action = "promote"
 	ActionGiveUp  Action = "give_up"

@@ -28,6 +28,8 @@ func (p *planner) describe(c raft.Command) (steps []Step, risks []string) {
 		return p.describeDetach(c.RequestDetach)
 	case c.PlaceDomain != nil:
 		return p.describePlace(c.PlaceDomain)
+	case c.BeginMigration != nil:
+		return p.describeMigration(c.BeginMigration)
 	case c.BeginDrill != nil:
 		return p.describePlace(&c.BeginDrill.Place)
 	}
@@ -258,8 +260,43 @@ func (p *planner) describePlace(c *raft.PlaceDomain) ([]Step, []string) {
 				d.Name, p.away(vol)))
 		}
 	}
-	if n := p.members(d.Spec)[c.Host]; n > 0 {
-		risks = append(risks, sprintf("domain %s shares host %s with %d of its anti-affinity group", d.Name, to, n))
+	from := p.State.Nodes[d.Host]
+	if d.Running && d.Spec.Driver == raft.DriverQEMU && from != nil && from.Retiring {
+		risks = append(risks, sprintf("domain %s starts anew: holdfast domain migrate %s --to %s, asked for "+
+			"before, has it run on there instead", d.Name, d.Name, to))
 	}
-	return steps, risks
+	return steps, append(risks, p.crowds(d, c.Host)...)
+}
+
+// crowds says what is worse for a domain that shares a host with others that it keeps away from.
+func (p *planner) crowds(d *raft.Domain, host volume.NodeID) []string {
+	n := p.members(d.Spec)[host]
+	if n == 0 {
+		return nil
+	}
+	return []string{sprintf("domain %s shares host %s with %d of its anti-affinity group", d.Name,
+		p.State.NodeName(host), n)}
+}
+
+func (p *planner) describeMigration(c *raft.BeginMigration) ([]Step, []string) {
+	d := p.State.Domains[c.Name]
+	if d == nil {
+		return nil, nil
+	}
+	object, from, to := "domain/"+d.Name, p.State.NodeName(d.Host), p.State.NodeName(c.Host)
+	steps := []Step{{Action: ActionMigrate, Object: object, From: from, To: to,
+		Note: "its memory is copied while it runs; it stands still for the last part, and then goes on"}}
+	for _, used := range d.Spec.Volumes {
+		vol := p.State.VolumeByName(used.Name)
+		if vol == nil {
+			continue
+		}
+		steps = append(steps, Step{Action: ActionDetach, Object: "volume/" + vol.Name, From: from,
+			Note: "when the guest is on " + to + " as a whole; taken over if that takes too long"})
+		attach, _ := p.describeAttach(&raft.BeginAttach{Volume: vol.ID, Host: c.Host})
+		steps = append(steps, attach[len(attach)-1]) // what comes before is for one that is taken
+	}
+	risks := []string{sprintf("if %s fails when the guest has moved and does not run yet, it starts anew from its "+
+		"disks", to)}
+	return steps, append(risks, p.crowds(d, c.Host)...)
 }

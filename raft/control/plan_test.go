@@ -140,6 +140,8 @@ func (w *world) order(words []string) []raft.Command {
 		return []raft.Command{{RequestRebalance: &raft.RequestRebalance{Request: w.newID()}}}
 	case "drill": // DOMAIN HOST
 		return []raft.Command{w.view().BeginDrill(w.state.Domains[words[1]], w.node(words[2]).ID, false, w.newID())}
+	case "migrate": // DOMAIN HOST
+		return []raft.Command{w.migrate(words[1], words[2])}
 	case "place": // DOMAIN HOST
 		return []raft.Command{w.view().Place(w.state.Domains[words[1]], w.node(words[2]).ID, "a script")}
 	}

@@ -269,6 +269,10 @@ func (w *world) describe(c raft.Command) string {
 		return fmt.Sprintf("end drill %d: %s %s", c.EndDrill.ID, c.EndDrill.Result, c.EndDrill.Message)
 	case c.ReturnDrill != nil:
 		return fmt.Sprintf("drill %d goes back to %s", c.ReturnDrill.ID, w.state.NodeName(c.ReturnDrill.Place.Host))
+	case c.AbortMigration != nil:
+		return fmt.Sprintf("abort migration %d (%s)", c.AbortMigration.ID, c.AbortMigration.Reason)
+	case c.GrantMigration != nil:
+		return fmt.Sprintf("grant migration %d takeover=%t", c.GrantMigration.ID, c.GrantMigration.Takeover)
 	case c.EndOperation != nil:
 		return fmt.Sprintf("end operation %d:%s", c.EndOperation.ID, stageText(c.EndOperation.Stages))
 	}
@@ -389,7 +393,7 @@ func (w *world) do(line string) {
 		require.NoError(w.t, err)
 		w.advance(d)
 	default:
-		if !w.operationVerb(words, arg) && !w.drillVerb(words, arg) {
+		if !w.operationVerb(words, arg) && !w.drillVerb(words, arg) && !w.migrationVerb(words, arg) {
 			w.legVerb(words, arg)
 		}
 	}
@@ -558,7 +562,9 @@ func (w *world) addNode(name string, roles []string) {
 	w.must(raft.Command{RegisterNode: &raft.RegisterNode{Node: n}})
 }
 
-func (w *world) addVolume(name string, nodes []string) { w.addSet(name, volume.Mirror(len(nodes)), nodes) }
+func (w *world) addVolume(name string, nodes []string) {
+	w.addSet(name, volume.Mirror(len(nodes)), nodes)
+}
 
 func (w *world) addSet(name string, layout volume.Layout, nodes []string) {
 	c := &raft.CreateVolume{ID: volume.ID{UUID: w.newID()}, Name: name, SizeBytes: 1 << 30,
@@ -577,6 +583,9 @@ func (w *world) addSet(name string, layout volume.Layout, nodes []string) {
 func (w *world) addDomain(name string, args map[string]string) {
 	spec := raft.DomainSpec{Name: name, Driver: "exec", Exec: &raft.ExecSpec{Command: []string{"guest"}},
 		AntiAffinity: args["group"]}
+	if driver := args["driver"]; driver != "" {
+		spec.Driver, spec.Exec = driver, nil
+	}
 	for _, v := range strings.Split(args["volumes"], ",") {
 		spec.Volumes = append(spec.Volumes, raft.DomainVolume{Name: v})
 	}
