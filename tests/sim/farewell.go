@@ -45,9 +45,28 @@ func (o *observer) removed(f farewell, before, after []volume.LegID) {
 }
 
 // lost notes that a power cut took what the leg had not flushed. It is as good as before when it has joined anew, or
-// when Activate has declared the loss.
+// when Activate has declared the loss; as long as it has not been opened since, there is no more to lose.
 func (l *storedLeg) lost() {
-	if l.lossy() && l.lostAt == 0 {
-		l.lostAt = l.n.w.now
+	w := l.n.w
+	if !l.lossy() || l.lostAt != 0 {
+		return
 	}
+	if l.unopened() {
+		return
+	}
+	l.lostAt = w.now
+}
+
+// unopened reports whether Activate declared that the leg lost its cache, and it has had no CONFIG since, or its
+// engine does not know that it had.
+func (l *storedLeg) unopened() bool {
+	w := l.n.w
+	for _, s := range w.newest().slots {
+		if s != nil && s.id == l.id && s.declared {
+			return true
+		}
+	}
+	v := w.raft.vol()
+	return v.Phase == volume.PhaseAttached && slices.Contains(v.Attach.Lossy, l.id) &&
+		l.durable.label.Config.CfgVer < v.CfgVer
 }
