@@ -47,14 +47,23 @@ type Violation struct {
 	Rule    string // which promise
 	Message string
 	Trace   []string
+	Kill    *Kill // the case that was run; nil = a seed
 }
 
 // Error says it with the command that replays it.
 func (v *Violation) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, step %d, at %s: %s: %s\n", v.Seed, v.Step, v.At, v.Rule, v.Message)
+	name := fmt.Sprintf("seed %d", v.Seed)
+	if v.Kill != nil {
+		name = "kill " + v.Kill.String()
+	}
+	fmt.Fprintf(&b, "%s, step %d, at %s: %s: %s\n", name, v.Step, v.At, v.Rule, v.Message)
 	for _, line := range v.Trace {
 		b.WriteString("    " + line + "\n")
+	}
+	if v.Kill != nil {
+		b.WriteString("replay: " + replayKill(v.Kill))
+		return b.String()
 	}
 	fmt.Fprintf(&b, "replay: %s\n    or: %s", ReplayCommand(v.Seed, v.Profile, v.Layout),
 		replayTest(v.Seed, v.Profile, v.Layout))
@@ -104,8 +113,21 @@ func Run(o Options) Result {
 		Requests: w.history.ops, Time: w.now, Down: w.down || w.frozen, Violation: w.violation}
 }
 
-// setUp makes the nodes, the volume, and the first attachment.
+// setUp makes the nodes, the volume, and the first attachment, and lets some time pass.
 func (w *world) setUp() {
+	if w.build(); w.violation != nil {
+		return
+	}
+	for i := range w.profile.away {
+		n := w.nodes[i]
+		n.crash()
+		w.after(time.Second+w.pick(5*time.Second), n.start)
+	}
+	w.runFor(w.pick(4 * time.Second))
+}
+
+// build makes the nodes, the volume, and the first attachment.
+func (w *world) build() {
 	w.watch.begin(w)
 	for i := range w.profile.legs + w.profile.spares {
 		w.newNode(fmt.Sprintf("n%d", i+1))
@@ -121,12 +143,6 @@ func (w *world) setUp() {
 	}
 	w.raft.create(w.profile.layout, w.profile.size, w.profile.durability, w.profile.loss)
 	w.newHost(false)
-	for i := range w.profile.away {
-		n := w.nodes[i]
-		n.crash()
-		w.after(time.Second+w.pick(5*time.Second), n.start)
-	}
-	w.runFor(w.pick(4 * time.Second))
 }
 
 // adversity is the main part of a run: guests at work while things go wrong.
