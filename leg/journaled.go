@@ -17,7 +17,7 @@ import (
 // made by its journal.Core.
 //
 //	Stage:  place ─▶ head and payload to the journal ─▶ whole, with all before ─▶ answered
-//	Commit: after-images, commit ─▶ sync ─▶ home, block by block, while nobody reads them
+//	Commit: after-images, commit ─▶ sync ─▶ head ─▶ home, block by block, while nobody reads them
 //	Free:   sync of home ─▶ head ─▶ the space is free
 //
 // Requests are whole blocks inside the leg, and have passed the gate. It is safe for use by many goroutines.
