@@ -31,26 +31,34 @@ func (p *paritySet) compare(c *Core, o *op) {
 	if j.pass == passMend {
 		p.scrub.count(c, o)
 	}
-	if bad != 0 {
+	if whole := j.wholeRows(); whole == 0 {
 		j.narrowToBad()
 		p.healRows(c, o)
 		return
+	} else if bad != 0 {
+		j.part = j.rangeOf(0, whole) // what follows is looked at again
 	}
 	p.readAll(c, o)
 }
 
-// narrowToBad makes the first run of blocks that are bad on the same legs the part that is worked on.
+// wholeRows returns how many blocks stand in front of the first one that is bad on some leg.
+func (j *copyJob) wholeRows() int {
+	n := 0
+	for n < len(j.buf.blocks) && j.buf.blocks[n].bad == 0 {
+		n++
+	}
+	return n
+}
+
+// narrowToBad makes the first blocks, which are bad, the part that is worked on, as far as they are bad on the same
+// legs.
 func (j *copyJob) narrowToBad() {
 	blocks := j.buf.blocks
-	first := 0
-	for blocks[first].bad == 0 {
-		first++
-	}
-	end := first + 1
-	for end < len(blocks) && blocks[end].bad == blocks[first].bad {
+	end := 1
+	for end < len(blocks) && blocks[end].bad == blocks[0].bad {
 		end++
 	}
-	j.need, j.part = blocks[first].bad, j.rangeOf(first, end-first)
+	j.need, j.part = blocks[0].bad, j.rangeOf(0, end)
 }
 
 // count counts the bad blocks of the part, once.
