@@ -69,6 +69,7 @@ type disk struct {
 	seq     uint64
 	rotten  map[int64]bool // blocks that changed on the medium by themselves, and were not written since
 	lying   bool           // says that it flushed, and did not
+	liar    bool           // it did so once
 	decayed bool           // some of its blocks rotted
 	claimed uint64         // what a lying disk said that it flushed
 
@@ -166,8 +167,9 @@ func dropOlderSum(older []sumVersion, current, seq uint64) []sumVersion {
 	return append(older[:0], older[first:]...)
 }
 
-// powerCut leaves of each block what the medium happens to hold.
-func (d *disk) powerCut(w *world, excused bool) {
+// powerCut leaves of each block what the medium happens to hold. It returns the blocks that a disk which lied lost
+// without a trace.
+func (d *disk) powerCut(w *world, excused bool) (lost []int64) {
 	whole := d.lying && w.chance(2) // a disk that lies loses its cache as a whole, mostly
 	for _, b := range d.dirty {
 		c := &d.cells[b]
@@ -223,10 +225,11 @@ func (d *disk) powerCut(w *world, excused bool) {
 		case (deceived || deceivedSum) && d.bad(b):
 			d.rotten[b], d.decayed = true, true // that shows, as if it had rotted
 		case deceived:
-			w.lied[b], w.rotten[b] = true, true
+			lost = append(lost, b)
 		}
 	}
 	d.dirty = d.dirty[:0]
+	return lost
 }
 
 // honest makes true what a lying disk said.

@@ -15,6 +15,10 @@ func (w *world) failMeta() { w.legNodes()[0].bluntMeta = true }
 // rotMeta changes a sector of a leg's region file, or its newest label, on the medium. A start of the node
 // finds it, unless the place is written before.
 func (w *world) rotMeta() {
+	if w.set != nil && w.chance(3) {
+		w.rotJournal()
+		return
+	}
 	n := w.legNodes()[0]
 	d := &n.leg.durable
 	if w.chance(3) {
@@ -71,15 +75,25 @@ func (d *durableLeg) chooseSlot(l *storedLeg) (halved bool) {
 	return halved
 }
 
+// liar is the node whose disk lies: of a mirror always the first, of a set of parity one of as many as it bears.
+func (w *world) liar() *node {
+	list := w.legNodes()
+	if w.set == nil {
+		return list[0]
+	}
+	return list[w.rng.IntN(min(w.set.layout.Extra, len(list)))]
+}
+
 // lie lets a disk say that it flushed when it did not, and cuts its node's power. In half of the cases the
-// label and the regions are on that disk too: then the leg is one that was set back, where that shows.
+// label and the regions are on that disk too: then the leg is one that was set back, where that shows. A leg of parity
+// has its journal on that disk as well as its home.
 func (w *world) lie() {
-	n := w.legNodes()[0]
+	n := w.liar()
 	l := n.leg
 	if l.disk.lying {
 		return
 	}
-	l.disk.lying, l.disk.claimed = true, l.disk.seq
+	l.disk.lying, l.disk.liar, l.disk.claimed = true, true, l.disk.seq
 	picture := durableLeg{label: l.durable.label, older: l.durable.older, regions: l.durable.regions.Clone(),
 		rotten: map[uint32]bool{}}
 	meta, tries := w.chance(2), 0
@@ -93,20 +107,32 @@ func (w *world) lie() {
 			return
 		}
 		if w.calm || !w.keptElsewhere(l) {
-			l.disk.honest()
+			l.honest()
 			return
 		}
 		w.logf("%s: the disk lied", n.name)
 		if meta && w.provable(l, &picture.label) {
-			n.crash()
+			n.end()
 			l.durable, l.fenced, l.answered = picture, 0, 0
 			l.excused, l.excusedIn = true, w.raft.vol().Epoch
+			if l.journal != nil {
+				l.journal.floor = volume.Transaction{}
+				clear(l.silent)
+			}
 		}
 		n.powerCut()
 		l.disk.lying = false
 		w.after(w.pick(4*time.Second), n.start)
 	}
 	w.after(w.pick(4*time.Second), end)
+}
+
+// honest makes true what the disk of a leg said.
+func (l *storedLeg) honest() {
+	l.disk.honest()
+	if l.journal != nil {
+		l.journal.file.forgetLies()
+	}
 }
 
 // pauseNode stops a node's process for a while, as a debugger or a full machine does; its connections stay.

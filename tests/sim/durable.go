@@ -44,7 +44,7 @@ func (d *durableLeg) interrupted(w *world, power bool) {
 func (n *node) provision(label volume.Label) {
 	label.SlotSeq = 1
 	n.leg = &storedLeg{n: n, id: label.LegID, disk: newDisk(label.LegBytes() / blockBytes),
-		told:   map[int64]content{},
+		told: map[int64]content{}, silent: map[int64]bool{},
 		unread: map[int64]volume.Epoch{},
 		durable: durableLeg{label: label, older: label, rotten: map[uint32]bool{},
 			regions: leg.NewRegions(label.LegID, label.LegBytes())}}
@@ -73,6 +73,9 @@ func (l *storedLeg) open() {
 		l.core.Fail(block.ErrFailed)
 		l.core.Effects()
 	} else if l.journal != nil {
+		if !l.lossy() && n.w.raft.inSync(l.id) {
+			l.trusted() // no mark is left that has its rows copied
+		}
 		l.journal.started()
 	}
 }

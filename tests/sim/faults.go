@@ -331,6 +331,9 @@ func (w *world) spoil() {
 // rot changes some blocks of one leg on its medium.
 func (w *world) rot() {
 	l := w.legNodes()[0].leg
+	if w.set != nil {
+		w.rotJournal()
+	}
 	for range 1 + w.rng.IntN(3) {
 		b := w.profile.hot[w.rng.IntN(len(w.profile.hot))]
 		if w.set != nil {

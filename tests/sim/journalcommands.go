@@ -45,6 +45,7 @@ func (t *task) journalCommand() {
 		case mirror.CommandFree:
 			t.mayFree()
 		case mirror.CommandRollback:
+			t.l.n.w.watch.takenBack(t.l, c.List)
 			j.turn(done, func(done func(error)) { j.rollback(c.List, done) })
 		default:
 			j.turn(done, func(done func(error)) { j.drop(c.UpTo, done) })
@@ -112,7 +113,11 @@ func (j *legJournal) merge(x *journal.Commit, sources []journal.Source, done fun
 				len(images) == volume.MaxRecordBlocks) {
 				break
 			}
-			c, bad := j.assemble(sources[:n])
+			c, bad, err := j.file.assemble(j.l.disk, sources[:n])
+			if err != nil {
+				done(j.unreadable(err, &j.l.n.w.media.FailedCommit))
+				return
+			}
 			if bad && len(images) > 0 {
 				break
 			}
@@ -198,8 +203,12 @@ func (j *legJournal) writeHome(done func(error)) {
 			return
 		}
 		w.watch.goesHome(j.l, u)
-		for _, s := range u.blocks[:n] {
-			j.toHome(s)
+		for i, s := range u.blocks[:n] {
+			if err := j.toHome(s); err != nil {
+				u.blocks = u.blocks[i:]
+				done(err)
+				return
+			}
 			j.core.AtHome(s.Block, 1)
 		}
 		u.blocks = u.blocks[n:]

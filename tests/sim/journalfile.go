@@ -11,14 +11,17 @@ import (
 
 // journalFile is the file of a leg's journal: a page cache over a medium. Of entries that were not synced the medium
 // keeps whichever it likes, also those behind one that it lost, or a part of one; of the head it keeps this or the one
-// before.
+// before. What rots, and what a disk that lies loses, is in journalmedia.go.
 type journalFile struct {
 	ring    int64
 	entries []*fileEntry // in the order of their places
 	seq     uint64       // of the newest write
 	head    journal.Head
 	headSeq uint64
-	older   []headVersion // heads that a power cut may leave instead
+	older   []headVersion  // heads that a power cut may leave instead
+	denied  []journal.Head // those that it may leave although their successor was said to be durable, oldest first
+	slot    int            // of the two that heads are written to in turn, the one that counts
+	rotten  [2]bool        // slots of the head that rotted
 }
 
 // fileEntry is one entry as it stands in the file.
@@ -26,9 +29,12 @@ type fileEntry struct {
 	journal.Entry
 	payload []content
 	seq     uint64
-	durable bool
-	torn    bool         // a part of it is missing
-	under   []*fileEntry // what stood there before, which a power cut may leave
+	durable bool              // by the word of the disk
+	denied  bool              // it lied, and the medium may lack it
+	torn    bool              // a part of it is missing
+	under   []*fileEntry      // what stood there before, which a power cut may leave
+	headRot bool              // what stands before its payload rotted
+	rotten  map[int64]content // blocks of its payload that rotted, and what they held
 }
 
 type headVersion struct {
@@ -48,7 +54,7 @@ func (f *journalFile) clone() *journalFile {
 		x := *e
 		c.entries = append(c.entries, &x)
 	}
-	c.older = slices.Clone(f.older)
+	c.older, c.denied = slices.Clone(f.older), slices.Clone(f.denied)
 	return &c
 }
 
@@ -97,15 +103,25 @@ func (f *journalFile) overlap(a, b *fileEntry) bool {
 	return false
 }
 
-// synced says that everything up to seq is on the medium.
-func (f *journalFile) synced(seq uint64) {
+// synced says that everything up to seq is on the medium, which is not true of a disk that lies.
+func (f *journalFile) synced(seq uint64, lying bool) {
 	for _, e := range f.entries {
-		if e.seq <= seq {
-			e.durable, e.under = true, nil
+		if e.seq > seq {
+			continue
+		}
+		e.denied = e.denied && lying || lying && !e.durable
+		if e.durable = true; !lying {
+			e.under = nil
 		}
 	}
-	if f.headSeq <= seq {
-		f.older = nil
+	if f.headSeq > seq {
+		return
+	}
+	for _, h := range f.older {
+		f.denied = append(f.denied, h.head)
+	}
+	if f.older = nil; !lying {
+		f.denied = nil
 	}
 }
 
@@ -114,38 +130,76 @@ func (f *journalFile) writeHead(h journal.Head) {
 	f.seq++
 	f.older = append(f.older, headVersion{f.head, f.headSeq})
 	f.head, f.headSeq = h, f.seq
+	f.slot = 1 - f.slot
+	f.rotten[f.slot] = false
 }
 
-// powerCut leaves what the medium happens to hold.
-func (f *journalFile) powerCut(w *world) {
+// powerCut leaves what the medium happens to hold. It returns what the medium would hold if every word of its disk had
+// been true.
+func (f *journalFile) powerCut(w *world) (honest *journalFile) {
+	whole := f.lied() && w.chance(2) // a disk that lies loses its cache as a whole, mostly
 	list := f.entries
 	f.entries = nil
-	var again []*fileEntry
+	var again, denied []*fileEntry
 	for _, e := range list {
-		switch kept := e.durable || w.chance(2); {
-		case kept && (e.durable || !w.chance(4)):
-			e.durable = true
+		sure := e.durable && !e.denied
+		switch kept := sure || !whole && w.chance(2); {
+		case kept && (sure || !w.chance(4)):
 			f.entries = append(f.entries, e)
-		case kept:
-			e.durable, e.torn = true, true
+		case kept && !e.denied:
+			e.torn = true
 			f.entries = append(f.entries, e)
 		default:
 			again = append(again, e.under...)
 		}
-		e.under = nil
+		if e.denied {
+			denied = append(denied, e)
+		}
+		e.durable, e.under = true, nil
 	}
 	for _, old := range again { // where nothing newer stands
-		if !slices.ContainsFunc(f.entries, func(e *fileEntry) bool { return f.overlap(old, e) }) {
-			f.insert(old)
+		if old.denied && (whole || w.chance(2)) ||
+			slices.ContainsFunc(f.entries, func(e *fileEntry) bool { return f.overlap(old, e) }) {
+			continue
+		}
+		f.insert(old)
+	}
+	heads := f.headsLeft(w, whole)
+	honest = f.clone()
+	honest.head, f.head = heads[1], heads[0]
+	for _, e := range denied {
+		honest.restore(e)
+	}
+	for _, old := range again {
+		newer := func(e *fileEntry) bool { return honest.overlap(old, e) }
+		if old.denied && !slices.ContainsFunc(honest.entries, newer) {
+			honest.restore(old)
 		}
 	}
-	if n := len(f.older); n > 0 && w.chance(2) {
-		f.head = f.older[n-1].head
-	}
-	f.older = nil
+	f.forgetLies()
+	honest.forgetLies()
+	return honest
 }
 
-// at returns the whole entry at a place.
+// headsLeft returns the head that a power cut leaves, and the one that it would leave if the disk had not lied.
+func (f *journalFile) headsLeft(w *world, whole bool) [2]journal.Head {
+	now := f.head
+	if n := len(f.older); n > 0 && w.chance(2) {
+		now = f.older[n-1].head
+	}
+	left := now
+	if n := len(f.denied); n > 0 {
+		if whole {
+			left = f.denied[0]
+		} else if i := w.rng.IntN(n + 1); i < n {
+			left = f.denied[i]
+		}
+	}
+	f.older, f.denied = nil, nil
+	return [2]journal.Head{left, now}
+}
+
+// at returns the entry at a place that was written as a whole.
 func (f *journalFile) at(p journal.Place) *fileEntry {
 	for _, e := range f.entries {
 		if e.Place == p && !e.torn {
@@ -155,15 +209,21 @@ func (f *journalFile) at(p journal.Place) *fileEntry {
 	return nil
 }
 
-// block returns a block of a payload by its place.
+// block returns a block of a payload by its place. The error wraps errJournalRot if it rotted.
 func (f *journalFile) block(s journal.Source) (content, error) {
 	for _, e := range f.entries {
 		if s.Place < e.Place || s.Place >= e.End() {
 			continue
 		}
 		for i := range e.Blocks() {
-			if e.Payload(i) == s.Place && !e.torn && payloadSum(e.payload[i]) == s.Sum {
+			if e.Payload(i) != s.Place || e.torn {
+				continue
+			}
+			if payloadSum(e.payload[i]) == s.Sum {
 				return e.payload[i], nil
+			}
+			if was, rotten := e.rotten[i]; rotten && payloadSum(was) == s.Sum {
+				return was, fmt.Errorf("the payload of block %d at place %d: %w", s.Block, s.Place, errJournalRot)
 			}
 		}
 	}
@@ -173,14 +233,18 @@ func (f *journalFile) block(s journal.Source) (content, error) {
 // replay takes every entry of the file to a core, up to the first that is not whole; with holes, on behind that. It
 // returns why the journal is damaged, nil if it is not.
 func (f *journalFile) replay(core *journal.Core, holes bool) error {
+	if f.rotten[0] || f.rotten[1] {
+		return fmt.Errorf("a slot of the head: %w", errJournalRot)
+	}
 	for {
 		e := f.at(core.Tail())
-		if e == nil || core.Replay(e.Entry) != nil {
+		if e == nil || e.rots() || core.Replay(e.Entry) != nil {
 			if holes && f.skip(core) {
 				continue
 			}
 			if core.Tail() < f.head.Cut {
-				return fmt.Errorf("the journal was whole up to place %d, and now ends at %d", f.head.Cut, core.Tail())
+				return fmt.Errorf("%w: it was whole up to place %d, and now ends at %d", errJournalCut, f.head.Cut,
+					core.Tail())
 			}
 			return nil
 		}
@@ -190,7 +254,7 @@ func (f *journalFile) replay(core *journal.Core, holes bool) error {
 // skip moves a core to the next place with a whole entry, false if there is none.
 func (f *journalFile) skip(core *journal.Core) bool {
 	for _, e := range f.entries {
-		if !e.torn && e.Place > core.Tail() && e.Place < core.Tail()+journal.Place(f.ring) {
+		if !e.torn && !e.rots() && e.Place > core.Tail() && e.Place < core.Tail()+journal.Place(f.ring) {
 			core.Skip(e.Place)
 			return true
 		}

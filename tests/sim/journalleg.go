@@ -27,7 +27,8 @@ type legJournal struct {
 	unfinished *homeward
 	direct     bool // home was written to directly since its last sync
 
-	floor volume.Transaction // the highest of an answered DROP
+	floor  volume.Transaction // the highest of an answered DROP
+	forgot volume.Transaction // a floor that a disk lost which had said that it was durable
 }
 
 // placeWaiter waits until all entries up to a place are in the file.
@@ -45,8 +46,10 @@ type homeward struct {
 
 // replayed is what a start would make of the journal.
 type replayed struct {
-	core *journal.Core
-	redo map[int64]journal.Source
+	file   *journalFile
+	core   *journal.Core
+	redo   map[int64]journal.Source
+	damage error // why it would fail for good, nil if it would not
 }
 
 // died forgets what the process knew.
@@ -64,10 +67,10 @@ func (j *legJournal) started() {
 	for {
 		core := journal.New(j.file.ring, j.file.head)
 		if err := j.file.replay(core, l.breaks(leg.BreakLogHoles)); err != nil {
-			w.watch.hold(false, "journal", "leg %s: %v", l.id.Short(), err)
+			j.damaged(err)
 			return
 		}
-		j.file.synced(j.file.seq) // what was read may be in the page cache only
+		j.file.synced(j.file.seq, l.disk.lying) // what was read may be in the page cache only
 		redo := core.Redo()
 		died := w.chance(12)
 		left := redo[:0]
@@ -76,7 +79,9 @@ func (j *legJournal) started() {
 			redo = redo[:len(redo)-len(left)]
 		}
 		for _, s := range redo {
-			j.toHome(s)
+			if err := j.toHome(s); err != nil { // a start has just read it
+				w.fail("journal", "leg %s: %v", l.id.Short(), err)
+			}
 		}
 		if died {
 			continue
@@ -87,40 +92,57 @@ func (j *legJournal) started() {
 		}
 		h := core.Started()
 		j.file.writeHead(h)
-		j.file.synced(j.file.seq)
+		j.file.synced(j.file.seq, l.disk.lying)
 		core.SetHead(h)
 		j.core, j.rest, j.direct = core, nil, true
 		return
 	}
 }
 
+// damaged fails a leg for good whose journal is not what was written, which only a disk can have done.
+func (j *legJournal) damaged(err error) {
+	l, w := j.l, j.l.n.w
+	w.watch.hold(j.file.decays() || l.disk.liar, "journal", "leg %s, whose disk is well: %v", l.id.Short(), err)
+	w.logf("%s: leg %s fails for good: %v", l.n.name, l.id.Short(), err)
+	w.media.FailedStart++
+	l.failed = true
+	l.core.Fail(block.ErrFailed)
+	l.core.Effects()
+}
+
 func (l *storedLeg) breaks(r leg.Rules) bool { return l.n.w.opts.Broken.Leg&r != 0 }
 
 // toHome writes one block of a commit home.
-func (j *legJournal) toHome(s journal.Source) {
+func (j *legJournal) toHome(s journal.Source) error {
 	d := j.l.disk
 	if s.Kind == 0 { // nobody knows what it holds, and no start may take it for a write that was under way
 		d.putSum(s.Block, max(^sumOf(s.Block, d.cells[s.Block].data), sumBusy+1))
-		return
+		return nil
 	}
 	c, err := j.file.block(s)
 	if err != nil {
-		j.l.n.w.fail("journal", "leg %s: %v", j.l.id.Short(), err)
-		return
+		return j.unreadable(err, &j.l.n.w.media.FailedCommit)
 	}
 	d.put(s.Block, c)
 	d.putSum(s.Block, sumOf(s.Block, c))
+	return nil
+}
+
+// unreadable is what a leg makes of a payload that it needs and cannot read: it has failed for good. met counts it.
+func (j *legJournal) unreadable(err error, met *int) error {
+	w := j.l.n.w
+	if !errors.Is(err, errJournalRot) {
+		w.fail("journal", "leg %s: %v", j.l.id.Short(), err)
+	}
+	*met++
+	w.logf("%s: leg %s: %v", j.l.n.name, j.l.id.Short(), err)
+	return fmt.Errorf("%w: %w", block.ErrFailed, err)
 }
 
 // idle returns what a start would make of the journal as it is.
 func (j *legJournal) idle() *replayed {
 	if j.rest == nil {
-		r := &replayed{core: journal.New(j.file.ring, j.file.head), redo: map[int64]journal.Source{}}
-		_ = j.file.replay(r.core, j.l.breaks(leg.BreakLogHoles)) // a start judges it
-		for _, s := range r.core.Redo() {
-			r.redo[s.Block] = s
-		}
-		j.rest = r
+		j.rest = j.file.view(j.l.breaks(leg.BreakLogHoles))
 	}
 	return j.rest
 }
@@ -135,50 +157,54 @@ func (j *legJournal) now() *journal.Core {
 
 // overlay returns what lies over a block.
 func (j *legJournal) overlay(b int64) []journal.Source {
-	list := j.now().Overlay(nil, b, 1)
-	if j.core == nil && (len(list) == 0 || list[len(list)-1].Kind == volume.RecordDelta) {
-		if s, ok := j.rest.redo[b]; ok {
-			list = append(list, s)
-		}
+	if j.core == nil {
+		return j.idle().overlay(b)
 	}
-	return list
+	return j.core.Overlay(nil, b, 1)
 }
 
-// assemble makes the content of a block of its sources; bad reports that nobody knows it.
-func (j *legJournal) assemble(sources []journal.Source) (c content, bad bool) {
+// assemble makes the content of a block of its sources; bad reports that nobody knows it, the error that a payload
+// which it takes cannot be read.
+func (f *journalFile) assemble(d *disk, sources []journal.Source) (c content, bad bool, err error) {
 	base := sources[len(sources)-1]
 	switch base.Kind {
 	case volume.RecordDelta:
-		bad, c = j.l.disk.bad(base.Block), j.l.disk.cells[base.Block].data
+		bad, c = d.bad(base.Block), d.cells[base.Block].data
 	case volume.RecordImage:
-		c = j.payload(base)
+		if c, err = f.block(base); err != nil {
+			return content{}, true, err
+		}
 		sources = sources[:len(sources)-1]
 	default:
-		return content{}, true
+		return content{}, true, nil
 	}
 	for _, s := range sources {
-		c = added(c, j.payload(s))
+		delta, err := f.block(s)
+		if err != nil {
+			return content{}, true, err
+		}
+		c = added(c, delta)
 	}
-	return c, bad
-}
-
-func (j *legJournal) payload(s journal.Source) content {
-	c, err := j.file.block(s)
-	if err != nil {
-		j.l.n.w.fail("journal", "leg %s: %v", j.l.id.Short(), err)
-	}
-	return c
+	return c, bad, nil
 }
 
 // holds returns the content of a block of the leg, whatever of it is at home; bad reports that it is not what was
-// written.
+// written, or that the leg will fail when it reads it.
 func (l *storedLeg) holds(b int64) (c content, bad bool) {
+	c, bad, err := l.content(b)
+	if err != nil && !errors.Is(err, errJournalRot) {
+		l.n.w.fail("journal", "leg %s: %v", l.id.Short(), err)
+	}
+	return c, bad || err != nil
+}
+
+func (l *storedLeg) content(b int64) (c content, bad bool, err error) {
 	if l.journal != nil {
 		if list := l.journal.overlay(b); len(list) > 0 {
-			return l.journal.assemble(list)
+			return l.journal.file.assemble(l.disk, list)
 		}
 	}
-	return l.disk.cells[b].data, l.disk.bad(b)
+	return l.disk.cells[b].data, l.disk.bad(b), nil
 }
 
 // put writes an entry that has its place, and goes on once it and all before it are in the file.
@@ -221,7 +247,7 @@ func (j *legJournal) sync(done func(error)) {
 			done(block.ErrFailed)
 			return
 		}
-		j.file.synced(seq)
+		j.file.synced(seq, j.l.disk.lying)
 		done(nil)
 	})
 }

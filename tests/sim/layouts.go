@@ -46,6 +46,7 @@ type paritySet struct {
 	geo    parity.Geometry
 	code   *parity.Code
 	size   int64
+	lost   map[int64]bool // rows that a disk lost something of without a trace
 }
 
 func newParitySet(l volume.Layout, size int64) (*paritySet, error) {
@@ -57,7 +58,7 @@ func newParitySet(l volume.Layout, size int64) (*paritySet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sim: %w", err)
 	}
-	return &paritySet{layout: l, geo: geo, code: code, size: size}, nil
+	return &paritySet{layout: l, geo: geo, code: code, size: size, lost: map[int64]bool{}}, nil
 }
 
 // place is where a block of the volume lies: as data on the leg of a slot, at a block of that leg, which is the row

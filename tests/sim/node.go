@@ -50,6 +50,7 @@ type storedLeg struct {
 	waiters  map[leg.OpID]func(leg.Effect)
 	told     map[int64]content      // what the newest answered change of each block stored, as its engine heard it
 	excused  bool                   // it was set back or lies: what it holds is no proof of anything
+	silent   map[int64]bool         // rows of a set that its disk lost without a trace, and that are to be copied
 	unread   map[int64]volume.Epoch // the newest epoch in which the disk failed to read a block
 	// rolledBack: its newest label rotted, and no newer one was written since it started with the other.
 	excusedIn  volume.Epoch // in which it was set back
@@ -117,6 +118,13 @@ func (n *node) unhang() {
 
 // crash ends the process. What it wrote is in the page cache; a write under way may be there in part.
 func (n *node) crash() {
+	if n.end(); n.leg != nil && n.leg.journal != nil && n.leg.journal.file.decays() {
+		n.leg.miss(n.leg.journal.file.healthy(), nil)
+	}
+}
+
+// end ends the process, which is the first part of something worse.
+func (n *node) end() {
 	if !n.on {
 		return
 	}
@@ -149,17 +157,28 @@ func (n *node) start() {
 
 // powerCut ends the operating system: of what was not flushed the medium keeps what it happens to have.
 func (n *node) powerCut() {
-	n.crash()
+	n.end()
 	n.w.logf("%s: the power is cut", n.name)
 	n.hung, n.blunt, n.bluntMeta = false, false, false
 	n.boot = n.w.uuid()
 	n.w.history.cuts++
 	if n.leg != nil {
 		n.leg.durable.interrupted(n.w, true)
-		n.leg.disk.powerCut(n.w, n.leg.excused)
-		if j := n.leg.journal; j != nil {
-			j.file.powerCut(n.w)
-			j.rest = nil
+		lost := n.leg.disk.powerCut(n.w, n.leg.excused)
+		j := n.leg.journal
+		if j == nil {
+			for _, b := range lost {
+				n.w.lied[b], n.w.rotten[b] = true, true
+			}
+			return
+		}
+		if n.leg.disk.lying && (j.file.lied() || len(lost) > 0) {
+			n.w.media.Lies++
+		}
+		honest := j.file.powerCut(n.w)
+		j.rest = nil
+		if n.leg.disk.lying || honest.decays() {
+			n.leg.miss(honest.healthy(), lost)
 		}
 		n.leg.lost()
 	}

@@ -69,6 +69,7 @@ func (o *observer) committed(before, after *raft.Volume, cmd *raft.Command, r *r
 	case cmd.AddLeg != nil && !same:
 		if l := o.w.legOf(cmd.AddLeg.Leg); l != nil {
 			l.excused, l.lostAt = false, 0 // it was copied in full
+			clear(l.silent)
 		}
 		o.promoted(cmd.AddLeg.Leg)
 	}
@@ -88,6 +89,11 @@ func (o *observer) activated(before, after *raft.Volume) {
 		o.mayDeclare(before)
 		o.w.logf("a loss of what was not flushed is declared")
 		clear(o.flushed) // older values of what was not flushed may be back
+		for _, id := range after.InSync {
+			if l := o.w.legOf(id); l != nil {
+				l.trusted()
+			}
+		}
 		o.w.history.losses = append(o.w.history.losses, loss{after.Epoch, o.w.now, setBack})
 	}
 	for _, id := range after.InSync {
@@ -171,7 +177,7 @@ func (o *observer) trusted(before, after *raft.Volume) bool {
 // fit returns a leg's state on its node if nothing excuses it from having what it was sent.
 func (o *observer) fit(id volume.LegID) *storedLeg {
 	l := o.w.legOf(id)
-	if l == nil || l.failed || l.lossy() || l.excused {
+	if l == nil || l.failed || l.lossy() || l.excused || l.journal.doomed() {
 		return nil
 	}
 	return l

@@ -245,7 +245,6 @@ func (w *world) newProfile() profile {
 	p.layout = volume.Mirror(p.legs)
 	if l, ok := w.parityTurn(); ok {
 		p.layout, p.legs = l, l.Legs()
-		weights.forParity()
 	}
 	p.away = min(p.away, p.layout.Extra)
 	p.spread(w)
@@ -298,10 +297,6 @@ func (p *profile) spreadSet(w *world) {
 	}
 	p.size *= k
 }
-
-// forParity leaves out what no set of parity can mend: what a lying disk lost shows, and nobody can know which leg is
-// wrong.
-func (f *faultWeights) forParity() { f.lying = 0 }
 
 // fault makes one thing go wrong.
 func (w *world) fault() {

@@ -34,7 +34,18 @@ type Result struct {
 	Requests  int           // of guests, by block
 	Time      time.Duration // virtual
 	Down      bool          // the volume ended down or frozen, as it has to after what happened
+	Media     Media         // what disks of legs of parity did to journals
 	Violation *Violation    // nil: none
+}
+
+// Media counts what disks did to legs of parity, and what became of it.
+type Media struct {
+	Rots int // changes of a journal on its medium
+	// FailedStart, FailedCommit and FailedRead count what legs met of their journals that was not what was written.
+	FailedStart, FailedCommit, FailedRead int
+	Lies                                  int // power cuts that took what a disk had said was durable
+	Silent                                int // rows that a disk lost something of without a trace
+	Reported                              int // rows that a scrub found, as often as it found them
 }
 
 // Violation is a broken promise.
@@ -110,7 +121,8 @@ func Run(o Options) Result {
 	w.watch.end()
 	return Result{Seed: o.Seed, Profile: w.profile.name, Layout: w.profile.layout.String(), Steps: w.steps,
 		Checks:   w.watch.checks,
-		Requests: w.history.ops, Time: w.now, Down: w.down || w.frozen, Violation: w.violation}
+		Requests: w.history.ops, Time: w.now, Down: w.down || w.frozen, Media: w.media,
+		Violation: w.violation}
 }
 
 // setUp makes the nodes, the volume, and the first attachment, and lets some time pass.
@@ -167,7 +179,7 @@ func (w *world) recover() {
 	for _, n := range w.nodes {
 		n.full, n.eio, n.blunt, n.bluntMeta, n.slow = false, false, false, false, 0
 		if n.leg != nil && n.leg.disk.lying {
-			n.leg.disk.honest()
+			n.leg.honest()
 		}
 		n.resume()
 		n.unhang()
@@ -213,10 +225,24 @@ func (w *world) recover() {
 
 // overwriteRotten has the guest write blocks anew of which no good copy is left: nothing else mends them.
 func (w *world) overwriteRotten(h *host) {
+	w.overwriteWhere(h, func(b int64) bool { return !h.over() && w.noGood(b, w.now) })
+}
+
+// overwriteWhere has the guest write anew each block for which that is needed, a stripe once.
+func (w *world) overwriteWhere(h *host, needed func(b int64) bool) {
+	last := int64(-1)
 	for b := range w.raft.vol().SizeBytes / blockBytes {
-		if !h.over() && w.noGood(b, w.now) {
-			w.overwrite(h, b)
+		if !needed(b) {
+			continue
 		}
+		if w.set != nil {
+			stripe := w.set.geo.StripeAt(b * blockBytes)
+			if stripe == last {
+				continue
+			}
+			last = stripe
+		}
+		w.overwrite(h, b)
 	}
 }
 
@@ -225,9 +251,6 @@ func (w *world) overwrite(h *host, b int64) {
 	r := block.Range{Off: b * blockBytes, Len: blockBytes}
 	if w.set != nil {
 		r = w.set.geo.Stripe(w.set.geo.StripeAt(r.Off))
-		if r.Off != b*blockBytes && b%w.set.layout.Chunk != 0 && w.noGood(b-1, w.now) {
-			return // it was written for the block before
-		}
 	}
 	h.guest.submitPieces(h, &guestRequest{op: block.OpWrite, call: w.now, rng: r})
 }

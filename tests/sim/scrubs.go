@@ -33,6 +33,10 @@ func (o *observer) scrubbed(h *host, r *mirror.ScrubReport) {
 	o.w.logf("%s scrubbed %d bytes, complete %v, %d blocks diverged, %d unreadable", h.name, r.Bytes, r.Complete,
 		r.DivergedN, r.Unreadable)
 	for _, d := range r.Diverged {
+		if o.w.set != nil {
+			o.divergedInSet(h, d)
+			continue
+		}
 		for b := d.Off / blockBytes; b < d.End()/blockBytes; b++ {
 			o.hold(o.w.lied[b], "scrub", "%s finds that block %d differs, and no disk lied", h.name, b)
 		}
@@ -42,23 +46,24 @@ func (o *observer) scrubbed(h *host, r *mirror.ScrubReport) {
 		o.hold(l.Bad == 0 || stored == nil || stored.disk.decayed || len(o.w.lied) > 0, "scrub",
 			"%s finds %d bad blocks on leg %s, whose disk is well", h.name, l.Bad, l.ID.Short())
 	}
+	if o.w.set != nil {
+		o.w.media.Reported += int(r.DivergedN)
+	}
 	h.scrubs = append(h.scrubs, r)
 }
 
 // scrubAll has a volume that is well scrubbed twice: the first scrub mends what can be mended, guests write
 // the rest anew, the second finds nothing. It reports whether that is so.
 func (w *world) scrubAll(h *host) bool {
-	before := w.blockStates()
+	before, torn := w.blockStates(), w.tornRows()
 	first := w.scrubOnce(h)
 	if first == nil {
 		return false
 	}
 	w.judgeScrub(first, before)
-	for b := range w.raft.vol().SizeBytes / blockBytes {
-		if w.noGood(b, w.now) || w.set == nil && w.differs(b) {
-			w.overwrite(h, b)
-		}
-	}
+	w.judgeScrubOfSet(first, torn)
+	w.overwriteWhere(h, func(b int64) bool { return w.noGood(b, w.now) || w.set == nil && w.differs(b) })
+	w.overwriteTorn(h)
 	w.runFor(5 * time.Second)
 	second := w.scrubOnce(h)
 	if second == nil {
@@ -140,7 +145,8 @@ func (w *world) judgeScrub(r *mirror.ScrubReport, before map[int64]blockState) {
 				"block %d differs and nobody knows which is right: it was changed on %s", b, l.n.name)
 		}
 	}
-	w.watch.hold(diverged == r.DivergedN, "scrub", "%d blocks differ, the scrub counts %d", diverged, r.DivergedN)
+	w.watch.hold(w.set != nil || diverged == r.DivergedN, "scrub", "%d blocks differ, the scrub counts %d", diverged,
+		r.DivergedN)
 }
 
 // healed checks that a block is what the majority had on every leg in sync.

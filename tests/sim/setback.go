@@ -33,13 +33,14 @@ func (w *world) setBackOf(n *node, within time.Duration) {
 			return
 		}
 		w.logf("%s is set back to label %d", n.name, picture.label.SlotSeq)
-		n.crash()
+		n.end()
 		n.boot = w.uuid()
 		w.history.cuts++
 		l.disk, l.durable = picture.disk, picture.meta
 		l.disk.powerCut(w, true)
 		if l.journal != nil {
 			l.journal.file, l.journal.rest, l.journal.floor = picture.file, nil, volume.Transaction{}
+			clear(l.silent) // it is copied in full
 			l.journal.file.powerCut(w)
 		}
 		l.excused, l.excusedIn, l.fenced, l.answered = true, w.raft.vol().Epoch, 0, 0
@@ -62,7 +63,7 @@ func (w *world) keptElsewhere(l *storedLeg) bool {
 	}
 	var others []volume.LegID
 	for _, id := range w.raft.vol().InSync {
-		if other := w.watch.fit(id); other != nil && other != l && other.n.on {
+		if other := w.watch.fit(id); other != nil && other != l && other.n.on && (w.set == nil || !other.disk.lying) {
 			others = append(others, id)
 		}
 	}

@@ -28,9 +28,12 @@ func (o *observer) fitInSync() []*storedLeg {
 }
 
 // quietRow reports whether the current engine serves and has no write of a row under way, or one that it failed: then
-// the row is a code word.
+// the row is a code word. One that a disk lost something of without a trace never is.
 func (o *observer) quietRow(row int64) bool {
 	w := o.w
+	if w.set.lost[row] {
+		return false
+	}
 	h, v := w.newest(), w.raft.vol()
 	if h.epoch != v.Epoch || v.Phase != volume.PhaseAttached || !h.serving {
 		return false
@@ -68,6 +71,15 @@ func (o *observer) rowOf(row int64, legs []*storedLeg) (chunks [][]byte, have in
 
 // codeWord holds a row to being a code word on these legs.
 func (o *observer) codeWord(rule, when string, row int64, legs []*storedLeg) {
+	if !o.isCodeWord(row, legs) {
+		o.hold(false, rule, "%s: row %d is no code word: %s", when, row, o.rowText(row, legs))
+		return
+	}
+	o.checks++
+}
+
+// isCodeWord reports whether what these legs have of a row fits together.
+func (o *observer) isCodeWord(row int64, legs []*storedLeg) bool {
 	set := o.w.set
 	chunks, have, same := o.rowOf(row, legs)
 	if have > set.layout.Data {
@@ -82,17 +94,13 @@ func (o *observer) codeWord(rule, when string, row int64, legs []*storedLeg) {
 		}
 		if err := set.code.Reconstruct(made, wanted); err != nil {
 			o.w.fail("setup", "decode: %v", err)
-			return
+			return true
 		}
 		for n, p := range chunks {
 			same = same && (p == nil || bytes.Equal(p, made[n]))
 		}
 	}
-	if !same {
-		o.hold(false, rule, "%s: row %d is no code word: %s", when, row, o.rowText(row, legs))
-		return
-	}
-	o.checks++
+	return same
 }
 
 func (o *observer) rowText(row int64, legs []*storedLeg) string {
@@ -114,7 +122,7 @@ func (o *observer) agreedInSet(b int64, op *operation) {
 	legs := o.fitInSync()
 	for _, l := range legs {
 		c, bad := l.holds(row)
-		if l.slotOf() != slot || bad {
+		if l.slotOf() != slot || bad || o.w.set.lost[row] {
 			continue
 		}
 		for s, value := range op.got {
@@ -136,7 +144,7 @@ func (o *observer) storedInSet(r *guestRequest, b int64, op *operation, durable,
 	legs := o.fitInSync()
 	for _, l := range legs {
 		c, bad := l.holds(row)
-		if l.slotOf() != slot || bad || fua {
+		if l.slotOf() != slot || bad || fua || o.w.set.lost[row] {
 			continue // with FUA its range was given back when it was staged, and it may be overwritten by now
 		}
 		for s := range sectors {
@@ -217,7 +225,7 @@ func (l *storedLeg) entryOf(t volume.Transaction) *fileEntry {
 // done reports whether a leg needs its record of a transaction no more: it freed it, or it joined since.
 func (l *storedLeg) done(t volume.Transaction) bool {
 	h := l.journal.now().Head()
-	return t.Compare(h.Freed) <= 0 || t.Compare(h.Floor) <= 0
+	return t.Compare(h.Freed) <= 0 || t.Compare(h.Floor) <= 0 || t.Compare(l.journal.forgot) <= 0
 }
 
 // commits is rule 3 of parity.md: what a leg commits is durable on every leg of Q that is in sync.
@@ -265,7 +273,7 @@ func (o *observer) askOthers(l *storedLeg, upTo volume.Transaction, ask func(*st
 	}
 	list, _, _ := l.journal.core.Records(0, 1<<30)
 	for _, r := range list {
-		if r.Committed != committed || r.Transaction.Compare(upTo) > 0 {
+		if r.Committed != committed || r.Transaction.Compare(upTo) > 0 || o.w.set.lost[r.FirstBlock] {
 			continue
 		}
 		for _, other := range o.fitInSync() {
@@ -304,6 +312,9 @@ func (o *observer) serves(h *host) {
 	}
 	legs := o.fitInSync()
 	for _, row := range w.set.rowsOf(w.history.touched()) {
+		if w.set.lost[row] {
+			continue
+		}
 		o.codeWord("rule 9", "epoch "+h.epoch.String()+" is served", row, legs)
 	}
 	for _, l := range legs {
@@ -383,7 +394,7 @@ func (o *observer) promotedInSet(l *storedLeg) {
 	}
 	for _, row := range w.set.rowsOf(covered) {
 		touched := l.journal.now().Touches(row, 1)
-		o.hold(touched || !o.quietRow(row) || !l.disk.mayLose(row, 0xff), "I13",
+		o.hold(touched || !o.quietRow(row) || l.disk.lying || !l.disk.mayLose(row, 0xff), "I13",
 			"leg %s is added and may lose row %d, which a flush covers", l.id.Short(), row)
 	}
 	for _, other := range legs {
@@ -459,7 +470,7 @@ func (o *observer) clearedInSet(l *storedLeg, region uint32) {
 		o.codeWord("I16", "leg "+l.id.Short()+" clears a mark", row, legs)
 		for _, other := range legs {
 			newer := other.journal.now().Touches(row, 1) // a write that came since has marks of its own
-			o.hold(newer || !other.disk.mayLose(row, 0xff), "I16",
+			o.hold(newer || other.disk.lying || !other.disk.mayLose(row, 0xff), "I16",
 				"leg %s clears the mark of row %d, and leg %s may lose it", l.id.Short(), row, other.id.Short())
 		}
 	}

@@ -98,39 +98,48 @@ func (h *host) decode(x *mirror.Effect, keep *payload) error {
 
 // verify finds what does not fit together, and reports it.
 func (h *host) verify(x *mirror.Effect) {
-	set := h.w.set
+	bad, err := h.w.set.misfits(h.w, x)
+	if err != nil {
+		h.w.fail("payload", "%s: %v", h.name, err)
+		return
+	}
+	if !h.over() {
+		h.step(&mirror.Event{Kind: mirror.EventVerified, Req: x.Req, Reply: mirror.Reply{Bad: bad}})
+	}
+}
+
+// misfits returns the rows of which a chunk is not what the others make of it, and releases them. How many rows there
+// are the chunks say: the effect names no range.
+func (p *paritySet) misfits(w *world, x *mirror.Effect) (bad []uint32, err error) {
 	made, wanted := make([][]byte, len(x.Parts)), make([]bool, len(x.Parts))
 	parts := make([][]byte, len(x.Parts))
-	there := 0
+	there, size := 0, 0
 	for n, part := range x.Parts {
 		if part == nil {
 			continue
 		}
 		parts[n] = bytesOf(part.(*payload).blocks)
-		if there++; there <= set.layout.Data {
+		size = len(parts[n])
+		if there++; there <= p.layout.Data {
 			made[n] = parts[n]
 		} else {
 			wanted[n] = true
 		}
-		part.(*payload).release(h.w)
+		part.(*payload).release(w)
 	}
-	if err := set.code.Reconstruct(made, wanted); err != nil {
-		h.w.fail("payload", "%s: %v", h.name, err)
-		return
+	if err := p.code.Reconstruct(made, wanted); err != nil {
+		return nil, err
 	}
-	var bad []uint32
-	for b := range x.Range.Len / blockBytes {
+	const row = 4 * sectors
+	for at := 0; at < size; at += row {
 		for n := range parts {
-			at := int(b) * 4 * sectors
-			if wanted[n] && !bytes.Equal(parts[n][at:][:4*sectors], made[n][at:][:4*sectors]) {
-				bad = append(bad, uint32(b))
+			if wanted[n] && !bytes.Equal(parts[n][at:][:row], made[n][at:][:row]) {
+				bad = append(bad, uint32(at/row))
 				break
 			}
 		}
 	}
-	if !h.over() {
-		h.step(&mirror.Event{Kind: mirror.EventVerified, Req: x.Req, Reply: mirror.Reply{Bad: bad}})
-	}
+	return bad, nil
 }
 
 // part returns what the leg of a chunk gets of a staged write.

@@ -179,7 +179,11 @@ func (t *task) fail() {
 func (t *task) read() {
 	data := make([]content, t.blocks)
 	for i := range data {
-		c, bad := t.l.holds(t.first + int64(i))
+		c, bad, err := t.l.content(t.first + int64(i))
+		if err != nil {
+			t.leave(answer{err: t.l.journal.unreadable(err, &t.l.n.w.media.FailedRead)})
+			return
+		}
 		if bad {
 			t.leave(answer{err: block.ErrMedium})
 			return
@@ -368,7 +372,11 @@ func (t *task) checksums() {
 		out := mirror.Reply{Sums: make([]uint32, t.blocks)}
 		for i := range out.Sums {
 			b := t.first + int64(i)
-			c, bad := t.l.holds(b)
+			c, bad, err := t.l.content(b)
+			if err != nil {
+				t.leave(answer{err: t.l.journal.unreadable(err, &t.l.n.w.media.FailedRead)})
+				return
+			}
 			out.Sums[i] = sumOf(0, c)
 			if bad {
 				out.Bad = append(out.Bad, uint32(i))

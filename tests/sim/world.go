@@ -42,6 +42,7 @@ type world struct {
 	ignored     []string       // promises that are not held
 	down        bool           // every leg in sync has failed for good
 	restored    bool           // the coordinators were restored from an old copy
+	media       Media
 	violation   *Violation
 	trace       traceRing
 }
