@@ -6,8 +6,16 @@ import "github.com/holdfast-storage/holdfast/block"
 // those are made anew from the others. Then all legs are read, and whatever does not fit together is reported: which
 // leg is wrong cannot be known, so nothing is changed.
 type parityScrub struct {
-	number  uint64 // of the scrub
-	counted int64  // what was found below this offset of the legs is counted
+	number   uint64 // of the scrub
+	counted  int64  // what was found bad below this offset of the legs is counted
+	compared int64  // and so is what does not fit together below this one
+}
+
+// of makes it that of a scrub.
+func (s *parityScrub) of(number uint64) {
+	if s.number != number {
+		*s = parityScrub{number: number}
+	}
 }
 
 // scrubRange implements layout: whole stripes.
@@ -64,9 +72,7 @@ func (j *copyJob) narrowToBad() {
 // count counts the bad blocks of the part, once.
 func (s *parityScrub) count(c *Core, o *op) {
 	j := &o.copy
-	if s.number != j.number {
-		*s = parityScrub{number: j.number}
-	}
+	s.of(j.number)
 	for n, b := range j.buf.blocks {
 		at := j.rangeOf(n, 1)
 		if at.Off < s.counted {
@@ -137,12 +143,18 @@ func (p *paritySet) verified(c *Core, o *op, bad []uint32) {
 		c.copyDone(o, false)
 		return
 	}
-	all := p.geo.Stripe(p.geo.StripeOnLeg(o.copy.part.Off))
-	for range bad {
+	part := o.copy.part
+	all := p.geo.Stripe(p.geo.StripeOnLeg(part.Off))
+	p.scrub.of(o.copy.number)
+	for _, row := range bad {
+		if part.Off+int64(row)*BlockBytes < p.scrub.compared {
+			continue // the extent is looked at again
+		}
 		s.report.DivergedN++
 		if n := len(s.report.Diverged); n == 0 || s.report.Diverged[n-1] != all {
 			s.report.Diverged = blockRanges(s.report.Diverged, all, scrubRanges)
 		}
 	}
+	p.scrub.compared = max(p.scrub.compared, part.End())
 	p.nextRows(c, o)
 }

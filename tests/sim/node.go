@@ -163,24 +163,29 @@ func (n *node) powerCut() {
 	n.boot = n.w.uuid()
 	n.w.history.cuts++
 	if n.leg != nil {
-		n.leg.durable.interrupted(n.w, true)
-		lost := n.leg.disk.powerCut(n.w, n.leg.excused)
-		j := n.leg.journal
-		if j == nil {
-			for _, b := range lost {
-				n.w.lied[b], n.w.rotten[b] = true, true
-			}
-			return
-		}
-		if n.leg.disk.lying && (j.file.lied() || len(lost) > 0) {
-			n.w.media.Lies++
-		}
-		honest := j.file.powerCut(n.w)
-		j.rest = nil
-		if n.leg.disk.lying || honest.decays() {
-			n.leg.miss(honest.healthy(), lost)
-		}
+		n.leg.powerCut()
 		n.leg.lost()
+	}
+}
+
+// powerCut leaves of a leg what its media happen to hold.
+func (l *storedLeg) powerCut() {
+	w, j := l.n.w, l.journal
+	l.durable.interrupted(w, true)
+	lost := l.disk.powerCut(w, l.excused)
+	if j == nil {
+		for _, b := range lost {
+			w.lied[b], w.rotten[b] = true, true
+		}
+		return
+	}
+	if l.disk.lying && (j.file.lied() || len(lost) > 0) {
+		w.media.Lies++
+	}
+	honest := j.file.powerCut(w)
+	j.rest = nil
+	if l.disk.lying || honest.decays() {
+		l.miss(honest.healthy(), lost)
 	}
 }
 
