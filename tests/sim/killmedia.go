@@ -31,7 +31,7 @@ func (n *node) hit(left Leaving) {
 	case LeaveNothing, LeaveHome:
 		l.journal.file.leaveOldest()
 	case LeaveAll, LeaveJournal:
-		l.journal.file.synced(l.journal.file.seq)
+		l.journal.file.synced(l.journal.file.seq, l.disk.lying)
 	}
 	l.journal.rest = nil
 	l.lost()

@@ -160,14 +160,11 @@ func (n *node) powerCut() {
 	n.end()
 	n.w.logf("%s: the power is cut", n.name)
 	n.hung, n.blunt, n.bluntMeta = false, false, false
-	// One that is lossy has admitted nothing since, so that it has nothing more to lose.
-	full := n.leg != nil && !n.leg.lossy()
 	n.boot = n.w.uuid()
 	n.w.history.cuts++
 	if n.leg != nil {
-		if n.leg.powerCut(); full {
-			n.leg.lost()
-		}
+		n.leg.powerCut()
+		n.leg.lost()
 	}
 }
 
