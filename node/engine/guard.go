@@ -17,8 +17,11 @@ import (
 
 // How a guest's kill command is run.
 const (
-	killLimit = 20 * time.Second       // for one run of it: then it is killed and run again
-	killPause = 500 * time.Millisecond // after one that failed
+	// killLimit is for one run of it: then it is killed and run again. What a driver does takes a minute at most, and
+	// knows best when to give up.
+	killLimit = 75 * time.Second
+	// killPause comes after one that failed.
+	killPause = 500 * time.Millisecond
 )
 
 // guards hold the processes of the domUs that use the volume, each by a pidfd, so that the one that
