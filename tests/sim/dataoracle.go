@@ -280,7 +280,9 @@ func (o *observer) lag() {
 			continue
 		}
 		if w.set != nil {
-			o.lacksInSet(absent, x.LastISRCfg)
+			if !absent.failed { // one that found its journal damaged knows less than its home, and is made anew
+				o.lacksInSet(absent, x.LastISRCfg)
+			}
 			continue
 		}
 		for _, id := range v.InSync {
