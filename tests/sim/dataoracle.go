@@ -280,9 +280,7 @@ func (o *observer) lag() {
 			continue
 		}
 		if w.set != nil {
-			if !absent.failed { // one that found its journal damaged knows less than its home, and is made anew
-				o.lacksInSet(absent, x.LastISRCfg)
-			}
+			o.lacksInSet(absent, x.LastISRCfg)
 			continue
 		}
 		for _, id := range v.InSync {

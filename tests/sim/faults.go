@@ -161,12 +161,16 @@ func (w *world) split() {
 
 // restart restarts a node's process; the page cache stays.
 func (w *world) restart() {
-	w.endProcess(w.someNode(), 300*time.Millisecond)
+	n := w.someNode()
+	n.crash()
+	w.after(w.pick(300*time.Millisecond), n.start)
 }
 
 // stopNode stops a node's process for a while.
 func (w *world) stopNode() {
-	w.endProcess(w.someNode(), 10*time.Second)
+	n := w.someNode()
+	n.crash()
+	w.after(w.pick(10*time.Second), n.start)
 }
 
 // powerCut cuts the power of one node.
@@ -418,5 +422,5 @@ func (n *node) dropLeg() {
 		}
 	}
 	n.life++
-	n.leg, n.closing = nil, false
+	n.leg = nil
 }

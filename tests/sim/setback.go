@@ -63,8 +63,7 @@ func (w *world) keptElsewhere(l *storedLeg) bool {
 	}
 	var others []volume.LegID
 	for _, id := range w.raft.vol().InSync {
-		other := w.watch.fit(id)
-		if other != nil && other != l && other.n.on && !other.n.closing && (w.set == nil || !other.disk.lying) {
+		if other := w.watch.fit(id); other != nil && other != l && other.n.on && (w.set == nil || !other.disk.lying) {
 			others = append(others, id)
 		}
 	}
