@@ -132,7 +132,8 @@ func (c *Core) onLook(i LegIndex, err error, r *Reply) {
 // (protocol-flush C.3). Nor does it shrink to a corpse: others that are enough must answer now, or the
 // wait for whichever comes back first is the better choice. A leg that is only suspect because its own
 // removal was asked for is as good as one in sync: if that one was committed, or is before this one, the
-// coordinators refuse this one, for it names an older configuration than they have [M:lateRemove].
+// coordinators refuse this one, for it names an older configuration than they have [M:lateRemove] (from cluster
+// version 2 on).
 func (c *Core) removable(i LegIndex) bool {
 	var rest legSet
 	for s := (c.ack &^ c.removed).without(i); s != 0; s = s.rest() {
