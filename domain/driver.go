@@ -112,6 +112,8 @@ type State struct {
 	// Sending is the number of the operation by which the guest's state is sent to another host, until it was told to
 	// run on here: it may be halted. Zero where there is none.
 	Sending uint64 `json:"sending,omitempty"`
+	// Paused: it stands still until it is told to go on, see Pauser. Only a guest in PhaseRunning is.
+	Paused bool `json:"paused,omitempty"`
 }
 
 // The errors of drivers that callers test for.

@@ -39,7 +39,7 @@ func libvirtKind() Kind {
 // process is what is watched and killed: a libvirt daemon that is away, or hangs, keeps no guest alive.
 func NewLibvirt(o Options) Driver {
 	return &libvirtDriver{newLocal(o, program{word: DriverLibvirt, launch: libvirtLaunch, ask: libvirtPowerDown,
-		quit: libvirtQuit})}
+		quit: libvirtQuit, hold: libvirtHold})}
 }
 
 // How long libvirt may take.

@@ -39,6 +39,9 @@ type program struct {
 	// quit ends a guest that has not heeded that, more gently than SIGKILL, and reports whether it has ended; nil
 	// means that there is nothing gentler.
 	quit func(context.Context, *localProcess) bool
+	// hold has a guest stand still, or go on, and returns once it does; nil is SIGSTOP and SIGCONT to all of its
+	// processes. Repeated, it changes nothing.
+	hold func(ctx context.Context, p *localProcess, still bool) error
 }
 
 // errUnsettled means that it is not known whether somebody else will still start a guest.

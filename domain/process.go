@@ -179,6 +179,9 @@ func (p *localProcess) askToEnd(ctx context.Context) error {
 	if p.guest.ask != nil {
 		return p.guest.ask(ctx, p)
 	}
+	if p.State().Paused {
+		return errors.New("it is paused, and cannot notice")
+	}
 	p.signalGuest(syscall.SIGTERM)
 	return nil
 }

@@ -38,7 +38,8 @@ func qemuKind() Kind {
 // The process is what holds the grant, not the guest in it: a guest that is paused, or whose clock stands still, is
 // killed like any other. No timer of the guest decides anything.
 func NewQEMU(o Options) Driver {
-	return &qemuDriver{newLocal(o, program{word: DriverQEMU, command: qemuCommand, ask: powerDown, quit: quit})}
+	return &qemuDriver{newLocal(o, program{word: DriverQEMU, command: qemuCommand, ask: powerDown, quit: quit,
+		hold: qemuHold})}
 }
 
 // ConsoleSocket returns the path of the socket at which a guest's first serial line is, for one user at a time.

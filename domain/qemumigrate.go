@@ -65,6 +65,7 @@ const (
 	qemuRunning     = "running"
 	qemuPostMigrate = "postmigrate" // its state was sent as a whole
 	qemuPaused      = "paused"      // also: it was loaded and is not to run by itself
+	qemuIOError     = "io-error"    // QEMU halted it, as a disk of it was full
 	// qemuFinishMigrate: it is halted, and the rest of its state is sent.
 	qemuFinishMigrate = "finish-migrate"
 )

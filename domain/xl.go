@@ -45,7 +45,7 @@ func NewXL(o Options) Driver {
 	}
 	h := xenHost{o.Env}
 	d := newLocal(o, program{word: DriverXL, command: h.command, admit: h.admit, before: h.prepare, end: h.end,
-		ask: h.shutdown})
+		ask: h.shutdown, hold: h.hold})
 	return &xlDriver{d, h}
 }
 
@@ -55,6 +55,7 @@ const (
 	xlMake    = 15 * time.Second       // to make a domain, for a start to wait for
 	xlDestroy = 30 * time.Second       // to destroy a domain: devices that do not let go take it 10 s each
 	xlLook    = 200 * time.Millisecond // between two looks whether a domain runs
+	xlTold    = 8                      // times that a domain is told to stand still, or to go on
 	xlGiveUp  = 45 * time.Second       // from killing a start that failed to its end
 )
 

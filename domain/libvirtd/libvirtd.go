@@ -81,14 +81,20 @@ func (d Daemon) Quit(ctx context.Context, name string) error {
 	})
 }
 
-// Suspend halts a domain where it is. Its clock stands still until Resume.
+// Suspend halts a domain where it is. Its clock stands still until Resume. One that is halted stays so.
 func (d Daemon) Suspend(ctx context.Context, name string) error {
 	return d.about(ctx, "suspend", name, (*libvirt.Libvirt).DomainSuspend)
 }
 
-// Resume lets a domain go on that was halted.
+// Resume lets a domain go on that was halted. One that runs is left as it is, which libvirt itself refuses.
 func (d Daemon) Resume(ctx context.Context, name string) error {
-	return d.about(ctx, "resume", name, (*libvirt.Libvirt).DomainResume)
+	return d.about(ctx, "resume", name, func(l *libvirt.Libvirt, dom libvirt.Domain) error {
+		state, _, err := l.DomainGetState(dom, 0)
+		if err != nil || libvirt.DomainState(state) == libvirt.DomainRunning {
+			return err
+		}
+		return l.DomainResume(dom)
+	})
 }
 
 // about does something with the domain of a name.

@@ -127,6 +127,13 @@ func parseStat(text []byte) (stat, error) {
 	return s, nil
 }
 
+// Blocked reports whether the process waits in the kernel where no signal but SIGKILL reaches it: for a device, or for
+// a child of vfork. One that was sent SIGSTOP stops when that is over, before it computes anything.
+func (id ID) Blocked() bool {
+	s, err := readStat(id.PID)
+	return err == nil && s.start == id.Start && s.state == 'D'
+}
+
 // Stopped reports whether the process is stopped by a signal (SIGSTOP).
 func (id ID) Stopped() bool {
 	s, err := readStat(id.PID)
