@@ -150,6 +150,16 @@ func (c *Client) StopDomain(ctx context.Context, name string, w Wait) (Domain, e
 	return post[Domain](ctx, c, objectPath("domains", name, "stop"), w, nil)
 }
 
+// PauseDomain has the guest of a domain stand still where it is, with its memory.
+func (c *Client) PauseDomain(ctx context.Context, name string, w Wait) (Domain, error) {
+	return post[Domain](ctx, c, objectPath("domains", name, "pause"), w, nil)
+}
+
+// ResumeDomain has the guest of a domain go on that was paused.
+func (c *Client) ResumeDomain(ctx context.Context, name string, w Wait) (Domain, error) {
+	return post[Domain](ctx, c, objectPath("domains", name, "resume"), w, nil)
+}
+
 // FailoverDomain moves a domain to another host, taking its volumes over.
 func (c *Client) FailoverDomain(ctx context.Context, name string, r FailoverDomain) (Domain, error) {
 	return post[Domain](ctx, c, objectPath("domains", name, "failover"), r.Wait, r)

@@ -133,6 +133,7 @@ func (r routes) domains() {
 			request.Wait = Wait{in.NoWait}
 			return answer(r.service.FailoverDomain(ctx, in.Name, request))
 		})
+	r.pauses()
 	r.migrations()
 	r.consoles()
 	r.drills()

@@ -77,6 +77,16 @@ func (f *fake) AbortMigration(_ context.Context, name string) (Domain, error) {
 	return Domain{Name: name}, f.err
 }
 
+func (f *fake) PauseDomain(_ context.Context, name string, w Wait) (Domain, error) {
+	f.asked, f.wait = name+" stands still", w
+	return Domain{Name: name}, f.err
+}
+
+func (f *fake) ResumeDomain(_ context.Context, name string, w Wait) (Domain, error) {
+	f.asked, f.wait = name+" goes on", w
+	return Domain{Name: name}, f.err
+}
+
 func (f *fake) Health(context.Context) (Health, error) { return Health{Status: Healthy}, f.err }
 
 func (f *fake) Events(_ context.Context, after uint64, _ bool, emit func(Event) error) error {
@@ -216,6 +226,12 @@ func TestHandler_noWaitIsAQueryParameter(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
 	require.Equal(t, "web to ", f.asked)
 	require.False(t, f.wait.NoWait)
+	for verb, asked := range map[string]string{"pause": "web stands still", "resume": "web goes on"} {
+		w = serve(NewHandler(f), http.MethodPost, "/v1/domains/web/"+verb+"?no_wait=true", "")
+		require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+		require.Equal(t, asked, f.asked)
+		require.True(t, f.wait.NoWait)
+	}
 }
 
 func TestHandler_errorsAreProblems(t *testing.T) {

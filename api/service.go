@@ -98,6 +98,10 @@ type Service interface {
 	StartDomain(ctx context.Context, name string, r Wait) (Domain, error)
 	// StopDomain stops a domain and detaches its volumes.
 	StopDomain(ctx context.Context, name string, r Wait) (Domain, error)
+	// PauseDomain has the guest of a domain stand still where it is, with its memory.
+	PauseDomain(ctx context.Context, name string, r Wait) (Domain, error)
+	// ResumeDomain has it go on; one whose guest was lost meanwhile starts it anew.
+	ResumeDomain(ctx context.Context, name string, r Wait) (Domain, error)
 	// FailoverDomain moves a domain to another host, taking its volumes over.
 	FailoverDomain(ctx context.Context, name string, r FailoverDomain) (Domain, error)
 	// MigrateDomain moves a domain's guest to another host while it runs.

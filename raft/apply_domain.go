@@ -179,7 +179,7 @@ func (t *txn) stopDomain(c *StopDomain) *Refusal {
 		why = " (" + c.Reason + ")"
 	}
 	d = t.editDomain(d)
-	d.Running, d.Host = false, volume.NodeID{}
+	d.Running, d.Host, d.Paused = false, volume.NodeID{}, false
 	d.Run++
 	t.superseded("domain/"+d.Name, OperationCancelled, "the domain was stopped")
 	t.event(SeverityInfo, "domain/"+d.Name, "domain_stopped", "domain %s is to stop on %s%s", d.Name, host, why)

@@ -29,6 +29,9 @@ func (t *txn) beginMigration(c *BeginMigration) *Refusal {
 	case d.Spec.Driver != DriverQEMU:
 		return invalid("domain %s: a guest of the driver %s cannot move while it runs, one of %s can: "+
 			"holdfast domain failover starts it anew elsewhere", d.Name, d.Spec.Driver, DriverQEMU)
+	case d.Paused:
+		return invalid("domain %s is paused: a guest that runs is migrated, so resume it first: "+
+			"holdfast domain resume %s", d.Name, d.Name)
 	case d.Host == c.Host:
 		return invalid("domain %s runs on %s already: a migration moves it to another host", d.Name,
 			t.state.NodeName(d.Host))

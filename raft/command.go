@@ -60,6 +60,7 @@ type Command struct {
 	AbortMigration   *AbortMigration   `json:"abort_migration,omitempty" since:"2"`
 	SwitchMigration  *SwitchMigration  `json:"switch_migration,omitempty" since:"2"`
 	GrantMigration   *GrantMigration   `json:"grant_migration,omitempty" since:"2"`
+	PauseDomain      *PauseDomain      `json:"pause_domain,omitempty" since:"2"`
 	BeginDrill       *BeginDrill       `json:"begin_drill,omitempty" since:"2"`
 	ReturnDrill      *ReturnDrill      `json:"return_drill,omitempty" since:"2"`
 	EndDrill         *EndDrill         `json:"end_drill,omitempty" since:"2"`
@@ -331,6 +332,13 @@ type StopDomain struct {
 	// Run is the domain's Run that the decision was taken on, any other refuses the command; zero is whatever it is.
 	Run    uint64 `json:"run,omitempty" since:"2"`
 	Reason string `json:"reason,omitempty" since:"2"`
+}
+
+// PauseDomain wants the guest of a domain that runs to stand still, or to go on. Run stays as it is. It moves nothing
+// and grants nothing.
+type PauseDomain struct {
+	Name   string `json:"name"`
+	Paused bool   `json:"paused"`
 }
 
 // RecordEvent keeps an event of the leader's own, such as a host that went silent.

@@ -85,6 +85,7 @@ func (c *Command) kinds() []kind {
 		of("abort_migration", byNode, c.AbortMigration, (*txn).abortMigration),
 		of("switch_migration", byNode, c.SwitchMigration, (*txn).switchMigration),
 		of("grant_migration", byOperator, c.GrantMigration, (*txn).grantMigration),
+		of("pause_domain", byOperator, c.PauseDomain, (*txn).pauseDomain),
 		of("begin_drill", byOperator, c.BeginDrill, (*txn).beginDrill),
 		of("return_drill", byOperator, c.ReturnDrill, (*txn).returnDrill),
 		of("end_drill", byOperator, c.EndDrill, (*txn).endDrill),

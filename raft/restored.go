@@ -74,7 +74,7 @@ func Restored(old *State, r Restoration) (*State, error) {
 		t.restoreVolume(v)
 	}
 	for _, d := range s.SortedDomains() {
-		d.Running, d.Host = false, volume.NodeID{}
+		d.Running, d.Host, d.Paused = false, volume.NodeID{}, false
 		d.Run = max(d.Run, uint64(r.Generation)<<32) + 1 // above every run that a host may remember
 		t.superseded("domain/"+d.Name, OperationCancelled, "the coordinators were restored")
 	}

@@ -30,6 +30,9 @@ func (s *script) parseOperation(c *Command, name string, w *words) bool {
 			c.SwitchMigration.Epochs = append(c.SwitchMigration.Epochs, volume.Epoch(n))
 		}
 		return true
+	case "pause", "resume": // NAME
+		c.PauseDomain = &PauseDomain{Name: w.next(), Paused: name == "pause"}
+		return true
 	case "grant_migration": // NAME id=N attach=ID,… [takeover]
 		c.GrantMigration = &GrantMigration{ID: w.number("id"), Takeover: w.flag("takeover"), Name: w.next()}
 		for _, id := range w.list("attach") {

@@ -253,6 +253,9 @@ func (s *script) show(kinds []string) string {
 		if wants("domains") {
 			fmt.Fprintf(&out, "domain %s running=%t host=%s run=%d hosts=%v", d.Name, d.Running, d.Host, d.Run,
 				d.Spec.Hosts)
+			if d.Paused {
+				out.WriteString(" paused")
+			}
 			if m := d.Migration; m != nil {
 				fmt.Fprintf(&out, " migration=%d %s->%s run=%d switched=%t", m.Operation, m.From, m.To, m.Run,
 					m.Switched)

@@ -279,6 +279,9 @@ type Domain struct {
 	Run uint64 `json:"run"`
 	// Migration moves the guest while it runs; nil when none does.
 	Migration *Migration `json:"migration,omitempty" since:"2"`
+	// Paused: its guest is to stand still where it is, with its memory. One that is gone is not started before that is
+	// over. Invariant: only a domain that is to run is paused, and none that is migrated.
+	Paused bool `json:"paused,omitempty" since:"2"`
 }
 
 // DomainSpec is a domain's definition.

@@ -11,7 +11,8 @@ import (
 func newDomain(c *connection) *cobra.Command {
 	cmd := group("domain", "Define, start, stop and move guests (domUs)")
 	cmd.AddCommand(domainDefine(c), domainList(c), domainShow(c),
-		domainStart(c), domainStop(c), domainFailover(c), domainMigrate(c), domainConsole(c), domainDelete(c))
+		domainStart(c), domainStop(c), domainPause(c), domainResume(c),
+		domainFailover(c), domainMigrate(c), domainConsole(c), domainDelete(c))
 	return cmd
 }
 

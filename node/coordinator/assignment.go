@@ -149,7 +149,7 @@ func domainOrder(s *raft.State, d *raft.Domain, id volume.NodeID) (peer.DomainOr
 	if !d.Running || d.Host != id {
 		return peer.DomainOrder{}, false
 	}
-	order := peer.DomainOrder{Name: d.Name, Run: d.Run, Spec: d.Spec}
+	order := peer.DomainOrder{Name: d.Name, Run: d.Run, Spec: d.Spec, Paused: d.Paused}
 	switch m := d.Migration; {
 	case m == nil:
 	case !m.Switched && m.From == id && s.Nodes[m.To] != nil:

@@ -189,7 +189,10 @@ func (s service) awaitGuest(ctx context.Context, name string) (guest runningGues
 			return false, err
 		}
 		fact := v.Domain(v.State.Domains[name])
-		return fact != nil && fact.State == control.DomainRunning && v.Condition(guest.node) != raft.NodeDead, nil
+		if fact == nil || v.Condition(guest.node) == raft.NodeDead {
+			return false, nil
+		}
+		return fact.State == control.DomainRunning || fact.State == control.DomainPaused && fact.PID != 0, nil
 	})
 	return guest, err
 }

@@ -82,8 +82,12 @@ func (s service) DeleteDomain(ctx context.Context, name string) error {
 func (s service) StartDomain(ctx context.Context, name string, w api.Wait) (api.Domain, error) {
 	cmd, err := reading(s, func(v *control.View) (*raft.Command, error) {
 		d, err := findDomain(v.State, name)
-		if err != nil || d.Running {
+		if err != nil || d.Running && !d.Paused {
 			return nil, err
+		}
+		if d.Paused {
+			return nil, api.Errorf(api.CodeInvalid, "domain/"+d.Name, "holdfast domain resume "+d.Name,
+				"domain %s is paused on %s: it is resumed, not started", d.Name, v.State.NodeName(d.Host))
 		}
 		host := v.ChooseHost(d.Spec, volume.NodeID{})
 		if host == nil {
@@ -170,7 +174,8 @@ func (s service) placed(ctx context.Context, name string, cmd *raft.Command, w a
 				"it is started again; look at its log on "+v.State.NodeName(d.Host),
 				"domain %s does not run on %s: %s %s", name, v.State.NodeName(d.Host), fact.State, fact.Error)
 		}
-		return fact.State == control.DomainRunning, nil
+		// One that is paused has arrived: its disks serve, and it starts when it is resumed.
+		return fact.State == control.DomainRunning || fact.State == control.DomainPaused && d.Paused, nil
 	})
 	if err != nil {
 		return api.Domain{}, err

@@ -64,6 +64,10 @@ func decideMigration(v *control.View, name, host string) (*raft.Command, error) 
 		return nil, api.Errorf(api.CodeInvalid, object, "holdfast domain start "+name,
 			"domain %s is stopped, so there is nothing to move", name)
 	}
+	if d.Paused {
+		return nil, api.Errorf(api.CodeInvalid, object, "holdfast domain resume "+name,
+			"domain %s is paused: a guest that runs is migrated", name)
+	}
 	to := v.ChooseHost(d.Spec, d.Host)
 	if host != "" {
 		if to, err = findHost(v, host); err != nil {

@@ -168,7 +168,7 @@ func stages(e *control.EngineFact) []api.Stage {
 func showDomain(v *control.View, d *raft.Domain) api.Domain {
 	out := api.Domain{
 		Name: d.Name, State: string(control.DomainStopped), Run: d.Run, Operation: runningFailover(v.State, d.Name),
-		Spec: showDefinition(d.Spec), LastDrill: lastDrill(v.State, func(o *raft.Drill) bool {
+		Paused: d.Paused, Spec: showDefinition(d.Spec), LastDrill: lastDrill(v.State, func(o *raft.Drill) bool {
 			return o.Object == "domain/"+d.Name
 		}),
 	}

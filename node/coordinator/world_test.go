@@ -405,6 +405,17 @@ func (m *machine) host(a peer.Assignment) {
 				state = "exited"
 			}
 			m.domains[o.Name] = peer.DomainStatus{Name: o.Name, Run: o.Run, State: state, PID: 43}
+			if o.Paused { // it is not started
+				m.domains[o.Name] = peer.DomainStatus{Name: o.Name, Run: o.Run, State: peer.DomainPaused}
+			}
+		}
+		switch d := m.domains[o.Name]; {
+		case o.Paused && d.State == "running":
+			d.State = peer.DomainPaused
+			m.domains[o.Name] = d
+		case !o.Paused && d.State == peer.DomainPaused:
+			d.State, d.PID = "running", 43
+			m.domains[o.Name] = d
 		}
 	}
 	for name, d := range m.domains {

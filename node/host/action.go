@@ -17,7 +17,7 @@ type action struct {
 	ticket *peer.Ticket    // startEngine, renewAttach, giveUp
 	order  *domain.Order   // startGuest, receiveGuest, plugGuest
 	grace  time.Duration   // endGuest: ask first, and wait for so long
-	run    uint64          // endGuest, settleGuest, resumeGuest: of which run
+	run    uint64          // endGuest, settleGuest, resumeGuest, pauseGuest, unpauseGuest: of which run
 	attach volume.AttachID // stopEngine, guardGuest: of which engine
 
 	operation uint64 // resumeGuest: by which it was sent
@@ -38,12 +38,16 @@ const (
 	receiveGuest job = "receive guest"
 	plugGuest    job = "plug guest in"
 	resumeGuest  job = "resume guest" // whose sending is over without its having moved
+	// These are about guests that are to stand still.
+	pauseGuest   job = "pause guest"
+	unpauseGuest job = "unpause guest"
 )
 
 // ofDomain reports whether the action is a domain's; else it is a volume's.
 func (a action) ofDomain() bool {
 	switch a.job {
-	case startGuest, endGuest, guardGuest, settleGuest, forgetGuest, receiveGuest, plugGuest, resumeGuest:
+	case startGuest, endGuest, guardGuest, settleGuest, forgetGuest, receiveGuest, plugGuest, resumeGuest,
+		pauseGuest, unpauseGuest:
 		return true
 	}
 	return false

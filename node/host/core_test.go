@@ -24,10 +24,10 @@ import (
 //
 //	assign rev=N [restored=G] [attach=(volume/attach/epoch[/detach], …)] [domain=(name/run/volume@epoch, …)]
 //	       [migrate=(name/operation)] [taken_in=(name/operation)] [receive=(name/operation/run/volume…, …)]
-//	       [unregistered]                         what the coordinators want
+//	       [paused=(name, …)] [unregistered]                         what the coordinators want
 //	engine volume=V attach=A epoch=E state=S      what a running engine says
 //	gone volume=V attach=A                        its process ended
-//	guest name=D run=N phase=P [disks=(V/A, …)] [incoming=N] [sending=N]
+//	guest name=D run=N phase=P [disks=(V/A, …)] [incoming=N] [sending=N] [paused]
 //	                                              what a driver says of the latest run
 //	done volume=V | name=D [err]                  its action ended
 //	guarded name=D volume=V attach=A · settled name=D run=N · forgotten name=D
@@ -86,6 +86,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) {
 		if d.HasArg("sending") {
 			g.state.Sending = number("sending")
 		}
+		g.state.Paused = d.HasArg("paused")
 		for _, disk := range list(d, "disks") {
 			v, a, _ := strings.Cut(disk, "/")
 			d := domain.Volume{ID: volumeID(v), Name: v}
@@ -189,6 +190,9 @@ func assignment(t *testing.T, d *datadriven.TestData, revision uint64) peer.Assi
 			order.Epochs = append(order.Epochs, epoch(t, e))
 		}
 		a.Domains = append(a.Domains, order)
+	}
+	for i := range a.Domains {
+		a.Domains[i].Paused = slices.Contains(list(d, "paused"), a.Domains[i].Name)
 	}
 	migrations(t, d, &a)
 	return a

@@ -76,6 +76,8 @@ func (h *Host) jobOf(a action) func(context.Context) error {
 			}
 			return h.resumeGuest(ctx, a, g)
 		}
+	case pauseGuest, unpauseGuest:
+		return func(ctx context.Context) error { return h.holdGuest(ctx, a, g) }
 	case forgetGuest:
 		return func(context.Context) error { return h.forgetGuest(a) }
 	}
@@ -165,6 +167,24 @@ func (h *Host) endGuest(ctx context.Context, a action, g hosted) error {
 		return nil
 	}
 	err := g.process.Stop(ctx, a.grace)
+	h.post(func() { h.core.guestSeen(seenGuest(g.process)) })
+	return err
+}
+
+// holdGuest has a guest stand still, or go on.
+func (h *Host) holdGuest(ctx context.Context, a action, g hosted) error {
+	if g.process == nil || g.process.Order().Run != a.run {
+		return nil
+	}
+	guest, ok := g.process.(domain.Pauser)
+	if !ok {
+		return fmt.Errorf("domain %s: a guest of the driver %s cannot be paused", a.name, g.process.Order().Driver)
+	}
+	hold := guest.Unpause
+	if a.job == pauseGuest {
+		hold = guest.Pause
+	}
+	err := hold(ctx)
 	h.post(func() { h.core.guestSeen(seenGuest(g.process)) })
 	return err
 }

@@ -30,6 +30,9 @@ func (d *domainView) report() peer.DomainStatus {
 	switch {
 	case d.guest.running():
 		s.Run, s.PID, s.State = d.guest.order.Run, d.guest.pid, string(d.guest.state.Phase)
+		if d.guest.state.Paused {
+			s.State = peer.DomainPaused
+		}
 		if d.job == endGuest {
 			s.State = string(domain.PhaseStopping)
 		}
@@ -40,8 +43,11 @@ func (d *domainView) report() peer.DomainStatus {
 		}
 	default:
 		s.Run, s.State = d.want.Run, string(domain.PhaseStarting)
-		if d.retry.failures > 0 && d.failure != "" {
+		switch {
+		case d.retry.failures > 0 && d.failure != "":
 			s.State = "failed" // it is tried again
+		case d.want.Paused && d.failure == "" && d.job == idle:
+			s.State = peer.DomainPaused // its disks serve, and it is started once it is resumed
 		}
 	}
 	return s

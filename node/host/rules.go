@@ -168,6 +168,10 @@ func (c *core) stepRunning(d *domainView, now time.Duration) {
 			return
 		}
 	}
+	if c.assigned && d.guest.state.Phase == domain.PhaseRunning && d.want.Paused != d.guest.state.Paused {
+		what := map[bool]job{true: pauseGuest, false: unpauseGuest}[d.want.Paused]
+		c.startFor(d, action{job: what, run: run})
+	}
 }
 
 // servesStill reports whether a guest's disk is served by the engine that it was started on, under
@@ -190,7 +194,11 @@ func (d *domainView) finished() bool {
 // later one of this host's.
 func (c *core) startWhenReady(d *domainView) {
 	if order := c.orderWhenReady(d); order != nil {
-		d.failure, d.starting = "", order
+		d.failure = ""
+		if d.want.Paused {
+			return // what it had in memory is gone: it starts when it is resumed
+		}
+		d.starting = order
 		c.startFor(d, action{job: startGuest, order: order})
 	}
 }

@@ -66,6 +66,7 @@ func (c *core) sendings() []sendOrder {
 	for _, name := range slices.Sorted(maps.Keys(c.domains)) {
 		d := c.domains[name]
 		if !c.assigned || d.guest == nil || d.guest.state.Phase != domain.PhaseRunning || d.want == nil ||
+			d.guest.state.Paused ||
 			d.want.Run != d.guest.order.Run || d.want.Migrate == nil || c.overSending(d) {
 			continue
 		}

@@ -201,11 +201,15 @@ type EngineLeg struct {
 	BannedFor time.Duration `json:"banned_for,omitempty"`
 }
 
+// DomainPaused is the state of a domain whose guest stands still by order, and of one whose disks serve and whose guest
+// is not started before it is resumed.
+const DomainPaused = "paused"
+
 // DomainStatus is what a host knows of one domain.
 type DomainStatus struct {
 	Name  string `json:"name"`
 	Run   uint64 `json:"run"`
-	State string `json:"state"` // starting, receiving, running, stopping, stopped, exited, killed, failed
+	State string `json:"state"` // starting, receiving, running, paused, stopping, stopped, exited, killed, failed
 	PID   int    `json:"pid,omitempty"`
 	Error string `json:"error,omitempty"`
 }
@@ -344,6 +348,8 @@ type DomainOrder struct {
 	// TakenIn is the operation by which the guest was taken in from another host, if it is to run on here; zero for one
 	// that is to boot. One that was taken in and is gone is booted.
 	TakenIn uint64 `json:"taken_in,omitempty"`
+	// Paused: the guest is to stand still; one that is not there is not to be started.
+	Paused bool `json:"paused,omitempty"`
 }
 
 // MigrateOrder tells the host of a guest where to send it.

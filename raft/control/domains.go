@@ -101,7 +101,7 @@ func (v *View) runsThere(domain string, host volume.NodeID) bool {
 		return seen && n.Heard.Sub(since) < settle
 	}
 	switch fact.State {
-	case DomainStarting, DomainReceiving, DomainRunning, DomainStopping:
+	case DomainStarting, DomainReceiving, DomainRunning, DomainPaused, DomainStopping:
 		return true
 	}
 	return false

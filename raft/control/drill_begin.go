@@ -32,6 +32,9 @@ func (v *View) UnfitForDrill(d *raft.Domain) string {
 	if !v.speaks(d.Host) {
 		return sprintf("its host %s does not answer", v.State.NodeName(d.Host))
 	}
+	if d.Paused {
+		return "it is paused: holdfast domain resume " + d.Name
+	}
 	if fact := v.Domain(d); fact == nil || fact.State != DomainRunning {
 		return sprintf("the guest does not run on %s", v.State.NodeName(d.Host))
 	}

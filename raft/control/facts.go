@@ -94,11 +94,14 @@ const (
 	// DomainReceiving: the guest is taken in from another host, and has not run here yet.
 	DomainReceiving DomainState = "receiving"
 	DomainRunning   DomainState = "running"
-	DomainStopping  DomainState = "stopping"
-	DomainStopped   DomainState = "stopped" // by order
-	DomainExited    DomainState = "exited"  // by itself
-	DomainKilled    DomainState = "killed"  // its disk or its host went away; the host starts it again
-	DomainFailed    DomainState = "failed"  // it could not be started; the host tries again
+	// DomainPaused: it stands still by order, with its memory, or has yet to be started and is not before it is
+	// resumed.
+	DomainPaused   DomainState = "paused"
+	DomainStopping DomainState = "stopping"
+	DomainStopped  DomainState = "stopped" // by order
+	DomainExited   DomainState = "exited"  // by itself
+	DomainKilled   DomainState = "killed"  // its disk or its host went away; the host starts it again
+	DomainFailed   DomainState = "failed"  // it could not be started; the host tries again
 )
 
 // over reports whether this run does not go on.

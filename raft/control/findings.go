@@ -65,6 +65,7 @@ func FindingKinds() []FindingKind {
 		{"leg_medium_errors", warning, "a leg's disk loses blocks"},
 
 		{"job_stalled", warning, "a copy, move, scrub or other long job makes no progress"},
+		{"domain_paused", info, "a domain's guest stands still, by order"},
 		{"domain_not_running", severe, "a domain that is wanted does not run"},
 	}
 }

@@ -174,10 +174,20 @@ func (v *View) judgeDomain(d *raft.Domain) []Finding {
 		return nil
 	}
 	fact := v.Domain(d)
-	if fact != nil && fact.State == DomainRunning && v.Condition(d.Host) != raft.NodeDead {
-		return nil
-	}
 	host := v.State.NodeName(d.Host)
+	if fact != nil && v.Condition(d.Host) != raft.NodeDead {
+		switch fact.State {
+		case DomainRunning:
+			return nil
+		case DomainPaused:
+			return []Finding{{
+				Severity: raft.SeverityInfo, Status: Healthy, Object: "domain/" + d.Name, Kind: "domain_paused",
+				Message: sprintf("domain %s is paused", d.Name), Since: fact.Since,
+				Cause: sprintf("its guest stands still on %s, by order", host),
+				Next:  "it goes on when it is told to: holdfast domain resume " + d.Name,
+			}}
+		}
+	}
 	f := Finding{
 		Severity: raft.SeverityError, Status: Down, Object: "domain/" + d.Name, Kind: "domain_not_running",
 		Message: sprintf("domain %s does not run", d.Name),

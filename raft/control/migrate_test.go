@@ -72,6 +72,10 @@ func (w *world) migrationVerb(words []string, arg func(int) string) bool {
 		w.must(raft.Command{RaiseVersion: &raft.RaiseVersion{To: n}})
 	case "migrate": // DOMAIN HOST
 		w.must(w.migrate(arg(1), arg(2)))
+	case "pause": // DOMAIN
+		w.must(raft.Command{PauseDomain: &raft.PauseDomain{Name: arg(1), Paused: true}})
+	case "resume": // DOMAIN
+		w.must(raft.Command{PauseDomain: &raft.PauseDomain{Name: arg(1)}})
 	case "switch": // DOMAIN, as its old host does
 		d := w.state.Domains[arg(1)]
 		c := &raft.SwitchMigration{ID: d.Migration.Operation, Name: d.Name, Run: d.Run}

@@ -167,13 +167,14 @@ func (e *EngineFact) reached(stage string) (time.Time, bool) {
 	return e.Began.Add(e.Stages[i].At), true
 }
 
-// guestRuns returns when the operation's guest was started, false if it does not run.
+// guestRuns returns when the operation's guest was started, false if it does not run. One that is paused counts:
+// whether it was started or is to be once it is resumed, its disks serve, and nothing else is waited for.
 func (v *View) guestRuns(o *raft.Operation) (time.Duration, bool) {
 	d := v.State.Domains[o.Domain]
 	if d == nil || d.Run != o.Run {
 		return 0, false
 	}
-	if fact := v.Domain(d); fact != nil && fact.State == DomainRunning {
+	if fact := v.Domain(d); fact != nil && (fact.State == DomainRunning || fact.State == DomainPaused) {
 		return v.Facts.stageAt(o, fact.Since), true
 	}
 	return 0, false
