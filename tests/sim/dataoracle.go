@@ -280,7 +280,10 @@ func (o *observer) lag() {
 			continue
 		}
 		if w.set != nil {
-			o.lacksInSet(absent, x.LastISRCfg)
+			// One that finds its journal damaged, or will at its start, knows less than its home, and is made anew.
+			if !absent.failed && !absent.journal.doomed() {
+				o.lacksInSet(absent, x.LastISRCfg)
+			}
 			continue
 		}
 		for _, id := range v.InSync {

@@ -161,16 +161,12 @@ func (w *world) split() {
 
 // restart restarts a node's process; the page cache stays.
 func (w *world) restart() {
-	n := w.someNode()
-	n.crash()
-	w.after(w.pick(300*time.Millisecond), n.start)
+	w.endProcess(w.someNode(), 300*time.Millisecond)
 }
 
 // stopNode stops a node's process for a while.
 func (w *world) stopNode() {
-	n := w.someNode()
-	n.crash()
-	w.after(w.pick(10*time.Second), n.start)
+	w.endProcess(w.someNode(), 10*time.Second)
 }
 
 // powerCut cuts the power of one node.
@@ -422,5 +418,5 @@ func (n *node) dropLeg() {
 		}
 	}
 	n.life++
-	n.leg = nil
+	n.leg, n.closing = nil, false
 }

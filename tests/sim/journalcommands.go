@@ -142,7 +142,7 @@ func (j *legJournal) merge(x *journal.Commit, sources []journal.Source, done fun
 	j.put(e, images, func() { j.merge(x, sources, done) })
 }
 
-// seal makes a commit durable, then writes it home.
+// seal makes a commit durable, and a head that says so, then writes it home.
 func (j *legJournal) seal(x *journal.Commit, err error, done func(error)) {
 	var e journal.Entry
 	if err == nil {
@@ -174,7 +174,13 @@ func (j *legJournal) seal(x *journal.Commit, err error, done func(error)) {
 			sealed(nil)
 			return
 		}
-		j.sync(sealed)
+		j.sync(func(err error) {
+			if err != nil {
+				sealed(err)
+				return
+			}
+			j.setHead(j.core.Proof(), false, sealed)
+		})
 	})
 }
 
@@ -274,13 +280,19 @@ func (t *task) free() {
 	})
 }
 
+// writeHead writes a head, told of what its process knows.
+func (j *legJournal) writeHead(h journal.Head, told int) {
+	j.l.n.w.watch.vouches(j, h.Durable)
+	j.file.writeHead(h, told)
+}
+
 // setHead makes a head durable.
 func (j *legJournal) setHead(h journal.Head, drop bool, done func(error)) {
-	n := j.l.n
+	n, told := j.l.n, j.file.vouched
 	n.disk(n.w.pick(time.Millisecond), func() {
 		n.w.watch.forgets(j.l, h)
-		j.file.writeHead(h)
-		j.sync(func(err error) {
+		j.writeHead(h, told)
+		j.syncFile(func(err error) {
 			if err == nil {
 				if drop {
 					j.unfinished = nil

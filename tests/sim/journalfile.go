@@ -18,6 +18,8 @@ type journalFile struct {
 	seq     uint64       // of the newest write
 	head    journal.Head
 	headSeq uint64
+	told    int            // what the process knew when it made the head
+	vouched int            // how often a process learned that entries are durable
 	older   []headVersion  // heads that a power cut may leave instead
 	denied  []journal.Head // those that it may leave although their successor was said to be durable, oldest first
 	slot    int            // of the two that heads are written to in turn, the one that counts
@@ -32,6 +34,9 @@ type fileEntry struct {
 	durable bool              // by the word of the disk
 	denied  bool              // it lied, and the medium may lack it
 	torn    bool              // a part of it is missing
+	unnamed bool              // of what stands before its payload
+	told    int               // how often its process had learned that entries are durable when it gave it its place
+	vouched int               // which time it was that a process learned so of this one; zero = none did
 	under   []*fileEntry      // what stood there before, which a power cut may leave
 	headRot bool              // what stands before its payload rotted
 	rotten  map[int64]content // blocks of its payload that rotted, and what they held
@@ -40,6 +45,7 @@ type fileEntry struct {
 type headVersion struct {
 	head journal.Head
 	seq  uint64
+	told int
 }
 
 func newJournalFile(l volume.Layout, size int64) *journalFile {
@@ -125,11 +131,23 @@ func (f *journalFile) synced(seq uint64, lying bool) {
 	}
 }
 
-// writeHead writes a head into the page cache: it and the one before stand in two places.
-func (f *journalFile) writeHead(h journal.Head) {
+// vouch says that the process has learned that all entries before a place are durable: whatever it writes from now on
+// is evidence of that.
+func (f *journalFile) vouch(to journal.Place) {
+	f.vouched++
+	for _, e := range f.entries {
+		if e.vouched == 0 && e.Place < to {
+			e.vouched = f.vouched
+		}
+	}
+}
+
+// writeHead writes a head into the page cache: it and the one before stand in two places. told is what the process knew
+// when it made it.
+func (f *journalFile) writeHead(h journal.Head, told int) {
 	f.seq++
-	f.older = append(f.older, headVersion{f.head, f.headSeq})
-	f.head, f.headSeq = h, f.seq
+	f.older = append(f.older, headVersion{f.head, f.headSeq, f.told})
+	f.head, f.headSeq, f.told = h, f.seq, told
 	f.slot = 1 - f.slot
 	f.rotten[f.slot] = false
 }
@@ -147,7 +165,7 @@ func (f *journalFile) powerCut(w *world) (honest *journalFile) {
 		case kept && (sure || !w.chance(4)):
 			f.entries = append(f.entries, e)
 		case kept && !e.denied:
-			e.torn = true
+			e.torn, e.unnamed = true, w.chance(2)
 			f.entries = append(f.entries, e)
 		default:
 			again = append(again, e.under...)
@@ -185,7 +203,7 @@ func (f *journalFile) powerCut(w *world) (honest *journalFile) {
 func (f *journalFile) headsLeft(w *world, whole bool) [2]journal.Head {
 	now := f.head
 	if n := len(f.older); n > 0 && w.chance(2) {
-		now = f.older[n-1].head
+		now, f.told = f.older[n-1].head, f.older[n-1].told
 	}
 	left := now
 	if n := len(f.denied); n > 0 {
@@ -242,13 +260,29 @@ func (f *journalFile) replay(core *journal.Core, holes bool) error {
 			if holes && f.skip(core) {
 				continue
 			}
-			if core.Tail() < f.head.Cut {
-				return fmt.Errorf("%w: it was whole up to place %d, and now ends at %d", errJournalCut, f.head.Cut,
-					core.Tail())
-			}
-			return nil
+			return f.judgeEnd(core)
 		}
 	}
+}
+
+// judgeEnd tells the torn tail of an interrupted write from damage, as the leg does: by what the head and the entries
+// behind the end say was durable.
+func (f *journalFile) judgeEnd(core *journal.Core) error {
+	if !f.head.Ended && core.Tail() >= core.Ends() {
+		for _, e := range f.entries {
+			if e.named() {
+				core.Behind(&e.Entry)
+			}
+		}
+	}
+	switch {
+	case core.Tail() < f.head.Cut:
+		return fmt.Errorf("%w: it was whole up to place %d, and now ends at %d", errJournalCut, f.head.Cut, core.Tail())
+	case core.Tail() < core.Ends():
+		return fmt.Errorf("%w: it was durable up to place %d, and now ends at %d", errJournalLacks, core.Ends(),
+			core.Tail())
+	}
+	return nil
 }
 
 // skip moves a core to the next place with a whole entry, false if there is none.

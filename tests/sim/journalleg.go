@@ -72,6 +72,10 @@ func (j *legJournal) started() {
 		}
 		j.file.synced(j.file.seq, l.disk.lying) // what was read may be in the page cache only
 		redo := core.Redo()
+		h := core.Started()
+		j.writeHead(h, j.file.vouched)
+		j.file.synced(j.file.seq, l.disk.lying)
+		core.SetHead(h)
 		died := w.chance(12)
 		left := redo[:0]
 		if died || l.n.full && w.chance(2) {
@@ -90,11 +94,8 @@ func (j *legJournal) started() {
 			core.NotHome(left)
 			j.unfinished = &homeward{blocks: left}
 		}
-		h := core.Started()
-		j.file.writeHead(h)
-		j.file.synced(j.file.seq, l.disk.lying)
-		core.SetHead(h)
 		j.core, j.rest, j.direct = core, nil, true
+		w.watch.begins(l)
 		return
 	}
 }
@@ -105,6 +106,9 @@ func (j *legJournal) damaged(err error) {
 	w.watch.hold(j.file.decays() || l.disk.liar, "journal", "leg %s, whose disk is well: %v", l.id.Short(), err)
 	w.logf("%s: leg %s fails for good: %v", l.n.name, l.id.Short(), err)
 	w.media.FailedStart++
+	if errors.Is(err, errJournalLacks) {
+		w.media.Told++
+	}
 	l.failed = true
 	l.core.Fail(block.ErrFailed)
 	l.core.Effects()
@@ -209,9 +213,10 @@ func (l *storedLeg) content(b int64) (c content, bad bool, err error) {
 
 // put writes an entry that has its place, and goes on once it and all before it are in the file.
 func (j *legJournal) put(e journal.Entry, payload []content, done func()) {
-	n := j.l.n
+	n, told := j.l.n, j.file.vouched
 	n.disk(n.w.pick(2*time.Millisecond), func() {
-		j.file.write(&fileEntry{Entry: e, payload: payload})
+		n.w.watch.vouches(j, e.Durable)
+		j.file.write(&fileEntry{Entry: e, payload: payload, told: told})
 		j.core.Whole(e.Place)
 		j.whenWhole(e.End(), done)
 		j.wake()
@@ -238,8 +243,20 @@ func (j *legJournal) wake() {
 	}
 }
 
-// sync puts every entry that is in the file on the medium.
+// sync puts every entry that counts on the medium. What is written from now on is evidence of that.
 func (j *legJournal) sync(done func(error)) {
+	whole := j.core.WholeTo()
+	j.syncFile(func(err error) {
+		if err == nil {
+			j.core.Synced(whole)
+			j.file.vouch(whole)
+		}
+		done(err)
+	})
+}
+
+// syncFile puts everything that is in the file on the medium.
+func (j *legJournal) syncFile(done func(error)) {
 	n, seq := j.l.n, j.file.seq
 	n.disk(n.w.pick(3*time.Millisecond), func() {
 		if n.blunt {

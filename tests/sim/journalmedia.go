@@ -4,7 +4,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/holdfast-storage/holdfast/leg"
 	"github.com/holdfast-storage/holdfast/leg/journal"
@@ -20,6 +19,8 @@ var (
 	errJournalRot = errors.New("the journal rotted")
 	// errJournalCut: something is missing of what a head says was whole.
 	errJournalCut = errors.New("the journal is cut short")
+	// errJournalLacks: something is missing behind that of what a head, or a later entry, says was durable.
+	errJournalLacks = errors.New("the journal lacks what was durable")
 )
 
 // rots reports whether a start would not take the entry, because it rotted.
@@ -69,68 +70,8 @@ func (f *journalFile) healthy() *journalFile {
 // decays reports whether a start meets something that rotted.
 func (f *journalFile) decays() bool {
 	return f.rotten[0] || f.rotten[1] || slices.ContainsFunc(f.entries, func(e *fileEntry) bool {
-		return e.rots() && e.Place >= f.head.Start
+		return e.rots() && !f.dead(e)
 	})
-}
-
-// rot changes a sector of the journal on its medium: of a slot of the head, or of an entry that counts. It reports
-// whether there was something to change.
-func (f *journalFile) rot(w *world, head bool) bool {
-	if head {
-		f.rotten[w.rng.IntN(2)] = true
-		return true
-	}
-	live := slices.DeleteFunc(slices.Clone(f.entries), func(e *fileEntry) bool {
-		return e.torn || e.Place < f.head.Start || e.rots() // the kernel writes what nobody synced, and drops it
-	})
-	if len(live) == 0 {
-		return false
-	}
-	if w.chance(2) { // what no commit has taken yet is read soon
-		live = live[max(0, len(live)-4):]
-	}
-	e := live[w.rng.IntN(len(live))]
-	if e.Blocks() == 0 || w.chance(6) {
-		e.headRot = true
-		return true
-	}
-	i := w.rng.Int64N(e.Blocks())
-	e.rotten = map[int64]content{i: e.payload[i]}
-	e.payload = slices.Clone(e.payload)
-	e.payload[i][w.rng.IntN(sectors)] ^= 1 << 31
-	return true
-}
-
-// rotJournal lets the journal of one leg rot, as soon as there is something in it, and sometimes has its process start
-// soon, before what rotted is freed.
-func (w *world) rotJournal() {
-	list := w.legNodes()
-	n := list[w.rng.IntN(min(w.set.layout.Extra, len(list)))]
-	l, tries, head := n.leg, 0, w.chance(8)
-	var strike func()
-	strike = func() {
-		if n.leg != l || l.failed || !w.keptElsewhere(l) {
-			return // a leg that fails beside others that are away leaves nothing to look at
-		}
-		if tries++; !l.journal.file.rot(w, head) {
-			if tries < 150 {
-				w.later(20*time.Millisecond, strike)
-			}
-			return
-		}
-		l.journal.rest = nil
-		w.media.Rots++
-		w.logf("%s: the journal of leg %s rots", n.name, l.id.Short())
-		if !n.on {
-			l.miss(l.journal.file.healthy(), nil)
-		} else if w.chance(3) {
-			w.later(w.pick(100*time.Millisecond), func() {
-				n.crash()
-				w.after(w.pick(300*time.Millisecond), n.start)
-			})
-		}
-	}
-	strike()
 }
 
 // view is what a start would make of the file.
@@ -201,6 +142,7 @@ func (l *storedLeg) missing(honest *journalFile, home []int64) map[int64]bool {
 	if have.damage != nil {
 		return rows
 	}
+	l.n.w.watch.noticed(l)
 	for _, row := range home {
 		if !have.based(row) {
 			rows[row] = true
@@ -220,7 +162,8 @@ func (l *storedLeg) missing(honest *journalFile, home []int64) map[int64]bool {
 		other := b.records()
 		list, _, _ := a.core.Records(0, 1<<30)
 		for _, x := range list {
-			if committed, there := other[x.Transaction]; there && committed == x.Committed {
+			// A commit that nobody was told of, and that is not at home, is made once more.
+			if committed, there := other[x.Transaction]; there && (committed == x.Committed || !l.disk.liar) {
 				continue
 			}
 			for i := range x.Blocks {
@@ -245,6 +188,9 @@ func (l *storedLeg) miss(honest *journalFile, home []int64) {
 	}
 	copied := l.lossy() || !w.raft.inSync(l.id)
 	rows := slices.Sorted(maps.Keys(l.missing(honest, home)))
+	if len(rows) > 0 && !l.disk.liar {
+		w.media.Open++
+	}
 	l.disk.decayed = l.disk.decayed || len(rows) > 0 // nothing writes anew what a power cut tore of them
 	for _, row := range rows {
 		if copied && l.durable.regions.Marked(regionOf(row)) {

@@ -84,7 +84,7 @@ func (f *journalFile) leaveOldest() {
 		}
 	}
 	if n := len(f.older); n > 0 {
-		f.head, f.headSeq = f.older[n-1].head, f.older[n-1].seq
+		f.head, f.headSeq, f.told = f.older[n-1].head, f.older[n-1].seq, f.older[n-1].told
 	}
 	f.older = nil
 }

@@ -80,7 +80,7 @@ func killProfile(k Kill) profile {
 // before any harm is done.
 func insights() []string {
 	return []string{"I2", "I3", "I4", "I5", "I8", "I11", "I13", "I14", "I15", "I16", "I17", "flush", "floor",
-		"watermark", "rule 9", "B.4", "C.3", "C.4"}
+		"watermark", "evidence", "rule 9", "B.4", "C.3", "C.4"}
 }
 
 // killRun is one case under way.

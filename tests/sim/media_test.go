@@ -20,6 +20,9 @@ func TestMedia_allOfItHappens(t *testing.T) {
 			all.FailedStart += r.Media.FailedStart
 			all.FailedCommit += r.Media.FailedCommit
 			all.FailedRead += r.Media.FailedRead
+			all.Told += r.Media.Told
+			all.Open += r.Media.Open
+			all.Closed += r.Media.Closed
 			all.Lies += r.Media.Lies
 			all.Silent += r.Media.Silent
 			all.Reported += r.Media.Reported
@@ -31,6 +34,9 @@ func TestMedia_allOfItHappens(t *testing.T) {
 		t.Logf("after %s: %+v, %d of %d down", profile, all, down, seeds)
 	}
 	require.Positive(t, all.FailedStart)
+	require.Greater(t, all.Told, 2*all.Open) // nearly all that rots behind the cut is noticed
+	require.Positive(t, all.Open)
+	require.Positive(t, all.Closed)
 	require.Positive(t, all.FailedCommit)
 	require.Positive(t, all.FailedRead)
 	require.Positive(t, all.Lies)

@@ -31,6 +31,7 @@ type node struct {
 
 	bluntMeta bool // the next write of a label or regions fails
 	paused    bool
+	closing   bool     // its process is coming to an orderly end
 	backlog   []func() // what waits for the process to go on
 
 	leg *storedLeg // nil: none, or it is gone
@@ -129,7 +130,7 @@ func (n *node) end() {
 		return
 	}
 	n.w.logf("%s: the process dies", n.name)
-	n.on, n.stuck, n.paused, n.backlog = false, nil, false, nil
+	n.on, n.closing, n.stuck, n.paused, n.backlog = false, false, nil, false, nil
 	n.life++
 	if l := n.leg; l != nil {
 		for _, id := range l.sessionIDs() {
@@ -195,7 +196,7 @@ func (n *node) login(c *session, id volume.LegID, l leg.Login, reply func(volume
 		reply(volume.LegReport{}, err)
 		c.atNode = false
 	}
-	if !n.on {
+	if !n.on || n.closing {
 		return // nobody answers
 	}
 	sl := n.leg
@@ -208,6 +209,11 @@ func (n *node) login(c *session, id volume.LegID, l leg.Login, reply func(volume
 			sl.sessions[c.id] = c
 		}
 	}, func(e leg.Effect) {
+		if n.closing {
+			delete(sl.sessions, c.id)
+			c.closeAtNode(errLost)
+			return
+		}
 		n.w.watch.loginAnswered(sl, l.Epoch, e.Err)
 		if e.Err != nil {
 			delete(sl.sessions, c.id)

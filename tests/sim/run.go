@@ -43,9 +43,13 @@ type Media struct {
 	Rots int // changes of a journal on its medium
 	// FailedStart, FailedCommit and FailedRead count what legs met of their journals that was not what was written.
 	FailedStart, FailedCommit, FailedRead int
-	Lies                                  int // power cuts that took what a disk had said was durable
-	Silent                                int // rows that a disk lost something of without a trace
-	Reported                              int // rows that a scrub found, as often as it found them
+	// Told counts those starts that learned from what was written later that something is missing behind the cut, Open
+	// the ends of a process after which no start can find what rotted, as nothing was written behind it.
+	Told, Open int
+	Closed     int // legs that were closed
+	Lies       int // power cuts that took what a disk had said was durable
+	Silent     int // rows that a disk lost something of without a trace
+	Reported   int // rows that a scrub found, as often as it found them
 }
 
 // Violation is a broken promise.

@@ -63,7 +63,8 @@ func (w *world) keptElsewhere(l *storedLeg) bool {
 	}
 	var others []volume.LegID
 	for _, id := range w.raft.vol().InSync {
-		if other := w.watch.fit(id); other != nil && other != l && other.n.on && (w.set == nil || !other.disk.lying) {
+		other := w.watch.fit(id)
+		if other != nil && other != l && other.n.on && !other.n.closing && (w.set == nil || !other.disk.lying) {
 			others = append(others, id)
 		}
 	}

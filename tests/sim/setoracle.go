@@ -284,13 +284,17 @@ func (o *observer) askOthers(l *storedLeg, upTo volume.Transaction, ask func(*st
 	}
 }
 
-// goesHome is rule 4: a commit is durable before home is written, since a delta that is added twice is not what it was.
+// goesHome is rule 4: a commit is durable before home is written, since a delta that is added twice is not what it was;
+// and a head that says so is, since else a commit that rots would look like one that never was.
 func (o *observer) goesHome(l *storedLeg, u *homeward) {
 	if u.upTo == (volume.Transaction{}) {
 		return // a start found it
 	}
 	e := l.journal.file.at(u.sealed)
 	o.hold(e != nil && e.durable, "watermark", "leg %s writes home what it commits up to %s, and may lose that",
+		l.id.Short(), u.upTo)
+	o.hold(e != nil && l.journal.file.proves() >= e.End(), "evidence",
+		"leg %s writes home what it commits up to %s, and no durable head says that the commit is durable",
 		l.id.Short(), u.upTo)
 }
 
