@@ -10,6 +10,7 @@ import (
 
 // TestMedia_allOfItHappens: the disks of sets of parity do what they can do to a journal, and each outcome is met.
 func TestMedia_allOfItHappens(t *testing.T) {
+	sweepGC(t)
 	var all sim.Media
 	down, seeds := 0, 0
 	for _, profile := range []string{"rotting", "lying"} {

@@ -38,6 +38,7 @@ func broken() sim.Broken {
 
 // TestSeeds runs seeds of the simulation: nothing that it watches goes wrong, whatever the faults.
 func TestSeeds(t *testing.T) {
+	sweepGC(t)
 	steps, checks := 0, 0
 	for s := *seed; s < *seed+uint64(*runs); s++ {
 		o := sim.Options{Seed: s, Profile: *kind, Layout: *layout, Broken: broken()}
@@ -61,6 +62,7 @@ func TestMutation(t *testing.T) {
 	if testing.Short() {
 		t.Skip("looks through thousands of seeds")
 	}
+	sweepGC(t)
 	var sum sim.Mutations
 	for _, r := range sim.Rules() {
 		if *rule != "" && r.Name != *rule {
