@@ -13,17 +13,21 @@ import (
 func (o *observer) readDone(h *host, r *guestRequest) {
 	w := o.w
 	at, began := o.active[h.epoch]
-	o.hold(began && at <= w.now, "B.4", "%s serves a read before Activate of epoch %s", h.name, h.epoch)
+	if !o.held(began && at <= w.now) {
+		o.w.fail("B.4", "%s serves a read before Activate of epoch %s", h.name, h.epoch)
+	}
 	v := w.raft.vol()
 	if next, active := o.active[v.Epoch]; v.Epoch != h.epoch && active {
-		o.hold(r.call < next, "I29", "%s reads in epoch %s after epoch %s became active", h.name, h.epoch,
-			v.Epoch)
+		if !o.held(r.call < next) {
+			o.w.fail("I29", "%s reads in epoch %s after epoch %s became active", h.name, h.epoch, v.Epoch)
+		}
 	}
 	for _, ref := range r.refs {
 		op := w.history.at(ref)
 		for _, value := range op.got {
-			o.hold(value <= w.history.values || w.rotten[ref.block], "I27",
-				"block %d: what was read was never written", ref.block)
+			if !o.held(value <= w.history.values || w.rotten[ref.block]) {
+				o.w.fail("I27", "block %d: what was read was never written", ref.block)
+			}
 		}
 		if v.Epoch == h.epoch && v.Phase == volume.PhaseAttached {
 			o.agreed(ref.block, op)
@@ -43,9 +47,8 @@ func (o *observer) agreed(b int64, op *operation) {
 			continue
 		}
 		for s, value := range op.got {
-			if op.mask&(1<<s) != 0 {
-				o.hold(l.disk.cells[b].data[s] == value, "I15",
-					"block %d sector %d is read as %d, leg %s in sync has %d",
+			if op.mask&(1<<s) != 0 && !o.held(l.disk.cells[b].data[s] == value) {
+				o.w.fail("I15", "block %d sector %d is read as %d, leg %s in sync has %d",
 					b, s, value, id.Short(), l.disk.cells[b].data[s])
 			}
 		}
@@ -110,16 +113,13 @@ func (o *observer) stored(b int64, op *operation, durable bool) {
 		}
 		c := &l.disk.cells[b]
 		for s := range sectors {
-			if op.mask&(1<<s) != 0 {
-				o.hold(c.data[s] == op.value, "I8",
-					"write %d of block %d was answered, leg %s in sync has %d", op.value, b,
-					id.Short(), c.data[s])
+			if op.mask&(1<<s) != 0 && !o.held(c.data[s] == op.value) {
+				o.w.fail("I8", "write %d of block %d was answered, leg %s in sync has %d",
+					op.value, b, id.Short(), c.data[s])
 			}
 		}
-		if durable && !l.disk.lying {
-			o.hold(!l.disk.mayLose(b, op.mask), "I8",
-				"write %d of block %d is durable, and leg %s may lose it", op.value, b,
-				id.Short())
+		if durable && !l.disk.lying && !o.held(!l.disk.mayLose(b, op.mask)) {
+			o.w.fail("I8", "write %d of block %d is durable, and leg %s may lose it", op.value, b, id.Short())
 		}
 	}
 }
@@ -336,10 +336,13 @@ func (o *observer) cleared(l *storedLeg, region uint32) {
 func (o *observer) clearedBlock(l, other *storedLeg, b int64) {
 	for s, value := range l.disk.cells[b].data {
 		// A newer write may be there already: values grow in the order of the requests.
-		o.hold(other.disk.cells[b].data[s] >= value, "I16",
-			"leg %s clears the mark of block %d, which is %d there and %d on leg %s", l.id.Short(), b, value,
-			other.disk.cells[b].data[s], other.id.Short())
+		if !o.held(other.disk.cells[b].data[s] >= value) {
+			o.w.fail("I16", "leg %s clears the mark of block %d, which is %d there and %d on leg %s",
+				l.id.Short(), b, value, other.disk.cells[b].data[s], other.id.Short())
+		}
 	}
-	o.hold(other.disk.lying || !other.disk.mayForget(b, l.disk.cells[b].data), "I16",
-		"leg %s clears the mark of block %d, and leg %s may lose it", l.id.Short(), b, other.id.Short())
+	if !o.held(other.disk.lying || !other.disk.mayForget(b, l.disk.cells[b].data)) {
+		o.w.fail("I16", "leg %s clears the mark of block %d, and leg %s may lose it",
+			l.id.Short(), b, other.id.Short())
+	}
 }

@@ -42,6 +42,7 @@ type history struct {
 	values  uint32
 	ops     int
 	zeroed  map[int64]bool // blocks that were ever zeroed: their values do not tell their order
+	order   []int64        // the blocks, in order, as touched gave them last
 }
 
 func (h *history) next() uint32 { h.values++; return h.values }
@@ -65,12 +66,16 @@ func (h *history) flush(now time.Duration) int {
 	return len(h.flushes) - 1
 }
 
-// touched returns the blocks that some guest used, in order.
+// touched returns the blocks that some guest used, in order. The list is the history's: who gets it only reads it.
 func (h *history) touched() []int64 {
+	if len(h.order) == len(h.blocks) {
+		return h.order // no block is ever taken out
+	}
 	list := make([]int64, 0, len(h.blocks))
 	for b := range h.blocks {
 		list = append(list, b)
 	}
 	slices.Sort(list)
+	h.order = list
 	return list
 }

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"container/heap"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -47,33 +46,10 @@ type world struct {
 	trace       traceRing
 }
 
-// timed is something that happens at a time; what happens at the same time keeps its order.
-type timed struct {
-	at    time.Duration
-	order uint64
-	run   func()
-}
-
-type eventQueue []timed
-
-func (q eventQueue) Len() int { return len(q) }
-func (q eventQueue) Less(a, b int) bool {
-	return q[a].at < q[b].at || q[a].at == q[b].at && q[a].order < q[b].order
-}
-func (q eventQueue) Swap(a, b int) { q[a], q[b] = q[b], q[a] }
-func (q *eventQueue) Push(x any)   { *q = append(*q, x.(timed)) }
-func (q *eventQueue) Pop() any {
-	old := *q
-	x := old[len(old)-1]
-	old[len(old)-1] = timed{}
-	*q = old[:len(old)-1]
-	return x
-}
-
 // after has run called when d has passed.
 func (w *world) after(d time.Duration, run func()) {
 	w.order++
-	heap.Push(&w.queue, timed{at: w.now + max(d, 0), order: w.order, run: run})
+	w.queue.push(timed{at: w.now + max(d, 0), order: w.order, run: run})
 }
 
 // runFor runs what happens within d, or until the first violation.
@@ -87,7 +63,7 @@ func (w *world) runFor(d time.Duration) {
 
 // next runs what happens next.
 func (w *world) next() {
-	e := heap.Pop(&w.queue).(timed)
+	e := w.queue.pop()
 	w.now = max(w.now, e.at)
 	w.steps++
 	e.run()
