@@ -159,13 +159,8 @@ func uniform(ops []operation) bool {
 
 func (h *history) lawfulFor(mask uint8, ops []operation, first fallback, lost bool, end time.Duration) (
 	bool, []porcupine.Operation) {
-	seen := map[[2]uint32]bool{}
-	for i := range ops {
-		if op := &ops[i]; op.done && !op.write {
-			for s, v := range op.got {
-				seen[[2]uint32{uint32(s), v}] = seen[[2]uint32{uint32(s), v}] || op.mask&mask&(1<<s) != 0
-			}
-		}
+	if inOrderOfCalls(mask, ops, first, lost) {
+		return true, nil
 	}
 	var out []porcupine.Operation
 	for _, op := range ops {
@@ -173,20 +168,49 @@ func (h *history) lawfulFor(mask uint8, ops []operation, first fallback, lost bo
 		ret := op.ret
 		if !op.done {
 			ret = end
-			observed := false
-			for s := range sectors {
-				observed = observed || op.mask&(1<<s) != 0 && seen[[2]uint32{uint32(s), op.value}]
-			}
-			if !op.write || !observed {
-				continue
-			}
 		}
-		if op.mask != 0 {
+		if counts(&op, ops) {
 			out = append(out, porcupine.Operation{ClientId: len(out), Input: op, Call: int64(op.call) * 2,
 				Return: int64(ret)*2 + 1})
 		}
 	}
 	return porcupine.CheckOperationsTimeout(model(first, lost), out, checkLimit) == porcupine.Ok, out
+}
+
+// inOrderOfCalls reports whether the order in which the operations were asked for explains what was read: then it is an
+// order such as is looked for, since what was answered before another was asked for was asked for before it, too. It
+// mostly does, which spares the search.
+func inOrderOfCalls(mask uint8, ops []operation, first fallback, lost bool) bool {
+	state, last := begin(lost), time.Duration(0)
+	for _, op := range ops {
+		op.mask &= mask
+		if op.call < last {
+			return false
+		}
+		last = op.call
+		if counts(&op, ops) && !state.step(&op, &first) {
+			return false
+		}
+	}
+	return true
+}
+
+// counts reports whether an operation has to have its place in the order: one that was answered, or a write of which
+// something was seen.
+func counts(op *operation, ops []operation) bool {
+	if op.done || op.mask == 0 || !op.write {
+		return op.done && op.mask != 0
+	}
+	for i := range ops {
+		if r := &ops[i]; r.done && !r.write && r.mask&op.mask != 0 {
+			for s, v := range r.got {
+				if r.mask&op.mask&(1<<s) != 0 && v == op.value {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // register is the state of a block in the model: of some sectors nobody knows the value yet.
@@ -195,32 +219,45 @@ type register struct {
 	unknown uint8
 }
 
+// begin is what a block is at first, or after a loss.
+func begin(lost bool) register {
+	if lost {
+		return register{unknown: 0xff}
+	}
+	return register{}
+}
+
+// step has an operation take effect and reports whether it can: a read finds what is there, or what first has of a
+// sector that nobody knows.
+func (r *register) step(op *operation, first *fallback) bool {
+	for s := range sectors {
+		bit := uint8(1) << s
+		switch {
+		case op.mask&bit == 0:
+		case op.write:
+			r.data[s], r.unknown = op.value, r.unknown&^bit
+		case r.unknown&bit != 0:
+			if !slices.ContainsFunc(first[s], func(o origin) bool { return o.value == op.got[s] }) {
+				return false
+			}
+			r.data[s], r.unknown = op.got[s], r.unknown&^bit
+		case op.got[s] != r.data[s]:
+			return false
+		}
+	}
+	return true
+}
+
 // model is a block that begins with a value of first, which is known if there is but one.
 func model(first fallback, lost bool) porcupine.Model {
-	begin := register{}
-	if lost {
-		begin.unknown = 0xff
-	}
 	return porcupine.Model{
-		Init: func() any { return begin },
+		Init: func() any { return begin(lost) },
 		Step: func(state, input, _ any) (bool, any) {
-			have, op := state.(register), input.(operation)
-			for s := range sectors {
-				bit := uint8(1) << s
-				switch {
-				case op.mask&bit == 0:
-				case op.write:
-					have.data[s], have.unknown = op.value, have.unknown&^bit
-				case have.unknown&bit != 0:
-					if !slices.ContainsFunc(first[s], func(o origin) bool { return o.value == op.got[s] }) {
-						return false, state
-					}
-					have.data[s], have.unknown = op.got[s], have.unknown&^bit
-				case op.got[s] != have.data[s]:
-					return false, state
-				}
+			r, op := state.(register), input.(operation)
+			if !r.step(&op, &first) {
+				return false, state
 			}
-			return true, have
+			return true, r
 		},
 		DescribeOperation: func(input, _ any) string { return input.(operation).String() },
 	}
