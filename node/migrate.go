@@ -57,8 +57,16 @@ func (d *Daemon) serveMigrate(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this is for a guest's state alone", http.StatusUpgradeRequired)
 		return
 	}
-	guest := d.receiving(w, r, d.host.Receive)
+	// First, since a process is sent one state: who is refused here may ask again.
+	guest := d.receiving(w, r, d.host.Receiving)
 	if guest == nil {
+		return
+	}
+	if err := guest.Reaches(r.Context()); err != nil {
+		http.Error(w, err.Error(), http.StatusConflict)
+		return
+	}
+	if guest = d.receiving(w, r, d.host.Receive); guest == nil {
 		return
 	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()

@@ -81,6 +81,9 @@ func (t *txn) abortMigration(c *AbortMigration) *Refusal {
 	if r != nil {
 		return r
 	}
+	if !d.Running && d.Run == c.Run+1 {
+		return nil // what ended this run was a stop, and no switch: see AbortMigration
+	}
 	if !d.Running || d.Run != c.Run {
 		return refuse(CodeStale, "domain %s is at run %d, not %d: nothing of that one runs on", d.Name, d.Run, c.Run)
 	}

@@ -36,7 +36,9 @@ type BeginMigration struct {
 
 // AbortMigration has a migration end with the guest where it was. It is refused once that has switched. Accepted, it
 // says that the domain is at this Run still, and that no migration of this number will ever switch: the host that the
-// guest is on may have it run on.
+// guest is on may have it run on. Of a domain that was stopped in this very run it says so, too, and changes nothing:
+// the stop ended the migration, each switch has the next Run, and so had the guest to be where it was when it was
+// stopped. It is that host's to end, in order.
 type AbortMigration struct {
 	ID     uint64 `json:"id"`
 	Name   string `json:"name"`

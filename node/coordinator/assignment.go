@@ -179,12 +179,24 @@ func receiveOrders(s *raft.State, id volume.NodeID) []peer.ReceiveOrder {
 		for _, used := range d.Spec.Volumes {
 			if v := s.VolumeByName(used.Name); v != nil {
 				order.Volumes, order.SizeBytes = append(order.Volumes, v.ID), append(order.SizeBytes, v.SizeBytes)
+				order.Legs = append(order.Legs, receiveLegs(s, v)...)
 			}
 		}
 		orders = append(orders, order)
 	}
 	slices.SortFunc(orders, func(a, b peer.ReceiveOrder) int { return cmp.Compare(a.Name, b.Name) })
 	return orders
+}
+
+// receiveLegs are the legs in sync of a volume, in the order of its legs.
+func receiveLegs(s *raft.State, v *raft.Volume) []peer.ReceiveLeg {
+	var legs []peer.ReceiveLeg
+	for _, l := range v.Legs {
+		if n := s.Nodes[l.Node]; n != nil && slices.Contains(v.InSync, l.ID) {
+			legs = append(legs, peer.ReceiveLeg{Volume: v.Name, Leg: l.ID, Node: n.Name, Portal: n.Portal})
+		}
+	}
+	return legs
 }
 
 // BuildTicket returns what the engine of a volume's current attachment needs, with its secrets and

@@ -18,6 +18,11 @@ func concern(before, after *raft.State, object func(volume.UUID), all func()) {
 	node := func(id volume.NodeID) { object(id.UUID) }
 	differs(before.Volumes, after.Volumes, func(id volume.ID, _ *raft.Volume) {
 		concernVolume(before.Volumes[id], after.Volumes[id], object)
+		if v := after.Volumes[id]; v != nil && v.Attach != nil { // who takes a guest in is told of its legs
+			if d := after.Domains[v.Attach.Domain]; d != nil && d.Migration != nil {
+				node(d.Migration.To)
+			}
+		}
 	})
 	differs(before.Tombs, after.Tombs, func(_ volume.LegID, t raft.Tombstone) { node(t.Node) })
 	differs(before.Domains, after.Domains, func(_ string, d *raft.Domain) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-storage/holdfast/api"
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
@@ -26,7 +27,12 @@ func TestBuildAssignment_migration(t *testing.T) {
 	}
 	receive := []peer.ReceiveOrder{{Operation: 7, From: from, Name: "web", Run: 4,
 		Spec: raft.DomainSpec{Name: "web", Volumes: []raft.DomainVolume{{Name: v.Name}}}, Volumes: []volume.ID{v.ID},
-		SizeBytes: []int64{v.SizeBytes}}}
+		SizeBytes: []int64{v.SizeBytes}, Legs: receiveLegs(s, v)}}
+	require.Len(t, receive[0].Legs, len(v.InSync))
+	for _, l := range receive[0].Legs {
+		require.Contains(t, v.InSync, l.Leg)
+		require.Equal(t, s.Nodes[v.Leg(l.Leg).Node].Portal, l.Portal)
+	}
 
 	place(from, 3, false)
 	a := BuildAssignment(s, from, raft.TRead)
@@ -72,4 +78,33 @@ func TestConcern_bothHostsOfAMigrationAreTold(t *testing.T) {
 		require.True(t, told[from.UUID])
 		require.True(t, told[to.UUID])
 	}
+}
+
+// TestConcern_theLegsOfAGuestThatMoves: who takes it in is told which legs it needs now.
+func TestConcern_theLegsOfAGuestThatMoves(t *testing.T) {
+	s, v := heldState()
+	to := volume.NewNodeID()
+	v.Attach.Domain = "web"
+	s.Domains["web"] = &raft.Domain{Name: "web", Running: true, Host: v.Attach.Host,
+		Migration: &raft.Migration{Operation: 7, From: v.Attach.Host, To: to}}
+	after := s.Fork()
+	fewer := *v
+	fewer.InSync = fewer.InSync[:len(fewer.InSync)-1]
+	after.Volumes[v.ID] = &fewer
+	told := map[volume.UUID]bool{}
+	concern(s, after, func(object volume.UUID) { told[object] = true }, func() { t.Fatal("all are told") })
+	require.True(t, told[to.UUID])
+}
+
+// TestAbortMigration_isDecidedByWhoLeads: a coordinator that does not may not know of the migration, and says nothing.
+func TestAbortMigration_isDecidedByWhoLeads(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.create("v1")
+		w.domain("web", "h1", "h2")
+		_, err := w.api.AbortMigration(t.Context(), "web")
+		refusedWith(t, err, api.CodeInvalid, "is not migrated")
+		w.raft.lead(false, volume.NewNodeID())
+		_, err = w.api.AbortMigration(t.Context(), "web")
+		refusedWith(t, err, api.CodeNoLeader, "does not lead")
+	})
 }

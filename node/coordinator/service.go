@@ -187,4 +187,19 @@ func reading[T any](s service, read func(*control.View) (T, error)) (T, error) {
 	return out, err
 }
 
+// deciding runs decide on the leader's state and returns what it made. Of a coordinator that does not lead, or has just
+// ceased to, the state may be an old one: what would be decided or refused by that is not said, and clients ask again.
+func deciding[T any](s service, decide func(*raft.State) (T, error)) (T, error) {
+	var none T
+	if !s.raft.Leading() {
+		return none, notLeading()
+	}
+	state, _ := s.raft.State()
+	out, err := decide(state)
+	if !s.raft.Leading() { // any more
+		return none, notLeading()
+	}
+	return out, err
+}
+
 func phrase(format string, args ...any) string { return fmt.Sprintf(format, args...) }

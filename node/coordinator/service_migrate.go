@@ -87,23 +87,26 @@ func decideMigration(v *control.View, name, host string) (*raft.Command, error) 
 
 // AbortMigration has the guest of a domain that is migrated stay where it is.
 func (s service) AbortMigration(ctx context.Context, name string) (api.Domain, error) {
-	state, _ := s.raft.State()
-	d, err := findDomain(state, name)
+	object := "domain/" + name
+	cmd, err := deciding(s, func(state *raft.State) (*raft.Command, error) {
+		d, err := findDomain(state, name)
+		switch {
+		case err != nil:
+			return nil, err
+		case d.Migration == nil:
+			return nil, api.Errorf(api.CodeInvalid, object, "holdfast operation list",
+				"domain %s is not migrated", name)
+		case d.Migration.Switched:
+			return nil, api.Errorf(api.CodeInvalid, object, "holdfast domain show "+name,
+				"domain %s has moved already: it is on %s", name, state.NodeName(d.Host))
+		}
+		return &raft.Command{AbortMigration: &raft.AbortMigration{ID: d.Migration.Operation, Name: name, Run: d.Run,
+			Reason: "by an operator"}}, nil
+	})
 	if err != nil {
 		return api.Domain{}, err
 	}
-	object := "domain/" + name
-	if d.Migration == nil {
-		return api.Domain{}, api.Errorf(api.CodeInvalid, object, "holdfast operation list",
-			"domain %s is not migrated", name)
-	}
-	if d.Migration.Switched {
-		return api.Domain{}, api.Errorf(api.CodeInvalid, object, "holdfast domain show "+name,
-			"domain %s has moved already: it is on %s", name, state.NodeName(d.Host))
-	}
-	_, err = s.propose(ctx, object, raft.Command{AbortMigration: &raft.AbortMigration{ID: d.Migration.Operation,
-		Name: name, Run: d.Run, Reason: "by an operator"}})
-	if err != nil {
+	if _, err := s.propose(ctx, object, *cmd); err != nil {
 		return api.Domain{}, err
 	}
 	return s.Domain(ctx, name)

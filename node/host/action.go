@@ -20,7 +20,9 @@ type action struct {
 	run    uint64          // endGuest, settleGuest, resumeGuest, pauseGuest, unpauseGuest: of which run
 	attach volume.AttachID // stopEngine, guardGuest: of which engine
 
-	operation uint64 // resumeGuest: by which it was sent
+	// operation is that by which the guest was sent: resumeGuest; endGuest, of one that has first to run on, as it may
+	// be halted and could not notice that it is asked to end.
+	operation uint64
 }
 
 // The jobs.

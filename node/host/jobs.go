@@ -54,7 +54,15 @@ func (h *Host) jobOf(a action) func(context.Context) error {
 	case startGuest:
 		return func(ctx context.Context) error { return h.startGuest(ctx, a) }
 	case endGuest:
-		return func(ctx context.Context) error { return h.endGuest(ctx, a, g) }
+		end := h.endSending(a.name)
+		return func(ctx context.Context) error {
+			if a.operation != 0 {
+				if err := h.runOn(ctx, a, g, end); err != nil {
+					return err
+				}
+			}
+			return h.endGuest(ctx, a, g)
+		}
 	case guardGuest:
 		return func(ctx context.Context) error { return h.guardGuest(ctx, a, e, g) }
 	case settleGuest:

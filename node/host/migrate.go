@@ -24,6 +24,7 @@ import (
 // The patience of a sending. How long the copy itself takes is bounded by the coordinators.
 const (
 	receivePatience = 30 * time.Second       // for the other host to be ready to take it in
+	acceptPatience  = 5 * time.Second        // for a guest that was told to send its state to begin to
 	loadPatience    = 10 * time.Second       // for it to have what was sent
 	sendingLook     = 20 * time.Millisecond  // between two looks at a sending: the guest may be halted
 	sendingPause    = 200 * time.Millisecond // between two attempts to reach somebody
@@ -156,9 +157,9 @@ func (h *Host) sendState(ctx context.Context, o sendOrder, process domain.Proces
 	if err != nil {
 		return err
 	}
-	near, err := listener.Accept()
+	near, err := acceptState(listener, acceptPatience)
 	if err != nil {
-		return fmt.Errorf("domain %s: %w", o.name, err)
+		return fmt.Errorf("domain %s: its QEMU was told to send its state, and does not: %w", o.name, err)
 	}
 	defer near.Close()
 	carried := make(chan error, 1)
@@ -179,6 +180,16 @@ func (h *Host) sendState(ctx context.Context, o sendOrder, process domain.Proces
 		return fmt.Errorf("domain %s: %w", o.name, err)
 	}
 	return nil
+}
+
+// acceptState returns the connection by which a guest's state comes. Who was told to send it connects at once.
+func acceptState(listener net.Listener, patience time.Duration) (net.Conn, error) {
+	if l, ok := listener.(*net.UnixListener); ok {
+		if err := l.SetDeadline(time.Now().Add(patience)); err != nil {
+			return nil, err
+		}
+	}
+	return listener.Accept()
 }
 
 // awaitSent waits until all of the guest's state was sent.
@@ -294,6 +305,7 @@ func (h *Host) askLoaded(ctx context.Context, o sendOrder) (peer.MigratedReply, 
 type Receiving struct {
 	process domain.Process
 	guest   domain.Migrant
+	legs    []peer.ReceiveLeg // that it will need
 }
 
 // Receiving returns the guest of a domain that this host takes in by an operation, if from is the host that the
@@ -352,7 +364,7 @@ func (h *Host) receiving(from volume.NodeID, name string, operation uint64) (*Re
 	if !ok || process.Order().Incoming != operation || process.State().Phase.Ended() {
 		return nil, fmt.Errorf("domain %s: this host is not ready yet to take it in", name)
 	}
-	return &Receiving{process, guest}, nil
+	return &Receiving{process, guest, d.receive.Legs}, nil
 }
 
 // Take carries the state of the guest from a stream until either ends. It closes the stream.
@@ -364,9 +376,13 @@ func (r *Receiving) Take(ctx context.Context, stream net.Conn) error {
 	return splice(ctx, stream, into)
 }
 
-// Loaded says whether the guest is here as a whole.
+// Loaded says whether the guest is here as a whole, and could go on here: the legs that it needs are looked for again
+// then, since after the switch there is no way back.
 func (r *Receiving) Loaded(ctx context.Context) peer.MigratedReply {
 	loaded, err := r.guest.Loaded(ctx)
+	if err == nil && loaded {
+		err = r.Reaches(ctx)
+	}
 	if err != nil {
 		return peer.MigratedReply{Error: err.Error()}
 	}
@@ -451,6 +467,27 @@ func (h *Host) endSending(name string) func(context.Context) error {
 	}
 }
 
+// runOn has a guest that a sending may have halted run on, so that it can end in order. An error means that it is not
+// known whether it may, and it stays as it is. If it may not, or cannot, it is ended as it is.
+func (h *Host) runOn(ctx context.Context, a action, g hosted, endSending func(context.Context) error) error {
+	if err := endSending(ctx); err != nil {
+		return err
+	}
+	switch err := h.resumeGuest(ctx, a, g); {
+	case errors.Is(err, errMayNot), errors.Is(err, errDoesNot):
+		h.options.Logger.Warn("guest that is to end does not run on before", "domain", a.name, "error", err)
+		return nil
+	default:
+		return err
+	}
+}
+
+// The errors of resumeGuest of which it is known how they leave the guest.
+var (
+	errMayNot  = errors.New("it may not run on here")
+	errDoesNot = errors.New("it does not run on")
+)
+
 // resumeGuest has a guest run on that was to move. It asks first: only when the coordinators have committed that the
 // migration will never switch is the guest this host's to run.
 func (h *Host) resumeGuest(ctx context.Context, a action, g hosted) error {
@@ -459,16 +496,19 @@ func (h *Host) resumeGuest(ctx context.Context, a action, g hosted) error {
 	}
 	guest, ok := g.process.(domain.Migrant)
 	if !ok {
-		return fmt.Errorf("domain %s: its guest cannot be resumed", a.name)
+		return fmt.Errorf("domain %s: %w: its driver cannot", a.name, errDoesNot)
 	}
 	result, err := h.options.Coordinators.Command(ctx, abortion(a.name, a.run, a.operation, "its host begins anew"))
 	if err != nil {
 		return fmt.Errorf("domain %s: may it run on: %w", a.name, err)
 	}
 	if result.Err != nil {
-		return fmt.Errorf("domain %s: it may not run on here: %w", a.name, result.Err)
+		return fmt.Errorf("domain %s: %w: %w", a.name, errMayNot, result.Err)
 	}
 	err = guest.Resume(ctx)
 	h.post(func() { h.core.guestSeen(seenGuest(g.process)) })
-	return err
+	if err != nil {
+		return fmt.Errorf("%w: %w", errDoesNot, err)
+	}
+	return nil
 }

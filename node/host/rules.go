@@ -152,7 +152,14 @@ func (c *core) stepRunning(d *domainView, now time.Duration) {
 		}
 	}
 	if c.assigned && (d.want == nil || d.want.Run != run) {
-		c.startFor(d, action{job: endGuest, run: run, grace: cmp.Or(d.guest.order.Grace, guestGrace)})
+		end := action{job: endGuest, run: run, grace: cmp.Or(d.guest.order.Grace, guestGrace)}
+		if c.stopped(d) {
+			end.operation = d.guest.state.Sending
+		}
+		if end.operation != 0 && now < d.retry.at {
+			return // who says whether it may run on was asked just now
+		}
+		c.startFor(d, end)
 		return
 	}
 	if now < d.retry.at {

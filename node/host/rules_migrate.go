@@ -52,6 +52,15 @@ func (c *core) overSending(d *domainView) bool {
 	return c.assigned && operation != 0 && (d.want.Migrate == nil || d.want.Migrate.Operation != operation)
 }
 
+// stopped reports whether a guest was stopped here, for all that is known, and has not moved: a switch has its volumes
+// detached in the same entry. The coordinators are asked before it runs on.
+func (c *core) stopped(d *domainView) bool {
+	return d.want == nil && !slices.ContainsFunc(d.guest.order.Volumes, func(disk domain.Volume) bool {
+		v := c.volumes[disk.ID]
+		return v == nil || v.want == nil || v.want.Detach
+	})
+}
+
 // sendOrder says which guest is to be sent where.
 type sendOrder struct {
 	name   string

@@ -367,4 +367,14 @@ type ReceiveOrder struct {
 	Spec      raft.DomainSpec `json:"spec"`
 	Volumes   []volume.ID     `json:"volumes"`    // in the order of the definition
 	SizeBytes []int64         `json:"size_bytes"` // of each
+	// Legs are those in sync of its volumes. A host that does not reach one of them is no host for the guest.
+	Legs []ReceiveLeg `json:"legs,omitempty"`
+}
+
+// ReceiveLeg is a leg that a guest which is taken in will need.
+type ReceiveLeg struct {
+	Volume string       `json:"volume"` // its name
+	Leg    volume.LegID `json:"leg"`
+	Node   string       `json:"node"` // its name
+	Portal string       `json:"portal"`
 }
