@@ -176,11 +176,17 @@ func (c *Cluster) plan(spec NodeSpec) (Node, error) {
 	return Node{Name: spec.Name, ID: volume.NewNodeID(), Roles: spec.Roles, Listen: listen, RunDir: run}, nil
 }
 
-// uses reports whether a node of the cluster, which may not run now, has an address.
-func (c *Cluster) uses(address string) bool {
-	return slices.ContainsFunc(c.state.Nodes, func(n Node) bool {
-		return n.Listen.API == address || n.Listen.Raft == address || n.Listen.ISCSI == address
-	})
+// addresses are those of all nodes of the cluster, also of those that do not run now, in the order in which they came.
+func (c *Cluster) addresses() []string {
+	var all []string
+	for _, n := range c.state.Nodes {
+		for _, address := range []string{n.Listen.API, n.Listen.Raft, n.Listen.ISCSI} {
+			if address != "" {
+				all = append(all, address)
+			}
+		}
+	}
+	return all
 }
 
 // install writes a node's files. What an attempt that failed left behind is replaced: the node is

@@ -13,37 +13,62 @@ import (
 const (
 	firstPort = 10240
 	endPort   = 32768
-	portTries = 1000
 )
 
-// freePorts returns n loopback addresses that nobody listens on now, none of them taken. All are held open until
-// the last one is known, so that they differ.
-func freePorts(n int, taken func(address string) bool) ([]string, error) {
-	addresses := make([]string, 0, n)
-	var held []net.Listener
-	last := errors.New("all that were tried are taken")
-	for range portTries {
-		if len(addresses) == n {
-			break
+// portBlock is how many ports in a row a cluster takes at a time. Nobody listens on those of a node that is down, and
+// another cluster must not get them meanwhile: it keeps away from a block in which anybody listens.
+const portBlock = 64
+
+// freePorts returns n loopback addresses that nobody listens on now, for a cluster that has the addresses own: of its
+// latest block, or if that is full of one of which nobody uses anything.
+func freePorts(n int, own []string) ([]string, error) {
+	mine := make(map[string]bool, len(own))
+	for _, address := range own {
+		mine[address] = true
+	}
+	if len(own) > 0 {
+		if port := portOf(own[len(own)-1]); port >= firstPort && port < endPort {
+			if free, _ := freeOf(port-(port-firstPort)%portBlock, mine); len(free) >= n {
+				return free[:n], nil
+			}
 		}
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(endPort-firstPort)))
-		if taken(address) {
+	}
+	last := errors.New("this cluster has them all")
+	for _, i := range rand.Perm((endPort - firstPort) / portBlock) {
+		free, err := freeOf(firstPort+i*portBlock, mine)
+		if len(free) == portBlock {
+			return free[:n], nil
+		}
+		if err != nil {
+			last = err
+		}
+	}
+	return nil, fmt.Errorf("find %d ports in a row from %d to %d of which nobody uses any: %w", portBlock, firstPort,
+		endPort-1, last)
+}
+
+// freeOf returns those addresses of a block that are nobody's, and why one is somebody else's. All are held open until
+// the last one is known.
+func freeOf(block int, own map[string]bool) (free []string, taken error) {
+	for port := block; port < block+portBlock; port++ {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		if own[address] {
 			continue
 		}
 		l, err := net.Listen("tcp", address)
 		if err != nil {
-			last = err
+			taken = err
 			continue
 		}
-		held = append(held, l)
-		addresses = append(addresses, address)
+		defer l.Close()
+		free = append(free, address)
 	}
-	var failed error
-	if len(addresses) < n {
-		failed = fmt.Errorf("find %d free ports from %d to %d: %w", n, firstPort, endPort-1, last)
-	}
-	for _, l := range held {
-		failed = errors.Join(failed, l.Close())
-	}
-	return addresses, failed
+	return free, taken
+}
+
+// portOf returns the port of an address, zero if it has none.
+func portOf(address string) int {
+	_, text, _ := net.SplitHostPort(address)
+	port, _ := strconv.Atoi(text) // an address without one is in no block
+	return port
 }
