@@ -84,7 +84,7 @@ func (c *Cluster) listen(index int, roles []raft.Role) (config.Listen, error) {
 		}
 	} else {
 		var err error
-		if at, err = freePorts(3, c.addresses()); err != nil {
+		if at, err = freePorts(3, c.addresses(), listenTCP); err != nil {
 			return config.Listen{}, err
 		}
 	}

@@ -3,6 +3,7 @@ package devcluster
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -20,22 +21,22 @@ const (
 const portBlock = 64
 
 // freePorts returns n loopback addresses that nobody listens on now, for a cluster that has the addresses own: of its
-// latest block, or if that is full of one of which nobody uses anything.
-func freePorts(n int, own []string) ([]string, error) {
+// latest block, or if that is full of one of which nobody uses anything. Whether one is free shows by listen.
+func freePorts(n int, own []string, listen func(address string) (io.Closer, error)) ([]string, error) {
 	mine := make(map[string]bool, len(own))
 	for _, address := range own {
 		mine[address] = true
 	}
 	if len(own) > 0 {
 		if port := portOf(own[len(own)-1]); port >= firstPort && port < endPort {
-			if free, _ := freeOf(port-(port-firstPort)%portBlock, mine); len(free) >= n {
+			if free, _ := freeOf(port-(port-firstPort)%portBlock, mine, listen); len(free) >= n {
 				return free[:n], nil
 			}
 		}
 	}
 	last := errors.New("this cluster has them all")
 	for _, i := range rand.Perm((endPort - firstPort) / portBlock) {
-		free, err := freeOf(firstPort+i*portBlock, mine)
+		free, err := freeOf(firstPort+i*portBlock, mine, listen)
 		if len(free) == portBlock {
 			return free[:n], nil
 		}
@@ -49,13 +50,13 @@ func freePorts(n int, own []string) ([]string, error) {
 
 // freeOf returns those addresses of a block that are nobody's, and why one is somebody else's. All are held open until
 // the last one is known.
-func freeOf(block int, own map[string]bool) (free []string, taken error) {
+func freeOf(block int, own map[string]bool, listen func(string) (io.Closer, error)) (free []string, taken error) {
 	for port := block; port < block+portBlock; port++ {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		if own[address] {
 			continue
 		}
-		l, err := net.Listen("tcp", address)
+		l, err := listen(address)
 		if err != nil {
 			taken = err
 			continue
@@ -65,6 +66,9 @@ func freeOf(block int, own map[string]bool) (free []string, taken error) {
 	}
 	return free, taken
 }
+
+// listenTCP takes an address until it is closed.
+func listenTCP(address string) (io.Closer, error) { return net.Listen("tcp", address) }
 
 // portOf returns the port of an address, zero if it has none.
 func portOf(address string) int {
