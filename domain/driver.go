@@ -55,6 +55,7 @@ type Order struct {
 	Grace    time.Duration   `json:"grace,omitempty"`  // that it has to end by itself; zero is the host's default
 	Machine  guest.Machine   `json:"machine,omitzero"`
 	Settings json.RawMessage `json:"settings,omitempty"` // the driver's own
+	Salt     string          `json:"salt,omitempty"`     // as in guest.Definition
 	Volumes  []Volume        `json:"volumes"`
 	// Incoming is the number of the operation by which the guest is taken in from another host, see Receiver; zero for
 	// one that boots. Its volumes have their sizes and are plugged in later.
@@ -63,7 +64,8 @@ type Order struct {
 
 // definition returns what of the order was defined.
 func (o Order) definition() guest.Definition {
-	d := guest.Definition{Name: o.Name, Driver: o.Driver, Machine: o.Machine, Settings: o.Settings}
+	d := guest.Definition{Name: o.Name, Driver: o.Driver, Machine: o.Machine, Settings: o.Settings,
+		Salt: o.Salt}
 	for _, v := range o.Volumes {
 		d.Volumes = append(d.Volumes, guest.Volume{Name: v.Name, Device: v.Device})
 	}

@@ -173,7 +173,7 @@ func libvirtSettingsOf(d guest.Definition) (libvirtSettings, error) {
 		return s, guest.Faultf("libvirt.reconnect_delay", "%d: want 1 to 3600 seconds", s.ReconnectDelay)
 	}
 	if s.UUID == "" {
-		s.UUID = uuidOf(d.Name)
+		s.UUID = uuidOf(d.Salt, d.Name)
 	} else if !isUUID(s.UUID) {
 		return s, guest.Faultf("libvirt.uuid", "%q is no UUID", s.UUID)
 	}

@@ -210,9 +210,14 @@ func escapeXML(s string) (string, error) {
 }
 
 // uuidOf returns the UUID of a guest that names none: the same wherever and whenever it runs, since a guest may
-// recognise itself by it.
-func uuidOf(name string) string {
-	sum := sha256.Sum256([]byte("holdfast domain 1\x00" + name))
+// recognise itself by it, and another one for a guest of that name in another cluster. Without a salt it is that of a
+// guest which was defined before there was one.
+func uuidOf(salt, name string) string {
+	from := "holdfast domain 1\x00" + name
+	if salt != "" {
+		from = "holdfast domain 2\x00" + salt + "\x00" + name // a name holds no zero byte, nor does a salt
+	}
+	sum := sha256.Sum256([]byte(from))
 	var u volume.UUID
 	copy(u[:], sum[:])
 	u[6], u[8] = u[6]&0x0f|0x80, u[8]&0x3f|0x80 // version 8: made by a rule of one's own (RFC 9562 §5.8)

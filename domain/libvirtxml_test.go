@@ -25,7 +25,7 @@ func TestLibvirtXML(t *testing.T) {
 		has    []string
 	}{
 		"defaults": {func(*Order) {}, []string{"<domain type='kvm'", "<name>web1</name>",
-			"<uuid>" + uuidOf("web1") + "</uuid>", "<memory unit='b'>536870912</memory>", "<vcpu>1</vcpu>",
+			"<uuid>" + uuidOf("", "web1") + "</uuid>", "<memory unit='b'>536870912</memory>", "<vcpu>1</vcpu>",
 			"machine='q35'", "mode='host-passthrough'", "name='root@5f'", "socket='/run/v/root/nbd.sock'",
 			"<reconnect delay='60'/>", "<target dev='vda'", "path='/run/d/web1/console.sock'",
 			"<log file='/run/d/web1/console.log' append='on'/>", "value='token-1'"}},

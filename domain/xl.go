@@ -218,7 +218,7 @@ func xlSettingsOf(d guest.Definition) (xlSettings, error) {
 		return s, guest.Faultf("xl.reconnect_delay", "%d: want 1 to 3600 seconds", s.ReconnectDelay)
 	}
 	if s.UUID == "" {
-		s.UUID = uuidOf(d.Name)
+		s.UUID = uuidOf(d.Salt, d.Name)
 	} else if !isUUID(s.UUID) {
 		return s, guest.Faultf("xl.uuid", "%q is no UUID", s.UUID)
 	}

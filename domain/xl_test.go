@@ -33,7 +33,7 @@ func TestXL_runsIsAdoptedAndShutDown(t *testing.T) {
 	o := xlOrder(t, x)
 	first, err := NewXL(Options{}).Start(t.Context(), o)
 	require.NoError(t, err)
-	require.Equal(t, []string{"web1 " + uuidOf("web1") + " -b----"}, x.Domains())
+	require.Equal(t, []string{"web1 " + uuidOf("", "web1") + " -b----"}, x.Domains())
 	require.Equal(t, []string{`storage-daemon {"discard":"unmap","driver":"nbd","export":"root@5f",` +
 		`"node-name":"volume","reconnect-delay":60,"server":{"path":"/run/v/root/nbd.sock","type":"unix"}} ` +
 		`{"allow-other":"off","growable":false,"id":"disk","mountpoint":"` + o.Dir + `/disk0","node-name":"volume",` +
@@ -71,7 +71,7 @@ func TestXL_whoDoesNotHeedAShutdownIsDestroyed(t *testing.T) {
 func TestXL_pausedGuestIsDestroyedAtOnce(t *testing.T) {
 	x := fakexl.New(t)
 	p := start(t, NewXL(Options{}), xlOrder(t, x))
-	x.Put(1, "web1", uuidOf("web1"), "--p---")
+	x.Put(1, "web1", uuidOf("", "web1"), "--p---")
 	require.NoError(t, p.Stop(t.Context(), time.Hour))
 	require.Equal(t, PhaseKilled, p.State().Phase)
 	require.Empty(t, x.Calls("shutdown"))
@@ -97,18 +97,18 @@ func TestXL_domainIsKnownByItsUUID(t *testing.T) {
 	x := fakexl.New(t)
 	x.Put(7, "mail", "11111111-2222-3333-4444-555555555555", "r-----")
 	p := start(t, NewXL(Options{}), xlOrder(t, x))
-	x.Put(9, "renamed", strings.ToUpper(uuidOf("web1")), "-b----")
-	x.Put(11, "(null)", uuidOf("web1"), "---s-d") // what the hypervisor is about to forget
+	x.Put(9, "renamed", strings.ToUpper(uuidOf("", "web1")), "-b----")
+	x.Put(11, "(null)", uuidOf("", "web1"), "---s-d") // what the hypervisor is about to forget
 	require.NoError(t, p.Stop(t.Context(), 0))
 	require.ElementsMatch(t, []string{"mail 11111111-2222-3333-4444-555555555555 r-----",
-		"(null) " + uuidOf("web1") + " ---s-d"}, x.Domains())
+		"(null) " + uuidOf("", "web1") + " ---s-d"}, x.Domains())
 }
 
 // What somebody made by hand under the guest's name, or UUID, is left alone, and the guest does not start.
 func TestXL_domainOfSomebodyElse(t *testing.T) {
 	for name, other := range map[string]struct{ name, uuid, want string }{
 		"name": {"web1", "11111111-2222-3333-4444-555555555555", "another domain of the name web1"},
-		"UUID": {"mail", uuidOf("web1"), "another domain of the UUID"},
+		"UUID": {"mail", uuidOf("", "web1"), "another domain of the UUID"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := fakexl.New(t)

@@ -31,7 +31,7 @@ func TestXLConfig(t *testing.T) {
 		has    []string // lines
 		not    []string // beginnings of lines
 	}{
-		"defaults": {func(*Order) {}, []string{`name = "web1"`, `uuid = "` + uuidOf("web1") + `"`, `type = "pv"`,
+		"defaults": {func(*Order) {}, []string{`name = "web1"`, `uuid = "` + uuidOf("", "web1") + `"`, `type = "pv"`,
 			`kernel = "/boot/vmlinuz"`, `memory = 512`, `vcpus = 1`, `on_poweroff = "destroy"`,
 			`on_reboot = "restart"`, `on_crash = "destroy"`,
 			`  "format=raw, vdev=xvda, access=rw, backendtype=qdisk, target=/run/d/web1/disk0",`},

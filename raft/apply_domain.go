@@ -38,7 +38,14 @@ func (t *txn) defineDomain(c *DefineDomain) *Refusal {
 	case d == nil && c.ID.IsZero():
 		return invalid("domain %s: it needs an id", c.Spec.Name)
 	case d == nil:
-		t.state.Domains[c.Spec.Name] = &Domain{Name: c.Spec.Name, ID: c.ID, Spec: c.Spec.clone()}
+		if r := t.refuseSameUUID(c.Spec); r != nil {
+			return r
+		}
+		added := &Domain{Name: c.Spec.Name, ID: c.ID, Spec: c.Spec.clone()}
+		if t.state.Uses(2) {
+			added.Salt = t.state.Cluster.ID
+		}
+		t.state.Domains[c.Spec.Name] = added
 		t.event(SeverityInfo, "domain/"+c.Spec.Name, "domain_defined", "domain %s is defined", c.Spec.Name)
 		return nil
 	case reflect.DeepEqual(d.Spec, c.Spec.clone()):
@@ -47,9 +54,28 @@ func (t *txn) defineDomain(c *DefineDomain) *Refusal {
 		return refuse(CodeBusy, "domain %s runs on %s: stop it before its definition changes",
 			d.Name, t.state.NodeName(d.Host))
 	}
+	if r := t.refuseSameUUID(c.Spec); r != nil {
+		return r
+	}
 	d = t.editDomain(d)
 	d.Spec = c.Spec.clone()
 	t.event(SeverityInfo, "domain/"+d.Name, "domain_defined", "the definition of domain %s has changed", d.Name)
+	return nil
+}
+
+// refuseSameUUID refuses a definition that gives a guest the UUID which that of another domain gives. Hosts know guests
+// by it: of two with one UUID on one host, one would not start, or be taken for the other.
+func (t *txn) refuseSameUUID(spec DomainSpec) *Refusal {
+	uuid := spec.uuid()
+	if uuid == "" {
+		return nil
+	}
+	for _, other := range t.state.SortedDomains() {
+		if other.Name != spec.Name && other.Spec.uuid() == uuid {
+			return refuse(CodeExists, "domain %s: %s.uuid %s is that of domain %s too: give it another one, or leave "+
+				"it out", spec.Name, spec.Driver, uuid, other.Name)
+		}
+	}
 	return nil
 }
 

@@ -93,6 +93,18 @@ func (d DomainSpec) Definition() guest.Definition {
 	return out
 }
 
+// uuid returns the UUID that a definition gives the guest, in small letters; "" if it gives none. It is the one setting
+// of drivers that coordinators look at, whatever the driver: no two guests of a cluster may share it.
+func (d DomainSpec) uuid() string {
+	var s struct {
+		UUID string `json:"uuid"`
+	}
+	if json.Unmarshal(d.Settings, &s) != nil {
+		return "" // it has no settings, or what it has there is no UUID
+	}
+	return strings.ToLower(s.UUID)
+}
+
 // settings returns the settings of the exec driver in the form that those of all other drivers have.
 func (e *ExecSpec) settings() json.RawMessage {
 	text, err := json.Marshal(e)

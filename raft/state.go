@@ -279,6 +279,10 @@ type Domain struct {
 	Run uint64 `json:"run"`
 	// Migration moves the guest while it runs; nil when none does.
 	Migration *Migration `json:"migration,omitempty" since:"2"`
+	// Salt is the cluster that the domain was first defined in: what the UUID of a guest that names none is made from
+	// beside its name. It stays as it is, so that no guest gets another UUID. Zero: it was defined before there was
+	// one.
+	Salt volume.ClusterID `json:"salt,omitzero" since:"2"`
 	// Paused: its guest is to stand still where it is, with its memory. One that is gone is not started before that is
 	// over. Invariant: only a domain that is to run is paused, and none that is migrated.
 	Paused bool `json:"paused,omitempty" since:"2"`

@@ -16,6 +16,9 @@ type Definition struct {
 	Machine  Machine
 	Volumes  []Volume
 	Settings json.RawMessage // of the driver alone: one JSON object, empty when there are none
+	// Salt is what the UUID of a guest that names none is made from beside its name: the cluster that it was defined
+	// in. Empty: it was defined before there was one, and keeps the UUID that it has.
+	Salt string
 }
 
 // Volume is one disk of a guest.

@@ -149,7 +149,7 @@ func domainOrder(s *raft.State, d *raft.Domain, id volume.NodeID) (peer.DomainOr
 	if !d.Running || d.Host != id {
 		return peer.DomainOrder{}, false
 	}
-	order := peer.DomainOrder{Name: d.Name, Run: d.Run, Spec: d.Spec, Paused: d.Paused}
+	order := peer.DomainOrder{Name: d.Name, Run: d.Run, Spec: d.Spec, Salt: saltOf(d), Paused: d.Paused}
 	switch m := d.Migration; {
 	case m == nil:
 	case !m.Switched && m.From == id && s.Nodes[m.To] != nil:
@@ -167,6 +167,14 @@ func domainOrder(s *raft.State, d *raft.Domain, id volume.NodeID) (peer.DomainOr
 	return order, true
 }
 
+// saltOf returns what the UUID of a domain's guest is made from beside its name.
+func saltOf(d *raft.Domain) string {
+	if d.Salt.IsZero() {
+		return ""
+	}
+	return d.Salt.String()
+}
+
 // receiveOrders are the guests that a node is to take in, by name, until they run there or their migrations have ended.
 func receiveOrders(s *raft.State, id volume.NodeID) []peer.ReceiveOrder {
 	var orders []peer.ReceiveOrder
@@ -175,7 +183,8 @@ func receiveOrders(s *raft.State, id volume.NodeID) []peer.ReceiveOrder {
 		if m == nil || m.To != id || m.Switched && d.Run != m.Run {
 			continue
 		}
-		order := peer.ReceiveOrder{Operation: m.Operation, From: m.From, Name: d.Name, Run: m.Run, Spec: d.Spec}
+		order := peer.ReceiveOrder{Operation: m.Operation, From: m.From, Name: d.Name, Run: m.Run, Spec: d.Spec,
+			Salt: saltOf(d)}
 		for _, used := range d.Spec.Volumes {
 			if v := s.VolumeByName(used.Name); v != nil {
 				order.Volumes, order.SizeBytes = append(order.Volumes, v.ID), append(order.SizeBytes, v.SizeBytes)

@@ -19,15 +19,16 @@ func TestBuildAssignment_migration(t *testing.T) {
 	s.Nodes[to.ID] = to
 	from := v.Attach.Host
 	m := raft.Migration{Operation: 7, From: from, To: to.ID, Run: 4}
+	salt := volume.NewClusterID()
 	place := func(host volume.NodeID, run uint64, switched bool) {
 		moves := m
 		moves.Switched = switched
-		s.Domains["web"] = &raft.Domain{Name: "web", Running: true, Host: host, Run: run, Migration: &moves,
+		s.Domains["web"] = &raft.Domain{Name: "web", Running: true, Host: host, Run: run, Migration: &moves, Salt: salt,
 			Spec: raft.DomainSpec{Name: "web", Volumes: []raft.DomainVolume{{Name: v.Name}}}}
 	}
 	receive := []peer.ReceiveOrder{{Operation: 7, From: from, Name: "web", Run: 4,
 		Spec: raft.DomainSpec{Name: "web", Volumes: []raft.DomainVolume{{Name: v.Name}}}, Volumes: []volume.ID{v.ID},
-		SizeBytes: []int64{v.SizeBytes}, Legs: receiveLegs(s, v)}}
+		SizeBytes: []int64{v.SizeBytes}, Salt: salt.String(), Legs: receiveLegs(s, v)}}
 	require.Len(t, receive[0].Legs, len(v.InSync))
 	for _, l := range receive[0].Legs {
 		require.Contains(t, v.InSync, l.Leg)
@@ -58,6 +59,7 @@ func TestBuildAssignment_migration(t *testing.T) {
 	require.Len(t, a.Domains, 1)
 	require.Equal(t, uint64(7), a.Domains[0].TakenIn)
 	require.Nil(t, a.Domains[0].Migrate)
+	require.Equal(t, salt.String(), a.Domains[0].Salt)
 
 	place(to.ID, 5, true) // it was started anew since
 	a = BuildAssignment(s, to.ID, raft.TRead)

@@ -24,7 +24,7 @@ func TestCore_anOrderSaysAllThatTheDefinitionDoes(t *testing.T) {
 		Policy: defined.Policy{StopSeconds: 70}}
 	c.assign(peer.Assignment{Revision: 1, Registered: true, Attach: []peer.Ticket{ticket},
 		Domains: []peer.DomainOrder{{Name: "web1", Run: 1, Spec: spec, Volumes: []volume.ID{ticket.Volume},
-			Epochs: []volume.Epoch{1}}}})
+			Epochs: []volume.Epoch{1}, Salt: "a cluster"}}})
 	c.step(0)
 	c.engineSeen("root", peer.EngineStatus{Volume: ticket.Volume, AttachID: ticket.AttachID, Epoch: 1,
 		State: peer.EngineServing, Exports: []volume.Offer{{Type: "nbd", URL: "nbd:root", BoundURL: "nbd:root@1"}}}, 0)
@@ -33,7 +33,7 @@ func TestCore_anOrderSaysAllThatTheDefinitionDoes(t *testing.T) {
 	require.Len(t, actions, 1)
 	order := *actions[0].order
 	require.Equal(t, domain.Order{Name: "web1", Driver: domain.DriverQEMU, Run: 1, Dir: DomainDir("/run", "web1"),
-		Grace: 70 * time.Second, Machine: spec.Machine, Settings: spec.Settings,
+		Grace: 70 * time.Second, Machine: spec.Machine, Settings: spec.Settings, Salt: "a cluster",
 		Volumes: []domain.Volume{{ID: ticket.Volume, Name: "root", Device: "vda", URL: "nbd:root",
 			BoundURL: "nbd:root@1", Epoch: 1, AttachID: ticket.AttachID}}}, order)
 

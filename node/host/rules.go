@@ -212,7 +212,7 @@ func (c *core) startWhenReady(d *domainView) {
 
 // orderWhenReady returns the order of a guest, nil while one of its volumes is not served; then it notes why.
 func (c *core) orderWhenReady(d *domainView) *domain.Order {
-	order := c.orderOf(d.name, d.want.Run, d.want.Spec)
+	order := c.orderOf(d.name, d.want.Run, d.want.Spec, d.want.Salt)
 	for i, id := range d.want.Volumes {
 		v := c.volumes[id]
 		if why := c.notReady(v, d.want, i); why != "" {
@@ -229,9 +229,10 @@ func (c *core) orderWhenReady(d *domainView) *domain.Order {
 }
 
 // orderOf returns the order of a run without its volumes.
-func (c *core) orderOf(name string, run uint64, spec raft.DomainSpec) domain.Order {
+func (c *core) orderOf(name string, run uint64, spec raft.DomainSpec, salt string) domain.Order {
 	return domain.Order{Name: name, Driver: spec.Driver, Run: run, Dir: DomainDir(c.runDir, name),
-		Grace: spec.Policy.Stop(), Machine: spec.Machine, Settings: spec.Definition().Settings}
+		Grace: spec.Policy.Stop(), Machine: spec.Machine, Settings: spec.Definition().Settings,
+		Salt: salt}
 }
 
 // notReady says what a domain's i-th volume lacks, empty when nothing.

@@ -16,7 +16,7 @@ func (c *core) receiveWhenDue(d *domainView, now time.Duration) {
 	if now < d.retry.at || len(r.Volumes) != len(r.Spec.Volumes) || len(r.SizeBytes) != len(r.Volumes) {
 		return
 	}
-	order := c.orderOf(d.name, r.Run, r.Spec)
+	order := c.orderOf(d.name, r.Run, r.Spec, r.Salt)
 	order.Incoming = r.Operation
 	for i, id := range r.Volumes {
 		order.Volumes = append(order.Volumes, domain.Volume{ID: id, Name: r.Spec.Volumes[i].Name,

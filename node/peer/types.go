@@ -341,8 +341,9 @@ type DomainOrder struct {
 	Name    string          `json:"name"`
 	Run     uint64          `json:"run"`
 	Spec    raft.DomainSpec `json:"spec"`
-	Volumes []volume.ID     `json:"volumes"` // in the order of the definition
-	Epochs  []volume.Epoch  `json:"epochs"`  // that each volume must serve before the domain starts
+	Salt    string          `json:"salt,omitempty"` // as in guest.Definition
+	Volumes []volume.ID     `json:"volumes"`        // in the order of the definition
+	Epochs  []volume.Epoch  `json:"epochs"`         // that each volume must serve before the domain starts
 	// Migrate: the guest that runs is to be sent to another host; nil when it is not.
 	Migrate *MigrateOrder `json:"migrate,omitempty"`
 	// TakenIn is the operation by which the guest was taken in from another host, if it is to run on here; zero for one
@@ -365,8 +366,9 @@ type ReceiveOrder struct {
 	Name      string          `json:"name"`
 	Run       uint64          `json:"run"` // that it gets once it has moved
 	Spec      raft.DomainSpec `json:"spec"`
-	Volumes   []volume.ID     `json:"volumes"`    // in the order of the definition
-	SizeBytes []int64         `json:"size_bytes"` // of each
+	Salt      string          `json:"salt,omitempty"` // as in guest.Definition
+	Volumes   []volume.ID     `json:"volumes"`        // in the order of the definition
+	SizeBytes []int64         `json:"size_bytes"`     // of each
 	// Legs are those in sync of its volumes. A host that does not reach one of them is no host for the guest.
 	Legs []ReceiveLeg `json:"legs,omitempty"`
 }
