@@ -12,6 +12,11 @@
 //	by hand   machines made nodes by cluster init and join, each with a loopback address of its own
 //	ledger    a guest that knows what each of its blocks may hold after everything lost its power
 //
+// Most of a test is waiting, so some that have nothing but a cluster of their own run side by side (t.Parallel): each
+// cluster has its own ports, directories and processes. A test that measures how long a guest stands still, or uses
+// what the machine has once (loop devices, libvirt's daemon, network namespaces), runs alone, and so does one in which
+// a host that is slow for a moment must not count as silent.
+//
 // HOLDFAST_ROUNDS says how often the tests that repeat themselves do so, HOLDFAST_SEED repeats a draw.
 //
 // Invariant: nothing is left of a test that was killed: no process, mount, loop device or file.

@@ -136,10 +136,23 @@ func newCluster(t *testing.T) *cluster {
 // start is dev up: it starts what is missing and takes over the environment that it prints.
 func (c *cluster) start(nodes int) {
 	c.t.Helper()
+	if _, err := os.Stat(filepath.Join(c.dir, "cluster.json")); os.IsNotExist(err) {
+		defer oneAtATime(c.t)()
+	}
 	out := c.ok(append([]string{"dev", "up", "--dir", c.dir, "--nodes", strconv.Itoa(nodes)}, c.made...)...)
 	api, found := strings.CutPrefix(strings.TrimSpace(out), "export HOLDFAST_API=")
 	require.Truef(c.t, found && !strings.Contains(api, "\n"), "stdout of dev up is only the export line: %q", out)
 	c.env = []string{"HOLDFAST_API=" + strings.Trim(api, `"'`)}
+}
+
+// oneAtATime returns once no other test makes a cluster, and what lets the next one do so: the ports of a cluster are
+// its own from when its first node listens.
+func oneAtATime(t *testing.T) (done func()) {
+	t.Helper()
+	root, err := os.Open(os.Getenv(rootEnv))
+	require.NoError(t, err)
+	require.NoError(t, syscall.Flock(int(root.Fd()), syscall.LOCK_EX))
+	return func() { require.NoError(t, root.Close()) }
 }
 
 // run runs one holdfast command.

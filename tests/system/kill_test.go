@@ -13,6 +13,7 @@ import (
 // TestKill_engineStorageNodeAndLeaderInTurn kills each kind of process the hard way; every time the
 // volume stays usable and everything written stays readable.
 func TestKill_engineStorageNodeAndLeaderInTurn(t *testing.T) {
+	t.Parallel()
 	need(t, "qemu-io")
 	c := up(t, 4)
 	c.ok("volume", "create", "web1", "--size", "64M", "--layout", "mirror=2", "--legs-on", "n1,n2")
@@ -69,6 +70,7 @@ func (c *cluster) leader() string {
 // TestKill_daemonLeavesItsEngineServing kills only the daemon of the host: the engine goes on, and
 // the restarted daemon adopts it again instead of taking a new epoch.
 func TestKill_daemonLeavesItsEngineServing(t *testing.T) {
+	t.Parallel()
 	need(t, "qemu-io")
 	c := up(t, 4)
 	c.ok("volume", "create", "web1", "--size", "64M", "--layout", "mirror=2", "--legs-on", "n1,n2")
@@ -94,6 +96,7 @@ func TestKill_daemonLeavesItsEngineServing(t *testing.T) {
 // longer than a host may be silent. The engine speaks for its host: nothing is failed over, the guest writes on under
 // its epoch, and the daemon that comes back adopts the engine and the guest.
 func TestKill_daemonAwayForLongMovesNothing(t *testing.T) {
+	t.Parallel()
 	g := startGuest(t)
 	c, host := g.c, g.host()
 	type domain struct {

@@ -173,6 +173,7 @@ func TestMigrate_theGuestGoesOnWithTheNextNumber(t *testing.T) {
 
 // TestMigrate_isAborted by whoever began it, while the memory is copied; and another one moves the guest.
 func TestMigrate_isAborted(t *testing.T) {
+	t.Parallel()
 	m := startMachine(t)
 	m.copying("n4", "n5")
 	r := m.c.ok("domain", "show", "machine")
@@ -192,6 +193,7 @@ func TestMigrate_isAborted(t *testing.T) {
 
 // TestMigrate_theNewHostDiesInTheCopy: the guest is where it was, and never stopped.
 func TestMigrate_theNewHostDiesInTheCopy(t *testing.T) {
+	t.Parallel()
 	m := startMachine(t)
 	m.copying("n4", "n5")
 	m.c.ok("dev", "kill", "n5", "--dir", m.c.dir)
@@ -204,6 +206,7 @@ func TestMigrate_theNewHostDiesInTheCopy(t *testing.T) {
 
 // TestMigrate_theOldHostDiesInTheCopy: a failover as always, from the disk.
 func TestMigrate_theOldHostDiesInTheCopy(t *testing.T) {
+	t.Parallel()
 	m := startMachine(t)
 	m.copying("n4", "n5")
 	m.c.ok("dev", "kill", "n4", "--dir", m.c.dir)

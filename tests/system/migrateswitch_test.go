@@ -86,6 +86,7 @@ func (m machine) bootedAfter(node string, before []uint64) {
 // TestMigrate_theNewHostDiesAfterTheSwitch: there is no way back, so the guest, which was in that host's memory alone,
 // starts anew from its disks, on the old host as on any other. What it was before never runs again.
 func TestMigrate_theNewHostDiesAfterTheSwitch(t *testing.T) {
+	t.Parallel()
 	m := startMachine(t)
 	old, err := proc.Identify(m.show().PID)
 	require.NoError(t, err)
@@ -111,6 +112,7 @@ func TestMigrate_theNewHostDiesAfterTheSwitch(t *testing.T) {
 
 // TestMigrate_theGuestThatWasTakenInDiesAfterTheSwitch: its new host starts it anew, from its disks.
 func TestMigrate_theGuestThatWasTakenInDiesAfterTheSwitch(t *testing.T) {
+	t.Parallel()
 	m := startMachine(t)
 	m.migrateUntilItSwitches()
 	taker := m.taker("n5")
@@ -123,6 +125,7 @@ func TestMigrate_theGuestThatWasTakenInDiesAfterTheSwitch(t *testing.T) {
 
 // TestMigrate_theOldHostDiesAfterTheSwitch: its volumes are taken over, and the guest goes on in the new host's memory.
 func TestMigrate_theOldHostDiesAfterTheSwitch(t *testing.T) {
+	t.Parallel()
 	m := startMachine(t)
 	daemon := m.daemon("n4")
 	m.migrateUntilItSwitches()

@@ -101,6 +101,7 @@ func (m machine) wentOn(first, second string) {
 // TestQEMUGuest_goesOnElsewhereFromTheLastNumberThatItReported freezes the host with everything on it. The guest's
 // clock jumps when it wakes; it must be dead by then, or die without another number.
 func TestQEMUGuest_goesOnElsewhereFromTheLastNumberThatItReported(t *testing.T) {
+	t.Parallel()
 	m := startMachine(t)
 	old := m.show()
 	require.Equal(t, "n4", old.Host)
@@ -121,6 +122,7 @@ func TestQEMUGuest_goesOnElsewhereFromTheLastNumberThatItReported(t *testing.T) 
 // TestQEMUGuest_haltedGuestIsKilledWithItsGrant is the cruel one: the clock of a guest that QEMU has halted stands
 // still, so to the guest its grant would look fresh for ever. Its host kills the process.
 func TestQEMUGuest_haltedGuestIsKilledWithItsGrant(t *testing.T) {
+	t.Parallel()
 	m := startMachine(t)
 	id, err := proc.Identify(m.show().PID)
 	require.NoError(t, err)
@@ -133,6 +135,7 @@ func TestQEMUGuest_haltedGuestIsKilledWithItsGrant(t *testing.T) {
 
 // TestQEMUGuest_outlivesItsDaemon: the daemon is killed, and the next one goes on with the same process, and ends it.
 func TestQEMUGuest_outlivesItsDaemon(t *testing.T) {
+	t.Parallel()
 	m := startMachine(t)
 	before := m.show()
 	id, err := proc.Identify(before.PID)
