@@ -260,6 +260,15 @@ func (c *Coordinator) Leading() bool { return c.ready.Load() }
 // is replaced. It has one receiver. It is closed by Close.
 func (c *Coordinator) LeaderCh() <-chan bool { return c.leads }
 
+// Settle returns once State has every entry that was committed before the call, if this coordinator leads by then: what
+// State does not have afterwards was not there. It costs an entry of the log, and blocks until a majority has that.
+func (c *Coordinator) Settle() error {
+	if err := c.raft.Barrier(barrierTimeout).Error(); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotLeader, err)
+	}
+	return nil
+}
+
 // Leader returns the member that leads as far as this one knows, zero if it knows of none.
 func (c *Coordinator) Leader() (volume.NodeID, string) {
 	addr, id := c.raft.LeaderWithID()

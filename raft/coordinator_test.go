@@ -197,6 +197,20 @@ func TestCoordinator_IsolatedLeader(t *testing.T) {
 }
 
 // A new member is filled from a snapshot, and a member starts from its own.
+// A leader that lost the others settles nothing, whatever it takes itself for; nor does one that follows.
+func TestCoordinator_settlesOnlyWhileItLeads(t *testing.T) {
+	g := newGroup(t, "n1", "n2", "n3")
+	name, leader := g.leader("")
+	require.NoError(t, leader.Settle())
+	for other, c := range g.running {
+		if other != name {
+			require.ErrorIs(t, c.Settle(), ErrNotLeader)
+		}
+	}
+	g.isolate(name)
+	require.ErrorIs(t, leader.Settle(), ErrNotLeader)
+}
+
 func TestCoordinator_SnapshotAndMembers(t *testing.T) {
 	g := newGroup(t, "n1")
 	_, c := g.leader("")

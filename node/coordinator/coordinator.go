@@ -21,6 +21,7 @@ type Raft interface {
 	State() (*raft.State, uint64)
 	Changed(after uint64) <-chan struct{}
 	Leading() bool
+	Settle() error
 	LeaderCh() <-chan bool
 	Leader() (volume.NodeID, string)
 	Members() ([]raft.Member, error)

@@ -31,6 +31,7 @@ func (c *Coordinator) peerRoutes() http.Handler {
 	mux.HandleFunc("POST "+peer.PathRegister, c.serveRegister)
 	mux.HandleFunc("POST "+peer.PathCommand, c.serveCommand)
 	mux.HandleFunc("POST "+peer.PathRenew, c.serveRenew)
+	mux.HandleFunc("POST "+peer.PathGone, c.serveGone)
 	mux.HandleFunc("GET "+peer.PathAssignment, c.serveAssignment)
 	mux.HandleFunc("GET "+peer.PathTicket, c.serveTicket)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

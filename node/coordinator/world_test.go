@@ -106,6 +106,13 @@ func (m *memoryRaft) Leading() bool {
 	return m.leading
 }
 
+func (m *memoryRaft) Settle() error {
+	if !m.Leading() {
+		return raft.ErrNotLeader
+	}
+	return nil
+}
+
 func (m *memoryRaft) Leader() (volume.NodeID, string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -22,6 +22,8 @@ type Coordinators interface {
 	Command(ctx context.Context, c raft.Command) (raft.Result, error)
 	// Assignment returns what the node is to do, as soon as its revision is above after.
 	Assignment(ctx context.Context, node volume.NodeID, after uint64) (peer.Assignment, error)
+	// Gone returns those of the volumes, at most peer.GoneMax, that there are no more.
+	Gone(ctx context.Context, volumes []volume.ID) ([]volume.ID, error)
 }
 
 // Options configures a Host.
@@ -109,6 +111,7 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 	err := h.discover()
 	if err == nil && h.discoverGuests() {
+		h.jobs.Go(h.prunes)
 		h.loop()
 	}
 	h.end()

@@ -114,6 +114,7 @@ type authority struct {
 	a       peer.Assignment
 	changed chan struct{}
 	begun   []raft.BeginAttach
+	gone    map[volume.ID]bool
 }
 
 func (c *authority) set(change func(*peer.Assignment)) {
@@ -144,6 +145,12 @@ func (c *authority) Assignment(ctx context.Context, _ volume.NodeID, after uint6
 			return a, ctx.Err()
 		}
 	}
+}
+
+func (c *authority) Gone(_ context.Context, volumes []volume.ID) ([]volume.ID, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(volumes), func(id volume.ID) bool { return !c.gone[id] }), nil
 }
 
 func (c *authority) Command(_ context.Context, command raft.Command) (raft.Result, error) {

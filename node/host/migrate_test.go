@@ -101,6 +101,10 @@ func (d *decider) Assignment(context.Context, volume.NodeID, uint64) (peer.Assig
 	return peer.Assignment{}, errors.New("not asked for here")
 }
 
+func (d *decider) Gone(context.Context, []volume.ID) ([]volume.ID, error) {
+	return nil, errors.New("not asked for here")
+}
+
 // receiver is the other host: it takes what is sent, and says what it has.
 func receiver(t *testing.T, told *journal, reply peer.MigratedReply) (*httptest.Server,
 	func(volume.NodeID) http.RoundTripper) {

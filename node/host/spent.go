@@ -15,7 +15,9 @@ import (
 
 // ledger remembers, for each volume, the latest attachment that an engine was started for. It is
 // durable: even after a restart of the machine a second engine with the secrets of the same
-// attachment could pass for the first one, and finish or repeat writes that it knows nothing of.
+// attachment could pass for the first one, and finish or repeat writes that it knows nothing of. What it says of a
+// volume is kept for as long as there is that volume: a coordinator that lags may name an old attachment of it at any
+// time. Of one that was deleted there is nothing left to write to, and its id never comes again.
 type ledger struct {
 	path string
 
@@ -46,6 +48,23 @@ func (l *ledger) record(v volume.ID, a volume.AttachID) error {
 	defer l.mu.Unlock()
 	next := maps.Clone(l.spent)
 	next[v] = a
+	return l.replace(next)
+}
+
+// forget drops what was recorded of volumes that there are no more, unless something else was recorded of them since.
+func (l *ledger) forget(gone map[volume.ID]volume.AttachID) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := maps.Clone(l.spent)
+	maps.DeleteFunc(next, func(v volume.ID, a volume.AttachID) bool { return gone[v] == a && !a.IsZero() })
+	if len(next) == len(l.spent) {
+		return nil
+	}
+	return l.replace(next)
+}
+
+// replace writes the file anew. The caller holds the lock.
+func (l *ledger) replace(next map[volume.ID]volume.AttachID) error {
 	text, err := json.MarshalIndent(next, "", "  ")
 	if err != nil {
 		return fmt.Errorf("attachments of this host: %w", err)

@@ -20,6 +20,7 @@ const (
 	PathTicket          = "/peer/v1/ticket"           // GET ?volume=&attach=&after=REV -> Ticket; waits; 410 = over
 	PathCommand         = "/peer/v1/command"          // POST raft.Command, of an engine or a node -> raft.Result
 	PathRenew           = "/peer/v1/renew"            // POST, with the certificate to renew -> Renewed
+	PathGone            = "/peer/v1/gone"             // POST Gone -> Gone; the leader alone answers
 
 	// PathConsole is served by hosts, for coordinators alone: GET with a ConsoleQuery answers a stream of
 	// api.ConsoleOutput, a line each; POST ?domain= with an api.TypeConsole answers Typed.
@@ -31,6 +32,15 @@ const (
 	PathMigrate  = "/peer/v1/migrate"
 	PathMigrated = "/peer/v1/migrated"
 )
+
+// Gone are volumes that a host asks about, at most GoneMax, and those of them that there are no more: they were
+// deleted, and no volume will ever have their ids.
+type Gone struct {
+	Volumes []volume.ID `json:"volumes"`
+}
+
+// GoneMax bounds Gone.Volumes.
+const GoneMax = 1000
 
 // UpgradeMigrate is the protocol that a connection is upgraded to for a guest's state.
 const UpgradeMigrate = "holdfast-migrate"
