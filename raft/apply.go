@@ -31,6 +31,7 @@ func (s *State) Fork() *State {
 	f.Domains, f.Tombs = maps.Clone(s.Domains), maps.Clone(s.Tombs)
 	f.Removed = maps.Clone(s.Removed)
 	f.Joins, f.Tokens = maps.Clone(s.Joins), maps.Clone(s.Tokens)
+	f.Images, f.Blobs = maps.Clone(s.Images), maps.Clone(s.Blobs)
 	f.Events = slices.Clip(s.Events) // an append to one of them moves it away
 	f.Operations = slices.Clip(s.Operations)
 	f.Drills = slices.Clip(s.Drills)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/holdfast-storage/holdfast/domain/guest"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -33,6 +34,9 @@ func (t *txn) defineDomain(c *DefineDomain) *Refusal {
 		return refuse(CodeWait, "domain %s: a driver other than exec needs cluster version 2, the cluster is at %d: "+
 			"it is raised once every coordinator runs a release that understands it", c.Spec.Name, t.state.Version)
 	}
+	if r := t.checkPins(c.Spec); r != nil {
+		return r
+	}
 	d := t.state.Domains[c.Spec.Name]
 	switch {
 	case d == nil && c.ID.IsZero():
@@ -58,6 +62,9 @@ func (t *txn) defineDomain(c *DefineDomain) *Refusal {
 		return r
 	}
 	d = t.editDomain(d)
+	if was := d.Spec.Machine.Pins(); was != c.Spec.Machine.Pins() {
+		d.Before = was
+	}
 	d.Spec = c.Spec.clone()
 	t.event(SeverityInfo, "domain/"+d.Name, "domain_defined", "the definition of domain %s has changed", d.Name)
 	return nil
@@ -130,6 +137,7 @@ func (t *txn) placeDomain(c *PlaceDomain) *Refusal {
 	d = t.editDomain(d)
 	d.Running, d.Host = true, c.Host
 	d.Run++
+	d.Boots = d.Spec.Machine.Pins()
 	t.event(severity, "domain/"+d.Name, kind, "domain %s is to run on %s%s (%s)",
 		d.Name, host.Name, from, cmp.Or(c.Reason, "asked for"))
 	if moves {
@@ -206,6 +214,7 @@ func (t *txn) stopDomain(c *StopDomain) *Refusal {
 	}
 	d = t.editDomain(d)
 	d.Running, d.Host, d.Paused = false, volume.NodeID{}, false
+	d.Boots = guest.Pins{}
 	d.Run++
 	t.superseded("domain/"+d.Name, OperationCancelled, "the domain was stopped")
 	t.event(SeverityInfo, "domain/"+d.Name, "domain_stopped", "domain %s is to stop on %s%s", d.Name, host, why)

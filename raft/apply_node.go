@@ -258,6 +258,7 @@ func (t *txn) removeNode(c *RemoveNode) *Refusal {
 	t.event(SeverityInfo, "node/"+n.Name, "node_removed", "node %s (%s) left the cluster", n.Name, n.ID.Short())
 	t.tookOver(n)
 	t.settleTombs(n.ID)
+	t.dropHolder(n.ID)
 	t.promotePending(n.Name)
 	return nil
 }

@@ -30,6 +30,10 @@ func (s *State) Authorise(node volume.NodeID, c Command) *Refusal {
 		if c.AdoptLeg.Node != node {
 			return invalid("a node reports its own legs only")
 		}
+	case c.BlobHeld != nil:
+		if c.BlobHeld.Node != node {
+			return invalid("a node speaks of its own files only")
+		}
 	case c.BeginAttach != nil:
 		if c.BeginAttach.Host != node || c.BeginAttach.Renews.IsZero() || c.BeginAttach.AcceptLoss {
 			return invalid("a node may only renew an attachment of its own")

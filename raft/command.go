@@ -65,6 +65,14 @@ type Command struct {
 	ReturnDrill      *ReturnDrill      `json:"return_drill,omitempty" since:"2"`
 	EndDrill         *EndDrill         `json:"end_drill,omitempty" since:"2"`
 
+	// These are about what guests boot from.
+
+	AddImage    *AddImage    `json:"add_image,omitempty" since:"2"`
+	DeleteImage *DeleteImage `json:"delete_image,omitempty" since:"2"`
+	PlaceBlob   *PlaceBlob   `json:"place_blob,omitempty" since:"2"`
+	BlobHeld    *BlobHeld    `json:"blob_held,omitempty" since:"2"`
+	PinDomain   *PinDomain   `json:"pin_domain,omitempty" since:"2"`
+
 	// These are about who may use what SetExport opens to other machines.
 
 	IssueCredential   *IssueCredential   `json:"issue_credential,omitempty" since:"2"`

@@ -89,6 +89,11 @@ func (c *Command) kinds() []kind {
 		of("begin_drill", byOperator, c.BeginDrill, (*txn).beginDrill),
 		of("return_drill", byOperator, c.ReturnDrill, (*txn).returnDrill),
 		of("end_drill", byOperator, c.EndDrill, (*txn).endDrill),
+		of("add_image", byOperator, c.AddImage, (*txn).addImage),
+		of("delete_image", byOperator, c.DeleteImage, (*txn).deleteImage),
+		of("place_blob", byOperator, c.PlaceBlob, (*txn).placeBlob),
+		of("blob_held", byNode, c.BlobHeld, (*txn).blobHeld),
+		of("pin_domain", byOperator, c.PinDomain, (*txn).pinDomain),
 	}
 }
 

@@ -21,6 +21,8 @@ func NewState() *State {
 		Removed: make(map[volume.NodeID]time.Time),
 		Joins:   make(map[string]*JoinToken),
 		Tokens:  make(map[string]*APIToken),
+		Images:  make(map[string]*Image),
+		Blobs:   make(map[volume.Digest]*Blob),
 	}
 }
 

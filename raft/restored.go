@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-storage/holdfast/domain/guest"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -75,6 +76,7 @@ func Restored(old *State, r Restoration) (*State, error) {
 	}
 	for _, d := range s.SortedDomains() {
 		d.Running, d.Host, d.Paused = false, volume.NodeID{}, false
+		d.Boots = guest.Pins{}
 		d.Run = max(d.Run, uint64(r.Generation)<<32) + 1 // above every run that a host may remember
 		t.superseded("domain/"+d.Name, OperationCancelled, "the coordinators were restored")
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-storage/holdfast/domain/guest"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -98,7 +99,8 @@ func (s *script) parse(line string) Command {
 	default:
 		if !s.parseRestore(&c, name, w) && !s.parseAttach(&c, name, w) &&
 			!s.parseDomain(&c, name, w) && !s.parseScrub(&c, name, w) && !s.parseTrust(&c, name, w) &&
-			!s.parseOperation(&c, name, w) && !s.parseDrill(&c, name, w) {
+			!s.parseOperation(&c, name, w) && !s.parseDrill(&c, name, w) &&
+			!s.parseImages(&c, name, w) {
 			s.t.Fatalf("unknown command %q", line)
 		}
 	}
@@ -249,13 +251,16 @@ func (s *script) parseScrub(c *Command, name string, w *words) bool {
 // parseDomain reads the commands of domains.
 func (s *script) parseDomain(c *Command, name string, w *words) bool {
 	switch name {
-	case "define": // NAME [volumes=V,…] [hosts=H,…] [driver=D] [command=C] [settings=JSON]
+	case "define": // NAME [volumes=V,…] [hosts=H,…] [driver=D] [command=C] [settings=JSON] [root=FILE] [kernel=FILE]
 		spec := DomainSpec{Name: w.next(), Driver: or(w.keys["driver"], "exec"), Hosts: w.list("hosts")}
 		if spec.Driver == driverExec || w.keys["command"] != "" {
 			spec.Exec = &ExecSpec{Command: []string{or(w.keys["command"], "/bin/guest")}}
 		}
 		if w.keys["settings"] != "" {
 			spec.Settings = json.RawMessage(w.keys["settings"])
+		}
+		if w.keys["root"] != "" || w.keys["kernel"] != "" {
+			spec.Machine.Boot = &guest.Boot{RootImage: w.keys["root"], Kernel: w.keys["kernel"]}
 		}
 		for _, v := range w.list("volumes") {
 			spec.Volumes = append(spec.Volumes, DomainVolume{Name: v})

@@ -269,6 +269,9 @@ func (s *script) show(kinds []string) string {
 	if slices.Contains(kinds, "operations") {
 		s.showOperations(&out)
 	}
+	if slices.Contains(kinds, "images") {
+		s.showImages(&out)
+	}
 	if slices.Contains(kinds, "drills") {
 		s.showDrills(&out)
 	}

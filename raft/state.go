@@ -39,6 +39,9 @@ type State struct {
 	Drills    []*Drill `json:"drills,omitempty" since:"2"`
 	LastDrill uint64   `json:"last_drill,omitempty" since:"2"` // the number of the newest
 
+	Images map[string]*Image       `json:"images,omitempty" since:"2"` // by name
+	Blobs  map[volume.Digest]*Blob `json:"blobs,omitempty" since:"2"`  // what the versions of images are
+
 	broken Rules // by Break, for tests
 }
 
@@ -286,6 +289,10 @@ type Domain struct {
 	// Paused: its guest is to stand still where it is, with its memory. One that is gone is not started before that is
 	// over. Invariant: only a domain that is to run is paused, and none that is migrated.
 	Paused bool `json:"paused,omitempty" since:"2"`
+	// Boots are the images that its present run was started with, Before those that it was pinned to before it was to
+	// the ones of Spec. Both are empty of what is no image.
+	Boots  guest.Pins `json:"boots,omitzero" since:"2"`
+	Before guest.Pins `json:"before,omitzero" since:"2"`
 }
 
 // DomainSpec is a domain's definition.

@@ -65,11 +65,9 @@ func (n Interface) check(at string) error {
 }
 
 func (b Boot) check() error {
-	for _, file := range []struct{ field, path string }{
-		{"kernel", b.Kernel}, {"initrd", b.Initrd}, {"root_image", b.RootImage}, {"firmware", b.Firmware},
-	} {
-		if file.path != "" && (!filepath.IsAbs(file.path) || strings.ContainsRune(file.path, 0)) {
-			return Faultf("boot."+file.field, "%q: want an absolute path of a file on the host", file.path)
+	for _, f := range b.files() {
+		if err := checkFile(*f.file); err != nil {
+			return Faultf("boot."+f.field, "%v", err)
 		}
 	}
 	switch {
@@ -81,6 +79,19 @@ func (b Boot) check() error {
 		return Faultf("boot.initrd", "an initrd needs a kernel")
 	case b.Kernel == "" && b.CommandLine != "":
 		return Faultf("boot.command_line", "a command line needs a kernel")
+	}
+	return nil
+}
+
+// checkFile returns what is wrong with a file of Boot, which may be left out.
+func checkFile(file string) error {
+	if text, is := strings.CutPrefix(file, imageScheme); is {
+		_, err := ParseImage(text)
+		return err
+	}
+	if file != "" && (!filepath.IsAbs(file) || strings.ContainsRune(file, 0)) {
+		return Faultf("", "%q: want an absolute path of a file on the host, or an image of the cluster, as in "+
+			"image:debian@3", file)
 	}
 	return nil
 }

@@ -54,8 +54,8 @@ type Interface struct {
 	Bridge string `json:"bridge,omitempty" doc:"of the host; empty is a network of its own behind the host's address"`
 }
 
-// Boot says what a guest starts from: a kernel, or firmware that finds a boot loader on a disk. All paths are of files
-// on the host, absolute.
+// Boot says what a guest starts from: a kernel, or firmware that finds a boot loader on a disk. Each file is an
+// absolute path on the host, or an image of the cluster, as in image:debian@3 (see Image).
 type Boot struct {
 	Kernel      string `json:"kernel,omitempty"`
 	Initrd      string `json:"initrd,omitempty"`

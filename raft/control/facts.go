@@ -41,8 +41,9 @@ type NodeFact struct {
 	Stores  []StoreFact
 	Legs    map[volume.LegID]*LegFact
 	Domains map[string]*DomainFact
-	Engines map[volume.AttachID]bool // engines that the daemon has
-	Looking bool                     // it has yet to find its domains and engines, and names none
+	Engines map[volume.AttachID]bool     // engines that the daemon has
+	Images  map[volume.Digest]*ImageFact // blobs that it is to have and has not
+	Looking bool                         // it has yet to find its domains and engines, and names none
 	Health  NodeHealth
 	earlier uint64 // the start before, whose late heartbeats count no more
 }

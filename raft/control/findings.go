@@ -66,6 +66,8 @@ func FindingKinds() []FindingKind {
 
 		{"job_stalled", warning, "a copy, move, scrub or other long job makes no progress"},
 		{"domain_paused", info, "a domain's guest stands still, by order"},
+		{"image_gone", severe, "no node that answers has a version of an image"},
+		{"image_few_copies", warning, "fewer nodes than should have a version of an image"},
 		{"domain_not_running", severe, "a domain that is wanted does not run"},
 	}
 }

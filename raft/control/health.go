@@ -60,6 +60,7 @@ func Judge(v *View) (Status, []Finding) {
 	for _, d := range v.sortedDomains() {
 		findings = append(findings, v.judgeDomain(d)...)
 	}
+	findings = append(findings, v.judgeImages()...)
 	findings = append(findings, v.judgeJobs()...)
 	slices.SortStableFunc(findings, func(a, b Finding) int {
 		return cmp.Compare(b.Status.Rank(), a.Status.Rank())
@@ -207,6 +208,9 @@ func (v *View) judgeDomain(d *raft.Domain) []Finding {
 	default:
 		f.Cause, f.Next, f.Since = sprintf("it is %s on %s", fact.State, host), "nothing is to be done",
 			fact.Since
+		if fact.Error != "" {
+			f.Cause += ": " + fact.Error
+		}
 	}
 	return []Finding{f}
 }

@@ -20,6 +20,7 @@ type NodeReport struct {
 	Legs    map[volume.LegID]*LegFact
 	Domains map[string]*DomainFact
 	Engines []EngineFact
+	Images  map[volume.Digest]*ImageFact
 	Looking bool // it has yet to find its domains and engines, and names none
 	Health  NodeHealth
 }
@@ -37,13 +38,14 @@ func (f *Facts) HearNode(now time.Time, r NodeReport) bool {
 	n := &NodeFact{
 		Heard: now, Start: r.Start, Seq: r.Seq, PID: r.PID, Knows: r.Knows, Told: r.Told, Stores: r.Stores,
 		Legs: r.Legs, Domains: r.Domains, Health: r.Health, Looking: r.Looking,
+		Images:  r.Images,
 		Engines: make(map[volume.AttachID]bool, len(r.Engines)), earlier: old.earlier,
 	}
 	if old.Start != r.Start {
 		n.earlier = old.Start
 	}
 	changed := old.Heard.IsZero() || old.Start != r.Start || old.Told != r.Told || old.Looking != r.Looking ||
-		len(old.Legs) != len(n.Legs) || len(old.Domains) != len(n.Domains)
+		len(old.Legs) != len(n.Legs) || len(old.Domains) != len(n.Domains) || !sameImages(old.Images, n.Images)
 	for id, leg := range n.Legs {
 		before := old.Legs[id]
 		same := before != nil && before.Condition == leg.Condition && before.Error == leg.Error
@@ -132,6 +134,16 @@ func sameLegs(a, b []EngineLeg) bool {
 		}
 	}
 	return true
+}
+
+// sameImages reports whether a node does the same about the same blobs, however far it is.
+func sameImages(a, b map[volume.Digest]*ImageFact) bool {
+	for digest, fact := range b {
+		if a[digest] == nil || a[digest].State != fact.State {
+			return false
+		}
+	}
+	return len(a) == len(b)
 }
 
 func (f *Facts) countRestart(now time.Time, domain string, run uint64) {

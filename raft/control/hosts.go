@@ -11,6 +11,7 @@ import (
 // ChooseHost returns the host on which a domain should run now, of those that it may run on, live and
 // are not avoid; nil if there is none. A host without another running member of the domain's
 // anti-affinity group comes first: a guest that has to share one is better than a guest that is down.
+// Then one that has the images which the domain boots from: elsewhere it would wait for them.
 // Then the order of the domain's list decides, or, if it names none, which host has the fewest domains.
 func (v *View) ChooseHost(spec raft.DomainSpec, avoid volume.NodeID) *raft.Node {
 	var hosts []*raft.Node
@@ -23,8 +24,10 @@ func (v *View) ChooseHost(spec raft.DomainSpec, avoid volume.NodeID) *raft.Node 
 			hosts = append(hosts, n)
 		}
 	}
-	members := v.members(spec)
-	slices.SortStableFunc(hosts, func(a, b *raft.Node) int { return cmp.Compare(members[a.ID], members[b.ID]) })
+	members, lacks := v.members(spec), v.lacks(spec)
+	slices.SortStableFunc(hosts, func(a, b *raft.Node) int {
+		return cmp.Or(cmp.Compare(members[a.ID], members[b.ID]), cmp.Compare(lacks[a.ID], lacks[b.ID]))
+	})
 	if len(hosts) == 0 {
 		return nil
 	}

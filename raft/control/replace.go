@@ -237,5 +237,5 @@ func (v *View) Holds(id volume.NodeID) string {
 			return fmt.Sprintf("domain %s is placed on it", d.Name)
 		}
 	}
-	return ""
+	return v.onlyHolder(id)
 }

@@ -74,6 +74,7 @@ type Timing struct {
 	LegLost      time.Duration // a leg is lost for so long before another takes its place
 	DeadAfter    time.Duration // silence after which a node counts as dead, for explanations
 	Stalled      time.Duration // a job that makes no progress for so long is a finding; zero = none is
+	ImageGone    time.Duration // a node is dead for so long before another gets the images that it had
 	Upgrade      time.Duration // all coordinators know a newer cluster version for so long before it is used
 }
 
@@ -82,7 +83,7 @@ func DefaultTiming() Timing {
 	return Timing{
 		DaemonSilent: 2 * time.Second, EngineSilent: 3 * time.Second, EngineGone: 8 * time.Second,
 		Maintenance: 10 * time.Second, LegLost: 5 * time.Second, DeadAfter: 2 * time.Second,
-		Stalled: 2 * time.Minute, Upgrade: 10 * time.Minute,
+		Stalled: 2 * time.Minute, Upgrade: 10 * time.Minute, ImageGone: time.Minute,
 	}
 }
 
@@ -91,7 +92,7 @@ func Controllers(v *View) []raft.Command {
 	var out []raft.Command
 	for _, controller := range []func(*View) []raft.Command{
 		Failover, Domains, Migrations, Operations, Drills, Detachments, Replace, Rebalance, Retire, Maintain, Scrubs,
-		Versions, Flaws,
+		Versions, Flaws, Images,
 	} {
 		out = append(out, controller(v)...)
 	}

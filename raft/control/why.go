@@ -37,9 +37,9 @@ type Timer struct {
 // ErrNoObject is wrapped by what Why returns for a name that nothing has, or that more than one thing has.
 var ErrNoObject = errors.New("no such object")
 
-// Why explains an object: volume/NAME, node/NAME, store/NODE/NAME, domain/NAME, leg/ID, operation/N, cluster, or a
-// bare name, a number or a leg's id (its first four digits at least), if only one thing has it. The answer is of the
-// moment of the view.
+// Why explains an object: volume/NAME, node/NAME, store/NODE/NAME, domain/NAME, image/NAME, leg/ID, operation/N,
+// cluster, or a bare name, a number or a leg's id (its first four digits at least), if only one thing has it; an image
+// may be named so only if nothing else has its name. The answer is of the moment of the view.
 func Why(v *View, object string) (Reason, error) {
 	w := &explainer{View: v, seen: map[string]bool{}}
 	var found []func() Reason
@@ -76,6 +76,9 @@ func Why(v *View, object string) (Reason, error) {
 				}
 			}
 		}
+	}
+	if i := v.State.Images[name]; i.Newest() != nil && (kind == "image" || kind == "" && len(found) == 0) {
+		found = append(found, func() Reason { return w.image(i) })
 	}
 	switch len(found) {
 	case 0:
@@ -207,6 +210,8 @@ func (w *explainer) cluster() Reason {
 			next = w.volume(w.State.VolumeByName(name))
 		case kind == "domain":
 			next = w.domain(w.State.Domains[name])
+		case kind == "image":
+			next = w.image(w.State.Images[name])
 		case kind == "store":
 			node, _, _ := strings.Cut(name, "/")
 			n := w.State.NodeByName(node)

@@ -45,7 +45,9 @@ type world struct {
 	waitLeft time.Duration   // of the wait for reads of the host before
 	disks    map[string]*DiskFact
 	selves   map[string]NodeHealth
-	told     map[string]bool // storage nodes that have told which legs are on their disks since a restore
+	images   map[string]map[volume.Digest]*ImageFact // by node
+
+	told map[string]bool // storage nodes that have told which legs are on their disks since a restore
 }
 
 func newWorld(t *testing.T) *world {
@@ -54,6 +56,7 @@ func newWorld(t *testing.T) *world {
 		silent: map[string]bool{}, engines: map[string]bool{}, domains: map[string]map[string]*DomainFact{},
 		broken: map[string]Condition{}, running: map[string]*EngineFact{}, stores: map[string]int64{},
 		disks: map[string]*DiskFact{}, selves: map[string]NodeHealth{}, told: map[string]bool{},
+		images:   map[string]map[volume.Digest]*ImageFact{},
 		unusable: map[string]bool{}, hangs: map[string]bool{}, suspects: map[string]bool{},
 	}
 	w.apply(raft.Command{InitCluster: &raft.InitCluster{
@@ -177,6 +180,7 @@ func (w *world) beat() {
 				r.Engines = append(r.Engines, *e)
 			}
 		}
+		r.Images = w.imageFacts(n.Name)
 		for name, d := range w.domains[n.Name] {
 			fact := *d
 			r.Domains[name] = &fact
@@ -269,6 +273,8 @@ func (w *world) describe(c raft.Command) string {
 		return fmt.Sprintf("end drill %d: %s %s", c.EndDrill.ID, c.EndDrill.Result, c.EndDrill.Message)
 	case c.ReturnDrill != nil:
 		return fmt.Sprintf("drill %d goes back to %s", c.ReturnDrill.ID, w.state.NodeName(c.ReturnDrill.Place.Host))
+	case c.PlaceBlob != nil:
+		return w.describePlace(c.PlaceBlob)
 	case c.AbortMigration != nil:
 		return fmt.Sprintf("abort migration %d (%s)", c.AbortMigration.ID, c.AbortMigration.Reason)
 	case c.GrantMigration != nil:
@@ -393,7 +399,8 @@ func (w *world) do(line string) {
 		require.NoError(w.t, err)
 		w.advance(d)
 	default:
-		if !w.operationVerb(words, arg) && !w.drillVerb(words, arg) && !w.migrationVerb(words, arg) {
+		if !w.operationVerb(words, arg) && !w.drillVerb(words, arg) && !w.migrationVerb(words, arg) &&
+			!w.imageVerb(words, arg) {
 			w.legVerb(words, arg)
 		}
 	}
@@ -595,6 +602,9 @@ func (w *world) addDomain(name string, args map[string]string) {
 		require.NoError(w.t, err)
 		spec.Policy.StartOrder = order
 	}
+	if args["root"] != "" {
+		spec.Machine.Boot = &guest.Boot{RootImage: "image:" + args["root"]}
+	}
 	if args["hosts"] != "" {
 		spec.Hosts = strings.Split(args["hosts"], ",")
 	}
@@ -704,6 +714,8 @@ func TestScripts(t *testing.T) {
 				return w.whatIf(strings.TrimSpace(d.Input))
 			case "state":
 				return w.show()
+			case "images":
+				return w.showBlobs()
 			case "operations":
 				return w.operations()
 			case "drills":
