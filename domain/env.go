@@ -3,6 +3,8 @@ package domain
 import (
 	"fmt"
 	"strings"
+
+	"github.com/holdfast-storage/holdfast/domain/guest"
 )
 
 // The variables of a guest's environment. Every process of a guest inherits EnvToken, by which
@@ -26,6 +28,22 @@ func VolumeVariable(volumeName string) string {
 		return '_'
 	}, volumeName)
 	return "HOLDFAST_VOLUME_" + upper + "_URL"
+}
+
+// BootVariables returns the variables that say what a guest boots from, of what its definition names: files on the
+// host, and the kernel's command line.
+func BootVariables(b *guest.Boot) map[string]string {
+	vars := map[string]string{}
+	if b == nil {
+		return vars
+	}
+	for name, value := range map[string]string{"KERNEL": b.Kernel, "INITRD": b.Initrd, "ROOT_IMAGE": b.RootImage,
+		"FIRMWARE": b.Firmware, "COMMAND_LINE": b.CommandLine} {
+		if value != "" {
+			vars["HOLDFAST_BOOT_"+name] = value
+		}
+	}
+	return vars
 }
 
 // variables returns what an order adds to the environment. Two volumes whose names give the same

@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/holdfast-storage/holdfast/domain/guest"
@@ -18,9 +19,9 @@ func execKind() Kind {
 }
 
 // NewExec returns the driver that runs a guest as a command on the host, in a session of its own,
-// with the URLs of its volumes in its environment (see [VolumeVariable]) and its output in the file
-// guest.log of the order's directory. The guest ends when its main process ends: what that leaves
-// behind is killed.
+// with the URLs of its volumes (see [VolumeVariable]) and the files that it boots from (see
+// [BootVariables]) in its environment, and its output in the file guest.log of the order's directory.
+// The guest ends when its main process ends: what that leaves behind is killed.
 func NewExec(o Options) Driver {
 	return newLocal(o, program{word: DriverExec, command: execCommand})
 }
@@ -32,7 +33,7 @@ type execSettings struct {
 
 func execSettingsOf(d guest.Definition) (execSettings, error) {
 	var s execSettings
-	if err := d.Refuse(); err != nil {
+	if err := d.Refuse("boot"); err != nil {
 		return s, err
 	}
 	if err := d.DecodeSettings(&s); err != nil {
@@ -58,6 +59,7 @@ func execCommand(o Order) (args []string, env map[string]string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	maps.Copy(env, BootVariables(o.Machine.Boot))
 	for _, a := range s.Command {
 		args = append(args, expand(a, env))
 	}
