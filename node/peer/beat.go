@@ -101,6 +101,10 @@ func newsOf(h Heartbeat) ([sha256.Size]byte, error) {
 			s.Legs[j].ReadMicros, s.Legs[j].UsedBytes = 0, 0
 		}
 	}
+	h.Images = slices.Clone(h.Images)
+	for i := range h.Images {
+		h.Images[i].DoneBytes = 0
+	}
 	h.Engines = slices.Clone(h.Engines)
 	for i := range h.Engines {
 		e := &h.Engines[i]

@@ -73,6 +73,8 @@ type Heartbeat struct {
 	// Told is the incarnation whose coordinators were told of every leg on the node's disks that they do not know,
 	// while they want to be (Assignment.Adopt); zero while a store of it cannot be read.
 	Told volume.ClusterID `json:"told,omitzero"`
+	// Images are the blobs that the node is to have and has not.
+	Images []ImageStatus `json:"images,omitempty"`
 }
 
 // EngineHeartbeat is an engine's own sign of life: it keeps its host alive while the daemon is
@@ -239,6 +241,8 @@ type Assignment struct {
 	// Receive are the guests that are to be taken in from other hosts.
 	Receive []ReceiveOrder `json:"receive,omitempty"`
 	Peers   []Peer         `json:"peers"` // coordinators to talk to
+	// Images are the blobs that the node is to have, the most urgent first.
+	Images []ImageOrder `json:"images,omitempty"`
 	// Removed are the nodes that left the cluster, at most RemovedMax, the latest: their certificates may still be
 	// valid, and are accepted no more.
 	Removed []volume.NodeID `json:"removed,omitempty"`
@@ -361,6 +365,8 @@ type DomainOrder struct {
 	TakenIn uint64 `json:"taken_in,omitempty"`
 	// Paused: the guest is to stand still; one that is not there is not to be started.
 	Paused bool `json:"paused,omitempty"`
+	// Images are those that the guest boots from, as its definition names them.
+	Images []ImageFile `json:"images,omitempty"`
 }
 
 // MigrateOrder tells the host of a guest where to send it.
@@ -379,6 +385,7 @@ type ReceiveOrder struct {
 	Salt      string          `json:"salt,omitempty"` // as in guest.Definition
 	Volumes   []volume.ID     `json:"volumes"`        // in the order of the definition
 	SizeBytes []int64         `json:"size_bytes"`     // of each
+	Images    []ImageFile     `json:"images,omitempty"`
 	// Legs are those in sync of its volumes. A host that does not reach one of them is no host for the guest.
 	Legs []ReceiveLeg `json:"legs,omitempty"`
 }
