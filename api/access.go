@@ -60,6 +60,11 @@ func operationRoles() map[string]Role {
 		"type-console": RoleOperator,
 		"drill-domain": RoleOperator, "list-drills": RoleViewer, "get-drill": RoleViewer,
 
+		"list-images": RoleViewer, "get-image": RoleViewer,
+		"delete-image": RoleOperator, "pin-domain": RoleOperator, "rollback-domain": RoleOperator,
+		"begin-upload":  RoleAdmin, // what is in an image runs in guests, or as root on a host
+		"append-upload": RoleAdmin, "finish-upload": RoleAdmin, "abort-upload": RoleAdmin,
+
 		"remove-node": RoleAdmin, "set-cluster": RoleAdmin, "set-node": RoleAdmin,
 		"set-replace-after": RoleAdmin,
 		"upgrade-cluster":   RoleAdmin, "stop-rebalance": RoleAdmin, "rebalance": RoleAdmin,

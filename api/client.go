@@ -72,6 +72,7 @@ type call struct {
 	path   string
 	query  url.Values
 	body   any                   // nil sends none
+	raw    []byte                // sent as it is in place of body
 	read   func(io.Reader) error // of an answer 2xx; nil ignores it
 	// goneIsDone takes not_found for success when the request was sent before and its answer lost.
 	goneIsDone bool
@@ -86,6 +87,9 @@ func (c *Client) do(ctx context.Context, k call) error {
 		if payload, err = json.Marshal(k.body); err != nil {
 			return fmt.Errorf("encode request: %w", err)
 		}
+	}
+	if k.raw != nil {
+		payload = k.raw
 	}
 	sent := false
 	giveUp := time.Now().Add(c.patience)
@@ -156,6 +160,9 @@ func (e endpoint) exchange(ctx context.Context, k call, payload []byte) error {
 	}
 	if payload != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if k.raw != nil {
+		req.Header.Set("Content-Type", "application/octet-stream")
 	}
 	e.show(req)
 	res, err := e.http.Do(req)

@@ -53,6 +53,7 @@ func NewGuardedHandler(s Service, guard Guard) http.Handler {
 	routes.plans()
 	routes.versions()
 	routes.rebalancing()
+	routes.images()
 	return knownCalls(mux)
 }
 

@@ -7,6 +7,7 @@ import "context"
 // is known. Results belong to the caller.
 type Service interface {
 	TrustService
+	ImageService
 
 	// Cluster describes the cluster.
 	Cluster(ctx context.Context) (Cluster, error)

@@ -233,6 +233,9 @@ type Domain struct {
 	Error     string     `json:"error,omitempty"`
 	Timers    []WhyTimer `json:"timers,omitempty" doc:"clocks that run for it, soonest first; not in lists"`
 	Spec      DomainSpec `json:"spec"`
+	// What its files that are images are pinned to is in Spec.
+	Boots     []string `json:"boots,omitempty" doc:"images that it runs with, whatever it is pinned to since"`
+	RollsBack []string `json:"rolls_back_to,omitempty" doc:"images that a rollback would pin it to; absent if to none"`
 }
 
 // Status sums up how well something is.

@@ -39,7 +39,7 @@ func (d *Daemon) forCoordinators(next http.HandlerFunc) http.Handler {
 			err = errors.New("it is no coordinator that this node knows of")
 		}
 		if err != nil {
-			http.Error(w, "the console of a guest is for coordinators: "+err.Error(), http.StatusForbidden)
+			http.Error(w, "this is for coordinators alone: "+err.Error(), http.StatusForbidden)
 			return
 		}
 		next(w, r)

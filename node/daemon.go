@@ -19,6 +19,7 @@ import (
 	"github.com/holdfast-storage/holdfast/node/coordinator"
 	"github.com/holdfast-storage/holdfast/node/host"
 	"github.com/holdfast-storage/holdfast/node/identity"
+	"github.com/holdfast-storage/holdfast/node/image"
 	"github.com/holdfast-storage/holdfast/node/metrics"
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/node/storage"
@@ -67,6 +68,7 @@ type Daemon struct {
 	target      *target.Server           // nil without the role
 	portal      net.Listener
 	host        *host.Host // nil without the role
+	images      *image.Keeper
 
 	outsiders atomic.Pointer[outsiders] // as the latest assignment has them; nil before the first
 
@@ -84,7 +86,7 @@ func Open(ctx context.Context, c *config.Config, logger *slog.Logger) (*Daemon, 
 	}
 	d := &Daemon{config: c, log: logger.With("node", c.Name)}
 	for _, step := range []func(context.Context) error{
-		d.openIdentity, d.openData, d.openListeners, d.openCoordinator, d.openStorage, d.openHost,
+		d.openIdentity, d.openData, d.openListeners, d.openCoordinator, d.openStorage, d.openImages, d.openHost,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, d.close())
@@ -181,13 +183,15 @@ func (d *Daemon) openListeners(ctx context.Context) error {
 // handler serves the public API, and to nodes the paths between them.
 func (d *Daemon) handlers() (public, peers http.Handler) {
 	if d.coordinator != nil {
-		return d.coordinator.APIHandler(), d.withMigrations(d.withConsoles(d.coordinator.PeerHandler()))
+		return d.coordinator.APIHandler(),
+			d.withImages(d.withMigrations(d.withConsoles(d.coordinator.PeerHandler())))
 	}
 	proxy := api.NewProxy(api.ProxyOptions{Targets: d.otherCoordinators, Reach: d.web.To})
-	return proxy, d.withMigrations(d.withConsoles(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		// Whoever asks has an old list of coordinators: it is to ask another one.
-		http.Error(w, "this node is no coordinator", http.StatusMisdirectedRequest)
-	})))
+	return proxy, d.withImages(d.withMigrations(d.withConsoles(http.HandlerFunc(
+		func(w http.ResponseWriter, _ *http.Request) {
+			// Whoever asks has an old list of coordinators: it is to ask another one.
+			http.Error(w, "this node is no coordinator", http.StatusMisdirectedRequest)
+		}))))
 }
 
 // withMetrics adds what package metrics shows of the node itself.

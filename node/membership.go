@@ -53,6 +53,7 @@ func (m *membership) beat(ctx context.Context) error {
 			beat.Looking = m.host.Looking()
 			beat.Engines, beat.Domains = m.host.Status()
 		}
+		beat.Images = m.images.Status()
 		beat.Health = m.health(&clock)
 		replies, err := m.client.Heartbeat(ctx, beat)
 		clock.heard(replies)
@@ -157,6 +158,7 @@ func (m *membership) adopt(a peer.Assignment) {
 	if m.storage != nil {
 		m.storage.Assign(a)
 	}
+	m.images.Assign(a)
 	if m.host != nil {
 		m.host.Assign(a)
 	}

@@ -158,6 +158,7 @@ func (d *Daemon) openHost(context.Context) error {
 		Node: d.config.ID, RunDir: d.config.RunDir, DataDir: d.config.DataDir,
 		Identity: engine.Identity{CertFile: files.Cert, KeyFile: files.Key, CAFile: files.CA},
 		Peers:    d.knownPeers, Coordinators: d.client, Reach: d.streams.To, Logger: d.log,
+		Images: d.images,
 		Drivers: domain.Drivers(domain.Options{
 			Env: append(os.Environ(), host.EnvRunDir+"="+d.config.RunDir), Logger: d.log,
 		}),

@@ -43,6 +43,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.host != nil {
 		part(d.host.Run)
 	}
+	part(func(ctx context.Context) error { d.images.Run(ctx); return nil })
 	part(func(ctx context.Context) error { d.renewals(ctx); return nil })
 	m := &membership{Daemon: d}
 	part(m.beat)

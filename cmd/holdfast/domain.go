@@ -12,7 +12,7 @@ func newDomain(c *connection) *cobra.Command {
 	cmd := group("domain", "Define, start, stop and move guests (domUs)")
 	cmd.AddCommand(domainDefine(c), domainList(c), domainShow(c),
 		domainStart(c), domainStop(c), domainPause(c), domainResume(c),
-		domainFailover(c), domainMigrate(c), domainConsole(c), domainDelete(c))
+		domainFailover(c), domainMigrate(c), domainConsole(c), domainPin(c), domainRollback(c), domainDelete(c))
 	return cmd
 }
 

@@ -66,3 +66,16 @@ func (p *progress) end() {
 		fmt.Fprintln(p.w)
 	}
 }
+
+// sent draws how much of a file was sent; total is zero if it is not known.
+func (p *progress) sent(bytes, total int64) {
+	p.drawn = true
+	if total == 0 {
+		fmt.Fprintf(p.w, "\r\033[K%s sent", volume.FormatSize(bytes))
+		return
+	}
+	part := float64(bytes) / float64(total)
+	full := min(barCells, int(part*barCells))
+	fmt.Fprintf(p.w, "\r\033[K[%s%s] %3.0f%%  %s of %s", strings.Repeat("#", full),
+		strings.Repeat(".", barCells-full), 100*part, volume.FormatSize(bytes), volume.FormatSize(total))
+}

@@ -27,8 +27,8 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringVar(&c.endpoints, "api", "",
 		"nodes to talk to, comma-separated: unix:///path or https://host:port (default $HOLDFAST_API)")
 	root.AddCommand(
-		newVolume(c), newDomain(c), newNode(c), newPlan(c), newApply(c), newHealth(c), newWhy(c), newEvents(c),
-		newOperation(c), newDrill(c), newCluster(c), newToken(c),
+		newVolume(c), newDomain(c), newImage(c), newNode(c), newPlan(c), newApply(c), newHealth(c), newWhy(c),
+		newEvents(c), newOperation(c), newDrill(c), newCluster(c), newToken(c),
 		newDemo(), newDev(), server(newServe()), server(newEngine()), newEndGuest(), server(newTarget()),
 		newSelftest(), newRescue(), newVersion(),
 	)

@@ -37,7 +37,7 @@ func BuildAssignment(s *raft.State, id volume.NodeID, tRead time.Duration) peer.
 		}
 	}
 	a.Legs = append(a.Legs, deletions(s, id)...)
-	a.Receive = receiveOrders(s, id)
+	a.Receive, a.Images = receiveOrders(s, id), imageOrders(s, id)
 	for _, d := range domainsOn(s, id) {
 		if order, ok := domainOrder(s, d, id); ok {
 			a.Domains = append(a.Domains, order)
@@ -149,7 +149,8 @@ func domainOrder(s *raft.State, d *raft.Domain, id volume.NodeID) (peer.DomainOr
 	if !d.Running || d.Host != id {
 		return peer.DomainOrder{}, false
 	}
-	order := peer.DomainOrder{Name: d.Name, Run: d.Run, Spec: d.Spec, Salt: saltOf(d), Paused: d.Paused}
+	order := peer.DomainOrder{Name: d.Name, Run: d.Run, Spec: d.RunSpec(), Salt: saltOf(d), Paused: d.Paused,
+		Images: imageFiles(s, d)}
 	switch m := d.Migration; {
 	case m == nil:
 	case !m.Switched && m.From == id && s.Nodes[m.To] != nil:
@@ -183,8 +184,8 @@ func receiveOrders(s *raft.State, id volume.NodeID) []peer.ReceiveOrder {
 		if m == nil || m.To != id || m.Switched && d.Run != m.Run {
 			continue
 		}
-		order := peer.ReceiveOrder{Operation: m.Operation, From: m.From, Name: d.Name, Run: m.Run, Spec: d.Spec,
-			Salt: saltOf(d)}
+		order := peer.ReceiveOrder{Operation: m.Operation, From: m.From, Name: d.Name, Run: m.Run, Spec: d.RunSpec(),
+			Salt: saltOf(d), Images: imageFiles(s, d)}
 		for _, used := range d.Spec.Volumes {
 			if v := s.VolumeByName(used.Name); v != nil {
 				order.Volumes, order.SizeBytes = append(order.Volumes, v.ID), append(order.SizeBytes, v.SizeBytes)

@@ -25,6 +25,11 @@ func concern(before, after *raft.State, object func(volume.UUID), all func()) {
 		}
 	})
 	differs(before.Tombs, after.Tombs, func(_ volume.LegID, t raft.Tombstone) { node(t.Node) })
+	differs(before.Blobs, after.Blobs, func(_ volume.Digest, b *raft.Blob) {
+		for _, h := range b.Holders {
+			node(h.Node)
+		}
+	})
 	differs(before.Domains, after.Domains, func(_ string, d *raft.Domain) {
 		node(d.Host)
 		if d.Migration != nil {

@@ -211,6 +211,7 @@ func nodeReport(h peer.Heartbeat, now time.Time) control.NodeReport {
 		Told: h.Told, Looking: h.Looking,
 		Legs:    map[volume.LegID]*control.LegFact{},
 		Domains: make(map[string]*control.DomainFact, len(h.Domains)),
+		Images:  make(map[volume.Digest]*control.ImageFact, len(h.Images)),
 	}
 	for _, st := range h.Stores {
 		r.Stores = append(r.Stores, control.StoreFact{
@@ -225,6 +226,10 @@ func nodeReport(h peer.Heartbeat, now time.Time) control.NodeReport {
 				RefusedLogins: l.RefusedLogins, RefusedCommands: l.RefusedCommands,
 			}
 		}
+	}
+	for _, i := range h.Images {
+		r.Images[i.Digest] = &control.ImageFact{State: control.ImageState(i.State), DoneBytes: i.DoneBytes,
+			Error: i.Error}
 	}
 	for _, e := range h.Engines {
 		r.Engines = append(r.Engines, engineFact(e, now))

@@ -55,6 +55,9 @@ func (s service) DefineDomain(ctx context.Context, spec api.DomainSpec) (api.Dom
 				"domain %s: node %s is no host", spec.Name, name)
 		}
 	}
+	if definition, err = versionsOf(state, definition); err != nil {
+		return api.Domain{}, err
+	}
 	cmd := raft.Command{DefineDomain: &raft.DefineDomain{ID: volume.NewUUID(), Spec: definition}}
 	if _, err := s.propose(ctx, object, cmd); err != nil {
 		return api.Domain{}, err

@@ -170,7 +170,10 @@ func showDomain(v *control.View, d *raft.Domain) api.Domain {
 		Name: d.Name, State: string(control.DomainStopped), Run: d.Run, Operation: runningFailover(v.State, d.Name),
 		Paused: d.Paused, Spec: showDefinition(d.Spec), LastDrill: lastDrill(v.State, func(o *raft.Drill) bool {
 			return o.Object == "domain/"+d.Name
-		}),
+		}), Boots: imageNames(d.Boots),
+	}
+	if to := d.RollsBackTo(); to != d.Spec.Machine.Pins() {
+		out.RollsBack = imageNames(to)
 	}
 	if !d.Running {
 		for _, vol := range v.State.Volumes { // any one will do, so the order of the map does not matter

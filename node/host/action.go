@@ -16,6 +16,7 @@ type action struct {
 
 	ticket *peer.Ticket    // startEngine, renewAttach, giveUp
 	order  *domain.Order   // startGuest, receiveGuest, plugGuest
+	blobs  []volume.Digest // startGuest, receiveGuest: that it boots from
 	grace  time.Duration   // endGuest: ask first, and wait for so long
 	run    uint64          // endGuest, settleGuest, resumeGuest, pauseGuest, unpauseGuest: of which run
 	attach volume.AttachID // stopEngine, guardGuest: of which engine

@@ -22,6 +22,7 @@ type core struct {
 	assigned bool            // an assignment has come: before, nothing may be taken for unwanted
 	volumes  map[volume.ID]*volumeView
 	domains  map[string]*domainView
+	images   Images // of which only Blob is asked here
 	due      []action
 }
 
@@ -97,6 +98,7 @@ func newCore(runDir string, spent map[volume.ID]volume.AttachID) *core {
 		runDir:  runDir,
 		volumes: make(map[volume.ID]*volumeView),
 		domains: make(map[string]*domainView),
+		images:  noImages{},
 	}
 	for id, attach := range spent {
 		c.volumes[id] = &volumeView{id: id, spent: attach}

@@ -106,6 +106,9 @@ func (h *Host) startBy(ctx context.Context, a action, driver domain.Driver,
 		h.post(func() { h.watch(a.name, earlier[0]) })
 		return nil
 	}
+	if err := h.sound(a); err != nil {
+		return err
+	}
 	for _, g := range earlier {
 		if err := g.driver.Forget(a.order.Dir); err != nil {
 			return err

@@ -37,6 +37,7 @@ type Options struct {
 	Peers        func() []peer.Peer // the coordinators that a new engine talks to first
 	Coordinators Coordinators
 	Drivers      map[string]domain.Driver
+	Images       Images // nil keeps none
 	// Reach returns what reaches another node's HTTPS, with this node's certificate, and no other node. It must speak
 	// HTTP/1.1: guests are sent over connections of it.
 	Reach  func(volume.NodeID) http.RoundTripper
@@ -87,8 +88,11 @@ func New(o Options) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Images == nil {
+		o.Images = noImages{}
+	}
 	life, end := context.WithCancel(context.Background())
-	return &Host{
+	h := &Host{
 		life: life, end: end,
 		options: o, ledger: l, began: time.Now(), events: make(chan func(), 64),
 		core:    newCore(o.RunDir, l.snapshot()),
@@ -96,7 +100,9 @@ func New(o Options) (*Host, error) {
 		sendings: make(map[string]*sending), unsent: make(map[string]domain.Process),
 		sockets:  sockets{log: o.Logger, held: make(map[socketKey]*exportSocket)},
 		consoles: consoles{open: make(map[string]*conversation)},
-	}, nil
+	}
+	h.core.images = o.Images
+	return h, nil
 }
 
 // Run looks for what runs already and then does what Assign says until ctx ends. Engines and guests

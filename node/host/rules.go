@@ -200,24 +200,29 @@ func (d *domainView) finished() bool {
 // startWhenReady starts a guest once every one of its volumes is served at the ordered epoch or a
 // later one of this host's.
 func (c *core) startWhenReady(d *domainView) {
-	if order := c.orderWhenReady(d); order != nil {
-		d.failure = ""
-		if d.want.Paused {
-			return // what it had in memory is gone: it starts when it is resumed
-		}
-		d.starting = order
-		c.startFor(d, action{job: startGuest, order: order})
+	order, boots := c.orderWhenReady(d)
+	switch {
+	case order == nil:
+	case boots.waits != "":
+		d.failure = boots.waits
+	case d.want.Paused:
+		d.failure = "" // what it had in memory is gone: it starts when it is resumed
+	default:
+		d.failure, d.starting = "", order
+		c.startFor(d, action{job: startGuest, order: order, blobs: boots.blobs})
 	}
 }
 
-// orderWhenReady returns the order of a guest, nil while one of its volumes is not served; then it notes why.
-func (c *core) orderWhenReady(d *domainView) *domain.Order {
-	order := c.orderOf(d.name, d.want.Run, d.want.Spec, d.want.Salt)
+// orderWhenReady returns the order of a guest and what it boots from, nil while one of its volumes is not served; then
+// it notes why.
+func (c *core) orderWhenReady(d *domainView) (*domain.Order, boots) {
+	order, boots := c.orderOf(d.name, d.want.Run, d.want.Spec, d.want.Images)
+	order.Salt = d.want.Salt
 	for i, id := range d.want.Volumes {
 		v := c.volumes[id]
 		if why := c.notReady(v, d.want, i); why != "" {
 			d.failure = why
-			return nil
+			return nil, boots
 		}
 		order.Volumes = append(order.Volumes, domain.Volume{
 			ID: id, Name: d.want.Spec.Volumes[i].Name, Device: d.want.Spec.Volumes[i].Device,
@@ -225,14 +230,14 @@ func (c *core) orderWhenReady(d *domainView) *domain.Order {
 			Epoch: v.engine.Epoch, AttachID: v.engine.AttachID,
 		})
 	}
-	return &order
+	return &order, boots
 }
 
-// orderOf returns the order of a run without its volumes.
-func (c *core) orderOf(name string, run uint64, spec raft.DomainSpec, salt string) domain.Order {
+// orderOf returns the order of a run without its volumes and its salt, and what it boots from.
+func (c *core) orderOf(name string, run uint64, spec raft.DomainSpec, images []peer.ImageFile) (domain.Order, boots) {
+	machine, boots := c.booted(spec.Machine, images)
 	return domain.Order{Name: name, Driver: spec.Driver, Run: run, Dir: DomainDir(c.runDir, name),
-		Grace: spec.Policy.Stop(), Machine: spec.Machine, Settings: spec.Definition().Settings,
-		Salt: salt}
+		Grace: spec.Policy.Stop(), Machine: machine, Settings: spec.Definition().Settings}, boots
 }
 
 // notReady says what a domain's i-th volume lacks, empty when nothing.

@@ -16,13 +16,17 @@ func (c *core) receiveWhenDue(d *domainView, now time.Duration) {
 	if now < d.retry.at || len(r.Volumes) != len(r.Spec.Volumes) || len(r.SizeBytes) != len(r.Volumes) {
 		return
 	}
-	order := c.orderOf(d.name, r.Run, r.Spec, r.Salt)
+	order, boots := c.orderOf(d.name, r.Run, r.Spec, r.Images)
+	if boots.waits != "" {
+		return // whoever sends the guest tries again
+	}
+	order.Salt = r.Salt
 	order.Incoming = r.Operation
 	for i, id := range r.Volumes {
 		order.Volumes = append(order.Volumes, domain.Volume{ID: id, Name: r.Spec.Volumes[i].Name,
 			Device: r.Spec.Volumes[i].Device, SizeBytes: r.SizeBytes[i]})
 	}
-	c.startFor(d, action{job: receiveGuest, order: &order})
+	c.startFor(d, action{job: receiveGuest, order: &order, blobs: boots.blobs})
 }
 
 // stepReceiving plugs a guest in that was taken in once it has moved here, and ends one that nobody sends any more, or
@@ -39,7 +43,7 @@ func (c *core) stepReceiving(d *domainView, now time.Duration) {
 		c.startFor(d, action{job: endGuest, run: o.Run})
 	case !c.assigned || !moved || now < d.retry.at:
 	default:
-		if order := c.orderWhenReady(d); order != nil {
+		if order, _ := c.orderWhenReady(d); order != nil { // its files are open already
 			d.failure, d.starting = "", order
 			c.startFor(d, action{job: plugGuest, run: o.Run, order: order})
 		}
