@@ -51,7 +51,9 @@ func (g bootingGuest) booted() []string {
 
 func (g bootingGuest) boots(word string, times int) {
 	g.t.Helper()
-	g.eventually(time.Minute, fmt.Sprintf("start %d, with %s", times, word), func() bool { return len(g.booted()) >= times })
+	g.eventually(time.Minute, fmt.Sprintf("start %d, with %s", times, word), func() bool {
+		return len(g.booted()) >= times
+	})
 	require.Equal(g.t, word, g.booted()[times-1])
 	require.Len(g.t, g.booted(), times)
 }
@@ -91,9 +93,10 @@ func TestImages_aGuestBootsFromThemWhereverItStarts(t *testing.T) {
 	require.Contains(t, c.ok("image", "add", "root", one, "--comment", "first"), "root@1")
 	require.Contains(t, c.ok("image", "add", "root", one), "root@1", "the same content is the same version")
 	spec := filepath.Join(t.TempDir(), "guest.yaml")
-	require.NoError(t, os.WriteFile(spec, []byte("name: guest\ndriver: exec\nvolumes: [{name: disk}]\nhosts: [n4, n5]\n"+
-		"boot: {root_image: image:root}\nexec: {command: [/bin/sh, -c, 'head -n 1 \"$HOLDFAST_BOOT_ROOT_IMAGE\" >> "+
-		g.log+" && exec sleep 1000']}\n"), 0o600))
+	require.NoError(t, os.WriteFile(spec, []byte("name: guest\ndriver: exec\nvolumes: [{name: disk}]\n"+
+		"hosts: [n4, n5]\nboot: {root_image: image:root}\n"+
+		"exec: {command: [/bin/sh, -c, 'head -n 1 \"$HOLDFAST_BOOT_ROOT_IMAGE\" >> "+g.log+
+		" && exec sleep 1000']}\n"), 0o600))
 	c.ok("volume", "create", "disk", "--size", "64M", "--layout", "mirror=2", "--legs-on", "n1,n2")
 	c.ok("domain", "define", "-f", spec)
 	require.Contains(t, c.ok("domain", "show", "guest", "-o", "yaml"), "image:root@1")
