@@ -198,6 +198,7 @@ func (d *Daemon) handlers() (public, peers http.Handler) {
 func (d *Daemon) withMetrics(public http.Handler) (http.Handler, error) {
 	mux := http.NewServeMux()
 	var s metrics.Sources
+	s.Collectors = append(s.Collectors, d.images.Collectors()...)
 	if d.coordinator != nil {
 		s.Collectors = append(s.Collectors, d.coordinator.Collectors()...)
 	}

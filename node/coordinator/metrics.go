@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -74,6 +75,7 @@ type collector struct {
 	leader, objects, members, lag, nodeUp, volumeHealth, legsInSync, legs, copied *prometheus.Desc
 	health, findings, operations, braked                                          *prometheus.Desc
 	drillWorked, drillResult, drillRead                                           *prometheus.Desc
+	imageCopies, imageWanted                                                      *prometheus.Desc
 }
 
 func newCollector(c *Coordinator) *collector {
@@ -108,7 +110,10 @@ func newCollector(c *Coordinator) *collector {
 			"object"),
 		drillRead: desc("drill_first_read_seconds", "Decision to first read of the latest that worked."+leads,
 			"object"),
-		braked: desc("failover_braked", "1 if too many hosts vanished at once for a failover."+leads),
+		imageCopies: desc("image_copies", "Nodes that have a version of an image and answer."+leads, "image",
+			"version"),
+		imageWanted: desc("image_copies_wanted", "Nodes that should, at the least."+leads, "image", "version"),
+		braked:      desc("failover_braked", "1 if too many hosts vanished at once for a failover."+leads),
 	}
 }
 
@@ -119,7 +124,7 @@ func (x *collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 	for _, d := range []*prometheus.Desc{x.leader, x.objects, x.members, x.lag, x.nodeUp, x.volumeHealth, x.legsInSync,
 		x.legs, x.copied, x.health, x.findings, x.operations, x.braked,
-		x.drillWorked, x.drillResult, x.drillRead} {
+		x.drillWorked, x.drillResult, x.drillRead, x.imageCopies, x.imageWanted} {
 		ch <- d
 	}
 }
@@ -194,6 +199,13 @@ func (x *collector) lead(v *control.View, gauge func(*prometheus.Desc, float64, 
 		gauge(x.operations, float64(n), verb)
 	}
 	x.drills(v.State, gauge)
+	for _, i := range v.State.SortedImages() {
+		for _, version := range i.Versions {
+			copies, number := v.BlobCopies(version.Digest), strconv.Itoa(version.Number)
+			gauge(x.imageCopies, float64(copies.Living), i.Name, number)
+			gauge(x.imageWanted, float64(copies.Wanted), i.Name, number)
+		}
+	}
 }
 
 // drills tells of each object when a drill last worked, and how the latest ended.

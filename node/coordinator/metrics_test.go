@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-storage/holdfast/api"
 	"github.com/holdfast-storage/holdfast/node/metrics/metricstest"
 	"github.com/holdfast-storage/holdfast/node/peer"
+	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -34,6 +35,9 @@ func TestMetrics(t *testing.T) {
 		w.machines["h1"].kill()
 		w.machines[state.NodeName(leg.Node)].kill()
 		pass(10 * time.Second)
+		_, err = w.c.commit(t.Context(), raft.Command{AddImage: &raft.AddImage{Name: "debian", SizeBytes: 1,
+			Digest: volume.DigestOf([32]byte{}), Holder: w.id("n1")}})
+		require.NoError(t, err)
 		registry := metricstest.Registry(t, w.c.Collectors()...)
 		require.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader(`
 # HELP holdfast_coordinator_leader 1 if this coordinator leads.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/holdfast-storage/holdfast/api"
+	"github.com/holdfast-storage/holdfast/domain/guest"
 	"github.com/holdfast-storage/holdfast/site"
 )
 
@@ -60,7 +61,7 @@ func (m *maker) guest(g site.Guest) {
 	if now == nil {
 		changed = append(changed, Step{Kind: DefineDomain, Object: object, Note: "driver " + spec.Driver + ", hosts " +
 			strings.Join(spec.Hosts, ", "), Request: Request{Domain: &spec}})
-	} else if changes := differences(now.Spec, spec); len(changes) > 0 {
+	} else if changes := differences(now.Spec, pinnedAs(now.Spec, spec)); len(changes) > 0 {
 		changed = append(changed, Step{Kind: RedefineDomain, Object: object, Changes: changes,
 			Request: Request{Domain: &spec}})
 	}
@@ -84,6 +85,20 @@ func (m *maker) guest(g site.Guest) {
 	if runs && !running {
 		m.add(Step{Kind: StartDomain, Object: object, Held: held, Note: "its home is " + g.Home})
 	}
+}
+
+// pinnedAs returns a definition in which an image without a version is the one that the domain is pinned to: that is
+// what such a definition means for a domain that there is.
+func pinnedAs(now, spec api.DomainSpec) api.DomainSpec {
+	spec.Machine, _ = spec.ReplaceImages(func(_ string, wanted guest.Image) (string, error) {
+		for _, pinned := range now.Images() {
+			if wanted.Version == 0 && pinned.Name == wanted.Name {
+				wanted = pinned
+			}
+		}
+		return wanted.File(), nil
+	})
+	return spec
 }
 
 // why says why a guest is stopped.

@@ -480,3 +480,19 @@ func TestDifferences_oneForm(t *testing.T) {
 	b.Settings = []byte(`{"x":1,"y":[3]}`)
 	require.Equal(t, []Change{{"settings", `{"x":1,"y":[2]}`, `{"x":1,"y":[3]}`}}, differences(a, b))
 }
+
+// A definition that names an image without a version is no other one than that which the domain is pinned to.
+func TestMake_anImageWithoutAVersion(t *testing.T) {
+	s, a := example()
+	boot := func(file string) *guest.Boot { return &guest.Boot{RootImage: file} }
+	for _, c := range []struct {
+		wants, is string
+		same      bool
+	}{{"image:debian", "image:debian@3", true}, {"image:debian@3", "image:debian@3", true},
+		{"image:debian@4", "image:debian@3", false}, {"image:fedora", "image:debian@3", false},
+		{"/r", "image:debian@3", false}, {"image:debian", "/r", false}} {
+		s.Guests[0].Definition.Machine.Boot, a.Domains[0].Spec.Boot = boot(c.wants), boot(c.is)
+		p := made(t, s, a, Allow{})
+		require.Equal(t, c.same, len(p.Steps) == 0, "%+v: %v", c, steps(p))
+	}
+}
