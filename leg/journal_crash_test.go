@@ -384,6 +384,7 @@ func (r *journalRun) life() {
 	r.stage(delta, 2, 1)
 	r.copy(100)
 	r.free(2)
+	r.stable()             // with a record that is only staged
 	r.stage(image, 256, 1) // another region
 	r.commit(5)
 	r.stage(delta, 255, 2) // across regions, over what is committed
@@ -398,6 +399,7 @@ func (r *journalRun) life() {
 	r.flush()
 	r.rollback(7, 9, 10)
 	r.commit(0)
+	r.stable() // with what was rolled back in the ring still
 	r.stage(delta, 3, 1)
 	r.free(0)
 	for range 3 {
@@ -413,6 +415,7 @@ func (r *journalRun) life() {
 	r.drop()
 	r.copy(5)
 	r.flush()
+	r.stable()
 	r.stage(delta, 0, 1)
 	r.flush()
 }

@@ -9,23 +9,27 @@ import (
 )
 
 // startJournal replays the journal: what was committed is at home when it returns, what is staged is known, and
-// durably so. It runs before any login, after what it says of the leg's marks and cache is durable. A journal that is
-// damaged fails the leg for good.
-func (s *Store) startJournal(files *legFiles) error {
-	err := s.replayJournal(files)
+// durably so. It runs before any login, after what it says of the leg's marks and cache is durable; regions are what
+// StartLeg made of them. A journal that is damaged fails the leg for good.
+func (s *Store) startJournal(files *legFiles, regions *Regions) error {
+	err := s.replayJournal(files, regions)
 	if errors.Is(err, block.ErrFailed) || errors.Is(err, errJournal) {
 		s.recordFailure(files.journal.leg, err)
 	}
 	return err
 }
 
-func (s *Store) replayJournal(files *legFiles) error {
+func (s *Store) replayJournal(files *legFiles, regions *Regions) error {
 	f := files.journal
 	if f.damage != nil {
 		return f.damage
 	}
 	core := journal.New(f.ring, f.head)
 	if err := f.replay(core, s.broken.breaks(BreakLogHoles)); err != nil {
+		return err
+	}
+	// Before home is written: what came back may be older than what is there.
+	if err := unmarkedRecord(core, regions); err != nil {
 		return err
 	}
 	// What was read may be in the page cache only, left by a process that was killed before its sync: a commit is

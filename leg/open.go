@@ -57,7 +57,7 @@ func (s *Store) openLeg(id volume.LegID) (*Leg, error) {
 	failure, err := s.failure(id)
 	if err == nil && failure == nil {
 		if label, err = s.startLeg(files, label, regions); err == nil && files.journal != nil {
-			err = s.startJournal(&files)
+			err = s.startJournal(&files, regions)
 		}
 	}
 	if err != nil {

@@ -190,6 +190,9 @@ func (s *ReadOnlyStore) judge(ctx context.Context, l *ReadOnlyLeg) error {
 	}
 	label, _ := StartLeg(found, s.store.boot)
 	l.Marked, l.Lossy = label.Marked, lossy(label, s.store.boot)
+	if l.pending != nil {
+		l.Problem = errors.Join(l.Problem, unmarkedRecord(l.pending.core, regions))
+	}
 	return nil
 }
 

@@ -21,6 +21,9 @@ func (w *world) rotMeta() {
 	}
 	n := w.legNodes()[0]
 	d := &n.leg.durable
+	if n.leg.journal.doomed() {
+		return // what is to be noticed of it stays so
+	}
 	if w.chance(3) {
 		if !d.torn { // with neither slot the leg is lost, which is a fault of its own: empty
 			d.slotRotten = true

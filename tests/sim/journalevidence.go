@@ -70,17 +70,3 @@ func (o *observer) vouches(j *legJournal, to journal.Place) {
 	}
 	o.checks++
 }
-
-// begins holds a leg that starts to the marks of its records, which go only after a record was freed.
-func (o *observer) begins(l *storedLeg) {
-	if l.excused || l.disk.liar || l.disk.decayed {
-		return // a roll-back that rotted brings its records back
-	}
-	l.journal.core.Ranges(func(first, blocks int64) {
-		for b := first; b < first+blocks; b++ {
-			o.hold(l.durable.regions.Marked(regionOf(b)), "evidence",
-				"leg %s, whose disk is well, starts with a record of row %d, whose region is not marked",
-				l.id.Short(), b)
-		}
-	})
-}

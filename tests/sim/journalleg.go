@@ -66,7 +66,11 @@ func (j *legJournal) started() {
 		"leg %s had the floor %s, and starts with %s", l.id.Short(), j.floor, j.file.head.Floor)
 	for {
 		core := journal.New(j.file.ring, j.file.head)
-		if err := j.file.replay(core, l.breaks(leg.BreakLogHoles)); err != nil {
+		err := j.file.replay(core, l.breaks(leg.BreakLogHoles))
+		if err == nil {
+			err = unmarked(core, l.durable.regions)
+		}
+		if err != nil {
 			j.damaged(err)
 			return
 		}
@@ -95,7 +99,6 @@ func (j *legJournal) started() {
 			j.unfinished = &homeward{blocks: left}
 		}
 		j.core, j.rest, j.direct = core, nil, true
-		w.watch.begins(l)
 		return
 	}
 }
@@ -106,8 +109,11 @@ func (j *legJournal) damaged(err error) {
 	w.watch.hold(j.file.decays() || l.disk.liar, "journal", "leg %s, whose disk is well: %v", l.id.Short(), err)
 	w.logf("%s: leg %s fails for good: %v", l.n.name, l.id.Short(), err)
 	w.media.FailedStart++
-	if errors.Is(err, errJournalLacks) {
+	switch {
+	case errors.Is(err, errJournalLacks):
 		w.media.Told++
+	case errors.Is(err, errJournalBack):
+		w.media.Back++
 	}
 	l.failed = true
 	l.core.Fail(block.ErrFailed)

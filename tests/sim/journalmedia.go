@@ -21,6 +21,8 @@ var (
 	errJournalCut = errors.New("the journal is cut short")
 	// errJournalLacks: something is missing behind that of what a head, or a later entry, says was durable.
 	errJournalLacks = errors.New("the journal lacks what was durable")
+	// errJournalBack: a record is there whose mark is gone, so that what ended it was durable.
+	errJournalBack = errors.New("the journal has a record again")
 )
 
 // rots reports whether a start would not take the entry, because it rotted.
@@ -32,7 +34,9 @@ func (f *journalFile) lied() bool {
 }
 
 // doomed reports whether the next start will find the journal damaged, and fail the leg.
-func (j *legJournal) doomed() bool { return j != nil && j.core == nil && j.idle().damage != nil }
+func (j *legJournal) doomed() bool {
+	return j != nil && j.core == nil && (j.idle().damage != nil || j.comesBack())
+}
 
 // forgetLies makes true what a disk said: it is so after its cache was written, or lost.
 func (f *journalFile) forgetLies() {
@@ -138,10 +142,10 @@ func (r *replayed) based(row int64) bool {
 // tells it; home are those of which home alone lost something.
 func (l *storedLeg) missing(honest *journalFile, home []int64) map[int64]bool {
 	rows := map[int64]bool{}
-	have, want := l.journal.idle(), honest.view(l.breaks(leg.BreakLogHoles))
-	if have.damage != nil {
+	if l.journal.doomed() {
 		return rows
 	}
+	have, want := l.journal.idle(), honest.view(l.breaks(leg.BreakLogHoles))
 	l.n.w.watch.noticed(l)
 	for _, row := range home {
 		if !have.based(row) {

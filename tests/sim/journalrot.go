@@ -68,7 +68,7 @@ func (w *world) rotJournal() {
 	l, tries, head, down := n.leg, 0, w.chance(8), w.chance(2)
 	var strike func()
 	strike = func() {
-		if n.leg != l || l.failed || !w.keptElsewhere(l) {
+		if n.leg != l || l.failed || l.journal.doomed() || !w.keptElsewhere(l) {
 			return // a leg that fails beside others that are away leaves nothing to look at
 		}
 		if tries++; !head && len(l.journal.file.live(0)) == 0 {
@@ -106,7 +106,7 @@ func (w *world) rotNow(n *node, head bool) {
 func (w *world) rotWhileDown(n *node, head bool) {
 	l := n.leg
 	ended := func() {
-		if n.leg == l && !l.failed && w.keptElsewhere(l) {
+		if n.leg == l && !l.failed && !l.journal.doomed() && w.keptElsewhere(l) {
 			w.rotNow(n, head)
 		}
 		w.after(w.pick(300*time.Millisecond), n.start)

@@ -23,6 +23,7 @@ func TestMedia_allOfItHappens(t *testing.T) {
 			all.FailedRead += r.Media.FailedRead
 			all.Told += r.Media.Told
 			all.Open += r.Media.Open
+			all.Back += r.Media.Back
 			all.Closed += r.Media.Closed
 			all.Lies += r.Media.Lies
 			all.Silent += r.Media.Silent
@@ -34,9 +35,15 @@ func TestMedia_allOfItHappens(t *testing.T) {
 		}
 		t.Logf("after %s: %+v, %d of %d down", profile, all, down, seeds)
 	}
+	for s := uint64(41); all.Back == 0 && s <= 400; s++ { // it shows seldom
+		r := sim.Run(sim.Options{Seed: s, Profile: "lying", Layout: sim.ParityOnly})
+		require.NoError(t, violation(r), "seed %d of lying", s)
+		all.Back += r.Media.Back
+	}
 	require.Positive(t, all.FailedStart)
 	require.Greater(t, all.Told, 2*all.Open) // nearly all that rots behind the cut is noticed
 	require.Positive(t, all.Open)
+	require.Positive(t, all.Back)
 	require.Positive(t, all.Closed)
 	require.Positive(t, all.FailedCommit)
 	require.Positive(t, all.FailedRead)

@@ -46,6 +46,7 @@ type Media struct {
 	// Told counts those starts that learned from what was written later that something is missing behind the cut, Open
 	// the ends of a process after which no start can find what rotted, as nothing was written behind it.
 	Told, Open int
+	Back       int // starts that found records again whose marks were gone
 	Closed     int // legs that were closed
 	Lies       int // power cuts that took what a disk had said was durable
 	Silent     int // rows that a disk lost something of without a trace

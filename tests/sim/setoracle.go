@@ -324,9 +324,6 @@ func (o *observer) serves(h *host) {
 	for _, l := range legs {
 		list, _, _ := l.journal.now().Records(0, 1<<30)
 		for _, r := range list {
-			if w.allLost(r) { // a disk that lied brought it back, in a region without marks
-				continue
-			}
 			o.hold(r.Committed || r.Transaction.Epoch == h.epoch, "rule 9",
 				"epoch %s is served, leg %s has not decided %s", h.epoch, l.id.Short(), r.Transaction)
 		}
@@ -499,14 +496,4 @@ func (w *world) compareSet() {
 			return
 		}
 	}
-}
-
-// allLost reports whether every row of a record is left out of what is held.
-func (w *world) allLost(r volume.Record) bool {
-	for i := range r.Blocks {
-		if !w.set.lost[r.FirstBlock+i] {
-			return false
-		}
-	}
-	return true
 }
