@@ -29,6 +29,7 @@ type legJournal struct {
 
 	floor  volume.Transaction // the highest of an answered DROP
 	forgot volume.Transaction // a floor that a disk lost which had said that it was durable
+	freed  volume.Transaction // the same of what was freed
 }
 
 // placeWaiter waits until all entries up to a place are in the file.

@@ -190,6 +190,9 @@ func (l *storedLeg) miss(honest *journalFile, home []int64) {
 	if h := l.journal.file.head; h.Floor.Compare(honest.head.Floor) < 0 {
 		l.journal.forgot, l.journal.floor = honest.head.Floor, h.Floor
 	}
+	if freed := honest.head.Freed; freed.Compare(l.journal.file.head.Freed) > 0 && freed.Compare(l.journal.freed) > 0 {
+		l.journal.freed = freed
+	}
 	copied := l.lossy() || !w.raft.inSync(l.id)
 	rows := slices.Sorted(maps.Keys(l.missing(honest, home)))
 	if len(rows) > 0 && !l.disk.liar {

@@ -222,10 +222,16 @@ func (l *storedLeg) entryOf(t volume.Transaction) *fileEntry {
 	return nil
 }
 
-// done reports whether a leg needs its record of a transaction no more: it freed it, or it joined since.
+// done reports whether a leg needs its record of a transaction no more: it freed it, or it joined since. A disk that
+// lied may have lost that; what it lost of rows beside that is told by the row.
 func (l *storedLeg) done(t volume.Transaction) bool {
-	h := l.journal.now().Head()
-	return t.Compare(h.Freed) <= 0 || t.Compare(h.Floor) <= 0 || t.Compare(l.journal.forgot) <= 0
+	h, j := l.journal.now().Head(), l.journal
+	for _, upTo := range []volume.Transaction{h.Freed, h.Floor, j.freed, j.forgot} {
+		if t.Compare(upTo) <= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // commits is rule 3 of parity.md: what a leg commits is durable on every leg of Q that is in sync.
