@@ -132,10 +132,11 @@ func (r *replayed) rows(out map[int64]bool) {
 	}
 }
 
-// based reports whether what a row holds does not depend on its home.
+// based reports whether what a row holds does not depend on its home, whatever of it is taken back: a commit is written
+// home anew.
 func (r *replayed) based(row int64) bool {
-	list := r.overlay(row)
-	return len(list) > 0 && list[len(list)-1].Kind != volume.RecordDelta
+	_, ok := r.redo[row]
+	return ok
 }
 
 // missing returns the rows of a leg that are not what they would be if its journal were this one, and that nothing
