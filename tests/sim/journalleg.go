@@ -314,6 +314,9 @@ func (t *task) stage() {
 	j, w := t.l.journal, t.l.n.w
 	w.watch.applied(t)
 	r := t.r.x.Record(w.set.layout)
+	if t.r.x.Stage.Repair {
+		w.set.repairs[r.Transaction] = true
+	}
 	e, err := j.core.Stage(r, payloadSums(t.r.data))
 	w.logf("%s: leg %s stages %s %s [%d,+%d) at %d: %v", t.l.n.name, t.l.id.Short(), r.Transaction, r.Kind,
 		r.FirstBlock, r.Blocks, e.Place, err)

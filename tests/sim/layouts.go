@@ -47,6 +47,8 @@ type paritySet struct {
 	code   *parity.Code
 	size   int64
 	lost   map[int64]bool // rows that a disk lost something of without a trace
+
+	repairs map[volume.Transaction]bool // those that give one leg what the others make
 }
 
 func newParitySet(l volume.Layout, size int64) (*paritySet, error) {
@@ -58,7 +60,8 @@ func newParitySet(l volume.Layout, size int64) (*paritySet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sim: %w", err)
 	}
-	return &paritySet{layout: l, geo: geo, code: code, size: size, lost: map[int64]bool{}}, nil
+	return &paritySet{layout: l, geo: geo, code: code, size: size, lost: map[int64]bool{},
+		repairs: map[volume.Transaction]bool{}}, nil
 }
 
 // place is where a block of the volume lies: as data on the leg of a slot, at a block of that leg, which is the row

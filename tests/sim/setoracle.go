@@ -419,9 +419,13 @@ func (o *observer) promotedInSet(l *storedLeg) {
 	}
 }
 
-// madeOf reports whether what a leg was given follows from a record that another one has.
+// madeOf reports whether what a leg was given follows from a record that another one has. From a repair nothing
+// follows: it follows itself from what the others have.
 func (o *observer) madeOf(l, other *storedLeg, e *fileEntry) bool {
 	set := o.w.set
+	if set.repairs[e.Record.Transaction] {
+		return false
+	}
 	row := e.Record.FirstBlock
 	mine, its := set.chunkOf(row, l.slotOf()), set.chunkOf(row, other.slotOf())
 	list, _, _ := other.journal.now().Records(0, 1<<30)
