@@ -226,6 +226,7 @@ type Domain struct {
 	Host      string     `json:"host" doc:"where it is placed, empty when it is stopped"`
 	State     string     `json:"state" doc:"stopped, starting, running, paused, stopping, exited, killed, failed"`
 	Paused    bool       `json:"paused,omitempty" doc:"its guest is to stand still, see pause"`
+	Agent     string     `json:"agent,omitempty" doc:"of a guest that was defined with one: answers or silent"`
 	PID       int        `json:"pid"`
 	Run       uint64     `json:"run" doc:"grows with every start and move"`
 	Operation string     `json:"operation,omitempty" doc:"id of the failover that moves it now"`

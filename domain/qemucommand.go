@@ -16,6 +16,7 @@ type qemuSettings struct {
 	Accelerator    string   `json:"accelerator"`     // kvm, or tcg for emulation
 	CPU            string   `json:"cpu"`             // host with kvm, max with tcg
 	ReconnectDelay int      `json:"reconnect_delay"` // seconds that requests wait for a disk that is away; 60
+	Agent          bool     `json:"agent"`           // it has the channel of QEMU's guest agent
 	Arguments      []string `json:"arguments"`       // that come last, as they are
 }
 
@@ -148,6 +149,9 @@ func qemuCommand(o Order) (args []string, env map[string]string, err error) {
 	}
 	args = append(args, disks...)
 	args = append(args, qemuInterfaces(m)...)
+	if s.Agent {
+		args = append(args, agentChannel(o.Dir)...)
+	}
 	args = append(args, qemuBoot(m.Boot)...)
 	return append(args, s.Arguments...), nil, nil
 }

@@ -92,6 +92,10 @@ func domainShow(c *connection) *cobra.Command {
 		return out.print(cmd.OutOrStdout(), d, func(t *table) {
 			domainRows(t, []api.Domain{d})
 			domainOperation(t, []api.Domain{d})
+			if d.Agent != "" {
+				t.row()
+				t.row("AGENT", d.Agent)
+			}
 			domainTimers(t, d)
 			if d.LastDrill != nil {
 				t.row()

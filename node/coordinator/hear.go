@@ -236,7 +236,7 @@ func nodeReport(h peer.Heartbeat, now time.Time) control.NodeReport {
 	}
 	for _, d := range h.Domains {
 		r.Domains[d.Name] = &control.DomainFact{
-			Run: d.Run, State: control.DomainState(d.State), PID: d.PID, Error: d.Error,
+			Run: d.Run, State: control.DomainState(d.State), PID: d.PID, Error: d.Error, Agent: d.Agent,
 		}
 	}
 	return r

@@ -30,6 +30,7 @@ func TestPause_outlivesTheHost(t *testing.T) {
 		require.Equal(t, "paused", d.State)
 		require.True(t, d.Paused)
 		require.Equal(t, 43, d.PID)
+		require.Equal(t, "answers", d.Agent)
 		h, err := w.api.Health(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, api.Healthy, h.Status)

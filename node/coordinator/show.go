@@ -187,7 +187,7 @@ func showDomain(v *control.View, d *raft.Domain) api.Domain {
 	if v.Condition(d.Host) == raft.NodeDead {
 		out.State = "unknown"
 	} else if fact := v.Domain(d); fact != nil {
-		out.State, out.PID, out.Error = string(fact.State), fact.PID, fact.Error
+		out.State, out.PID, out.Error, out.Agent = string(fact.State), fact.PID, fact.Error, fact.Agent
 	}
 	return out
 }

@@ -411,7 +411,8 @@ func (m *machine) host(a peer.Assignment) {
 			if m.crashes.Load() {
 				state = "exited"
 			}
-			m.domains[o.Name] = peer.DomainStatus{Name: o.Name, Run: o.Run, State: state, PID: 43}
+			m.domains[o.Name] = peer.DomainStatus{Name: o.Name, Run: o.Run, State: state, PID: 43,
+				Agent: "answers"}
 			if o.Paused { // it is not started
 				m.domains[o.Name] = peer.DomainStatus{Name: o.Name, Run: o.Run, State: peer.DomainPaused}
 			}

@@ -46,6 +46,7 @@ type domainView struct {
 	receive  *peer.ReceiveOrder            // a guest to take in, nil when there is none
 	guest    *guest                        // the latest run, nil when none is remembered
 	guarded  map[volume.ID]volume.AttachID // by which engines it would be killed
+	agent    string                        // whether that of the guest answers, empty if it has none or was not asked
 	failure  string                        // why the latest attempt to start it failed
 	starting *domain.Order                 // what is being started or plugged in, while job says so
 	job      job
@@ -198,6 +199,7 @@ func (c *core) guestSeen(g guest) {
 	d := c.domain(g.order.Name)
 	if d.guest == nil || d.guest.order.Run != g.order.Run || d.guest.pid != g.pid {
 		clear(d.guarded)
+		d.agent = ""
 	}
 	d.guest = &g
 }

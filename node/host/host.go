@@ -118,6 +118,7 @@ func (h *Host) Run(ctx context.Context) error {
 	err := h.discover()
 	if err == nil && h.discoverGuests() {
 		h.jobs.Go(h.prunes)
+		h.jobs.Go(h.asksAgents)
 		h.loop()
 	}
 	h.end()

@@ -30,6 +30,7 @@ func (d *domainView) report() peer.DomainStatus {
 	switch {
 	case d.guest.running():
 		s.Run, s.PID, s.State = d.guest.order.Run, d.guest.pid, string(d.guest.state.Phase)
+		s.Agent = d.agent
 		if d.guest.state.Paused {
 			s.State = peer.DomainPaused
 		}

@@ -224,6 +224,7 @@ type DomainStatus struct {
 	State string `json:"state"` // starting, receiving, running, paused, stopping, stopped, exited, killed, failed
 	PID   int    `json:"pid,omitempty"`
 	Error string `json:"error,omitempty"`
+	Agent string `json:"agent,omitempty"` // of a guest that was defined with one: answers, silent
 }
 
 // Assignment is what one node is to do, computed from the state. A node makes it so and forgets

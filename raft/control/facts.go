@@ -117,6 +117,7 @@ type DomainFact struct {
 	Since time.Time // that it is in this state
 	PID   int
 	Error string
+	Agent string // of a guest that was defined with one: answers, silent
 }
 
 // EngineState is what an engine does.
