@@ -111,8 +111,8 @@ func (l *storedLeg) settleSums(regions *leg.Regions) bool {
 		}
 		switch {
 		case c.sum == sumBusy:
-			if l.disk.rotten[int64(b)] { // which nothing tells any more
-				l.n.w.rotten[int64(b)] = true
+			if l.disk.rotten[int64(b)] {
+				l.n.w.concealed(int64(b), "leg "+l.id.Short()+" takes it for a write that was under way")
 			}
 			l.disk.putSum(int64(b), sumOf(int64(b), c.data))
 		case l.disk.bad(int64(b)):
@@ -120,6 +120,15 @@ func (l *storedLeg) settleSums(regions *leg.Regions) bool {
 		}
 	}
 	return well
+}
+
+// concealed notes that nothing tells any more that a block of a leg is not what was written.
+func (w *world) concealed(b int64, why string) {
+	if w.set != nil {
+		w.loseRow(b, why)
+		return
+	}
+	w.rotten[b] = true
 }
 
 func regionOf(b int64) uint32 { return uint32(b * blockBytes / volume.RegionBytes) }
