@@ -10,6 +10,7 @@ import (
 // Site is what a tree says.
 type Site struct {
 	Cluster Cluster
+	Images  []Image  // every version that there is to be
 	Servers []Server // by name
 	Guests  []Guest  // by name
 }
@@ -23,6 +24,15 @@ type Cluster struct {
 
 // OverProvisionDefault is what may be promised of a store in a tree that does not say it.
 const OverProvisionDefault = 100
+
+// Image is one version of an image that guests boot from.
+type Image struct {
+	Name    string
+	Version int // from 1
+	Digest  volume.Digest
+	File    string // on the machine that reads the tree, to add it from; empty if it is added by hand
+	Comment string // of the version when it is added
+}
 
 // Server is one physical machine.
 type Server struct {

@@ -18,6 +18,7 @@ const exitChanges = 2
 const siteHelp = `A site is a directory of files, normally a checkout of a version control system:
 
   global/cluster.yaml              what every node shares: name, over_provision, replace_after, defaults
+  global/images.yaml               versions of images: digest, and a file to add each from; may be absent
   pservers/NAME/node.yaml          one physical server: location, and what ` + "`node bootstrap`" + ` needs there
   pservers/NAME/domUs/GUEST.yaml   a guest whose home it is, as ` + "`domain define -f`" + ` reads it
   vservers/NAME/guest.yaml         one guest: state (running, stopped, as_it_is) and volumes

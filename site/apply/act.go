@@ -35,6 +35,7 @@ func actions() map[plan.Kind]action {
 		plan.ReplaceNode: func(ctx context.Context, c Client, s plan.Step, name string) error {
 			return c.ReplaceNode(ctx, cmp.Or(s.ID, name), *s.Request.Replace, nil)
 		},
+		plan.AddImage: addImage,
 		plan.CreateVolume: func(ctx context.Context, c Client, s plan.Step, _ string) error {
 			_, err := c.CreateVolume(ctx, *s.Request.Create)
 			return err

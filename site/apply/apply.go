@@ -30,7 +30,7 @@ type Result struct {
 
 // Plan makes the plan of what is to be done now.
 func Plan(ctx context.Context, o Options) (plan.Plan, error) {
-	actual, err := Look(ctx, o.Client)
+	actual, err := Look(ctx, o.Client, o.Site)
 	if err != nil {
 		return plan.Plan{}, err
 	}

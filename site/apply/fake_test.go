@@ -2,8 +2,10 @@ package apply
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/holdfast-storage/holdfast/api"
@@ -17,6 +19,7 @@ type fake struct {
 	nodes   []api.Node
 	volumes []api.Volume
 	domains []api.Domain
+	images  []api.Image
 	meddle  func() error
 	calls   []string
 	serial  int
@@ -257,4 +260,20 @@ func (f *fake) StopDomain(_ context.Context, name string, _ api.Wait) (api.Domai
 	}
 	d.Host, d.State = "", "stopped"
 	return *d, nil
+}
+
+func (f *fake) Images(context.Context) ([]api.Image, error) { return slices.Clone(f.images), nil }
+
+func (f *fake) AddImage(_ context.Context, name string, image api.NewImage) (api.ImageVersion, error) {
+	if err := f.change("add image %s@%d", name, image.Version); err != nil {
+		return api.ImageVersion{}, err
+	}
+	text, err := io.ReadAll(image.Content)
+	if err != nil {
+		return api.ImageVersion{}, err
+	}
+	v := api.ImageVersion{Version: image.Version, Comment: image.Comment, SizeBytes: int64(len(text)),
+		Digest: string(volume.DigestOf(sha256.Sum256(text)))}
+	f.images = append(f.images, api.Image{Name: name, Versions: []api.ImageVersion{v}})
+	return v, nil
 }

@@ -19,6 +19,8 @@ type Actual struct {
 	Nodes   []api.Node
 	Volumes []api.Volume
 	Domains []api.Domain
+	Images  []api.Image     // of a site that has some
+	Files   map[string]bool // which files of the site's images are at hand
 }
 
 // revisionBytes is how much of the sum of a plan names it: nobody looks for two plans of one sum.
@@ -40,6 +42,7 @@ func Make(s *site.Site, a Actual, allow Allow) (Plan, error) {
 	}
 	m.cluster()
 	m.nodes()
+	m.images()
 	m.deleteDomains()
 	m.volumes()
 	m.domains()

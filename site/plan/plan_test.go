@@ -130,6 +130,12 @@ func rows() []row {
 			a.Nodes[1].State = api.NodeRetiring
 			a.Nodes = append(a.Nodes, api.Node{ID: "id3", Name: "n2", State: api.NodeUp})
 		}, Allow{}, []string{}},
+		{"images that are not there, of which one is at hand", func(s *site.Site, a *Actual) {
+			s.Images = []site.Image{{Name: "debian", Version: 4, Digest: "d4"},
+				{Name: "debian", Version: 3, Digest: "d3", File: "/f"}, {Name: "debian", Version: 2, Digest: "d2"}}
+			a.Images = []api.Image{{Name: "debian", Versions: []api.ImageVersion{{Version: 2, Digest: "d2"}}}}
+			a.Files = map[string]bool{"/f": true}
+		}, Allow{}, []string{"add_image image/debian@3", "add_image image/debian@4 held"}},
 		{"a limit", func(s *site.Site, _ *Actual) { vol(s).Limit.IOPS = 500 }, Allow{},
 			[]string{"set_limit volume/web1 [limit: none -> 500 requests a second, burst 1s]"}},
 		{"a schedule", func(s *site.Site, _ *Actual) { vol(s).ScrubEvery = 0 }, Allow{},
@@ -385,6 +391,10 @@ func TestMake_everyFieldCounts(t *testing.T) {
 		}
 	}
 	check("Cluster", func(s *site.Site) any { return &s.Cluster })
+	check("Image", func(s *site.Site) any {
+		s.Images = []site.Image{{Name: "debian", Version: 1, Digest: "d", File: "/f", Comment: "c"}}
+		return &s.Images[0]
+	})
 	check("Server", func(s *site.Site) any { return &s.Servers[0] })
 	check("Guest", func(s *site.Site) any { return &s.Guests[0] })
 	check("Volume", func(s *site.Site) any { return &s.Guests[0].Volumes[0] })
@@ -405,6 +415,8 @@ func other(t *testing.T, v reflect.Value, name string) {
 		*to += time.Hour
 	case *[]string:
 		*to = append(*to, "db1")
+	case *volume.Digest:
+		*to += "x"
 	case *volume.Layout:
 		*to = volume.Mirror(3)
 	case *volume.Durability:
@@ -495,4 +507,18 @@ func TestMake_anImageWithoutAVersion(t *testing.T) {
 		p := made(t, s, a, Allow{})
 		require.Equal(t, c.same, len(p.Steps) == 0, "%+v: %v", c, steps(p))
 	}
+}
+
+// A version never changes, and numbers only grow.
+func TestMake_imagesThatCannotBe(t *testing.T) {
+	s, a := example()
+	s.Images = []site.Image{{Name: "debian", Version: 3, Digest: "other"}, {Name: "debian", Version: 2, Digest: "d2"},
+		{Name: "fedora", Version: 1, Digest: "f1"}}
+	a.Images = []api.Image{{Name: "debian", Versions: []api.ImageVersion{{Version: 3, Digest: "d3"}}},
+		{Name: "fedora", Versions: []api.ImageVersion{{Version: 1, Digest: "f1"}}}}
+	p := made(t, s, a, Allow{})
+	require.Empty(t, p.Steps)
+	require.Len(t, p.Conflicts, 2)
+	require.Equal(t, "image/debian@2", p.Conflicts[0].Object)
+	require.Equal(t, []Change{{"digest", "d3", "other"}}, p.Conflicts[1].Changes)
 }

@@ -15,6 +15,7 @@ const (
 	JoinNode        Kind = "join_node"         // a server is no node yet; only its machine can change that
 	ConfigureNode   Kind = "configure_node"    // a node plays other roles; only its machine can change that
 	ReplaceNode     Kind = "replace_node"      // a machine that was installed anew takes its old place
+	AddImage        Kind = "add_image"         // a version, from a file
 	DeleteDomain    Kind = "delete_domain"
 	CreateVolume    Kind = "create_volume"
 	SetLimit        Kind = "set_limit"
@@ -29,7 +30,7 @@ const (
 
 // Kinds returns every kind of step.
 func Kinds() []Kind {
-	return []Kind{SetCluster, SetReplaceAfter, SetNode, JoinNode, ConfigureNode, ReplaceNode, DeleteDomain,
+	return []Kind{SetCluster, SetReplaceAfter, SetNode, JoinNode, ConfigureNode, ReplaceNode, AddImage, DeleteDomain,
 		CreateVolume, SetLimit, SetScrubEvery, StopDomain, SetExport, DefineDomain, RedefineDomain, StartDomain,
 		DeleteVolume}
 }
@@ -62,6 +63,7 @@ type Request struct {
 	Create       *api.CreateVolume    `json:"create,omitempty"`
 	Volume       *api.SetVolume       `json:"volume,omitempty"`
 	Domain       *api.DomainSpec      `json:"domain,omitempty"`
+	Image        *NewImage            `json:"image,omitempty"`
 }
 
 // Plan is all that has to be done.

@@ -32,7 +32,7 @@ type volumeDefaults struct {
 // cluster reads what every node shares.
 func (r *reader) cluster() clusterFile {
 	file := path.Join(dirGlobal, fileCluster)
-	r.known(dirGlobal, fileCluster)
+	r.known(dirGlobal, []string{fileCluster, fileImages})
 	var f clusterFile
 	if !r.fill(file, &f) {
 		return f

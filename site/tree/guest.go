@@ -25,7 +25,7 @@ type guestFile struct {
 func (r *reader) guest(name string, shared clusterFile) {
 	dir := path.Join(dirGuests, name)
 	file := path.Join(dir, fileGuest)
-	r.known(dir, fileGuest, dirFiles)
+	r.known(dir, []string{fileGuest}, dirFiles)
 	var f guestFile
 	if !r.fill(file, &f) {
 		return

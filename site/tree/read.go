@@ -28,6 +28,7 @@ const (
 	dirDomUs    = "domUs"
 	dirFiles    = "files"
 	fileCluster = "cluster.yaml"
+	fileImages  = "images.yaml"
 	fileNode    = "node.yaml"
 	fileGuest   = "guest.yaml"
 	fileReadme  = "README.md"
@@ -51,8 +52,9 @@ func ReadDir(dir string) (*site.Site, error) {
 // Read is ReadDir of a file system; name is what errors call its root.
 func Read(name string, root fs.FS) (*site.Site, error) {
 	r := &reader{name: name, root: root, tops: make(map[string]*yaml.Node), stated: make(map[string]bool)}
-	r.known(".", "", dirGlobal, dirServers, dirGuests, dirDocs)
+	r.known(".", nil, dirGlobal, dirServers, dirGuests, dirDocs)
 	shared := r.cluster()
+	r.images()
 	for _, server := range r.directories(dirServers, "physical server") {
 		r.server(server, shared)
 	}
@@ -121,18 +123,21 @@ func (r *reader) isDir(at string) bool {
 	return err == nil && info.IsDir()
 }
 
-// known refuses what stands in a directory beside a file, which is empty if there is none, and directories.
-func (r *reader) known(dir, file string, directories ...string) {
+// has reports whether the tree has a file.
+func (r *reader) has(file string) bool {
+	_, err := fs.Stat(r.root, file)
+	return !errors.Is(err, fs.ErrNotExist) // what is wrong with it is found when it is read
+}
+
+// known refuses what stands in a directory beside files and directories.
+func (r *reader) known(dir string, files []string, directories ...string) {
 	for _, name := range r.entries(dir) {
 		at := path.Join(dir, name)
 		switch isDir := r.isDir(at); {
 		case slices.Contains(directories, name) && !isDir:
 			r.fault(at, "it has to be a directory")
-		case !slices.Contains(directories, name) && (name != file || isDir):
-			want := directories
-			if file != "" {
-				want = append([]string{file}, directories...)
-			}
+		case !slices.Contains(directories, name) && (!slices.Contains(files, name) || isDir):
+			want := slices.Concat(files, directories)
 			r.fault(at, "it is unknown: here may be %s; keep notes in %s", strings.Join(want, ", "), dirDocs)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -216,4 +217,28 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("no list of faults: %v", err)
 		}
 	})
+}
+
+func TestRead_images(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("0a", 32)
+	read := func(text string) (*site.Site, error) {
+		files := smallest()
+		files["global/images.yaml"] = text
+		return Read("t", treeOf(files))
+	}
+	s, err := read("images:\n- name: debian\n  versions:\n  - {version: 3, digest: '" + digest + "', file: img/d3}\n" +
+		"  - {version: 4, digest: '" + digest + "', file: /img/d4, comment: new}\n")
+	require.NoError(t, err)
+	require.Equal(t, []site.Image{{Name: "debian", Version: 3, Digest: volume.Digest(digest), File: "t/img/d3"},
+		{Name: "debian", Version: 4, Digest: volume.Digest(digest), File: "/img/d4", Comment: "new"}}, s.Images)
+	twice := "images: [{name: d, versions: [&v {version: 1, digest: '" + digest + "'}, *v]}]"
+	for text, want := range map[string]string{
+		"images: [{name: Debian}]": "images[0].name", twice: "is there twice",
+		"images: [{name: d, versions: [{version: 0, digest: x}]}]": "images[0].versions[0].version",
+		"images: [{name: d, versions: [{version: 1, digest: x}]}]": "images[0].versions[0].digest",
+		"images: [{name: d, versions: [{version: 1, colour: x}]}]": "the field colour is unknown",
+	} {
+		_, err := read(text)
+		require.ErrorContains(t, err, want, text)
+	}
 }

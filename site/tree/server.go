@@ -68,7 +68,7 @@ const (
 func (r *reader) server(name string, shared clusterFile) {
 	dir := path.Join(dirServers, name)
 	file := path.Join(dir, fileNode)
-	r.known(dir, fileNode, dirDomUs)
+	r.known(dir, []string{fileNode}, dirDomUs)
 	var f nodeFile
 	if !r.fill(file, &f) {
 		return
