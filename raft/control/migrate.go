@@ -78,7 +78,7 @@ func stepOfMigration(f migrationFacts) migrationStep {
 func (v *View) migrationFacts(d *raft.Domain) migrationFacts {
 	m := d.Migration
 	to := v.State.Nodes[m.To]
-	f := migrationFacts{switched: m.Switched, toGone: to == nil || !v.hostable(to)}
+	f := migrationFacts{switched: m.Switched, toGone: to == nil || v.lostAsHost(to)}
 	f.fromDead = v.Condition(m.From) == raft.NodeDead
 	seen := v.Facts.operations[m.Operation]
 	if m.Switched {
@@ -99,6 +99,15 @@ func (v *View) migrationFacts(d *raft.Domain) migrationFacts {
 		}
 	}
 	return f
+}
+
+// lostAsHost reports whether a host takes no guests any more, or its daemon is silent for longer than it may be. A
+// coordinator that was started just now and leads has not heard everybody yet, which says nothing about them.
+func (v *View) lostAsHost(n *raft.Node) bool {
+	if !n.Has(raft.RoleHost) || n.Pending || n.Retiring || v.Condition(n.ID) == raft.NodeDead {
+		return true
+	}
+	return v.Now.Sub(v.Facts.silentSince(n.ID)) >= v.Timing.DaemonSilent
 }
 
 // nextOfMigration returns what a migration needs now, nil while it waits.

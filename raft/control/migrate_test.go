@@ -63,6 +63,25 @@ func TestMigrationFacts_whoHasAVolume(t *testing.T) {
 	}
 }
 
+// TestMigrationFacts_aNewHostThatWasNotHeardYet: who leads since just now, and was started just before, gives nothing
+// up because of hosts that it has not heard yet; once it could have, it does.
+func TestMigrationFacts_aNewHostThatWasNotHeardYet(t *testing.T) {
+	w := newWorld(t)
+	for _, line := range []string{"version 2", "node s1 storage", "node h1 host", "node h2 host", "volume v1 on=s1",
+		"domain web driver=qemu volumes=v1 hosts=h1,h2", "start web h1", "serve v1", "guest web h1 running run=1",
+		"advance 1s", "migrate web h2", "advance 1s"} {
+		w.do(line)
+	}
+	d := w.state.Domains["web"]
+	v := w.view()
+	require.False(t, v.migrationFacts(d).toGone)
+	v.Facts = NewFacts()
+	v.Facts.Observe(w.state, v.Now)
+	require.False(t, v.migrationFacts(d).toGone)
+	v.Now = v.Now.Add(v.Timing.DaemonSilent)
+	require.True(t, v.migrationFacts(d).toGone)
+}
+
 // migrationVerb executes the lines about migrations, false if it is none.
 func (w *world) migrationVerb(words []string, arg func(int) string) bool {
 	switch words[0] {
