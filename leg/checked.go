@@ -15,12 +15,12 @@ import (
 // checkedData is the data of a leg with a checksum for each block: nothing that it returns is anything
 // but what was written last, or zeroes where nothing was.
 //
-//	Write: checksums := "under way" ─▶ data ─▶ checksums := those of the data
+//	Write: "under way" ─▶ data ─▶ checksums := those of the data ─▶ no more under way
 //	Read:  data, checksums ─▶ equal? ─▶ if not, once more with writes held off ─▶ block.ErrMedium
 //
-// A process that dies in between leaves "under way", which its successor settles: nobody was told that
-// the write was done. A power cut leaves any mix of old and new, which shows as a mismatch in a region
-// that is marked.
+// "Under way" is told to the witness, or to the checksums where there is none. A process that dies in between leaves
+// it, and its successor settles the blocks: nobody was told that the write was done. A power cut leaves any mix of old
+// and new, which shows as a mismatch in a region that is marked.
 //
 // Requests are whole blocks inside the device: who calls has checked. It is safe for use by many
 // goroutines, holds no lock across I/O and allocates nothing for a request in steady state.
@@ -30,12 +30,16 @@ import (
 // sector, and its checksum says so: a block that was bad before and was not reached stays bad.
 type checkedData struct {
 	data, sums Data
+	leg        volume.LegID
+	witness    *witness // the store's; nil if it has none
 	underway   underway
 	buffers    sync.Pool     // of *sumsBuffer
 	mismatches atomic.Uint64 // reads of a block that did not match
 }
 
-func newCheckedData(data, sums Data) *checkedData { return &checkedData{data: data, sums: sums} }
+func newCheckedData(data, sums Data, id volume.LegID, w *witness) *checkedData {
+	return &checkedData{data: data, sums: sums, leg: id, witness: w}
+}
 
 // sumsBuffer holds the checksums of one request.
 type sumsBuffer struct{ old, next []byte }

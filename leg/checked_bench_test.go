@@ -3,11 +3,14 @@ package leg
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 const benchBytes = 256 << 20
@@ -21,7 +24,7 @@ func benchData(b *testing.B) *checkedData {
 	require.NoError(b, err)
 	sums, err := fsys.OpenData("checksums", sumBytes)
 	require.NoError(b, err)
-	d := newCheckedData(data, sums)
+	d := newCheckedData(data, sums, testHeader.Leg, nil)
 	b.Cleanup(func() { require.NoError(b, d.Close()) })
 	p := make([]byte, 1<<20)
 	for i := range p {
@@ -41,18 +44,21 @@ func BenchmarkCheckedData(b *testing.B) {
 		Write(context.Context, []byte, int64, block.Flags) error
 	}
 	d := benchData(b)
+	witnessed := benchWitness(b)
 	for _, size := range []int64{4 << 10, 128 << 10} {
-		for _, sums := range []bool{false, true} {
-			dev := device(d.data)
-			if sums {
-				dev = d
+		for _, sums := range []string{"none", "announced", "witnessed"} {
+			dev := device(d)
+			if d.witness = nil; sums == "none" {
+				dev = d.data
+			} else if sums == "witnessed" {
+				d.witness = witnessed
 			}
 			p := make([]byte, size)
 			for i := range p {
 				p[i] = byte(i) | 1
 			}
 			off := func(i int) int64 { return int64(i) * 2654435761 % (benchBytes / size) * size }
-			name := fmt.Sprintf("%dk/sums=%t", size>>10, sums)
+			name := fmt.Sprintf("%dk/sums=%s", size>>10, sums)
 			b.Run("write/"+name, func(b *testing.B) {
 				b.SetBytes(size)
 				b.ReportAllocs()
@@ -75,6 +81,20 @@ func BenchmarkCheckedData(b *testing.B) {
 			})
 		}
 	}
+}
+
+// benchWitness is a witness in memory.
+func benchWitness(b *testing.B) *witness {
+	dir, err := os.MkdirTemp("/dev/shm", "holdfast-bench")
+	if err != nil {
+		b.Skip(err)
+	}
+	b.Cleanup(func() { require.NoError(b, os.RemoveAll(dir)) })
+	memory, err := openMemory(filepath.Join(dir, "witness"), witnessWords)
+	require.NoError(b, err)
+	w := newWitness(memory, volume.NewUUID())
+	b.Cleanup(func() { require.NoError(b, w.close()) })
+	return w
 }
 
 // refill writes all blocks with their checksums, since the benchmark of the bare file left them without.

@@ -24,28 +24,73 @@ func (d *checkedData) Write(ctx context.Context, p []byte, off int64, f block.Fl
 		return err
 	}
 	defer d.underway.leave(id)
-	buf := d.buffer(r.Len)
-	defer d.buffers.Put(buf)
-	if err := d.readSums(r, buf.old); err != nil {
+	c := change{r: r, wanted: p, buf: d.buffer(r.Len)}
+	defer d.buffers.Put(c.buf)
+	if err := d.begin(&c); err != nil {
 		return err
 	}
-	for i := range r.Len / volume.BlockBytes {
-		putSum(buf.next, i, sumUnderWay)
-	}
-	stored := int64(0)
-	if err = d.writeSums(r, buf.next); err == nil {
-		// One that gave up now would leave blocks of which nobody knows what they hold.
-		err = d.data.Write(context.WithoutCancel(ctx), p, off, f)
-		stored = storedBytes(err, r.Len)
-	}
+	// One that gave up now would leave blocks of which nobody knows what they hold.
+	err = d.data.Write(context.WithoutCancel(ctx), p, off, f)
+	stored := storedBytes(err, r.Len)
 	if err == nil {
-		putSums(buf.next, off/volume.BlockBytes, p)
-		err = d.writeSums(r, buf.next)
+		putSums(c.buf.next, off/volume.BlockBytes, p)
+		err = d.writeSums(r, c.buf.next)
 	}
-	if err != nil {
-		return d.restore(r, buf.old, outcome{wanted: p, stored: stored}, err)
+	return d.end(&c, stored, err)
+}
+
+// change is one change of blocks that is under way. Between begin and end their data and checksums may differ.
+type change struct {
+	r      block.Range
+	wanted []byte // what is to be stored, nil for zeroes
+	buf    *sumsBuffer
+	known  bool // buf.old holds the checksums before
+	place  int  // of the witness; noPlace if the checksums say that the change is under way
+}
+
+// begin says that a change is under way. After an error each block is what it was.
+func (d *checkedData) begin(c *change) error {
+	if c.place = d.witness.begin(d.leg, c.r); c.place != noPlace {
+		return nil
+	}
+	if err := d.know(c); err != nil {
+		return err
+	}
+	for i := range c.r.Len / volume.BlockBytes {
+		sum := sumUnderWay
+		if c.wanted == nil && getSum(c.buf.old, i) == sumZero {
+			sum = sumZero // it is zero already, and stays so all along
+		}
+		putSum(c.buf.next, i, sum)
+	}
+	if err := d.writeSums(c.r, c.buf.next); err != nil {
+		return d.restore(c, 0, err)
 	}
 	return nil
+}
+
+// know reads the checksums before a change, unless they are known.
+func (d *checkedData) know(c *change) error {
+	if c.known {
+		return nil
+	}
+	err := d.readSums(c.r, c.buf.old)
+	c.known = err == nil
+	return err
+}
+
+// end ends a change with its outcome, of which so much is known to be stored, from the front: after an error its blocks
+// are given checksums again.
+func (d *checkedData) end(c *change, stored int64, err error) error {
+	if err == nil {
+		d.witness.end(c.place)
+		return nil
+	}
+	err = d.restore(c, stored, err)
+	if !errors.Is(err, block.ErrFailed) && !errors.Is(err, block.ErrClosed) {
+		d.witness.end(c.place)
+	}
+	return err
 }
 
 // storedBytes returns how much of a change is known to be stored after it ended with err.
@@ -119,53 +164,55 @@ func (d *checkedData) nextSums(r block.Range) (block.Range, error) {
 
 // zeroPiece zeroes data and checksums of a piece. Blocks whose checksum is sumZero keep it all along.
 func (d *checkedData) zeroPiece(ctx context.Context, r block.Range, f block.Flags) error {
-	buf := d.buffer(r.Len)
-	defer d.buffers.Put(buf)
-	if err := d.readSums(r, buf.old); err != nil {
+	c := change{r: r, buf: d.buffer(r.Len)}
+	defer d.buffers.Put(c.buf)
+	if err := d.know(&c); err != nil {
 		return err
 	}
-	summed := !allZero(buf.old)
-	var err error
-	stored := int64(0)
-	if summed {
-		for i := range r.Len / volume.BlockBytes {
-			putSum(buf.next, i, min(getSum(buf.old, i), sumUnderWay))
-		}
-		err = d.writeSums(r, buf.next)
+	if allZero(c.buf.old) { // no block's data and checksum will differ
+		return d.data.Zero(context.WithoutCancel(ctx), r, f)
 	}
+	if err := d.begin(&c); err != nil {
+		return err
+	}
+	err := d.data.Zero(context.WithoutCancel(ctx), r, f)
+	stored := storedBytes(err, r.Len)
 	if err == nil {
-		err = d.data.Zero(context.WithoutCancel(ctx), r, f)
-		stored = storedBytes(err, r.Len)
+		clear(c.buf.next)
+		err = d.writeSums(r, c.buf.next)
 	}
-	if err == nil && summed {
-		clear(buf.next)
-		err = d.writeSums(r, buf.next)
-	}
-	if err != nil {
-		return d.restore(r, buf.old, outcome{stored: stored}, err)
-	}
-	return nil
+	return d.end(&c, stored, err)
 }
 
-// restore gives each block of r a checksum again after a change of it ended with cause, and returns
-// cause. o says what the change was to store, and how much it did; old holds the checksums before it.
+// restore gives each block of a change a checksum again after it ended with cause, and returns cause.
 //
 // After block.ErrFailed and block.ErrClosed there is nobody to do it for: the leg refuses everything,
 // or is being closed, and "under way" is settled at the next start.
-func (d *checkedData) restore(r block.Range, old []byte, o outcome, cause error) error {
+func (d *checkedData) restore(c *change, stored int64, cause error) error {
 	if errors.Is(cause, block.ErrFailed) || errors.Is(cause, block.ErrClosed) {
 		return cause
 	}
-	first := r.Off / volume.BlockBytes
-	err := d.scan(context.Background(), r, func(n int64, _ uint32, content []byte) error {
-		i := n - first
-		putSum(old, i, o.sum(n, i, getSum(old, i), content))
-		return nil
-	})
+	err := d.know(c)
 	if err == nil {
-		err = d.writeSums(r, old)
+		err = d.lookAt(c, stored)
+	}
+	if err == nil {
+		err = d.writeSums(c.r, c.buf.next)
 	}
 	return errors.Join(cause, err)
+}
+
+// lookAt sets the checksums that the blocks of a change that failed are to have.
+func (d *checkedData) lookAt(c *change, stored int64) error {
+	o, old, next := outcome{wanted: c.wanted, stored: stored}, c.buf.old, c.buf.next
+	first, zeroes := c.r.Off/volume.BlockBytes, make([]byte, volume.BlockBytes)
+	for i := range c.r.Len / volume.BlockBytes { // what the scan leaves out
+		putSum(next, i, o.sum(first+i, i, getSum(old, i), zeroes))
+	}
+	return d.scan(context.Background(), c.r, func(n int64, _ uint32, content []byte) error {
+		putSum(next, n-first, o.sum(n, n-first, getSum(old, n-first), content))
+		return nil
+	})
 }
 
 // outcome is how a change ended that failed.

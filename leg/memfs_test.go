@@ -30,6 +30,9 @@ type memFS struct {
 	cutAt   int   // the number of the operation that power fails before; zero is never
 	syncAll error // what SyncAll answers
 
+	memory   map[string][]uint64 // outlives a process and no power cut
+	noMemory bool                // there is none
+
 	// hook is called before each operation, without the lock; its error is the operation's.
 	hook func(op, path string) error // see setHook
 
@@ -98,7 +101,9 @@ func newDir() *inode {
 	return &inode{names: map[string]*inode{}, durableNames: map[string]*inode{}}
 }
 
-func newMemFS() *memFS { return &memFS{root: newDir(), locked: map[string]bool{}} }
+func newMemFS() *memFS {
+	return &memFS{root: newDir(), locked: map[string]bool{}, memory: map[string][]uint64{}}
+}
 
 // powerCut returns what a machine finds that starts again after the power failed now, by chance.
 func (f *memFS) powerCut(rng *rand.Rand) *memFS { return f.afterCut(rng.IntN) }
@@ -109,7 +114,7 @@ func (f *memFS) afterCut(choose func(n int) int) *memFS {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	next := newMemFS()
-	next.root = f.root.survivor(choose)
+	next.root, next.noMemory = f.root.survivor(choose), f.noMemory
 	return next
 }
 
@@ -118,7 +123,10 @@ func (f *memFS) afterKill() *memFS {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	next := newMemFS()
-	next.root = f.root.twin(map[*inode]*inode{})
+	next.root, next.noMemory = f.root.twin(map[*inode]*inode{}), f.noMemory
+	for path, words := range f.memory {
+		next.memory[path] = slices.Clone(words)
+	}
 	return next
 }
 
@@ -369,6 +377,45 @@ func (f *memFS) SyncDir(p string) error {
 	}
 	return nil
 }
+
+// Memory is memory whose every store is an operation, so that a process may be killed before it.
+func (f *memFS) Memory(p string, words int) (leg.Memory, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.noMemory {
+		return nil, fmt.Errorf("%s: %w", p, errors.ErrUnsupported)
+	}
+	if len(f.memory[p]) != words {
+		f.memory[p] = make([]uint64, words)
+	}
+	return memWords{f, p}, nil
+}
+
+type memWords struct {
+	fs   *memFS
+	path string
+}
+
+func (m memWords) Words() int {
+	m.fs.mu.Lock()
+	defer m.fs.mu.Unlock()
+	return len(m.fs.memory[m.path])
+}
+
+func (m memWords) Load(word int) uint64 {
+	m.fs.mu.Lock()
+	defer m.fs.mu.Unlock()
+	return m.fs.memory[m.path][word]
+}
+
+func (m memWords) Store(word int, value uint64) {
+	if m.fs.enter("store", m.path) == nil {
+		defer m.fs.mu.Unlock()
+		m.fs.memory[m.path][word] = value
+	}
+}
+
+func (m memWords) Close() error { return nil }
 
 func (f *memFS) SyncAll() error                      { return f.syncAll }
 func (f *memFS) Mount() (leg.Mount, error)           { return leg.Mount{Device: 1, ID: 2}, nil }

@@ -56,7 +56,10 @@ func (s *Store) openLeg(id volume.LegID) (*Leg, error) {
 	}
 	failure, err := s.failure(id)
 	if err == nil && failure == nil {
-		if label, err = s.startLeg(files, label, regions); err == nil && files.journal != nil {
+		if label, err = s.startLeg(files, label, regions); err == nil {
+			s.witness.forget(id) // what it named is settled, or the label says that nothing is
+		}
+		if err == nil && files.journal != nil {
 			err = s.startJournal(&files, regions)
 		}
 	}

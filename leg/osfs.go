@@ -147,6 +147,8 @@ func (f osFS) Mount() (Mount, error) {
 	return Mount{Device: unix.Mkdev(st.Dev_major, st.Dev_minor), ID: st.Mnt_id}, nil
 }
 
+func (f osFS) Memory(path string, words int) (Memory, error) { return openMemory(path, words) }
+
 func (f osFS) Usage() (total, free int64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(f.dir, &st); err != nil {

@@ -17,6 +17,7 @@ import (
 type ReadOnlyStore struct {
 	store  *Store
 	damage error
+	left   map[volume.LegID][]block.Range // what the last process had under way, if that was in this boot
 }
 
 // OpenReadOnly opens the store of a directory for reading. It keeps nodes from using it meanwhile. The
@@ -42,8 +43,9 @@ func OpenReadOnly(dir, bootID string) (*ReadOnlyStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store in %s: %w", dir, err)
 	}
-	return &ReadOnlyStore{damage: damage, store: &Store{
-		fsys: fsys, identity: identity, boot: bootIdentity(bootID, mount), lock: lock,
+	boot := bootIdentity(bootID, mount)
+	return &ReadOnlyStore{damage: damage, left: readWitness(fsys, boot), store: &Store{
+		fsys: fsys, identity: identity, boot: boot, lock: lock,
 		log: slog.New(slog.DiscardHandler), legs: map[volume.LegID]*Leg{},
 	}}, nil
 }
@@ -84,7 +86,8 @@ type ReadOnlyLeg struct {
 	data    *checkedData // nil if data or checksums cannot be read
 	pending *pending     // what its journal lays over the data; nil for a leg of a mirror
 	journal error        // why that cannot be read, nil if it can
-	settled bool         // writes under way were those of a process that died in this boot
+	left    []block.Range
+	settled bool // writes under way were those of a process that died in this boot
 }
 
 // Leg opens a leg for reading. A *LostError means that it has no label; any other error that the label
@@ -131,7 +134,7 @@ func (s *ReadOnlyStore) openFiles(l *ReadOnlyLeg) error {
 	if sumsErr != nil {
 		return errors.Join(err, sumsErr, data.Close())
 	}
-	l.data = newCheckedData(data, sums)
+	l.data, l.left = newCheckedData(data, sums, id, nil), s.left[id]
 	l.pending, l.journal = s.openPending(l.Label)
 	return errors.Join(err, l.journal)
 }
@@ -277,23 +280,28 @@ func (l *ReadOnlyLeg) Blocks(ctx context.Context, r block.Range, visit func(Read
 // home is Blocks without the journal.
 func (l *ReadOnlyLeg) home(ctx context.Context, r block.Range, visit func(ReadOnlyBlock) error) error {
 	return l.data.scan(ctx, r, func(n int64, stored uint32, content []byte) error {
-		b := ReadOnlyBlock{Number: n, Content: content}
-		switch {
-		case content == nil:
-			b.State = BlockUnreadable
-		case stored == sumUnderWay && l.settled:
-		case stored == sumUnderWay:
-			b.State = BlockUnderWay
-		case stored != blockSum(n, content):
-			b.State = BlockMismatch
-		}
-		return visit(b)
+		return visit(ReadOnlyBlock{Number: n, State: l.state(n, stored, content), Content: content})
 	})
 }
 
-// Sums appends to sums, four bytes each, the checksums of the blocks of r that were written last, without
-// reading the data. Equal ones of good blocks on two legs of a mirror mean equal content; legs of parity, whose
-// journal may hold other blocks, have none to show. The error wraps block.ErrMedium if the disk cannot read them.
+// state says what a block with this checksum and content is.
+func (l *ReadOnlyLeg) state(n int64, stored uint32, content []byte) BlockState {
+	underWay := stored == sumUnderWay || named(l.left, n)
+	switch {
+	case content == nil:
+		return BlockUnreadable
+	case stored == blockSum(n, content), underWay && l.settled:
+		return BlockGood
+	case underWay:
+		return BlockUnderWay
+	}
+	return BlockMismatch
+}
+
+// Sums fills sums, four bytes each, with the checksums of the blocks of r that were written last, without reading the
+// data; 1 is one that was under way. Equal ones of good blocks on two legs of a mirror mean equal content; legs of
+// parity, whose journal may hold other blocks, have none to show. The error wraps block.ErrMedium if the disk cannot
+// read them.
 func (l *ReadOnlyLeg) Sums(ctx context.Context, r block.Range, sums []byte) error {
 	if err := l.readable(); err != nil {
 		return err
@@ -304,7 +312,16 @@ func (l *ReadOnlyLeg) Sums(ctx context.Context, r block.Range, sums []byte) erro
 	if int64(len(sums)) != sumsRange(r).Len {
 		return fmt.Errorf("checksums of %s: %w", r, io.ErrShortBuffer)
 	}
-	return l.data.sums.Read(ctx, sums, sumsRange(r).Off)
+	if err := l.data.sums.Read(ctx, sums, sumsRange(r).Off); err != nil {
+		return err
+	}
+	for _, left := range l.left {
+		under := left.Intersect(r)
+		for off := under.Off; off < under.End(); off += volume.BlockBytes {
+			putSum(sums, (off-r.Off)/volume.BlockBytes, sumUnderWay)
+		}
+	}
+	return nil
 }
 
 // Close closes the leg's files.

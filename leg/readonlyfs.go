@@ -61,6 +61,9 @@ func (f readOnlyFS) Lock(p string) (io.Closer, error) {
 	return file, nil
 }
 
+// Memory opens what is there, for reading.
+func (f readOnlyFS) Memory(path string, words int) (Memory, error) { return readMemory(path, words) }
+
 func (f readOnlyFS) Create(p string) (File, error) { return nil, readOnlyError("create", p) }
 func (f readOnlyFS) CreateFull(p string, _ int64) (File, error) {
 	return nil, readOnlyError("create", p)

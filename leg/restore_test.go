@@ -2,6 +2,7 @@ package leg_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,9 +43,11 @@ func TestRestore_doesNotTakeRotForGood(t *testing.T) {
 		},
 	}
 	for name, fail := range failures {
-		for _, zero := range []bool{false, true} {
-			t.Run(name, func(t *testing.T) {
+		for i := range 4 {
+			zero, announced := i&1 != 0, i&2 != 0
+			t.Run(fmt.Sprintf("%s, zero %t, announced %t", name, zero, announced), func(t *testing.T) {
 				fsys := newMemFS()
+				fsys.noMemory = announced
 				s := configured(t, openLeg(t, newStore(t, fsys)), 1)
 				require.NoError(t, s.Write(t.Context(), good, 8192, block.FUA))
 				fsys.flip(legPath("data"), 8192+1000, 3)
@@ -61,7 +64,8 @@ func TestRestore_doesNotTakeRotForGood(t *testing.T) {
 				fsys.setHook(nil)
 				got, want := make([]byte, 4096), good
 				readErr := s.Read(t.Context(), got, 8192)
-				if err != nil {
+				// Without a witness the first checksums that are written come before the data, with one after it.
+				if err != nil && (announced || name != "no space for a checksum") {
 					require.ErrorIs(t, readErr, block.ErrMedium, "after %v", err)
 					return
 				}

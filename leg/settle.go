@@ -7,14 +7,15 @@ import (
 
 // settle ends the writes that a process which died had under way, in the boot in which its marks were
 // made, and proves that the page cache was kept (protocol-flush F, "Evidence of a kept cache"): in
-// marked regions each block must match its checksum or be under way. Nobody was told that those writes were
-// done, so whatever their blocks hold is right. It returns false if a block does not match, or cannot be
-// read: then the leg counts as lossy, and nothing is settled, since what was under way may be torn. What was
-// written is not synced: the marks stay.
+// marked regions each block must match its checksum or be under way, as its checksum says or the witness. Nobody
+// was told that those writes were done, so whatever their blocks hold is right. It returns false if a block does not
+// match, or cannot be read: then the leg counts as lossy, and nothing is settled, since what was under way may be torn.
+// What was written is not synced: the marks stay.
 func (s *Store) settle(files legFiles, regions *Regions) bool {
 	sums := map[int64]uint32{} // of the blocks under way: no more than a process has in flight
+	left := s.witness.leftOf(regions.leg)
 	err := files.data.eachMarked(regions, func(r block.Range) error {
-		return files.data.unsettled(r, func(n int64, sum uint32) { sums[n] = sum })
+		return files.data.unsettled(r, left, func(n int64, sum uint32) { sums[n] = sum })
 	})
 	for n, sum := range sums {
 		if err == nil {

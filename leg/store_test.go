@@ -33,7 +33,11 @@ func testSpec() leg.Spec {
 
 func openStore(t *testing.T, fsys leg.FS, boot string) *leg.Store {
 	t.Helper()
-	s, err := leg.OpenStore(fsys, leg.StoreOptions{BootID: boot, Instance: 7})
+	o := leg.StoreOptions{BootID: boot, Instance: 7}
+	if _, ok := fsys.(*memFS); ok {
+		o.MemoryDir = "/memory"
+	}
+	s, err := leg.OpenStore(fsys, o)
 	require.NoError(t, err)
 	return s
 }

@@ -229,16 +229,20 @@ func (d *checkedData) writeSum(n int64, sum uint32) error {
 	return d.writeSums(block.Range{Off: n * volume.BlockBytes, Len: volume.BlockBytes}, one[:])
 }
 
-// unsettled visits the blocks of r that a process which died had under way. The error names the first block
-// that is wrong in any other way, or cannot be read: then more than the process was lost.
-func (d *checkedData) unsettled(r block.Range, visit func(n int64, sum uint32)) error {
+// unsettled visits the blocks of r that a process which died had under way: those whose checksum says so, and of
+// those that left names the ones that do not match. The error names the first block that is wrong in any other way, or
+// cannot be read: then more than the process was lost.
+func (d *checkedData) unsettled(r block.Range, left []block.Range, visit func(n int64, sum uint32)) error {
 	return d.scan(context.Background(), r, func(n int64, stored uint32, content []byte) error {
-		switch {
-		case content == nil:
+		if content == nil {
 			return badBlock(n)
-		case stored == sumUnderWay:
-			visit(n, blockSum(n, content))
-		case stored != blockSum(n, content):
+		}
+		sum := blockSum(n, content)
+		switch {
+		case stored == sum:
+		case stored == sumUnderWay, named(left, n):
+			visit(n, sum)
+		default:
 			return badBlock(n)
 		}
 		return nil

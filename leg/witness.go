@@ -1,0 +1,189 @@
+package leg
+
+import (
+	"encoding/binary"
+	"slices"
+	"sync"
+
+	"github.com/holdfast-storage/holdfast/block"
+	"github.com/holdfast-storage/holdfast/volume"
+)
+
+// witness tells the successor of a process that dies which blocks of a store's legs it was changing, so that
+// each change need not be announced in the checksums first: two system calls of four. It lies in Memory, and so
+// lives exactly as long as the page cache that it speaks of, and is worth nothing after a power cut, where the marks
+// of regions speak.
+//
+// A store without one, a full one, and a program of before there was one announce changes in the checksums
+// (sumUnderWay); a successor believes both. A block that neither names must match its checksum, so a witness that is
+// lost makes a leg lossy at worst.
+//
+// Invariant: whenever a block's data may differ from its checksum, a place names it, or its checksum is sumUnderWay.
+type witness struct {
+	memory Memory
+
+	mu   sync.Mutex
+	free []int                  // places that nobody uses, the one used last at the end: its cache line is warm
+	left map[volume.LegID][]int // places of changes that a process which died had under way, of legs not yet opened
+}
+
+// The layout of a witness, in words. docs/ondisk.md describes it.
+const (
+	witnessMagic = 0x48465749_544e0001 // "HFWITN", version 1
+
+	witnessAtMagic, witnessAtBoot = 0, 1
+	witnessHeaderWords            = 4
+	witnessPlaceWords             = 4
+	witnessPlaces                 = 1023 // with the header, 32 KiB
+
+	placeAtLeg, placeAtFirst, placeAtBlocks = 0, 2, 3 // blocks is zero where nothing is under way
+
+	witnessWords = witnessHeaderWords + witnessPlaces*witnessPlaceWords
+)
+
+// noPlace is what begin returns if a change has to be announced elsewhere.
+const noPlace = -1
+
+// newWitness reads what a process before has left in memory in the same boot, and keeps it until each leg was opened.
+// What is of another boot, or nobody's, is cleared.
+func newWitness(memory Memory, boot volume.UUID) *witness {
+	w := &witness{memory: memory, left: map[volume.LegID][]int{}}
+	if !w.speaksOf(boot) {
+		w.reset(boot)
+	}
+	for n := witnessPlaces - 1; n >= 0; n-- {
+		if id, _, ok := w.read(n); ok {
+			w.left[id] = append(w.left[id], n)
+		} else {
+			w.free = append(w.free, n)
+		}
+	}
+	return w
+}
+
+// speaksOf reports whether the memory holds a witness of this boot.
+func (w *witness) speaksOf(boot volume.UUID) bool {
+	high, low := uuidWords(boot)
+	m := w.memory
+	return m.Load(witnessAtMagic) == witnessMagic && m.Load(witnessAtBoot) == high && m.Load(witnessAtBoot+1) == low
+}
+
+// reset makes an empty witness of a boot. A process that dies meanwhile leaves none.
+func (w *witness) reset(boot volume.UUID) {
+	m := w.memory
+	m.Store(witnessAtMagic, 0)
+	for n := range witnessPlaces {
+		m.Store(placeWord(n)+placeAtBlocks, 0)
+	}
+	high, low := uuidWords(boot)
+	m.Store(witnessAtBoot, high)
+	m.Store(witnessAtBoot+1, low)
+	m.Store(witnessAtMagic, witnessMagic)
+}
+
+// begin says that r, whole blocks of a leg, is being changed; end must follow once each block matches its checksum
+// again. It returns noPlace if it cannot say so.
+func (w *witness) begin(id volume.LegID, r block.Range) int {
+	n := w.take()
+	if n == noPlace {
+		return noPlace
+	}
+	at, m := placeWord(n), w.memory
+	high, low := uuidWords(id.UUID)
+	m.Store(at+placeAtLeg, high)
+	m.Store(at+placeAtLeg+1, low)
+	m.Store(at+placeAtFirst, uint64(r.Off/volume.BlockBytes))
+	m.Store(at+placeAtBlocks, uint64(r.Len/volume.BlockBytes)) // the last: with it the place counts
+	return n
+}
+
+func (w *witness) take() int {
+	if w == nil {
+		return noPlace
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last := len(w.free) - 1
+	if last < 0 {
+		return noPlace
+	}
+	n := w.free[last]
+	w.free = w.free[:last]
+	return n
+}
+
+// end says that the change is over. noPlace is allowed.
+func (w *witness) end(place int) {
+	if place == noPlace {
+		return
+	}
+	w.memory.Store(placeWord(place)+placeAtBlocks, 0)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.free = append(w.free, place)
+}
+
+// leftOf returns what a process that died had under way on a leg that was not opened since.
+func (w *witness) leftOf(id volume.LegID) []block.Range {
+	if w == nil {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var ranges []block.Range
+	for _, n := range w.left[id] {
+		_, r, _ := w.read(n)
+		ranges = append(ranges, r)
+	}
+	return ranges
+}
+
+// forget ends what a process that died had under way on a leg: its blocks were settled, or nobody believes them.
+func (w *witness) forget(id volume.LegID) {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	places := w.left[id]
+	delete(w.left, id)
+	w.mu.Unlock()
+	for _, n := range places {
+		w.end(n)
+	}
+}
+
+// read returns what a place says, false if that is nothing.
+func (w *witness) read(place int) (volume.LegID, block.Range, bool) {
+	at, m := placeWord(place), w.memory
+	id := wordsUUID(m.Load(at+placeAtLeg), m.Load(at+placeAtLeg+1))
+	first, blocks := int64(m.Load(at+placeAtFirst)), int64(m.Load(at+placeAtBlocks))
+	r := block.Range{Off: first * volume.BlockBytes, Len: blocks * volume.BlockBytes}
+	return volume.LegID{UUID: id}, r, blocks != 0
+}
+
+// close gives up the memory; what is under way in it stays for the next process.
+func (w *witness) close() error {
+	if w == nil {
+		return nil
+	}
+	return w.memory.Close()
+}
+
+func placeWord(place int) int { return witnessHeaderWords + place*witnessPlaceWords }
+
+func uuidWords(id volume.UUID) (high, low uint64) {
+	return binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:])
+}
+
+func wordsUUID(high, low uint64) (id volume.UUID) {
+	binary.BigEndian.PutUint64(id[:8], high)
+	binary.BigEndian.PutUint64(id[8:], low)
+	return id
+}
+
+// named reports whether one of the ranges holds block n.
+func named(ranges []block.Range, n int64) bool {
+	return slices.ContainsFunc(ranges, func(r block.Range) bool {
+		return r.Overlaps(block.Range{Off: n * volume.BlockBytes, Len: volume.BlockBytes})
+	})
+}
