@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -106,7 +107,8 @@ func (d *Daemon) openStorage(ctx context.Context) error {
 	}
 	options := storage.Options{
 		Node: d.config.ID, NodeKey: d.key.Key, RecordFile: d.data.file("stores.json"),
-		BootIDFile: d.config.BootIDFile, Report: d.report, Logger: d.log,
+		BootIDFile: d.config.BootIDFile, MemoryDir: cmp.Or(d.config.MemoryDir, d.config.RunDir),
+		Report: d.report, Logger: d.log,
 	}
 	for _, s := range d.config.Stores {
 		options.Stores = append(options.Stores, storage.StoreConfig{Name: s.Name, Path: s.Path})

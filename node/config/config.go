@@ -33,7 +33,11 @@ type Config struct {
 	// RunDir holds sockets, logs and records of running processes. It must be short: the sockets
 	// below it may not exceed SocketPathMax bytes with the longest name of a volume.
 	RunDir string `yaml:"run_dir"`
-	Listen Listen `yaml:"listen"`
+	// MemoryDir is a directory in memory (tmpfs): what lies there outlives a process and not the boot. Empty is
+	// RunDir. Where a disk is behind it, or a container's own memory that goes with it, storage works as well, at two
+	// system calls more for each write.
+	MemoryDir string `yaml:"memory_dir,omitempty"`
+	Listen    Listen `yaml:"listen"`
 	// Networks names the networks that a portal may be on. Without it a portal is on loopback only.
 	Networks Networks `yaml:"networks,omitempty"`
 	// APISocket is the unix socket of the public API, for root alone.

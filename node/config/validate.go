@@ -77,6 +77,9 @@ func (c *Config) checkPaths(f *faults) {
 	} {
 		checkPath(f, p.field, p.path)
 	}
+	if c.MemoryDir != "" {
+		checkPath(f, "memory_dir", c.MemoryDir)
+	}
 	f.refuse(len(c.RunDir) > RunDirMax, "run_dir: %s has %d bytes, at most %d: "+
 		"the sockets of volumes with long names would not fit", c.RunDir, len(c.RunDir), RunDirMax)
 	f.refuse(len(c.APISocket) > SocketPathMax, "api_socket: %s has %d bytes, at most %d",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -56,7 +57,7 @@ func (c *Cluster) found(specs []NodeSpec) error {
 	c.state = &state{
 		Version: stateVersion, Name: "dev", ID: id, Incarnation: volume.NewClusterID(),
 		Heartbeat: c.options.Timing.Heartbeat, DeadAfter: c.options.Timing.DeadAfter,
-		TRead: c.options.Timing.TRead, Network: c.options.Network,
+		TRead: c.options.Timing.TRead, Network: c.options.Network, MemoryBase: memoryBase(c.options.Dir),
 	}
 	if err := os.Mkdir(c.path("ca"), 0o700); err != nil {
 		return fmt.Errorf("local cluster: %w", err)
@@ -248,6 +249,9 @@ func (c *Cluster) configOf(n Node) *config.Config {
 		Coordinators: c.state.Coordinators,
 		Timing: config.Timing{Heartbeat: c.state.Heartbeat, DeadAfter: c.state.DeadAfter,
 			TRead: c.state.TRead},
+	}
+	if c.state.MemoryBase != "" {
+		cfg.MemoryDir = filepath.Join(c.state.MemoryBase, n.Name)
 	}
 	if slices.Contains(n.Roles, raft.RoleStorage) {
 		cfg.Stores = []config.Store{{Name: "disk0", Path: c.path(n.Name, "store")}}

@@ -159,13 +159,11 @@ func (c *Cluster) Down(remove bool) error {
 		}
 	}
 	c.reaped.Wait()
-	if c.state.RunBase != "" {
-		if err := os.RemoveAll(c.state.RunBase); err != nil {
-			return fmt.Errorf("local cluster: %w", err)
-		}
+	if err := removeBases(c.state.RunBase); err != nil || !remove {
+		return err
 	}
-	if !remove {
-		return nil
+	if err := removeBases(c.state.MemoryBase); err != nil {
+		return err
 	}
 	return c.removeFiles()
 }
@@ -183,7 +181,15 @@ func Sweep(dir string) error {
 	if err := crowdOf(o.Dir).powerOff(); err != nil {
 		return err
 	}
-	for _, base := range runBases(o.Dir) {
+	return removeBases(append(runBases(o.Dir), memoryBase(o.Dir))...)
+}
+
+// removeBases removes directories outside the cluster's own; an empty name is none.
+func removeBases(bases ...string) error {
+	for _, base := range bases {
+		if base == "" {
+			continue
+		}
 		if err := os.RemoveAll(base); err != nil {
 			return fmt.Errorf("local cluster: %w", err)
 		}
@@ -209,7 +215,7 @@ func (c *Cluster) launch(n Node) error {
 	} else if !errors.Is(err, proc.ErrGone) {
 		return err
 	}
-	if err := makeBase(c.state.RunBase); err != nil {
+	if err := errors.Join(makeBase(c.state.RunBase), makeBase(c.state.MemoryBase)); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(n.RunDir, 0o700); err != nil {

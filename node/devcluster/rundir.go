@@ -34,9 +34,25 @@ func runDir(dir, node string, index int) (run, base string, err error) {
 
 // runBases returns the directories outside a cluster's own that may hold its run directories.
 func runBases(dir string) []string {
-	sum := sha256.Sum256([]byte(dir))
-	name := "hf-" + hex.EncodeToString(sum[:4])
+	name := baseName(dir)
 	return []string{filepath.Join(os.TempDir(), name), filepath.Join("/tmp", name)}
+}
+
+// memoryRoot is where Linux has files in memory.
+const memoryRoot = "/dev/shm"
+
+// memoryBase returns the directory in memory for the nodes' memory_dir, empty if this system has none: a cluster's own
+// directory is on a disk, mostly, where that of a real node is below /run.
+func memoryBase(dir string) string {
+	if info, err := os.Stat(memoryRoot); err != nil || !info.IsDir() {
+		return ""
+	}
+	return filepath.Join(memoryRoot, baseName(dir))
+}
+
+func baseName(dir string) string {
+	sum := sha256.Sum256([]byte(dir))
+	return "hf-" + hex.EncodeToString(sum[:4])
 }
 
 // makeBase makes the directory outside the cluster's, and refuses one that somebody else made.

@@ -39,7 +39,8 @@ type state struct {
 	Name         string               `json:"name"`
 	ID           volume.ClusterID     `json:"id"`
 	Incarnation  volume.ClusterID     `json:"incarnation"`
-	RunBase      string               `json:"run_base,omitempty"` // a directory outside DIR that down removes
+	RunBase      string               `json:"run_base,omitempty"`    // a directory outside DIR that down removes
+	MemoryBase   string               `json:"memory_base,omitempty"` // one in memory, which down removes too
 	Heartbeat    time.Duration        `json:"heartbeat"`
 	DeadAfter    time.Duration        `json:"dead_after"`
 	TRead        time.Duration        `json:"t_read"`

@@ -44,7 +44,7 @@ func Configure(s *site.Site, name string) (c *config.Config, changed bool, err e
 			"has to find in it what it promised", is.DataDir, file, m.DataDir)
 	}
 	want := m.config(is.ID, is.Cluster, is.Coordinators)
-	want.BootIDFile = is.BootIDFile
+	want.BootIDFile, want.MemoryDir = is.BootIDFile, is.MemoryDir
 	text, err := checked(want)
 	if err != nil {
 		return nil, false, fmt.Errorf("node %s: %w", name, err)

@@ -42,7 +42,7 @@ func (m *Manager) openStores() error {
 func (m *Manager) openStore(s *store) (*leg.Store, error) {
 	fsys := m.options.OpenFS(s.path)
 	want, known := m.recorded.Stores[s.name]
-	options := leg.StoreOptions{BootID: m.bootID, Instance: m.instance, Logger: m.log}
+	options := leg.StoreOptions{BootID: m.bootID, Instance: m.instance, Logger: m.log, MemoryDir: m.options.MemoryDir}
 	opened, err := leg.OpenStore(fsys, options)
 	if errors.Is(err, leg.ErrNoStore) && !known {
 		if err = leg.InitStore(fsys, volume.NewStoreID(), m.options.Node); err == nil {
