@@ -17,7 +17,7 @@ type content [sectors]uint32
 // The values of a block's entry in the file of checksums that are none (docs/ondisk.md).
 const (
 	sumBlank uint32 = 0 // never written, or zeroed
-	sumBusy  uint32 = 1 // a write was under way
+	sumBusy  uint32 = 1 // a write was under way, on a leg that has no witness
 )
 
 // sumOf is the checksum of a block's content at its place.
@@ -73,17 +73,21 @@ type disk struct {
 	decayed bool           // some of its blocks rotted
 	claimed uint64         // what a lying disk said that it flushed
 
+	announces bool           // changes are announced in the checksums: there is no memory for a witness
+	underWay  map[int64]bool // blocks that the witness names; a power cut takes it
+
 	cured map[int64]time.Duration // blocks that were bad until a power cut lost what made them so, and when
 }
 
 func newDisk(blocks int64) *disk {
-	return &disk{cells: make([]cell, blocks), rotten: map[int64]bool{},
+	return &disk{cells: make([]cell, blocks), rotten: map[int64]bool{}, underWay: map[int64]bool{},
 		cured: map[int64]time.Duration{}}
 }
 
 // clone copies the disk, for a leg that is set back later.
 func (d *disk) clone() *disk {
 	c := &disk{cells: make([]cell, len(d.cells)), dirty: append([]int64(nil), d.dirty...), seq: d.seq,
+		announces: d.announces, underWay: map[int64]bool{},
 		rotten: maps.Clone(d.rotten), decayed: d.decayed, cured: maps.Clone(d.cured)}
 	copy(c.cells, d.cells)
 	for _, b := range d.dirty {
@@ -119,6 +123,26 @@ func (d *disk) putSum(b int64, sum uint32) {
 	c := d.touch(b)
 	c.olderSum = append(c.olderSum, sumVersion{c.sum, c.sumSeq})
 	c.sum, c.sumSeq = sum, d.seq
+}
+
+// begin says that a block is being changed, to the witness or in its checksum.
+func (d *disk) begin(b int64) {
+	if d.announces {
+		d.putSum(b, sumBusy)
+		return
+	}
+	d.underWay[b] = true
+}
+
+// end gives the block a checksum again.
+func (d *disk) end(b int64, sum uint32) {
+	d.putSum(b, sum)
+	delete(d.underWay, b)
+}
+
+// unsettled reports whether a process that died was changing a block that shows it.
+func (d *disk) unsettled(b int64) bool {
+	return d.cells[b].sum == sumBusy || d.underWay[b] && d.bad(b)
 }
 
 // bad reports whether a block is not what was written last.
@@ -170,6 +194,7 @@ func dropOlderSum(older []sumVersion, current, seq uint64) []sumVersion {
 // powerCut leaves of each block what the medium happens to hold. It returns the blocks that a disk which lied lost
 // without a trace.
 func (d *disk) powerCut(w *world, excused bool) (lost []int64) {
+	clear(d.underWay)
 	whole := d.lying && w.chance(2) // a disk that lies loses its cache as a whole, mostly
 	for _, b := range d.dirty {
 		c := &d.cells[b]

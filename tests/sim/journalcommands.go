@@ -219,7 +219,7 @@ func (j *legJournal) writeHome(done func(error)) {
 		}
 		u.blocks = u.blocks[n:]
 		if len(u.blocks) > 0 && w.chance(3) { // the process may die in the middle of a block
-			j.l.disk.putSum(u.blocks[0].Block, sumBusy)
+			j.l.disk.begin(u.blocks[0].Block)
 		}
 		j.writeHome(done)
 	})

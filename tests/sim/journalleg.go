@@ -135,7 +135,7 @@ func (j *legJournal) toHome(s journal.Source) error {
 		return j.unreadable(err, &j.l.n.w.media.FailedCommit)
 	}
 	d.put(s.Block, c)
-	d.putSum(s.Block, sumOf(s.Block, c))
+	d.end(s.Block, sumOf(s.Block, c))
 	return nil
 }
 

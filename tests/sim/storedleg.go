@@ -193,7 +193,7 @@ func (t *task) read() {
 	t.leave(answer{data: data})
 }
 
-// write puts the data into the page cache: checksums busy, data, checksums final. It may take several
+// write puts the data into the page cache: under way, data, checksums final. It may take several
 // steps, between which the process may die.
 func (t *task) write() {
 	d, w := t.l.disk, t.l.n.w
@@ -208,7 +208,7 @@ func (t *task) write() {
 	old := make([]uint32, t.blocks)
 	for i := range t.blocks {
 		old[i] = d.cells[t.first+i].sum
-		d.putSum(t.first+i, sumBusy)
+		d.begin(t.first + i)
 	}
 	stored := t.blocks
 	if t.l.n.full && t.r.x.Op == block.OpWrite {
@@ -227,9 +227,9 @@ func (t *task) write() {
 		for i := range t.blocks {
 			b := t.first + i
 			if i < stored {
-				d.putSum(b, sumOf(b, d.cells[b].data))
+				d.end(b, sumOf(b, d.cells[b].data))
 			} else {
-				d.putSum(b, old[i]) // what was bad stays bad
+				d.end(b, old[i]) // what was bad stays bad
 			}
 		}
 		if stored < t.blocks {
