@@ -34,6 +34,7 @@ type checkedData struct {
 	witness    *witness // the store's; nil if it has none
 	underway   underway
 	buffers    sync.Pool     // of *sumsBuffer
+	scanners   sync.Pool     // of *scanner
 	mismatches atomic.Uint64 // reads of a block that did not match
 }
 
