@@ -31,7 +31,9 @@ import (
 type checkedData struct {
 	data, sums Data
 	leg        volume.LegID
+	crashGen   uint64   // the leg's, from its start on
 	witness    *witness // the store's; nil if it has none
+	held       heldPlaces
 	underway   underway
 	buffers    sync.Pool     // of *sumsBuffer
 	scanners   sync.Pool     // of *scanner

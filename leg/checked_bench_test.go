@@ -92,7 +92,7 @@ func benchWitness(b *testing.B) *witness {
 	b.Cleanup(func() { require.NoError(b, os.RemoveAll(dir)) })
 	memory, err := openMemory(filepath.Join(dir, "witness"), witnessWords)
 	require.NoError(b, err)
-	w := newWitness(memory, volume.NewUUID())
+	w := newWitness(memory, volume.NewUUID(), nil)
 	b.Cleanup(func() { require.NoError(b, w.close()) })
 	return w
 }

@@ -50,7 +50,7 @@ type change struct {
 
 // begin says that a change is under way. After an error each block is what it was.
 func (d *checkedData) begin(c *change) error {
-	if c.place = d.witness.begin(d.leg, c.r); c.place != noPlace {
+	if c.place = d.witness.begin(d.leg, d.crashGen, c.r); c.place != noPlace {
 		return nil
 	}
 	if err := d.know(c); err != nil {
@@ -64,7 +64,8 @@ func (d *checkedData) begin(c *change) error {
 		putSum(c.buf.next, i, sum)
 	}
 	if err := d.writeSums(c.r, c.buf.next); err != nil {
-		return d.restore(c, 0, err)
+		_, err = d.restore(c, 0, err)
+		return err
 	}
 	return nil
 }
@@ -86,9 +87,11 @@ func (d *checkedData) end(c *change, stored int64, err error) error {
 		d.witness.end(c.place)
 		return nil
 	}
-	err = d.restore(c, stored, err)
-	if !errors.Is(err, block.ErrFailed) && !errors.Is(err, block.ErrClosed) {
+	restored, err := d.restore(c, stored, err)
+	if restored {
 		d.witness.end(c.place)
+	} else if c.place != noPlace {
+		d.held.add(heldPlace{c.r, c.place})
 	}
 	return err
 }
@@ -184,13 +187,14 @@ func (d *checkedData) zeroPiece(ctx context.Context, r block.Range, f block.Flag
 	return d.end(&c, stored, err)
 }
 
-// restore gives each block of a change a checksum again after it ended with cause, and returns cause.
+// restore gives each block of a change a checksum again after it ended with cause, and returns cause and whether it
+// did.
 //
 // After block.ErrFailed and block.ErrClosed there is nobody to do it for: the leg refuses everything,
 // or is being closed, and "under way" is settled at the next start.
-func (d *checkedData) restore(c *change, stored int64, cause error) error {
+func (d *checkedData) restore(c *change, stored int64, cause error) (restored bool, _ error) {
 	if errors.Is(cause, block.ErrFailed) || errors.Is(cause, block.ErrClosed) {
-		return cause
+		return false, cause
 	}
 	err := d.know(c)
 	if err == nil {
@@ -199,7 +203,7 @@ func (d *checkedData) restore(c *change, stored int64, cause error) error {
 	if err == nil {
 		err = d.writeSums(c.r, c.buf.next)
 	}
-	return errors.Join(cause, err)
+	return err == nil, errors.Join(cause, err)
 }
 
 // lookAt sets the checksums that the blocks of a change that failed are to have.
@@ -250,7 +254,11 @@ func (d *checkedData) readSums(r block.Range, sums []byte) error {
 
 // writeSums asks no context: a change that has begun ends.
 func (d *checkedData) writeSums(r block.Range, sums []byte) error {
-	return forGood(d.sums.Write(context.Background(), sums, sumsRange(r).Off, 0))
+	if err := d.sums.Write(context.Background(), sums, sumsRange(r).Off, 0); err != nil {
+		return forGood(err)
+	}
+	d.held.letGo(r, d.witness)
+	return nil
 }
 
 // forGood makes an unreadable checksum a failure of the leg: the blocks that share its page could

@@ -48,8 +48,8 @@ func newCrashRun(t *testing.T, durability volume.Durability, limit int, broken l
 		rng: rand.New(rand.NewPCG(1, uint64(limit))), p: promised{blocks: map[int64]*promisedBlock{}}}
 	r.spec.SizeBytes, r.spec.Durability = 2*volume.RegionBytes+8192, durability
 	require.NoError(t, leg.InitStore(r.fsys, testStore, testNode))
-	store, err := leg.OpenStore(r.fsys, leg.StoreOptions{
-		BootID: "boot 1", Instance: 7, Broken: broken, MemoryDir: "/memory"})
+	store, err := openWitnessed(r.fsys, leg.StoreOptions{
+		BootID: "boot 1", Instance: 7, Broken: broken})
 	require.NoError(t, err)
 	r.store = store
 	r.fsys.setHook(r.before)
@@ -184,8 +184,8 @@ func (r *crashRun) check(state *memFS, boot, when string) {
 }
 
 func (r *crashRun) verify(state *memFS, boot string) error {
-	store, err := leg.OpenStore(state, leg.StoreOptions{
-		BootID: boot, Instance: 8, Broken: r.broken, MemoryDir: "/memory"})
+	store, err := openWitnessed(state, leg.StoreOptions{
+		BootID: boot, Instance: 8, Broken: r.broken})
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (r *crashRun) verify(state *memFS, boot string) error {
 // took must still be known.
 func (r *crashRun) verifyEvidence(state *memFS) error {
 	again := state.afterCut(func(n int) int { return n - 1 })
-	store, err := leg.OpenStore(again, leg.StoreOptions{BootID: "boot 3", Instance: 9, Broken: r.broken})
+	store, err := openWitnessed(again, leg.StoreOptions{BootID: "boot 3", Instance: 9, Broken: r.broken})
 	if err != nil {
 		return err
 	}

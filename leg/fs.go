@@ -45,7 +45,7 @@ type FS interface {
 	// Mount identifies the device and the mount that the directory is on.
 	Mount() (Mount, error)
 	// Memory opens so many words of memory at a path that is absolute and outside of the store, made all zero if they
-	// are missing. The error wraps errors.ErrUnsupported if the path is not in memory.
+	// are missing. The error wraps errors.ErrUnsupported if the path is not in memory, ErrInUse if it is open.
 	Memory(path string, words int) (Memory, error)
 	// Usage returns the file system's size and what is free for us, in bytes.
 	Usage() (total, free int64, err error)

@@ -66,8 +66,8 @@ func newJournalRun(t *testing.T, durability volume.Durability, limit int, broken
 }
 
 func (r *journalRun) open(boot string) {
-	store, err := leg.OpenStore(r.fsys, leg.StoreOptions{
-		BootID: boot, Instance: 7, Broken: r.broken, MemoryDir: "/memory"})
+	store, err := openWitnessed(r.fsys, leg.StoreOptions{
+		BootID: boot, Instance: 7, Broken: r.broken})
 	require.NoError(r.t, err)
 	r.store = store
 }
@@ -101,8 +101,8 @@ func (r *journalRun) checkStart(when string) {
 		}
 		return nil
 	})
-	store, err := leg.OpenStore(fsys, leg.StoreOptions{
-		BootID: "boot 1", Instance: 9, Broken: r.broken, MemoryDir: "/memory"})
+	store, err := openWitnessed(fsys, leg.StoreOptions{
+		BootID: "boot 1", Instance: 9, Broken: r.broken})
 	if err == nil {
 		_, err = store.OpenLeg(r.spec.Leg)
 		err = errors.Join(err, store.Close())
@@ -273,8 +273,8 @@ func (r *journalRun) verify(state *memFS, boot string) error {
 }
 
 func (r *journalRun) verifyBoot(state *memFS, boot string, kept, first bool) (map[int64]uint64, error) {
-	store, err := leg.OpenStore(state, leg.StoreOptions{
-		BootID: boot, Instance: 8, Broken: r.broken, MemoryDir: "/memory"})
+	store, err := openWitnessed(state, leg.StoreOptions{
+		BootID: boot, Instance: 8, Broken: r.broken})
 	if err != nil {
 		return nil, err
 	}

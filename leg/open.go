@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/leg/journal"
 	"github.com/holdfast-storage/holdfast/volume"
 )
@@ -56,10 +57,7 @@ func (s *Store) openLeg(id volume.LegID) (*Leg, error) {
 	}
 	failure, err := s.failure(id)
 	if err == nil && failure == nil {
-		if label, err = s.startLeg(files, label, regions); err == nil {
-			s.witness.forget(id) // what it named is settled, or the label says that nothing is
-		}
-		if err == nil && files.journal != nil {
+		if label, err = s.startLeg(&files, label, regions); err == nil && files.journal != nil {
 			err = s.startJournal(&files, regions)
 		}
 	}
@@ -82,6 +80,8 @@ type legFiles struct {
 
 	journal *journalFile  // of a leg of parity
 	core    *journal.Core // what was replayed, once it was
+
+	left []block.Range // what the process before had under way, as the witness says
 
 	unfinished []journal.Source // of that, what home had no room for
 }
@@ -140,8 +140,9 @@ func (s *Store) openData(id volume.LegID, label volume.Label) (Data, error) {
 // startLeg makes durable with what the leg goes on. Both files are written even if nothing in them changed:
 // what was read may be in the page cache only, left by a process that was killed before its sync, and
 // every answer from now on says that it is durable.
-func (s *Store) startLeg(files legFiles, label volume.Label, regions *Regions) (volume.Label, error) {
-	found := Found{Label: label, Regions: regions, Halved: files.labels.halved}
+func (s *Store) startLeg(files *legFiles, label volume.Label, regions *Regions) (volume.Label, error) {
+	found, settled := Found{Label: label, Regions: regions, Halved: files.labels.halved}, false
+	files.left = s.witness.leftOf(label.LegID, label.CrashGen)
 	if found.Halved {
 		s.log.Warn("a slot of the label is corrupt: the leg counts as lossy", "leg", label.LegID.String())
 	}
@@ -151,7 +152,8 @@ func (s *Store) startLeg(files legFiles, label volume.Label, regions *Regions) (
 			s.log.Error("the page cache may be incomplete: legs with marks count as lossy", "error", err)
 			s.suspectOthers(label.LegID)
 		} else if found.Settles(s.boot) {
-			found.Suspect = !s.settle(files, regions)
+			settled = s.settle(*files, regions)
+			found.Suspect = !settled
 		}
 	}
 	next, sectors := StartLeg(found, s.boot)
@@ -162,6 +164,13 @@ func (s *Store) startLeg(files legFiles, label volume.Label, regions *Regions) (
 	if errors.Is(err, errSync) {
 		// The next start would read the pages that the kernel dropped, and take them for durable.
 		s.recordFailure(label.LegID, err)
+	}
+	if err == nil && !settled {
+		err = files.data.announce(files.left)
+	}
+	if err == nil {
+		s.witness.forget(label.LegID)
+		files.data.crashGen = next.CrashGen
 	}
 	return next, err
 }

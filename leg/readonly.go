@@ -17,7 +17,7 @@ import (
 type ReadOnlyStore struct {
 	store  *Store
 	damage error
-	left   map[volume.LegID][]block.Range // what the last process had under way, if that was in this boot
+	left   map[volume.LegID][]place // what the last process had under way, if that was in this boot
 }
 
 // OpenReadOnly opens the store of a directory for reading. It keeps nodes from using it meanwhile. The
@@ -134,7 +134,12 @@ func (s *ReadOnlyStore) openFiles(l *ReadOnlyLeg) error {
 	if sumsErr != nil {
 		return errors.Join(err, sumsErr, data.Close())
 	}
-	l.data, l.left = newCheckedData(data, sums, id, nil), s.left[id]
+	l.data = newCheckedData(data, sums, id, nil)
+	for _, p := range s.left[id] {
+		if p.crashGen == uint32(l.Label.CrashGen) {
+			l.left = append(l.left, p.blocks)
+		}
+	}
 	l.pending, l.journal = s.openPending(l.Label)
 	return errors.Join(err, l.journal)
 }

@@ -61,7 +61,7 @@ func (f readOnlyFS) Lock(p string) (io.Closer, error) {
 	return file, nil
 }
 
-// Memory opens what is there, for reading.
+// Memory reads what is there.
 func (f readOnlyFS) Memory(path string, words int) (Memory, error) { return readMemory(path, words) }
 
 func (f readOnlyFS) Create(p string) (File, error) { return nil, readOnlyError("create", p) }

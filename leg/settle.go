@@ -13,9 +13,8 @@ import (
 // What was written is not synced: the marks stay.
 func (s *Store) settle(files legFiles, regions *Regions) bool {
 	sums := map[int64]uint32{} // of the blocks under way: no more than a process has in flight
-	left := s.witness.leftOf(regions.leg)
 	err := files.data.eachMarked(regions, func(r block.Range) error {
-		return files.data.unsettled(r, left, func(n int64, sum uint32) { sums[n] = sum })
+		return files.data.unsettled(r, files.left, func(n int64, sum uint32) { sums[n] = sum })
 	})
 	for n, sum := range sums {
 		if err == nil {

@@ -127,10 +127,6 @@ type StoreOptions struct {
 	Instance uint64       // random, one for the life of the process
 	Logger   *slog.Logger // nil discards
 	Broken   Rules        // for tests: rules that the store's legs break
-
-	// MemoryDir is a directory in memory (tmpfs) for what has to outlive the process and not the boot: the store's
-	// witness, without which each write costs two system calls more. Where it is empty, or on a disk, there is none.
-	MemoryDir string
 }
 
 // Store is a directory of legs that this process alone uses. It is safe for use by many goroutines.
@@ -178,7 +174,6 @@ func OpenStore(fsys FS, o StoreOptions) (*Store, error) {
 	if err := s.sweep(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", identity.Store, err), lock.Close())
 	}
-	s.openWitness(o.MemoryDir)
 	return s, nil
 }
 
@@ -271,7 +266,7 @@ func (s *Store) Delete(id volume.LegID) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err == nil:
-		s.witness.forget(id)
+		s.witness.drop(id)
 		// The name goes first, for good: half of a leg must never come back.
 		err = s.fsys.SyncDir(legsName)
 	}

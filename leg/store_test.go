@@ -33,13 +33,24 @@ func testSpec() leg.Spec {
 
 func openStore(t *testing.T, fsys leg.FS, boot string) *leg.Store {
 	t.Helper()
-	o := leg.StoreOptions{BootID: boot, Instance: 7}
-	if _, ok := fsys.(*memFS); ok {
-		o.MemoryDir = "/memory"
-	}
-	s, err := leg.OpenStore(fsys, o)
+	s, err := openWitnessed(fsys, leg.StoreOptions{BootID: boot, Instance: 7})
 	require.NoError(t, err)
 	return s
+}
+
+// openWitnessed opens a store; one in memory has a witness.
+func openWitnessed(fsys leg.FS, o leg.StoreOptions) (*leg.Store, error) {
+	s, err := leg.OpenStore(fsys, o)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := fsys.(*memFS); ok {
+		err = s.KeepWitness("/memory")
+	}
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = nil // a test wants none
+	}
+	return s, err
 }
 
 // newStore makes a store with one leg in it.

@@ -238,6 +238,24 @@ func (d *checkedData) writeSum(n int64, sum uint32) error {
 	return d.writeSums(block.Range{Off: n * volume.BlockBytes, Len: volume.BlockBytes}, one[:])
 }
 
+// announce says in the checksums of the blocks that left names that they were under way, where they do not match: what
+// a start does not settle a later one may, once nothing of an earlier boot is in the way of it.
+func (d *checkedData) announce(left []block.Range) error {
+	for _, r := range left {
+		r = r.Intersect(block.Range{Len: d.data.Limits().SizeBytes})
+		err := d.scan(context.Background(), r, func(n int64, stored uint32, content []byte) error {
+			if content == nil || stored == blockSum(n, content) {
+				return nil
+			}
+			return d.writeSum(n, sumUnderWay)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // unsettled visits the blocks of r that a process which died had under way: those whose checksum says so, and of
 // those that left names the ones that do not match. The error names the first block that is wrong in any other way, or
 // cannot be read: then more than the process was lost.

@@ -11,20 +11,26 @@ import (
 
 // witness tells the successor of a process that dies which blocks of a store's legs it was changing, so that
 // each change need not be announced in the checksums first: two system calls of four. It lies in Memory, and so
-// lives exactly as long as the page cache that it speaks of, and is worth nothing after a power cut, where the marks
-// of regions speak.
+// lives as long as the page cache that it speaks of, and is worth nothing after a power cut, where the marks of regions
+// speak.
 //
 // A store without one, a full one, and a program of before there was one announce changes in the checksums
 // (sumUnderWay); a successor believes both. A block that neither names must match its checksum, so a witness that is
 // lost makes a leg lossy at worst.
 //
+// It must never say more than is true: a place that outlived its change would have a block settled that rotted since.
+// So each place carries the leg's CrashGen, which every start after a crash raises, also one that reads no witness, and
+// counts for the start that finds this CrashGen in the label alone.
+//
 // Invariant: whenever a block's data may differ from its checksum, a place names it, or its checksum is sumUnderWay.
+// Invariant: a place of this process names no block that was changed since and matches its checksum.
 type witness struct {
 	memory Memory
 
-	mu   sync.Mutex
-	free []int                  // places that nobody uses, the one used last at the end: its cache line is warm
-	left map[volume.LegID][]int // places of changes that a process which died had under way, of legs not yet opened
+	mu     sync.Mutex
+	closed bool
+	free   []int // places that nobody uses, the one used last at the end: its cache line is warm
+	left   []int // places of changes that a process which died had under way, of legs not opened yet
 }
 
 // The layout of a witness, in words. docs/ondisk.md describes it.
@@ -36,7 +42,9 @@ const (
 	witnessPlaceWords             = 4
 	witnessPlaces                 = 1023 // with the header, 32 KiB
 
-	placeAtLeg, placeAtFirst, placeAtBlocks = 0, 2, 3 // blocks is zero where nothing is under way
+	// In the last word the lower half is the number of blocks, zero where nothing is under way, the upper one the lower
+	// half of the leg's CrashGen.
+	placeAtLeg, placeAtFirst, placeAtBlocks = 0, 2, 3
 
 	witnessWords = witnessHeaderWords + witnessPlaces*witnessPlaceWords
 )
@@ -44,18 +52,20 @@ const (
 // noPlace is what begin returns if a change has to be announced elsewhere.
 const noPlace = -1
 
-// newWitness reads what a process before has left in memory in the same boot, and keeps it until each leg was opened.
-// What is of another boot, or nobody's, is cleared.
-func newWitness(memory Memory, boot volume.UUID) *witness {
-	w := &witness{memory: memory, left: map[volume.LegID][]int{}}
+// newWitness reads what a process before has left in memory in the same boot, and keeps it until each of these legs was
+// opened. What is of another boot, of another leg, or nobody's is cleared.
+func newWitness(memory Memory, boot volume.UUID, legs []volume.LegID) *witness {
+	w := &witness{memory: memory, free: make([]int, 0, witnessPlaces)}
 	if !w.speaksOf(boot) {
 		w.reset(boot)
 	}
 	for n := witnessPlaces - 1; n >= 0; n-- {
-		if id, _, ok := w.read(n); ok {
-			w.left[id] = append(w.left[id], n)
-		} else {
+		if memory.Load(placeWord(n)+placeAtBlocks) == 0 {
 			w.free = append(w.free, n)
+		} else if slices.Contains(legs, w.read(n).leg) {
+			w.left = append(w.left, n)
+		} else {
+			w.clear(n)
 		}
 	}
 	return w
@@ -73,7 +83,9 @@ func (w *witness) reset(boot volume.UUID) {
 	m := w.memory
 	m.Store(witnessAtMagic, 0)
 	for n := range witnessPlaces {
-		m.Store(placeWord(n)+placeAtBlocks, 0)
+		if at := placeWord(n) + placeAtBlocks; m.Load(at) != 0 {
+			m.Store(at, 0)
+		}
 	}
 	high, low := uuidWords(boot)
 	m.Store(witnessAtBoot, high)
@@ -81,9 +93,9 @@ func (w *witness) reset(boot volume.UUID) {
 	m.Store(witnessAtMagic, witnessMagic)
 }
 
-// begin says that r, whole blocks of a leg, is being changed; end must follow once each block matches its checksum
-// again. It returns noPlace if it cannot say so.
-func (w *witness) begin(id volume.LegID, r block.Range) int {
+// begin says that r, whole blocks of a leg with this CrashGen, is being changed; end must follow once each block
+// matches its checksum again. It returns noPlace if it cannot say so.
+func (w *witness) begin(id volume.LegID, crashGen uint64, r block.Range) int {
 	n := w.take()
 	if n == noPlace {
 		return noPlace
@@ -93,7 +105,7 @@ func (w *witness) begin(id volume.LegID, r block.Range) int {
 	m.Store(at+placeAtLeg, high)
 	m.Store(at+placeAtLeg+1, low)
 	m.Store(at+placeAtFirst, uint64(r.Off/volume.BlockBytes))
-	m.Store(at+placeAtBlocks, uint64(r.Len/volume.BlockBytes)) // the last: with it the place counts
+	m.Store(at+placeAtBlocks, crashGen<<32|uint64(r.Len/volume.BlockBytes)) // the last: with it the place counts
 	return n
 }
 
@@ -104,7 +116,7 @@ func (w *witness) take() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	last := len(w.free) - 1
-	if last < 0 {
+	if last < 0 || w.closed {
 		return noPlace
 	}
 	n := w.free[last]
@@ -117,48 +129,86 @@ func (w *witness) end(place int) {
 	if place == noPlace {
 		return
 	}
-	w.memory.Store(placeWord(place)+placeAtBlocks, 0)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if !w.closed {
+		w.clear(place)
+	}
+}
+
+// clear empties a place; the lock is held, or nobody else knows the witness.
+func (w *witness) clear(place int) {
+	w.memory.Store(placeWord(place)+placeAtBlocks, 0)
 	w.free = append(w.free, place)
 }
 
-// leftOf returns what a process that died had under way on a leg that was not opened since.
-func (w *witness) leftOf(id volume.LegID) []block.Range {
+// leftOf returns what a process that died had under way on a leg that was not opened since and whose label says this
+// CrashGen.
+func (w *witness) leftOf(id volume.LegID, crashGen uint64) []block.Range {
 	if w == nil {
 		return nil
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var ranges []block.Range
-	for _, n := range w.left[id] {
-		_, r, _ := w.read(n)
-		ranges = append(ranges, r)
+	if w.closed {
+		return nil
+	}
+	for _, n := range w.left {
+		if p := w.read(n); p.leg == id && p.crashGen == uint32(crashGen) {
+			ranges = append(ranges, p.blocks)
+		}
 	}
 	return ranges
 }
 
-// forget ends what a process that died had under way on a leg: its blocks were settled, or nobody believes them.
+// forget ends what a process that died had under way on a leg: its blocks were settled, or announced in the checksums.
 func (w *witness) forget(id volume.LegID) {
 	if w == nil {
 		return
 	}
 	w.mu.Lock()
-	places := w.left[id]
-	delete(w.left, id)
-	w.mu.Unlock()
-	for _, n := range places {
-		w.end(n)
+	defer w.mu.Unlock()
+	w.left = slices.DeleteFunc(w.left, func(n int) bool {
+		gone := !w.closed && w.read(n).leg == id
+		if gone {
+			w.clear(n)
+		}
+		return gone
+	})
+}
+
+// drop ends all that is said of a leg that is gone, and of which nothing is under way.
+func (w *witness) drop(id volume.LegID) {
+	if w == nil {
+		return
+	}
+	w.forget(id)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return
+	}
+	for n := range witnessPlaces {
+		if p := w.read(n); p.leg == id && !p.blocks.Empty() {
+			w.clear(n)
+		}
 	}
 }
 
-// read returns what a place says, false if that is nothing.
-func (w *witness) read(place int) (volume.LegID, block.Range, bool) {
-	at, m := placeWord(place), w.memory
+// place is what one place says; nothing if blocks is empty.
+type place struct {
+	leg      volume.LegID
+	crashGen uint32
+	blocks   block.Range
+}
+
+func (w *witness) read(n int) place {
+	at, m := placeWord(n), w.memory
 	id := wordsUUID(m.Load(at+placeAtLeg), m.Load(at+placeAtLeg+1))
-	first, blocks := int64(m.Load(at+placeAtFirst)), int64(m.Load(at+placeAtBlocks))
-	r := block.Range{Off: first * volume.BlockBytes, Len: blocks * volume.BlockBytes}
-	return volume.LegID{UUID: id}, r, blocks != 0
+	first, word := int64(m.Load(at+placeAtFirst)), m.Load(at+placeAtBlocks)
+	blocks := block.Range{Off: first * volume.BlockBytes, Len: int64(uint32(word)) * volume.BlockBytes}
+	return place{leg: volume.LegID{UUID: id}, crashGen: uint32(word >> 32), blocks: blocks}
 }
 
 // close gives up the memory; what is under way in it stays for the next process.
@@ -166,6 +216,12 @@ func (w *witness) close() error {
 	if w == nil {
 		return nil
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return nil
+	}
+	w.closed = true
 	return w.memory.Close()
 }
 

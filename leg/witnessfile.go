@@ -2,34 +2,35 @@ package leg
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 
-	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // witnessPathMax bounds the file that says where a store's witness is.
 const witnessPathMax = 4096
 
-// openWitness opens the store's witness. A store that cannot have one works as well, with two system calls more for
-// each write.
-func (s *Store) openWitness(dir string) {
-	if dir == "" {
-		return
+// KeepWitness gives the store a witness in a directory in memory (tmpfs), of this user alone: what has to outlive the
+// process and not the boot. It is called once it is sure that the store is no copy of another one, since both would
+// have the same, and before the first leg is opened. A store without one works as well, at two system calls more for
+// each write; the error says why it has none, and wraps errors.ErrUnsupported if the directory is not in memory.
+func (s *Store) KeepWitness(dir string) error {
+	legs, err := s.List()
+	if err != nil {
+		return err
 	}
 	path := filepath.Join(dir, s.ID().String()+"."+witnessName)
 	memory, err := s.fsys.Memory(path, witnessWords)
-	if err == nil {
-		s.witness = newWitness(memory, s.boot)
-		err = s.noteWitness(path)
+	if err != nil {
+		return fmt.Errorf("store %s: witness: %w", s.ID(), err)
 	}
-	switch {
-	case errors.Is(err, errors.ErrUnsupported):
-		s.log.Info("no witness of writes under way: each costs two system calls more", "error", err)
-	case err != nil:
-		s.log.Warn("the witness of writes under way does not work as it should", "error", err)
+	s.witness = newWitness(memory, s.boot, legs)
+	if err := s.noteWitness(path); err != nil {
+		s.log.Warn("where the witness is could not be written down", "error", err)
 	}
+	return nil
 }
 
 // noteWitness writes down where the witness is, for whoever looks at the store while no node runs. It need not be
@@ -52,7 +53,7 @@ func (s *Store) noteWitness(path string) error {
 
 // readWitness returns what the process that used the store last had under way on its legs, if that was in this boot.
 // What cannot be read is not known: then a block that was under way looks like one that is damaged.
-func readWitness(fsys FS, boot volume.UUID) map[volume.LegID][]block.Range {
+func readWitness(fsys FS, boot volume.UUID) map[volume.LegID][]place {
 	path, err := readFile(fsys, witnessName, witnessPathMax)
 	if err != nil {
 		return nil
@@ -63,10 +64,13 @@ func readWitness(fsys FS, boot volume.UUID) map[volume.LegID][]block.Range {
 	}
 	defer func() { _ = memory.Close() }()
 	w := witness{memory: memory}
-	left := map[volume.LegID][]block.Range{}
+	if !w.speaksOf(boot) {
+		return nil
+	}
+	left := map[volume.LegID][]place{}
 	for n := range witnessPlaces {
-		if id, r, ok := w.read(n); ok && w.speaksOf(boot) {
-			left[id] = append(left[id], r)
+		if p := w.read(n); !p.blocks.Empty() {
+			left[p.leg] = append(left[p.leg], p)
 		}
 	}
 	return left

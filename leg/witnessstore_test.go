@@ -55,8 +55,9 @@ func newWitnessed(t *testing.T, named block.Range) witnessed {
 
 func (w witnessed) open(t *testing.T, boot string) *leg.Store {
 	t.Helper()
-	store, err := leg.OpenStore(leg.OSFS(w.dir), leg.StoreOptions{BootID: boot, Instance: 7, MemoryDir: w.memory})
+	store, err := leg.OpenStore(leg.OSFS(w.dir), leg.StoreOptions{BootID: boot, Instance: 7})
 	require.NoError(t, err)
+	require.NoError(t, store.KeepWitness(w.memory))
 	return store
 }
 

@@ -33,9 +33,10 @@ type Config struct {
 	// RunDir holds sockets, logs and records of running processes. It must be short: the sockets
 	// below it may not exceed SocketPathMax bytes with the longest name of a volume.
 	RunDir string `yaml:"run_dir"`
-	// MemoryDir is a directory in memory (tmpfs): what lies there outlives a process and not the boot. Empty is
-	// RunDir. Where a disk is behind it, or a container's own memory that goes with it, storage works as well, at two
-	// system calls more for each write.
+	// MemoryDir is a directory in memory (tmpfs), of this user alone: what lies there outlives a process and not the
+	// boot. Empty is RunDir. On a disk, storage works as well, at two system calls more for each write. In a container
+	// give it memory that outlives the container (a mount of the machine's): legs that were being written when it ended
+	// count as having lost their cache where that is gone.
 	MemoryDir string `yaml:"memory_dir,omitempty"`
 	Listen    Listen `yaml:"listen"`
 	// Networks names the networks that a portal may be on. Without it a portal is on loopback only.

@@ -70,11 +70,11 @@ func Reap(lifeline io.Reader, dir string, keep bool) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return errors.Join(takeDown(filepath.Join(dir, clusterDir)), removeUnless(keep, dir))
+	return errors.Join(takeDown(filepath.Join(dir, clusterDir), keep), removeUnless(keep, dir))
 }
 
-// takeDown ends the processes of the cluster in dir, if there is one yet.
-func takeDown(dir string) error {
+// takeDown ends the processes of the cluster in dir, if there is one yet, and removes it unless it is to be kept.
+func takeDown(dir string, keep bool) error {
 	c, err := devcluster.Open(devcluster.Options{Dir: dir})
 	if errors.Is(err, devcluster.ErrNone) {
 		return nil
@@ -83,7 +83,7 @@ func takeDown(dir string) error {
 		return err
 	}
 	defer c.Close()
-	return c.Down(false)
+	return c.Down(!keep)
 }
 
 func removeUnless(keep bool, dir string) error {

@@ -124,7 +124,7 @@ func (c *Cluster) Reinstall(name string) error {
 	if err != nil {
 		return err
 	}
-	for _, dir := range []string{c.path(name), node.RunDir} {
+	for _, dir := range []string{c.path(name), node.RunDir, c.memoryDir(name)} {
 		if err := os.RemoveAll(dir); err != nil {
 			return fmt.Errorf("node %s: remove the old machine: %w", name, err)
 		}
@@ -142,8 +142,10 @@ func (c *Cluster) Wipe(name string) error {
 	if _, err := c.down(name); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(c.path(name, "store")); err != nil {
-		return fmt.Errorf("node %s: wipe its store: %w", name, err)
+	for _, dir := range []string{c.path(name, "store"), c.memoryDir(name)} {
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("node %s: wipe its store: %w", name, err)
+		}
 	}
 	if err := os.Mkdir(c.path(name, "store"), 0o700); err != nil {
 		return fmt.Errorf("node %s: %w", name, err)
@@ -235,6 +237,14 @@ func (c *Cluster) install(n Node) error {
 
 func (c *Cluster) configFile(node string) string { return c.path(node, "node.yaml") }
 
+// memoryDir returns a node's memory_dir, empty if the cluster has none.
+func (c *Cluster) memoryDir(node string) string {
+	if c.state.MemoryBase == "" {
+		return ""
+	}
+	return filepath.Join(c.state.MemoryBase, node)
+}
+
 // configOf returns the content of a node's node.yaml.
 func (c *Cluster) configOf(n Node) *config.Config {
 	cfg := &config.Config{
@@ -242,6 +252,7 @@ func (c *Cluster) configOf(n Node) *config.Config {
 		Cluster:   config.Cluster{Name: c.state.Name, ID: c.state.ID, Incarnation: c.state.Incarnation},
 		DataDir:   c.path(n.Name, "data"),
 		RunDir:    n.RunDir,
+		MemoryDir: c.memoryDir(n.Name),
 		Networks:  c.networks(),
 		APISocket: n.APISocket(),
 		TLS: identity.Files{CA: c.path(n.Name, "ca.pem"), Cert: c.path(n.Name, "node.pem"),
@@ -249,9 +260,6 @@ func (c *Cluster) configOf(n Node) *config.Config {
 		Coordinators: c.state.Coordinators,
 		Timing: config.Timing{Heartbeat: c.state.Heartbeat, DeadAfter: c.state.DeadAfter,
 			TRead: c.state.TRead},
-	}
-	if c.state.MemoryBase != "" {
-		cfg.MemoryDir = filepath.Join(c.state.MemoryBase, n.Name)
 	}
 	if slices.Contains(n.Roles, raft.RoleStorage) {
 		cfg.Stores = []config.Store{{Name: "disk0", Path: c.path(n.Name, "store")}}

@@ -162,10 +162,7 @@ func (c *Cluster) Down(remove bool) error {
 	if err := removeBases(c.state.RunBase); err != nil || !remove {
 		return err
 	}
-	if err := removeBases(c.state.MemoryBase); err != nil {
-		return err
-	}
-	return c.removeFiles()
+	return errors.Join(c.removeFiles(), removeBases(c.state.MemoryBase))
 }
 
 // Sweep ends every process of a cluster whose directory was removed under it. Where none runs it does
@@ -187,7 +184,7 @@ func Sweep(dir string) error {
 // removeBases removes directories outside the cluster's own; an empty name is none.
 func removeBases(bases ...string) error {
 	for _, base := range bases {
-		if base == "" {
+		if _, err := os.Lstat(base); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err := os.RemoveAll(base); err != nil {
@@ -215,7 +212,7 @@ func (c *Cluster) launch(n Node) error {
 	} else if !errors.Is(err, proc.ErrGone) {
 		return err
 	}
-	if err := errors.Join(makeBase(c.state.RunBase), makeBase(c.state.MemoryBase)); err != nil {
+	if err := makeBase(c.state.RunBase); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(n.RunDir, 0o700); err != nil {

@@ -42,7 +42,7 @@ func (m *Manager) openStores() error {
 func (m *Manager) openStore(s *store) (*leg.Store, error) {
 	fsys := m.options.OpenFS(s.path)
 	want, known := m.recorded.Stores[s.name]
-	options := leg.StoreOptions{BootID: m.bootID, Instance: m.instance, Logger: m.log, MemoryDir: m.options.MemoryDir}
+	options := leg.StoreOptions{BootID: m.bootID, Instance: m.instance, Logger: m.log}
 	opened, err := leg.OpenStore(fsys, options)
 	if errors.Is(err, leg.ErrNoStore) && !known {
 		if err = leg.InitStore(fsys, volume.NewStoreID(), m.options.Node); err == nil {
@@ -60,7 +60,22 @@ func (m *Manager) openStore(s *store) (*leg.Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s (%s): %w", s.name, s.path, err), opened.Close())
 	}
+	m.keepWitness(s, opened)
 	return opened, nil
+}
+
+// keepWitness gives a store that is admitted its witness. It works without as well.
+func (m *Manager) keepWitness(s *store, opened *leg.Store) {
+	if m.options.MemoryDir == "" {
+		return
+	}
+	err := opened.KeepWitness(m.options.MemoryDir)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		m.log.Info("each write costs two system calls more: memory_dir is not in memory", "store", s.name, "error", err)
+	case err != nil:
+		m.log.Warn("each write costs two system calls more: there is no witness of them", "store", s.name, "error", err)
+	}
 }
 
 // admitStore checks that the store belongs to this node and name (protocol §1.7.9) and remembers it.
