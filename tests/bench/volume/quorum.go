@@ -74,8 +74,8 @@ func (q *quorum) leg(ctx context.Context, dir string, i int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// The control port is the name of a socket that all of the machine's tgtd share.
-	control := fmt.Sprint(100 + os.Getpid()%20000*2 + i)
+	// The control port is the name of a socket that all of the machine's tgtd share; it is a signed number of 16 bits.
+	control := fmt.Sprint(100 + os.Getpid()%16000*2 + i)
 	log := filepath.Join(dir, fmt.Sprintf("tgt%d.log", i))
 	if err := q.start(log, "tgtd", "-f", "--iscsi", "portal="+portal, "-C", control); err != nil {
 		return "", err
