@@ -63,6 +63,9 @@ type about struct {
 	doubted  time.Time                   // when another node doubted it last
 	avoid    map[volume.NodeID]time.Time // who gave what was wrong: not before
 	lonely   bool                        // take it from one node alone, so that it is known who gave what
+	givers   []peer.Peer                 // who gave what there is of it
+	earlier  bool                        // a part of that is from a daemon before, so that nobody knows who gave it
+	gained   bool                        // more of it came in this attempt
 }
 
 // Counts are what the keeper did since it was made.
@@ -236,11 +239,15 @@ func (k *Keeper) work(r running) {
 // ended notes the end of a task of a blob.
 func (a *about) ended(err error, interrupted bool) {
 	a.state = ""
+	defer func() { a.gained = false }()
 	switch {
 	case interrupted:
 	case err == nil:
 		a.failure, a.failures, a.stuck, a.retry, a.done = "", 0, false, time.Time{}, 0
 	default:
+		if a.gained {
+			a.failures = 0 // it goes on, however often it breaks off
+		}
 		a.failure = err.Error()
 		a.retry = time.Now().Add(min(retryMax, retryFirst<<min(a.failures, 10)))
 		a.failures++

@@ -16,8 +16,6 @@ type partial struct {
 	file *os.File
 	size int64
 	sum  hash.Hash
-	// earlier: a part of it is from before, so that nobody can be blamed for what is in it.
-	earlier bool
 }
 
 // resume opens what there is of a blob that is being pulled, or begins it. What is there is read, for the hash; more
@@ -32,7 +30,7 @@ func (s *store) resume(d volume.Digest, size int64) (*partial, error) {
 	if err != nil || n > size {
 		err = p.restart()
 	} else {
-		p.size, p.earlier = n, n > 0
+		p.size = n
 	}
 	if err != nil {
 		_ = f.Close()
@@ -47,7 +45,7 @@ func (p *partial) restart() error {
 	if err = errors.Join(err, p.file.Truncate(0)); err != nil {
 		return fmt.Errorf("images: %w", err)
 	}
-	p.size, p.earlier = 0, false
+	p.size = 0
 	p.sum.Reset()
 	return nil
 }

@@ -39,8 +39,8 @@ func (k *Keeper) pull(ctx context.Context, o peer.ImageOrder) error {
 		return err
 	}
 	k.reached(o.Digest, p.size)
-	givers, err := k.gather(ctx, o, p)
-	if err != nil {
+	k.resumed(o.Digest, p.size)
+	if err := k.gather(ctx, o, p); err != nil {
 		return err
 	}
 	if p.digest() == o.Digest {
@@ -51,32 +51,30 @@ func (k *Keeper) pull(ctx context.Context, o peer.ImageOrder) error {
 		k.pulled(o, p)
 		return nil
 	}
-	earlier := p.earlier
 	err = errors.Join(ErrWrong, p.restart())
-	return fmt.Errorf("%w: what came from %s is thrown away", err, k.blame(ctx, o, givers, earlier))
+	return fmt.Errorf("%w: what came from %s is thrown away", err, k.blame(ctx, o))
 }
 
-// gather fills a partial from the holders and returns those that gave something of it.
-func (k *Keeper) gather(ctx context.Context, o peer.ImageOrder, p *partial) ([]peer.Peer, error) {
-	var givers []peer.Peer
+// gather fills a partial from the holders.
+func (k *Keeper) gather(ctx context.Context, o peer.ImageOrder, p *partial) error {
 	var failed []error
 	for _, from := range k.holders(o) {
 		if p.size == o.SizeBytes {
 			break
 		}
-		if k.takesFromOne(o.Digest) && (len(givers) > 0 || p.earlier) {
+		if p.size > 0 && k.beginsAnew(o.Digest, from) {
 			if err := p.restart(); err != nil {
-				return nil, err
+				return err
 			}
-			givers = nil
+			k.resumed(o.Digest, 0)
 		}
 		before := p.size
 		err := k.fetch(ctx, from, o, p)
 		if p.size > before {
-			givers = append(givers, from)
+			k.gave(o.Digest, from)
 		}
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 		if err != nil {
 			failed = append(failed, fmt.Errorf("from %s: %w", from.API, err))
@@ -86,9 +84,45 @@ func (k *Keeper) gather(ctx context.Context, o peer.ImageOrder, p *partial) ([]p
 		if len(failed) == 0 {
 			failed = append(failed, errors.New("no node that has it gives it"))
 		}
-		return nil, errors.Join(failed...)
+		return errors.Join(failed...)
 	}
-	return givers, nil
+	return nil
+}
+
+// resumed notes how much of a blob there is when it is gone on with. What nobody is known to have given is from a
+// daemon before.
+func (k *Keeper) resumed(d volume.Digest, bytes int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch a := k.about[d]; {
+	case a == nil:
+	case bytes == 0:
+		a.givers, a.earlier = nil, false
+	case len(a.givers) == 0:
+		a.earlier = true
+	}
+}
+
+// gave notes who gave a part of a blob.
+func (k *Keeper) gave(d volume.Digest, from peer.Peer) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if a := k.about[d]; a != nil {
+		a.gained = true
+		if !slices.ContainsFunc(a.givers, func(p peer.Peer) bool { return p.ID == from.ID }) {
+			a.givers = append(a.givers, from)
+		}
+	}
+}
+
+// beginsAnew reports whether what there is of a blob has to go before a node gives of it: it was wrong once, so it is
+// taken from one node alone.
+func (k *Keeper) beginsAnew(d volume.Digest, from peer.Peer) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a := k.about[d]
+	return a != nil && a.lonely && (a.earlier ||
+		slices.ContainsFunc(a.givers, func(p peer.Peer) bool { return p.ID != from.ID }))
 }
 
 // holders returns whom to ask, in an order of this node's own, so that not all begin with the same one.
@@ -108,12 +142,6 @@ func (k *Keeper) holders(o peer.ImageOrder) []peer.Peer {
 	}
 	now := time.Now()
 	return slices.DeleteFunc(list, func(p peer.Peer) bool { return now.Before(a.avoid[p.ID]) })
-}
-
-func (k *Keeper) takesFromOne(d volume.Digest) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.about[d] != nil && k.about[d].lonely
 }
 
 // fetch appends what one node gives, from where the partial ends.
@@ -189,21 +217,22 @@ func (k *Keeper) pulled(o peer.ImageOrder, p *partial) {
 	defer k.mu.Unlock()
 	k.counts.Pulled++
 	if a := k.about[o.Digest]; a != nil {
-		a.lonely, a.avoid = false, nil
+		a.lonely, a.avoid, a.givers, a.earlier = false, nil, nil, false
 	}
 }
 
 // blame finds out who gave what was wrong, and names it. One node that gave all of it is told to look at its file, and
 // is not asked for a while. Of several, or with a part from before, nobody can tell: from now on all of the blob is
 // taken from one.
-func (k *Keeper) blame(ctx context.Context, o peer.ImageOrder, givers []peer.Peer, earlier bool) string {
+func (k *Keeper) blame(ctx context.Context, o peer.ImageOrder) string {
 	k.mu.Lock()
 	k.counts.Wrong++
 	a := k.about[o.Digest]
 	if a == nil {
 		a = &about{}
 	}
-	a.lonely = true
+	givers, earlier := a.givers, a.earlier
+	a.lonely, a.givers, a.earlier, a.gained = true, nil, false, false
 	if len(givers) == 1 && !earlier {
 		if a.avoid == nil {
 			a.avoid = make(map[volume.NodeID]time.Time)

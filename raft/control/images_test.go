@@ -65,6 +65,7 @@ func TestChooseHolders(t *testing.T) {
 		{"a b c:has d:has e:has", "", "", "who has it keeps it"},
 		{"a b:listed c:listed d:has", "", "", "who is about to get it keeps it"},
 		{"a:has b d:wanted", "bd", "", "a host that needs it is one of the three"},
+		{"a:listed b:has c:has d:has", "", "a", "who has it before who is about to get it"},
 		{"a:has b:has c:has d:wanted", "d", "", "and comes on top while it has not got it"},
 		{"a:has b:has c:has d:wanted,has", "", "c", "three with it are enough"},
 		{"a:has b:wanted,has c:wanted,has d:wanted,has", "", "a", "enough of those that need it have it"},
