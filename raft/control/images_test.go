@@ -228,3 +228,19 @@ func (w *world) describePlace(c *raft.PlaceBlob) string {
 	names(" leaves", c.Drop)
 	return text
 }
+
+// A guest would wait for its images on the first of its hosts, so it goes to the one that has them.
+func TestChooseHost_oneThatHasTheImages(t *testing.T) {
+	w := newWorld(t)
+	for _, line := range []string{"node n1 storage", "node n2 storage", "node h1 host", "node h2 host",
+		"volume root on=n1,n2", "image debian one n1", "domain web volumes=root hosts=h1,h2 root=debian@1"} {
+		w.do(line)
+	}
+	w.run()
+	chosen := func() string { return w.view().ChooseHost(w.state.Domains["web"].Spec, volume.NodeID{}).Name }
+	require.Equal(t, "h1", chosen(), "none has them")
+	w.do("holds one h2")
+	require.Equal(t, "h2", chosen())
+	w.do("holds one h1")
+	require.Equal(t, "h1", chosen())
+}
