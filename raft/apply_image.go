@@ -58,9 +58,12 @@ func (t *txn) addImage(c *AddImage) *Refusal {
 		return refuse(CodeExists, "image %s: version %d was given already, to other content: the next is %d", c.Name,
 			number, last+1)
 	}
-	if number > guest.ImageVersionMax || image != nil && len(image.Versions) >= ImageVersionsMax {
-		return invalid("image %s has %d versions, or the number %d is too high (at most %d and %d): delete old ones",
-			c.Name, len(image.Versions), number, ImageVersionsMax, guest.ImageVersionMax)
+	switch {
+	case number > guest.ImageVersionMax:
+		return invalid("image %s: the number %d of a version is too high: it is %d at most", c.Name, number,
+			guest.ImageVersionMax)
+	case image != nil && len(image.Versions) >= ImageVersionsMax:
+		return invalid("image %s has %d versions, and no image has more: delete old ones", c.Name, ImageVersionsMax)
 	}
 	image = t.editImage(c.Name)
 	image.Last = number
