@@ -29,8 +29,8 @@ func (d *checkedData) Write(ctx context.Context, p []byte, off int64, f block.Fl
 	if err := d.begin(&c); err != nil {
 		return err
 	}
-	// One that gave up now would leave blocks of which nobody knows what they hold.
-	err = d.data.Write(context.WithoutCancel(ctx), p, off, f)
+	// One that gave up now would leave blocks of which nobody knows what they hold: it has no context.
+	err = d.data.Write(context.Background(), p, off, f)
 	stored := storedBytes(err, r.Len)
 	if err == nil {
 		putSums(c.buf.next, off/volume.BlockBytes, p)
@@ -98,11 +98,10 @@ func (d *checkedData) end(c *change, stored int64, err error) error {
 
 // storedBytes returns how much of a change is known to be stored after it ended with err.
 func storedBytes(err error, length int64) int64 {
-	part := (*block.PartialError)(nil)
-	switch {
-	case err == nil:
+	if err == nil {
 		return length
-	case errors.As(err, &part):
+	}
+	if part := (*block.PartialError)(nil); errors.As(err, &part) {
 		return part.StoredBytes
 	}
 	return 0
@@ -124,7 +123,7 @@ func (d *checkedData) Zero(ctx context.Context, r block.Range, f block.Flags) er
 		switch {
 		case err != nil:
 		case summed:
-			err = d.zeroPiece(ctx, piece, f)
+			err = d.zeroPiece(piece, f)
 		default:
 			err = d.data.Zero(ctx, piece, f) // the checksums say zero already
 		}
@@ -166,19 +165,19 @@ func (d *checkedData) nextSums(r block.Range) (block.Range, error) {
 }
 
 // zeroPiece zeroes data and checksums of a piece. Blocks whose checksum is sumZero keep it all along.
-func (d *checkedData) zeroPiece(ctx context.Context, r block.Range, f block.Flags) error {
+func (d *checkedData) zeroPiece(r block.Range, f block.Flags) error {
 	c := change{r: r, buf: d.buffer(r.Len)}
 	defer d.buffers.Put(c.buf)
 	if err := d.know(&c); err != nil {
 		return err
 	}
 	if allZero(c.buf.old) { // no block's data and checksum will differ
-		return d.data.Zero(context.WithoutCancel(ctx), r, f)
+		return d.data.Zero(context.Background(), r, f)
 	}
 	if err := d.begin(&c); err != nil {
 		return err
 	}
-	err := d.data.Zero(context.WithoutCancel(ctx), r, f)
+	err := d.data.Zero(context.Background(), r, f)
 	stored := storedBytes(err, r.Len)
 	if err == nil {
 		clear(c.buf.next)
