@@ -87,7 +87,7 @@ func (v *View) wantBlob(digest volume.Digest) []volume.NodeID {
 }
 
 // mayRunOn returns the hosts that get a blob ahead of time for a domain: all that its definition names, or, where it
-// names none, the one where it is and as many others as hold a blob anyway.
+// names none, as many as hold a blob anyway; and always the one where it is, and the one where it is migrated to.
 func (v *View) mayRunOn(d *raft.Domain, digest volume.Digest) []volume.NodeID {
 	var hosts []volume.NodeID
 	for _, name := range d.Spec.Hosts {
@@ -95,18 +95,20 @@ func (v *View) mayRunOn(d *raft.Domain, digest volume.Digest) []volume.NodeID {
 			hosts = append(hosts, n.ID)
 		}
 	}
-	if len(d.Spec.Hosts) > 0 {
-		return hosts
-	}
-	for _, n := range v.State.SortedNodes() {
-		if n.Has(raft.RoleHost) && !n.Pending && !n.Retiring {
-			hosts = append(hosts, n.ID)
+	if len(d.Spec.Hosts) == 0 {
+		for _, n := range v.State.SortedNodes() {
+			if n.Has(raft.RoleHost) && !n.Pending && !n.Retiring {
+				hosts = append(hosts, n.ID)
+			}
 		}
+		slices.SortFunc(hosts, func(a, b volume.NodeID) int { return compareRanks(digest, a, b) })
+		hosts = hosts[:min(len(hosts), raft.BlobHolders)]
 	}
-	slices.SortFunc(hosts, func(a, b volume.NodeID) int { return compareRanks(digest, a, b) })
-	hosts = hosts[:min(len(hosts), raft.BlobHolders)]
-	if d.Running && !slices.Contains(hosts, d.Host) {
+	if d.Running {
 		hosts = append(hosts, d.Host)
+	}
+	if d.Migration != nil {
+		hosts = append(hosts, d.Migration.To)
 	}
 	return hosts
 }
