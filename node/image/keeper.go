@@ -79,6 +79,7 @@ type Counts struct {
 const (
 	retryFirst = 250 * time.Millisecond
 	retryMax   = 15 * time.Second
+	stuckSlice = 5 * time.Minute
 	stuckAfter = 6                // failures in a row, another node had better have the blob
 	tickEvery  = 30 * time.Second // what no event tells of is looked for so often
 	tellEvery  = 500 * time.Millisecond
@@ -102,9 +103,10 @@ func New(o Options) (*Keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Keeper{options: o, log: o.Logger, store: s, uploads: &uploads{store: s, open: map[string]*upload{}},
-		wake: make(chan struct{}, 1), about: make(map[volume.Digest]*about),
-		unwanted: make(map[volume.Digest]time.Time)}, nil
+	k := &Keeper{options: o, log: o.Logger, store: s, wake: make(chan struct{}, 1),
+		about: make(map[volume.Digest]*about), unwanted: make(map[volume.Digest]time.Time)}
+	k.uploads = &uploads{store: s, open: map[string]*upload{}, keep: k.keep}
+	return k, nil
 }
 
 // Assign takes in which blobs the node is to have. It does not block.
@@ -255,14 +257,37 @@ func (a *about) ended(err error, interrupted bool) {
 	}
 }
 
+// untilRetry returns how long no blob is to be tried again. What failed often does not end another task before the slice
+// of that is over: to go on with half a blob it is read, and that must not be all that is ever done.
+func (k *Keeper) untilRetry(slice time.Time) time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	wait, now := stuckSlice, time.Now()
+	for _, a := range k.about { // all of them, so the order of the map does not matter
+		at := a.retry
+		if a.stuck && at.Before(slice) {
+			at = slice
+		}
+		if left := at.Sub(now); left > 0 {
+			wait = min(wait, left)
+		}
+	}
+	return wait
+}
+
 // yield ends a task when something more urgent is due.
 func (k *Keeper) yield(r running) {
+	slice := time.Now().Add(stuckSlice)
 	for {
+		again := time.NewTimer(k.untilRetry(slice))
 		select {
 		case <-r.ctx.Done():
+			again.Stop()
 			return
 		case <-k.wake:
+		case <-again.C:
 		}
+		again.Stop()
 		k.mu.Lock()
 		t := k.next(time.Now()) // what r is about is due still, so another one matters more
 		_, ordered := k.about[r.order.Digest]
@@ -290,11 +315,12 @@ func (k *Keeper) do(ctx context.Context, t task) error {
 	case stepHeld, stepLost:
 		return k.tell(ctx, t)
 	case stepRemove:
-		k.mu.Lock()
-		delete(k.unwanted, d)
-		k.mu.Unlock()
 		k.log.Info("an image that nobody wants here is removed", "digest", string(d))
-		return k.store.remove(d)
+		err := k.store.remove(d, func() bool { return k.wantedSince(d) })
+		k.mu.Lock()
+		delete(k.unwanted, d) // what could not be removed is not tried again at once
+		k.mu.Unlock()
+		return err
 	}
 	return fmt.Errorf("step %q is unknown", t.step)
 }
@@ -379,6 +405,24 @@ func (k *Keeper) noteUnwanted() {
 		}
 	}
 	k.unwanted = since
+}
+
+// keep has content that was sent anew stay as long as other content that nobody wants yet: who sent it has yet to make
+// it a version.
+func (k *Keeper) keep(d volume.Digest) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, known := k.unwanted[d]; known {
+		k.unwanted[d] = time.Now()
+	}
+}
+
+// wantedSince reports whether what was to be removed is not to be any more.
+func (k *Keeper) wantedSince(d volume.Digest) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	since, unwanted := k.unwanted[d]
+	return k.about[d] != nil || !unwanted || time.Since(since) < removeAfter
 }
 
 // pacer returns a function that waits so that at most so many bytes a second are read.

@@ -35,7 +35,7 @@ func (k *Keeper) pull(ctx context.Context, o peer.ImageOrder) error {
 			_ = p.close() // what was not written is not counted the next time either
 		}
 	}()
-	if err := k.store.room(o.SizeBytes - p.size); err != nil {
+	if err := k.store.makeRoom(o.Digest, o.SizeBytes-p.size); err != nil {
 		return err
 	}
 	k.reached(o.Digest, p.size)

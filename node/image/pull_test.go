@@ -235,7 +235,7 @@ func TestPull_fromALiar(t *testing.T) {
 	c.order(orderFrom(data, d, a, b))
 	c.has(data, d)
 	if len(a.asked()) == 0 { // it came from b at once: ask a alone
-		require.NoError(t, c.keeper.store.remove(d))
+		require.NoError(t, c.keeper.store.remove(d, nobodyWants))
 		c.order(orderFrom(data, d, a))
 		require.Eventually(t, func() bool { return c.keeper.Counts().Wrong > 0 }, 20*time.Second, time.Millisecond,
 			"%+v", c.keeper.Status())
@@ -264,7 +264,7 @@ func TestPull_findsTheLiarAmongSeveral(t *testing.T) {
 		first, second = b, a
 	}
 	c.has(data, d)
-	require.NoError(t, c.keeper.store.remove(d))
+	require.NoError(t, c.keeper.store.remove(d, nobodyWants))
 	first.spoils(cutAfter(400 << 10)) // so that each attempt would have something of both
 	second.spoils(lie)
 	c.order(orderFrom(data, d, a, b))

@@ -276,8 +276,14 @@ func (s *store) install(f *os.File, d volume.Digest) error {
 	return nil
 }
 
-// remove deletes a blob and what there is of it besides. A guest that has it open goes on with it.
-func (s *store) remove(d volume.Digest) error {
+// remove deletes a blob and what there is of it besides, unless somebody wants it by then. A guest that has it open
+// goes on with it.
+func (s *store) remove(d volume.Digest, wanted func() bool) error {
+	s.files.Lock()
+	defer s.files.Unlock()
+	if wanted() {
+		return nil
+	}
 	s.forget(d)
 	var failed []error
 	for _, path := range []string{s.path(d), s.part(d), s.path(d) + badSuffix} {
@@ -318,4 +324,13 @@ func (s *store) room(bytes int64) error {
 			volume.SizeText(bytes), volume.SizeText(free), volume.SizeText(total), volume.SizeText(reserve))
 	}
 	return nil
+}
+
+// makeRoom is room for a blob that is fetched anew: what was put aside of it goes before that fails.
+func (s *store) makeRoom(d volume.Digest, bytes int64) error {
+	err := s.room(bytes)
+	if errors.Is(err, ErrNoRoom) && os.Remove(s.path(d)+badSuffix) == nil {
+		return s.room(bytes)
+	}
+	return err
 }

@@ -207,11 +207,11 @@ func TestStore_removeLeavesNothing(t *testing.T) {
 	put(t, s, data, d)
 	require.NoError(t, os.WriteFile(s.part(d), data, 0o600))
 	require.NoError(t, os.WriteFile(s.path(d)+badSuffix, data, 0o600))
-	require.NoError(t, s.remove(d))
+	require.NoError(t, s.remove(d, nobodyWants))
 	entries, err := os.ReadDir(s.dir)
 	require.NoError(t, err)
 	require.Empty(t, entries)
-	require.NoError(t, s.remove(d))
+	require.NoError(t, s.remove(d, nobodyWants))
 }
 
 func TestStore_roomIsLeftForTheNode(t *testing.T) {
@@ -220,7 +220,11 @@ func TestStore_roomIsLeftForTheNode(t *testing.T) {
 	require.ErrorIs(t, s.room(1<<60), ErrNoRoom)
 }
 
-func uploadsOf(s *store) *uploads { return &uploads{store: s, open: map[string]*upload{}} }
+func nobodyWants() bool { return false }
+
+func uploadsOf(s *store) *uploads {
+	return &uploads{store: s, open: map[string]*upload{}, keep: func(volume.Digest) {}}
+}
 
 func TestUploads(t *testing.T) {
 	s := storeOf(t)

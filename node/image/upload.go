@@ -22,6 +22,7 @@ const uploadsMax = 16
 // uploads are the contents that users send to this node.
 type uploads struct {
 	store *store
+	keep  func(volume.Digest) // called before content takes its place; it must not block
 
 	mu   sync.Mutex // guards open
 	open map[string]*upload
@@ -55,11 +56,14 @@ func (u *uploads) begin(size int64) (string, error) {
 	return id, nil
 }
 
-// underWay counts the uploads that are not over. The caller holds mu.
+// underWay counts the uploads that are not over. One that is busy is not, and is not waited for. The caller holds mu.
 func (u *uploads) underWay() int {
 	n := 0
 	for _, up := range u.open {
-		up.mu.Lock()
+		if !up.mu.TryLock() {
+			n++
+			continue
+		}
 		if !up.over {
 			n++
 		}
@@ -124,6 +128,7 @@ func (u *uploads) seal(id string, digest volume.Digest, size int64) (volume.Dige
 	case up.over:
 		return up.sealed, up.part.size, nil
 	}
+	u.keep(got)
 	if err := u.store.install(up.part.file, got); err != nil {
 		return "", 0, err
 	}
@@ -149,12 +154,15 @@ func (u *uploads) end(id string) {
 	}
 }
 
-// expire ends the uploads of which nothing came since a time; all of them, if it is zero.
+// expire ends the uploads of which nothing came since a time; all of them, if it is zero. One that is busy is not idle:
+// it is not waited for, since a disk that is slow may keep it so for minutes.
 func (u *uploads) expire(before time.Time) {
 	u.mu.Lock()
 	var idle []string
 	for id, up := range u.open {
-		up.mu.Lock()
+		if !up.mu.TryLock() {
+			continue
+		}
 		if before.IsZero() || up.touched.Before(before) {
 			idle = append(idle, id)
 		}
