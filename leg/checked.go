@@ -32,16 +32,16 @@ type checkedData struct {
 	data, sums Data
 	leg        volume.LegID
 	crashGen   uint64   // the leg's, from its start on
-	witness    *witness // the store's; nil if it has none
-	held       heldPlaces
+	witness    *witness // the store's; nil until the leg has started, or if there is none
 	underway   underway
 	buffers    sync.Pool     // of *sumsBuffer
 	scanners   sync.Pool     // of *scanner
 	mismatches atomic.Uint64 // reads of a block that did not match
 }
 
-func newCheckedData(data, sums Data, id volume.LegID, w *witness) *checkedData {
-	return &checkedData{data: data, sums: sums, leg: id, witness: w}
+// newCheckedData has no witness: a leg gets it once it has started (Store.openLeg).
+func newCheckedData(data, sums Data, id volume.LegID) *checkedData {
+	return &checkedData{data: data, sums: sums, leg: id}
 }
 
 // sumsBuffer holds the checksums of one request.

@@ -24,7 +24,7 @@ func benchData(b *testing.B) *checkedData {
 	require.NoError(b, err)
 	sums, err := fsys.OpenData("checksums", sumBytes)
 	require.NoError(b, err)
-	d := newCheckedData(data, sums, testHeader.Leg, nil)
+	d := newCheckedData(data, sums, testHeader.Leg)
 	b.Cleanup(func() { require.NoError(b, d.Close()) })
 	p := make([]byte, 1<<20)
 	for i := range p {

@@ -64,8 +64,7 @@ func (d *checkedData) begin(c *change) error {
 		putSum(c.buf.next, i, sum)
 	}
 	if err := d.writeSums(c.r, c.buf.next); err != nil {
-		_, err = d.restore(c, 0, err)
-		return err
+		return d.restore(c, 0, err)
 	}
 	return nil
 }
@@ -81,18 +80,14 @@ func (d *checkedData) know(c *change) error {
 }
 
 // end ends a change with its outcome, of which so much is known to be stored, from the front: after an error its blocks
-// are given checksums again.
+// are given checksums again. The place of the witness ends in any case: one that stayed would outlive its change, and have
+// a block settled that rotted since. Where the checksums could not be given back, as on a file system without room for
+// one, a start after a crash finds blocks that nothing explains, and the leg counts as lossy.
 func (d *checkedData) end(c *change, stored int64, err error) error {
-	if err == nil {
-		d.witness.end(c.place)
-		return nil
+	if err != nil {
+		err = d.restore(c, stored, err)
 	}
-	restored, err := d.restore(c, stored, err)
-	if restored {
-		d.witness.end(c.place)
-	} else if c.place != noPlace {
-		d.held.add(heldPlace{c.r, c.place})
-	}
+	d.witness.end(c.place)
 	return err
 }
 
@@ -186,14 +181,13 @@ func (d *checkedData) zeroPiece(r block.Range, f block.Flags) error {
 	return d.end(&c, stored, err)
 }
 
-// restore gives each block of a change a checksum again after it ended with cause, and returns cause and whether it
-// did.
+// restore gives each block of a change a checksum again after it ended with cause, and returns cause.
 //
 // After block.ErrFailed and block.ErrClosed there is nobody to do it for: the leg refuses everything,
 // or is being closed, and "under way" is settled at the next start.
-func (d *checkedData) restore(c *change, stored int64, cause error) (restored bool, _ error) {
+func (d *checkedData) restore(c *change, stored int64, cause error) error {
 	if errors.Is(cause, block.ErrFailed) || errors.Is(cause, block.ErrClosed) {
-		return false, cause
+		return cause
 	}
 	err := d.know(c)
 	if err == nil {
@@ -202,7 +196,7 @@ func (d *checkedData) restore(c *change, stored int64, cause error) (restored bo
 	if err == nil {
 		err = d.writeSums(c.r, c.buf.next)
 	}
-	return err == nil, errors.Join(cause, err)
+	return errors.Join(cause, err)
 }
 
 // lookAt sets the checksums that the blocks of a change that failed are to have.
@@ -253,11 +247,7 @@ func (d *checkedData) readSums(r block.Range, sums []byte) error {
 
 // writeSums asks no context: a change that has begun ends.
 func (d *checkedData) writeSums(r block.Range, sums []byte) error {
-	if err := d.sums.Write(context.Background(), sums, sumsRange(r).Off, 0); err != nil {
-		return forGood(err)
-	}
-	d.held.letGo(r, d.witness)
-	return nil
+	return forGood(d.sums.Write(context.Background(), sums, sumsRange(r).Off, 0))
 }
 
 // forGood makes an unreadable checksum a failure of the leg: the blocks that share its page could

@@ -64,6 +64,8 @@ func (s *Store) openLeg(id volume.LegID) (*Leg, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("leg %s: %w", id, err), files.close())
 	}
+	// From here on a change has an open label and marks, without which a place of the witness might outlive the crash.
+	files.data.witness, files.data.crashGen = s.witness, label.CrashGen
 	l := newLeg(s, files, label, regions)
 	if failure != nil {
 		l.core.Fail(failure)
@@ -156,6 +158,12 @@ func (s *Store) startLeg(files *legFiles, label volume.Label, regions *Regions) 
 			found.Suspect = !settled
 		}
 	}
+	if !settled {
+		if err := files.data.announce(files.left); err != nil {
+			s.log.Warn("what was under way on a leg could not be noted: it may count as lossy after the next crash",
+				"leg", label.LegID.String(), "error", err)
+		}
+	}
 	next, sectors := StartLeg(found, s.boot)
 	next, err := files.labels.write(next)
 	if err == nil {
@@ -165,12 +173,8 @@ func (s *Store) startLeg(files *legFiles, label volume.Label, regions *Regions) 
 		// The next start would read the pages that the kernel dropped, and take them for durable.
 		s.recordFailure(label.LegID, err)
 	}
-	if err == nil && !settled {
-		err = files.data.announce(files.left)
-	}
 	if err == nil {
 		s.witness.forget(label.LegID)
-		files.data.crashGen = next.CrashGen
 	}
 	return next, err
 }

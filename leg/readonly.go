@@ -134,7 +134,7 @@ func (s *ReadOnlyStore) openFiles(l *ReadOnlyLeg) error {
 	if sumsErr != nil {
 		return errors.Join(err, sumsErr, data.Close())
 	}
-	l.data = newCheckedData(data, sums, id, nil)
+	l.data = newCheckedData(data, sums, id)
 	for _, p := range s.left[id] {
 		if p.crashGen == uint32(l.Label.CrashGen) {
 			l.left = append(l.left, p.blocks)

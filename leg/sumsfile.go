@@ -54,7 +54,7 @@ func (s *Store) openChecked(label volume.Label) (*checkedData, error) {
 	if err != nil {
 		return nil, errors.Join(err, data.Close())
 	}
-	return newCheckedData(data, sums, label.LegID, s.witness), nil
+	return newCheckedData(data, sums, label.LegID), nil
 }
 
 // checkSums returns why an open file of checksums is not that of the leg with this label.

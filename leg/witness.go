@@ -19,8 +19,9 @@ import (
 // lost makes a leg lossy at worst.
 //
 // It must never say more than is true: a place that outlived its change would have a block settled that rotted since.
-// So each place carries the leg's CrashGen, which every start after a crash raises, also one that reads no witness, and
-// counts for the start that finds this CrashGen in the label alone.
+// So a place ends with its change, whatever became of it. One that a crash left carries the leg's CrashGen, and counts
+// for a start that finds this CrashGen in the label: a change has its regions marked and the label open (what a start
+// itself writes is announced), so any start after the crash raises it, also one that reads no witness.
 //
 // Invariant: whenever a block's data may differ from its checksum, a place names it, or its checksum is sumUnderWay.
 // Invariant: a place of this process names no block that was changed since and matches its checksum.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-storage/holdfast/block"
 	"github.com/holdfast-storage/holdfast/leg"
+	"github.com/holdfast-storage/holdfast/volume"
 )
 
 // killedIn writes a pattern to block 2 and returns what a kill leaves right before an operation of that write, which is
@@ -75,8 +76,8 @@ func TestWitness_stalePlaceIsNotBelieved(t *testing.T) {
 	}
 }
 
-// A change that failed and could not be taken back is under way until something of it is written anew: a kill before
-// that is no loss of the cache, rot after it is one.
+// A change that failed and could not be taken back has ended all the same: no place of it is left that could explain
+// what rots later. Where it was announced, the checksums say so until they are written again.
 func TestWitness_ofAChangeThatCouldNotBeTakenBack(t *testing.T) {
 	for i := range 8 {
 		announced, torn, again := i&1 != 0, i&2 != 0, i&4 != 0
@@ -105,7 +106,7 @@ func TestWitness_ofAChangeThatCouldNotBeTakenBack(t *testing.T) {
 				fsys.flip(legPath("data"), 8192+600, 3)
 			}
 			store := openStore(t, fsys.afterKill(), "boot 1")
-			require.Equal(t, again, lossy(t, login(t, openLeg(t, store), 2)))
+			require.Equal(t, again || !announced, lossy(t, login(t, openLeg(t, store), 2)))
 		})
 	}
 }
@@ -137,7 +138,8 @@ func TestWitness_waitsForTheMarksOfAnEarlierBoot(t *testing.T) {
 	}
 }
 
-// Who deletes a leg that failed gives back what was under way on it; and what names no leg of the store is cleared.
+// Who deletes a leg gives back what was under way on it when a process died; and what names no leg of the store is
+// cleared.
 func TestWitness_ofLegsThatAreGone(t *testing.T) {
 	taken := func(fsys *memFS) (n int) {
 		words := fsys.memory["/memory/"+testStore.String()+".witness"]
@@ -149,23 +151,57 @@ func TestWitness_ofLegsThatAreGone(t *testing.T) {
 		return n
 	}
 	fsys := newMemFS()
-	store := newStore(t, fsys)
-	s := configured(t, openLeg(t, store), 1)
+	s := configured(t, openLeg(t, newStore(t, fsys)), 1)
 	require.NoError(t, s.Write(t.Context(), pattern(1, 4), 0, 0))
-	fsys.setTear(func(file string, _ int64, n int) (int, error) {
-		if file == legPath("data") {
-			return 0, block.ErrFailed
+	killed := killedIn(t, fsys, s, dataStored())
+	require.Zero(t, taken(fsys), "the write is over")
+	require.Equal(t, 1, taken(killed))
+	gone := killed.afterKill()
+	require.NoError(t, openStore(t, killed, "boot 1").Delete(testSpec().Leg))
+	require.Zero(t, taken(killed))
+
+	require.NoError(t, gone.RemoveAll(path.Dir(legPath("label"))))
+	require.NoError(t, openStore(t, gone, "boot 1").Close())
+	require.Zero(t, taken(gone))
+}
+
+// A start that finds no room to note what was under way goes on.
+func TestWitness_noRoomToAnnounce(t *testing.T) {
+	fsys := newMemFS()
+	s := configured(t, openLeg(t, newStore(t, fsys)), 1)
+	require.NoError(t, s.Write(t.Context(), pattern(1, 4), 0, 0))
+	fsys = fsys.afterCut(func(n int) int { return n - 1 })
+	s = configured(t, openLeg(t, openStore(t, fsys, "boot 2")), 2)
+	killed := killedIn(t, fsys, s, dataStored())
+	killed.setTear(func(file string, _ int64, n int) (int, error) {
+		if file == legPath("checksums") {
+			return 0, block.ErrNoSpace
 		}
 		return n, nil
 	})
-	require.Error(t, s.Write(t.Context(), pattern(1, 1), 0, 0))
-	fsys.setTear(nil)
-	require.Equal(t, 1, taken(fsys))
-	killed := fsys.afterKill()
-	require.NoError(t, store.Delete(testSpec().Leg))
-	require.Zero(t, taken(fsys))
+	s = configured(t, openLeg(t, openStore(t, killed, "boot 2")), 3)
+	require.ErrorIs(t, s.Read(t.Context(), make([]byte, 4096), 8192), block.ErrMedium)
+}
 
-	require.NoError(t, killed.RemoveAll(path.Dir(legPath("label"))))
-	require.NoError(t, openStore(t, killed, "boot 1").Close())
-	require.Zero(t, taken(killed))
+// What a start writes home of a leg that was detached is no change that a place may name: its label is closed, and a
+// start that reads no witness would raise nothing.
+func TestWitness_aStartHasNone(t *testing.T) {
+	r := newJournalRun(t, volume.DurabilityFlush, 0, 0)
+	r.fsys.setHook(nil)
+	r.login()
+	r.commit(r.stage(volume.RecordImage, 1, 2))
+	killed := r.fsys.afterKill()
+	places, home := 0, 0
+	killed.setHook(func(op, file string) error {
+		switch {
+		case op == "store":
+			places++
+		case op == "write" && file == legPath("data"):
+			home++
+		}
+		return nil
+	})
+	openLeg(t, openStore(t, killed, "boot 1"))
+	require.NotZero(t, home, "it writes home again")
+	require.Zero(t, places)
 }
