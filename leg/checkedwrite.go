@@ -79,10 +79,10 @@ func (d *checkedData) know(c *change) error {
 	return err
 }
 
-// end ends a change with its outcome, of which so much is known to be stored, from the front: after an error its blocks
-// are given checksums again. The place of the witness ends in any case: one that stayed would outlive its change, and have
-// a block settled that rotted since. Where the checksums could not be given back, as on a file system without room for
-// one, a start after a crash finds blocks that nothing explains, and the leg counts as lossy.
+// end ends a change with its outcome, of which so much is known to be stored, from the front: after an error its
+// blocks are given checksums again. The place of the witness ends in any case: one that stayed would outlive its
+// change, and have a block settled that rotted since. Where the checksums could not be given back, as on a file system
+// without room for one, a start after a crash finds blocks that nothing explains, and the leg counts as lossy.
 func (d *checkedData) end(c *change, stored int64, err error) error {
 	if err != nil {
 		err = d.restore(c, stored, err)

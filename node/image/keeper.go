@@ -257,8 +257,8 @@ func (a *about) ended(err error, interrupted bool) {
 	}
 }
 
-// untilRetry returns how long no blob is to be tried again. What failed often does not end another task before the slice
-// of that is over: to go on with half a blob it is read, and that must not be all that is ever done.
+// untilRetry returns how long no blob is to be tried again. What failed often does not end another task before the
+// slice of that is over: to go on with half a blob it is read, and that must not be all that is ever done.
 func (k *Keeper) untilRetry(slice time.Time) time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
