@@ -284,7 +284,7 @@ func (s *store) remove(d volume.Digest, wanted func() bool) error {
 	if wanted() {
 		return nil
 	}
-	s.forget(d)
+	defer s.forget(d) // once it is gone: whoever finds that it is not here finds no file either
 	var failed []error
 	for _, path := range []string{s.path(d), s.part(d), s.path(d) + badSuffix} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
