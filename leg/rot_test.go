@@ -248,8 +248,8 @@ func TestWrite_cancelledInTheMiddle(t *testing.T) {
 	require.Equal(t, append(pattern(2, 2)[:4096], pattern(1, 2)[4096:]...), got)
 }
 
-// A write that waits inside the disk holds up whoever overlaps it, and nobody else. A reader that comes
-// across it sees no medium error but one of the two writes.
+// A write that waits inside the disk, between its data and its checksums, holds up whoever overlaps it, and nobody else.
+// A reader that comes across it sees no medium error but waits for it.
 func TestWrite_overlapping(t *testing.T) {
 	fsys := newMemFS()
 	s := configured(t, openLeg(t, newStore(t, fsys)), 1)
@@ -257,7 +257,7 @@ func TestWrite_overlapping(t *testing.T) {
 	stored, release := make(chan struct{}), make(chan struct{})
 	var first atomic.Bool
 	fsys.setHook(func(op, path string) error {
-		if op == "write" && path == legPath("data") && first.CompareAndSwap(false, true) {
+		if op == "write" && path == legPath("checksums") && first.CompareAndSwap(false, true) {
 			close(stored)
 			<-release
 		}
@@ -271,7 +271,7 @@ func TestWrite_overlapping(t *testing.T) {
 		got := make([]byte, 4096)
 		requireNoError(t, s.Read(context.Background(), got, 0))
 		if !bytes.Equal(got, pattern(2, 1)) {
-			t.Error("the read came across the write and waited for it")
+			t.Error("the read did not wait for the write that it came across")
 		}
 	})
 	require.NoError(t, s.Write(t.Context(), pattern(4, 1), 3*4096, 0), "it overlaps nothing")

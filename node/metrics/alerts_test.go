@@ -38,7 +38,7 @@ func exported(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("../*/" + metricstest.GoldenFile)
 	require.NoError(t, err)
-	require.Len(t, files, 5, "coordinator, engine, host, storage, and the target's here")
+	require.Len(t, files, 6, "coordinator, engine, host, image, storage, and the target's here")
 	names := map[string]string{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
