@@ -248,8 +248,8 @@ func TestWrite_cancelledInTheMiddle(t *testing.T) {
 	require.Equal(t, append(pattern(2, 2)[:4096], pattern(1, 2)[4096:]...), got)
 }
 
-// A write that waits inside the disk, between its data and its checksums, holds up whoever overlaps it, and nobody else.
-// A reader that comes across it sees no medium error but waits for it.
+// A write that waits inside the disk, between its data and its checksums, holds up whoever overlaps it, and nobody
+// else. A reader that comes across it sees no medium error but waits for it.
 func TestWrite_overlapping(t *testing.T) {
 	fsys := newMemFS()
 	s := configured(t, openLeg(t, newStore(t, fsys)), 1)
