@@ -29,6 +29,13 @@ func TestKinds_everyWordHasADriverAndRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
+// A kill command that does not find the driver that made it fails, at the moment when a host is fenced.
+func TestKinds_aKillCommandFindsEveryDriver(t *testing.T) {
+	for _, word := range Words() {
+		require.NoError(t, EndRun(t.Context(), word, t.TempDir(), "token", Options{}), word)
+	}
+}
+
 func TestCheck_unknownDriverNamesThoseThatThereAre(t *testing.T) {
 	err := Check(guest.Definition{Name: "web1", Driver: "vmware"})
 	require.ErrorContains(t, err, `"vmware" is unknown`)

@@ -58,14 +58,14 @@ const (
 	qemuWords  = 2000                  // bytes of its last words that an error repeats
 )
 
-type qemuDriver struct{ local *localDriver }
+type qemuDriver struct{ *localDriver }
 
 // qemuProcess is one run of a QEMU guest.
 type qemuProcess struct{ *localProcess }
 
 func (d *qemuDriver) Start(ctx context.Context, o Order) (Process, error) {
 	said := sizeOf(LogPath(o.Dir))
-	p, err := d.local.start(ctx, o)
+	p, err := d.start(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -106,14 +106,12 @@ func awaitQEMU(ctx context.Context, p *localProcess) error {
 }
 
 func (d *qemuDriver) Adopt(_ context.Context, dir string) (Process, error) {
-	p, err := d.local.adopt(dir)
+	p, err := d.adopt(dir)
 	if err != nil {
 		return nil, err
 	}
 	return &qemuProcess{p}, nil
 }
-
-func (d *qemuDriver) Forget(dir string) error { return d.local.Forget(dir) }
 
 // call has the QEMU of a run execute one command without arguments.
 func call(ctx context.Context, p *localProcess, command string) error {

@@ -34,7 +34,7 @@ that the driver can do nothing with, is an error with its line and column. docs/
   interfaces: [{mac: "52:54:00:12:34:56", bridge: br0}]
   boot: {kernel: /srv/boot/vmlinuz, command_line: root=/dev/vda console=ttyS0}
   volumes: [{name: web2, device: vda}]
-  qemu: {accelerator: kvm}
+  qemu: {accelerator: kvm} # driver libvirt: the same with libvirt: in its place, run by the host's libvirt daemon
 
   name: web3
   driver: xl               # a domain of the host's Xen
