@@ -46,3 +46,8 @@ func TestCore_anOrderSaysAllThatTheDefinitionDoes(t *testing.T) {
 	require.Equal(t, endGuest, actions[0].job)
 	require.Equal(t, 70*time.Second, actions[0].grace)
 }
+
+// Raft does not depend on the drivers, and has the word of the one whose guests can move for itself.
+func TestDriverQEMU_isOneWordForRaftAndDrivers(t *testing.T) {
+	require.Equal(t, domain.DriverQEMU, raft.DriverQEMU)
+}

@@ -24,7 +24,7 @@ type Options struct {
 	RecordFile string
 	// BootIDFile names the identity of this boot; empty is leg.DefaultBootIDFile.
 	BootIDFile string
-	// MemoryDir is a directory in memory for the stores' witnesses (leg.StoreOptions); empty is none.
+	// MemoryDir is a directory in memory for the stores' witnesses (leg.Store.KeepWitness); empty is none.
 	MemoryDir string
 	// Report proposes a command of this node to raft: LegProvisioned, LegLost or LegDeleted. An error
 	// means that it may not have been committed; it is tried again.
