@@ -55,7 +55,8 @@ func TestConfigure_everyFieldIsMadeOrKept(t *testing.T) {
 			require.Equal(t, before.Field(i).Interface(), after.Field(i).Interface(), name)
 			continue
 		}
-		require.NotEqual(t, before.Field(i).Interface(), site.Field(i).Interface(), "%s: this test has to change it", name)
+		require.NotEqual(t, before.Field(i).Interface(), site.Field(i).Interface(),
+			"%s: this test has to change it", name)
 		require.Equal(t, site.Field(i).Interface(), after.Field(i).Interface(), name)
 	}
 	require.Len(t, kept, after.NumField(), "no field that there is no more")
