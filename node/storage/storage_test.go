@@ -280,6 +280,12 @@ func TestStores_belongToOneNodeAndOneName(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, m.Status()[1].Error, "in use")
 	require.NoError(t, m.Close())
+	twice.Stores[1] = StoreConfig{Name: "disk2", Path: t.TempDir()} // a copy would have the witness of the other
+	require.NoError(t, os.CopyFS(twice.Stores[1].Path, os.DirFS(twice.Stores[0].Path)))
+	m, err = New(twice)
+	require.NoError(t, err)
+	require.Contains(t, m.Status()[1].Error, "a copy")
+	require.NoError(t, m.Close())
 }
 
 func TestNew_refusesWrongOptions(t *testing.T) {
