@@ -33,8 +33,12 @@ func receive(t *testing.T, d Driver, o Order) (Process, Migrant) {
 	require.True(t, ok)
 	p, err := r.Receive(t.Context(), o)
 	require.NoError(t, err)
-	// Not Stop: nobody watches it once it is released.
-	t.Cleanup(func() { require.NoError(t, proc.Signal([]proc.ID{p.ID()}, syscall.SIGKILL)) })
+	// Not Stop: nobody watches it once it is released. While somebody does, its record is written when it ends, and its
+	// directory is removed after this.
+	t.Cleanup(func() {
+		require.NoError(t, proc.Signal([]proc.ID{p.ID()}, syscall.SIGKILL))
+		p.Release()
+	})
 	m, ok := p.(Migrant)
 	require.True(t, ok)
 	return p, m
