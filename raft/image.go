@@ -171,7 +171,7 @@ func (d *Domain) Images() []guest.Image {
 
 // RollsBackTo returns what a rollback would pin the domain to. It is what the domain is pinned to if there is nothing
 // to go back to.
-func (d *Domain) RollsBackTo() guest.Pins { return d.Spec.Machine.Pinned(d.Before).Pins() }
+func (d *Domain) RollsBackTo() guest.Pins { return d.Spec.Machine.PinsWith(d.Before) }
 
 // RunSpec returns the definition that the domain's present run has: with the versions of images that it was started
 // with, whatever it was pinned to since.

@@ -159,6 +159,25 @@ func (m Machine) Pins() Pins {
 	return p
 }
 
+// PinsWith returns the pins of Pinned(p), without making the copy.
+func (m Machine) PinsWith(p Pins) Pins {
+	pins := m.Pins()
+	from := p.fields()
+	for k, file := range pins.fields() {
+		if have, want := *file, *from[k]; have != want && sameImage(have, want) {
+			*file = want
+		}
+	}
+	return pins
+}
+
+// sameImage reports whether two files are versions of one image.
+func sameImage(have, want string) bool {
+	a, is := imageOf(have)
+	b, pinned := imageOf(want)
+	return is && pinned && a.Name == b.Name
+}
+
 // Pinned returns a copy of the machine with other versions of the images that it boots from: those of p. A file that
 // is a path, or another image in p, stays as it is.
 func (m Machine) Pinned(p Pins) Machine {
@@ -168,9 +187,7 @@ func (m Machine) Pinned(p Pins) Machine {
 	}
 	from := p.fields()
 	for k, f := range m.Boot.files() {
-		have, is := imageOf(*f.file)
-		want, pinned := imageOf(*from[k])
-		if is && pinned && have.Name == want.Name {
+		if sameImage(*f.file, *from[k]) {
 			*f.file = *from[k]
 		}
 	}

@@ -69,4 +69,9 @@ func TestMachine_pins(t *testing.T) {
 		"a path and another image stay")
 	require.Equal(t, machineOf(), m)
 	require.Equal(t, Machine{}, Machine{}.Pinned(Pins{Kernel: "image:linux@1"}))
+	for _, p := range []Pins{{}, {Kernel: "image:linux@1", Initrd: "image:i@1", RootImage: "image:fedora@1"},
+		{Kernel: "/boot/linux", RootImage: "image:debian@9"}} {
+		require.Equal(t, m.Pinned(p).Pins(), m.PinsWith(p))
+		require.Equal(t, Pins{}, Machine{}.PinsWith(p))
+	}
 }
