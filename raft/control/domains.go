@@ -16,6 +16,8 @@ import (
 //     policy says so; one that could not be started, or went down with its disk, the host itself tries again;
 //   - a domain on a host that is being retired moves to another host, once one lives; one that is about to be migrated
 //     away, only once that is given up;
+//   - a domain that cannot start because its host has failed for Timing.ImageStuck to get an image of it is placed on
+//     another host that has all of them, unless its policy says that it is moved by hand;
 //   - the volumes that were attached for a domain are detached once it is stopped and its host has
 //     said that nothing of it runs any more, or is dead.
 //
@@ -47,6 +49,9 @@ func (v *View) keepRunning(d *raft.Domain) []raft.Command {
 			return []raft.Command{v.Place(d, to.ID, fmt.Sprintf("host %s is being emptied", host.Name))}
 		}
 		return nil
+	}
+	if c := v.startElsewhere(d); c != nil {
+		return []raft.Command{*c}
 	}
 	fact := v.Domain(d)
 	if fact == nil || fact.State != DomainExited {

@@ -65,6 +65,12 @@ func (f *Facts) HearNode(now time.Time, r NodeReport) bool {
 			f.countRestart(now, name, d.Run)
 		}
 	}
+	for digest, image := range n.Images {
+		before := old.Images[digest]
+		if image.Since = now; before != nil && before.State == image.State {
+			image.Since = before.Since
+		}
+	}
 	for _, e := range r.Engines {
 		n.Engines[e.AttachID] = true
 		e.Node = r.Node

@@ -9,11 +9,21 @@ import (
 )
 
 // ChooseHost returns the host on which a domain should run now, of those that it may run on, live and
-// are not avoid; nil if there is none. A host without another running member of the domain's
-// anti-affinity group comes first: a guest that has to share one is better than a guest that is down.
-// Then one that has the images which the domain boots from: elsewhere it would wait for them.
+// are not avoid; nil if there is none. One that cannot get an image which the domain boots from comes last: a guest
+// that shares a host is better than one that waits for ever. Of the others one without another running member of the
+// domain's anti-affinity group comes first: a guest that has to share one is better than a guest that is down.
+// Then one that has the images: elsewhere it would wait for them.
 // Then the order of the domain's list decides, or, if it names none, which host has the fewest domains.
 func (v *View) ChooseHost(spec raft.DomainSpec, avoid volume.NodeID) *raft.Node {
+	if hosts := v.rankHosts(spec, avoid, v.missing(spec)); len(hosts) > 0 {
+		return hosts[0]
+	}
+	return nil
+}
+
+// rankHosts returns the hosts of which ChooseHost takes the first.
+func (v *View) rankHosts(spec raft.DomainSpec, avoid volume.NodeID,
+	missing map[volume.NodeID]missingImages) []*raft.Node {
 	var hosts []*raft.Node
 	if len(spec.Hosts) == 0 {
 		hosts = v.hosts(avoid)
@@ -24,14 +34,13 @@ func (v *View) ChooseHost(spec raft.DomainSpec, avoid volume.NodeID) *raft.Node 
 			hosts = append(hosts, n)
 		}
 	}
-	members, lacks := v.members(spec), v.lacks(spec)
+	members := v.members(spec)
 	slices.SortStableFunc(hosts, func(a, b *raft.Node) int {
-		return cmp.Or(cmp.Compare(members[a.ID], members[b.ID]), cmp.Compare(lacks[a.ID], lacks[b.ID]))
+		x, y := missing[a.ID], missing[b.ID]
+		return cmp.Or(cmp.Compare(min(x.hopeless, 1), min(y.hopeless, 1)),
+			cmp.Compare(members[a.ID], members[b.ID]), cmp.Compare(x.images, y.images))
 	})
-	if len(hosts) == 0 {
-		return nil
-	}
-	return hosts[0]
+	return hosts
 }
 
 // members counts the other running members of a domain's anti-affinity group on each host.

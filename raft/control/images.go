@@ -1,7 +1,7 @@
 package control
 
 import (
-	"slices"
+	"time"
 
 	"github.com/holdfast-storage/holdfast/domain/guest"
 	"github.com/holdfast-storage/holdfast/raft"
@@ -12,7 +12,8 @@ import (
 type ImageFact struct {
 	State     ImageState
 	DoneBytes int64
-	Error     string // of the last attempt
+	Error     string    // of the last attempt
+	Since     time.Time // that it is in this state
 }
 
 // ImageState is what a node does about a blob.
@@ -34,8 +35,9 @@ const (
 // and that a node which need not have a blob is let go only once enough others have it.
 func Images(v *View) []raft.Command {
 	var out []raft.Command
+	nodes, wanted := v.State.SortedNodes(), v.wantedBlobs()
 	for _, digest := range v.State.SortedBlobs() {
-		add, drop := chooseHolders(v.blobPlaces(digest), raft.BlobHolders)
+		add, drop := chooseHolders(v.blobPlaces(digest, nodes, wanted[digest]), raft.BlobHolders)
 		if len(add) > 0 || len(drop) > 0 {
 			out = append(out, raft.Command{PlaceBlob: &raft.PlaceBlob{Digest: digest, Add: add, Drop: drop}})
 		}
@@ -43,13 +45,13 @@ func Images(v *View) []raft.Command {
 	return out
 }
 
-// blobPlaces returns every node as a place for a blob, and every holder that is no node any more.
-func (v *View) blobPlaces(digest volume.Digest) []blobPlace {
-	blob, wanted := v.State.Blobs[digest], v.wantBlob(digest)
-	var places []blobPlace
-	for _, n := range v.State.SortedNodes() {
+// blobPlaces returns every node as a place for a blob.
+func (v *View) blobPlaces(digest volume.Digest, nodes []*raft.Node, wanted map[volume.NodeID]bool) []blobPlace {
+	blob := v.State.Blobs[digest]
+	places := make([]blobPlace, 0, len(nodes))
+	for _, n := range nodes {
 		p := blobPlace{id: n.ID, zone: n.Location.Zone, lives: v.speaks(n.ID), stays: !n.Pending && !n.Retiring,
-			wanted: slices.Contains(wanted, n.ID), rank: blobRank(digest, n.ID), fails: v.blobFails(n.ID, digest),
+			wanted: wanted[n.ID], rank: blobRank(digest, n.ID), fails: v.blobFails(n.ID, digest),
 			gone: v.imageGone(n.ID)}
 		if h := blob.Holder(n.ID); h != nil {
 			p.listed, p.has = true, h.Has
@@ -69,48 +71,6 @@ func (v *View) blobFails(id volume.NodeID, digest volume.Digest) bool {
 func (v *View) imageGone(id volume.NodeID) bool {
 	return v.Condition(id) == raft.NodeDead && v.Now.Sub(v.Facts.silentSince(id)) >= v.Timing.ImageGone &&
 		!v.mostAreSilent()
-}
-
-// wantBlob returns the hosts on which a domain may start that needs a blob.
-func (v *View) wantBlob(digest volume.Digest) []volume.NodeID {
-	var hosts []volume.NodeID
-	for _, d := range v.sortedDomains() {
-		needs := slices.ContainsFunc(d.Images(), func(i guest.Image) bool {
-			version := v.State.ImageVersion(i)
-			return version != nil && version.Digest == digest
-		})
-		if needs {
-			hosts = append(hosts, v.mayRunOn(d, digest)...)
-		}
-	}
-	return hosts
-}
-
-// mayRunOn returns the hosts that get a blob ahead of time for a domain: all that its definition names, or, where it
-// names none, as many as hold a blob anyway; and always the one where it is, and the one where it is migrated to.
-func (v *View) mayRunOn(d *raft.Domain, digest volume.Digest) []volume.NodeID {
-	var hosts []volume.NodeID
-	for _, name := range d.Spec.Hosts {
-		if n := v.State.NodeByName(name); n != nil && n.Has(raft.RoleHost) {
-			hosts = append(hosts, n.ID)
-		}
-	}
-	if len(d.Spec.Hosts) == 0 {
-		for _, n := range v.State.SortedNodes() {
-			if n.Has(raft.RoleHost) && !n.Pending && !n.Retiring {
-				hosts = append(hosts, n.ID)
-			}
-		}
-		slices.SortFunc(hosts, func(a, b volume.NodeID) int { return compareRanks(digest, a, b) })
-		hosts = hosts[:min(len(hosts), raft.BlobHolders)]
-	}
-	if d.Running {
-		hosts = append(hosts, d.Host)
-	}
-	if d.Migration != nil {
-		hosts = append(hosts, d.Migration.To)
-	}
-	return hosts
 }
 
 // onlyHolder says which content a node that speaks has and no other node that answers, as a phrase, "" if there is
@@ -134,22 +94,4 @@ func (v *View) onlyHolder(id volume.NodeID) string {
 		}
 	}
 	return ""
-}
-
-// lacks counts the images of a definition that each host does not have.
-func (v *View) lacks(spec raft.DomainSpec) map[volume.NodeID]int {
-	count := make(map[volume.NodeID]int)
-	for _, i := range spec.Machine.Images() {
-		version := v.State.ImageVersion(i)
-		if version == nil {
-			continue
-		}
-		blob := v.State.Blobs[version.Digest]
-		for id := range v.State.Nodes {
-			if h := blob.Holder(id); h == nil || !h.Has {
-				count[id]++
-			}
-		}
-	}
-	return count
 }

@@ -244,3 +244,36 @@ func TestChooseHost_oneThatHasTheImages(t *testing.T) {
 	w.do("holds one h1")
 	require.Equal(t, "h1", chosen())
 }
+
+// A host that cannot get the image comes after all others, whoever is on these; among such hosts all is as ever.
+func TestChooseHost_notOneThatCannotGetTheImage(t *testing.T) {
+	w := newWorld(t)
+	for _, line := range []string{"node n1 storage", "node n2 storage", "node h1 host", "node h2 host",
+		"volume root on=n1,n2", "volume other on=n1,n2", "image debian one n1",
+		"domain other volumes=other hosts=h2 group=web", "start other h2",
+		"domain web volumes=root hosts=h1,h2 group=web root=debian@1"} {
+		w.do(line)
+	}
+	w.run()
+	chosen := func() string {
+		w.beat()
+		return w.view().ChooseHost(w.state.Domains["web"].Spec, volume.NodeID{}).Name
+	}
+	w.do("holds one h2")
+	require.Equal(t, "h1", chosen(), "it has yet to be told")
+	for _, state := range []ImageState{ImageWaiting, ImagePulling, ImageVerifying} {
+		w.do("blob one h1 " + string(state) + " 0")
+		require.Equal(t, "h1", chosen(), state)
+	}
+	w.do("blob one h1 failed 0 no room")
+	require.Equal(t, "h2", chosen(), "it fails")
+	w.do("rots one h2")
+	w.do("blob one h2 failed 0 no room")
+	require.Equal(t, "h1", chosen(), "both fail")
+	w.do("blob one h2 waiting 0")
+	require.Equal(t, "h2", chosen(), "one may yet get it")
+	w.do("silent n1")
+	require.Equal(t, "h1", chosen(), "nobody is there to get it from")
+	w.do("holds one h2")
+	require.Equal(t, "h2", chosen(), "nobody else has it")
+}

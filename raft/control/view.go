@@ -75,6 +75,7 @@ type Timing struct {
 	DeadAfter    time.Duration // silence after which a node counts as dead, for explanations
 	Stalled      time.Duration // a job that makes no progress for so long is a finding; zero = none is
 	ImageGone    time.Duration // a node is dead for so long before another gets the images that it had
+	ImageStuck   time.Duration // a host fails to get an image for so long before its guest goes elsewhere
 	Upgrade      time.Duration // all coordinators know a newer cluster version for so long before it is used
 }
 
@@ -84,6 +85,7 @@ func DefaultTiming() Timing {
 		DaemonSilent: 2 * time.Second, EngineSilent: 3 * time.Second, EngineGone: 8 * time.Second,
 		Maintenance: 10 * time.Second, LegLost: 5 * time.Second, DeadAfter: 2 * time.Second,
 		Stalled: 2 * time.Minute, Upgrade: 10 * time.Minute, ImageGone: time.Minute,
+		ImageStuck: 20 * time.Second, // the longest pause between two attempts is 15 s, so it failed more than once
 	}
 }
 
