@@ -2,6 +2,7 @@ package raft
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
@@ -56,7 +57,7 @@ type laterUse struct {
 	value reflect.Value
 }
 
-// laterUses finds the fields that are set although they came after a version.
+// laterUses finds the fields that are set although they, or what they are set to, came after a version.
 func laterUses(v reflect.Value, version int) []laterUse {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
@@ -103,9 +104,21 @@ func laterFields(v reflect.Value, version int) []laterUse {
 			uses = append(uses, laterUse{jsonName(field), since, drop, v.Field(i)})
 			continue
 		}
+		if value, ok := v.Field(i).Interface().(sinceValue); ok && value.Since() > version {
+			name := fmt.Sprintf("%s %v", jsonName(field), value)
+			uses = append(uses, laterUse{name, value.Since(), false, v.Field(i)})
+			continue
+		}
 		uses = append(uses, laterUses(v.Field(i), version)...)
 	}
 	return uses
+}
+
+// sinceValue is the type of a field some of whose values came later than the field. An older coordinator would answer
+// a command that has one otherwise than a newer does, so such a command is refused as a whole.
+type sinceValue interface {
+	// Since returns the cluster version that brought the value.
+	Since() int
 }
 
 // holdsFields reports whether values of a type may have fields of their own, so that it is worth looking.

@@ -175,6 +175,46 @@ func TestGate_tags(t *testing.T) {
 	require.Equal(t, order{Legs: []leg{{"a", ""}, {"b", ""}}, More: &order{}}, full)
 }
 
+// later is a type with a value that version 3 brought.
+type later string
+
+func (l later) Since() int {
+	if l == "new" {
+		return 3
+	}
+	return 1
+}
+
+// A value may be newer than its field: coordinators that do not know it would answer otherwise than those that do.
+func TestGate_values(t *testing.T) {
+	type order struct {
+		Kind later `json:"kind"`
+	}
+	uses := laterUses(reflect.ValueOf(order{"new"}), 2)
+	require.Len(t, uses, 1)
+	require.Equal(t, "kind new", uses[0].name)
+	require.Equal(t, 3, uses[0].since)
+	require.False(t, uses[0].drop)
+	require.Empty(t, laterUses(reflect.ValueOf(order{"new"}), 3))
+	require.Empty(t, laterUses(reflect.ValueOf(order{"old"}), 1))
+}
+
+// No kind of export is set before every coordinator knows it. That the command itself is of version 2 is not what
+// holds it: the next kind comes later.
+func TestGate_kindsOfExports(t *testing.T) {
+	for _, kind := range volume.ExportKinds() {
+		require.True(t, kind.Since() >= VersionFirst && kind.Since() <= VersionLatest, kind)
+		c := &SetExport{Kind: kind, Address: "127.0.0.1:13260"}
+		require.Empty(t, laterUses(reflect.ValueOf(c), kind.Since()), kind)
+		if kind.Since() == VersionFirst {
+			continue
+		}
+		require.Len(t, laterUses(reflect.ValueOf(c), kind.Since()-1), 1, kind)
+		_, refusal := Command{SetExport: c}.Gate(kind.Since() - 1)
+		require.ErrorContains(t, refusal, fmt.Sprintf("needs cluster version %d", kind.Since()), kind)
+	}
+}
+
 func TestRaiseVersion(t *testing.T) {
 	s := NewState()
 	require.Equal(t, 1, s.Version)

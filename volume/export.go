@@ -9,33 +9,6 @@ import (
 	"strconv"
 )
 
-// ExportKind is one way by which guests reach a volume.
-type ExportKind string
-
-// The kinds of exports. Every volume that is attached has ExportNBD, on a unix socket of its host; the others are
-// settings of the volume. To add one see CONTRIBUTING.md.
-const (
-	ExportNBD   ExportKind = "nbd"   // NBD on a unix socket
-	ExportISCSI ExportKind = "iscsi" // iSCSI on a TCP port
-	// ExportNBDTLS is NBD on a TCP port, with TLS, for who has a credential of the volume.
-	ExportNBDTLS ExportKind = "nbd-tls"
-)
-
-// settableExports are the kinds that a volume may be given.
-func settableExports() []ExportKind { return []ExportKind{ExportISCSI, ExportNBDTLS} }
-
-// AsksSecret reports whether guests prove a secret that is the export's; else they have credentials of the volume.
-func (k ExportKind) AsksSecret() bool { return k != ExportNBDTLS }
-
-// Host is where an export of the kind listens that is given no address: on loopback, if who gets there need not be a
-// guest of the volume.
-func (k ExportKind) Host() string {
-	if k.AsksSecret() {
-		return "127.0.0.1"
-	}
-	return "0.0.0.0"
-}
-
 // Offer is one way to reach an attached volume on its host, as its engine says it.
 type Offer struct {
 	Type string `json:"type"` // an ExportKind
@@ -90,22 +63,33 @@ func ExportTarget(v ID, unbroken AttachID) string {
 
 // Check returns why a volume cannot have this export, nil if it can.
 func (s ExportSetting) Check() error {
-	if !slices.Contains(settableExports(), s.Kind) {
-		return fmt.Errorf("an export of the kind %q: it is one of %v", s.Kind, settableExports())
+	if !slices.Contains(SettableExports(), s.Kind) {
+		return fmt.Errorf("an export of the kind %q: it is one of %v", s.Kind, SettableExports())
 	}
 	at, err := netip.ParseAddrPort(s.Address)
-	switch {
-	case err != nil || at.Port() == 0 || at.Addr().Zone() != "":
+	if err != nil || at.Port() == 0 || at.Addr().Zone() != "" {
 		return fmt.Errorf("export %s at %q: want an IP address and a port, as in 127.0.0.1:%d or [::1]:%d", s.Kind,
 			s.Address, ExportPortMin, ExportPortMin)
-	case !s.Kind.AsksSecret() && s.Secret != "":
-		return fmt.Errorf("export %s: it takes no secret, but the credentials of the volume", s.Kind)
-	case !s.Kind.AsksSecret():
-		return nil // nobody uses it without a credential
+	}
+	switch s.Kind.Proof() {
+	case ProofSecret:
+		return s.checkSecret(at.Addr())
+	case ProofCredential: // nobody uses it without one
+		if s.Secret != "" {
+			return fmt.Errorf("export %s: it takes no secret, but the credentials of the volume", s.Kind)
+		}
+		return nil
+	}
+	return fmt.Errorf("export %s: nothing proves that who reaches %s is a guest of the volume", s.Kind, s.Address)
+}
+
+// checkSecret returns why an export whose guests prove a secret cannot have the one that it has at an address.
+func (s ExportSetting) checkSecret(at netip.Addr) error {
+	switch {
 	case s.Secret != "" && (len(s.Secret) < ExportSecretMin || len(s.Secret) > ExportSecretMax):
 		return fmt.Errorf("export %s: a secret of %d bytes: it has %d to %d", s.Kind, len(s.Secret), ExportSecretMin,
 			ExportSecretMax)
-	case s.Secret == "" && !at.Addr().Unmap().IsLoopback():
+	case s.Secret == "" && !at.Unmap().IsLoopback():
 		return fmt.Errorf("export %s at %s: without a secret everybody who reaches that address could use the disk; "+
 			"only loopback may do without", s.Kind, s.Address)
 	}

@@ -44,6 +44,27 @@ func TestExportSetting_check(t *testing.T) {
 	require.ErrorContains(t, ExportSetting{Kind: ExportNBD, Address: good.Address}.Check(), `"nbd"`)
 }
 
+// Every row says all of it: what proves a guest above all, and where it listens unless it is a unix socket. What may
+// be reached from elsewhere without an address being named asks for a credential.
+func TestExportKinds_sayAllOfThemselves(t *testing.T) {
+	for _, x := range exportKinds() {
+		require.Contains(t, []ExportProof{ProofPlace, ProofSecret, ProofCredential}, x.proof, x.word)
+		require.Positive(t, x.since, x.word)
+		require.Equal(t, x.unixSocket, x.host == "", x.word)
+		if !x.unixSocket && x.proof != ProofCredential {
+			require.Equal(t, "127.0.0.1", x.host, x.word)
+		}
+		if !x.always {
+			require.NotEqual(t, ProofPlace, x.proof, "%s: Check has to say where it may listen", x.word)
+			require.False(t, x.unixSocket, "%s: Check wants an address and a port of every setting", x.word)
+		}
+	}
+	unknown := ExportKind("telepathy")
+	require.False(t, unknown.AsksSecret(), "nothing is made for it")
+	require.Zero(t, unknown.Proof())
+	require.Zero(t, unknown.Since())
+}
+
 func TestExportSecret_isNotPrinted(t *testing.T) {
 	s := ExportSetting{Kind: ExportISCSI, Address: "10.0.0.1:3260", Secret: "abcdefgh12345678"}
 	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {

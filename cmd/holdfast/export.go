@@ -131,7 +131,7 @@ func showExports(t *table, v api.Volume) {
 		switch {
 		case x.User != "":
 			who = "for CHAP user " + x.User
-		case !volume.ExportKind(x.Kind).AsksSecret():
+		case volume.ExportKind(x.Kind).Proof() == volume.ProofCredential:
 			who = "for who has a credential of it"
 		}
 		t.row("exported", fmt.Sprintf("by %s at %s, %s", x.Kind, x.Address, who))

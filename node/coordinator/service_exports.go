@@ -28,7 +28,7 @@ func (s service) setExport(ctx context.Context, state *raft.State, vol *raft.Vol
 		}
 		cmd.Address = net.JoinHostPort(cmd.Kind.Host(), strconv.Itoa(int(port)))
 	}
-	if r.Open && !cmd.Kind.AsksSecret() {
+	if r.Open && cmd.Kind.Proof() == volume.ProofCredential {
 		return api.Errorf(api.CodeInvalid, object, "",
 			"volume %s: an export %s is never open, but for who has a credential", vol.Name, cmd.Kind)
 	}

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,4 +26,9 @@ func TestExports_oneThatIsUnknownIsToldAndHarmsNothing(t *testing.T) {
 	fault := e.status().Faults[0]
 	require.Equal(t, volume.ExportKind("telepathy"), fault.Kind)
 	require.Contains(t, fault.Error, "does not know")
+}
+
+func TestFrontends_areThoseOfAllKinds(t *testing.T) {
+	kinds := slices.Collect(maps.Keys(frontends()))
+	require.ElementsMatch(t, volume.ExportKinds(), kinds)
 }

@@ -21,19 +21,20 @@ type Inherited struct {
 const inheritedMin = 3
 
 // ListenExport makes the socket of an export, for whoever starts engines and outlives them: who connects while there
-// is no engine waits in the socket's queue for the next one. That of NBD is a file in the run directory, which stays
+// is no engine waits in the socket's queue for the next one. A unix socket is a file in the run directory, which stays
 // when the listener is closed.
 func ListenExport(runDir string, s volume.ExportSetting) (net.Listener, error) {
-	if s.Kind != volume.ExportNBD {
+	if !s.Kind.UnixSocket() {
 		return net.Listen("tcp", s.Address)
 	}
-	l, err := nbd.Listen(NBDSocket(runDir))
+	path := ExportSocket(runDir, s.Kind)
+	l, err := nbd.Listen(path)
 	if err != nil {
 		return nil, err
 	}
 	socket, ok := l.(*net.UnixListener)
 	if !ok {
-		return nil, errors.Join(fmt.Errorf("%s: no unix socket", NBDSocket(runDir)), l.Close())
+		return nil, errors.Join(fmt.Errorf("%s: no unix socket", path), l.Close())
 	}
 	socket.SetUnlinkOnClose(false)
 	return socket, nil
@@ -60,8 +61,8 @@ func (e exportSockets) listen(s volume.ExportSetting) (net.Listener, error) {
 	switch {
 	case file != nil:
 		return net.FileListener(file) // which has a descriptor of its own
-	case s.Kind == volume.ExportNBD:
-		return nbd.Listen(NBDSocket(e.runDir))
+	case s.Kind.UnixSocket():
+		return nbd.Listen(ExportSocket(e.runDir, s.Kind))
 	}
 	return net.Listen("tcp", s.Address)
 }

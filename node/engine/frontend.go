@@ -24,17 +24,22 @@ type frontend interface {
 	offer(at net.Addr) volume.Offer
 }
 
-// newFrontend makes the frontend of an export. A kind of export is added here.
-func (p *process) newFrontend(s volume.ExportSetting) (frontend, error) {
-	switch s.Kind {
-	case volume.ExportNBD:
-		return p.newNBD()
-	case volume.ExportISCSI:
-		return p.newISCSI(s)
-	case volume.ExportNBDTLS:
-		return p.newNBDTLS(s)
+// frontends makes the frontend of each kind of export. A kind is added here.
+func frontends() map[volume.ExportKind]func(*process, volume.ExportSetting) (frontend, error) {
+	return map[volume.ExportKind]func(*process, volume.ExportSetting) (frontend, error){
+		volume.ExportNBD:    func(p *process, _ volume.ExportSetting) (frontend, error) { return p.newNBD() },
+		volume.ExportISCSI:  func(p *process, s volume.ExportSetting) (frontend, error) { return p.newISCSI(s) },
+		volume.ExportNBDTLS: func(p *process, s volume.ExportSetting) (frontend, error) { return p.newNBDTLS(s) },
 	}
-	return nil, fmt.Errorf("this engine does not know exports of the kind %q", s.Kind)
+}
+
+// newFrontend makes the frontend of an export.
+func (p *process) newFrontend(s volume.ExportSetting) (frontend, error) {
+	of := frontends()[s.Kind]
+	if of == nil {
+		return nil, fmt.Errorf("this engine does not know exports of the kind %q", s.Kind)
+	}
+	return of(p, s)
 }
 
 // nbdFrontend is NBD on the unix socket.
@@ -69,7 +74,8 @@ func (f *nbdFrontend) offer(net.Addr) volume.Offer {
 
 // boundName returns the name of the export for guests that connect again by themselves: it is another one, and
 // the old one refused, once a guest must not go on with what is there (protocol-flush C, (iii)). It is "" while the
-// coordinators do not say when that is.
+// coordinators do not say when that is: NBD has its other name for guests that do not connect again. iSCSI has none
+// beside that of unbroken, which names this attachment then.
 func (p *process) boundName() string {
 	u := p.authority.unbroken.Load()
 	if u == nil || u.IsZero() {

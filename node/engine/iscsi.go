@@ -61,7 +61,8 @@ func (p *process) newISCSI(s volume.ExportSetting) (*iscsiFrontend, error) {
 }
 
 // unbroken returns the attachment that names what a guest may go on with. While the coordinators do not say, it is
-// this one: then nobody goes on by himself after it.
+// this one: then nobody goes on by himself after it. It is for exports that have no other name, since initiators log in
+// again by whatever name they know; boundName is for those that have one, and offer none for that long.
 func (p *process) unbroken() volume.AttachID {
 	if u := p.authority.unbroken.Load(); u != nil && !u.IsZero() {
 		return *u

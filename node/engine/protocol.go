@@ -15,7 +15,16 @@ const ControlVersion = 1
 func ControlSocket(runDir string) string { return filepath.Join(runDir, "control.sock") }
 
 // NBDSocket returns the path of the export's socket in a run directory.
-func NBDSocket(runDir string) string { return filepath.Join(runDir, "nbd.sock") }
+func NBDSocket(runDir string) string { return ExportSocket(runDir, volume.ExportNBD) }
+
+// ExportSocket returns where an engine with this run directory has the unix socket of a kind of export, "" if the kind
+// listens on a TCP address.
+func ExportSocket(runDir string, kind volume.ExportKind) string {
+	if !kind.UnixSocket() {
+		return ""
+	}
+	return filepath.Join(runDir, string(kind)+".sock")
+}
 
 // Hello identifies an engine: the first thing it says on every control connection, before any
 // request. The daemon adopts an engine by volume, epoch and attach id, never by pid.

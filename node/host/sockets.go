@@ -84,10 +84,7 @@ func (s *sockets) listen(id volume.ID, dir string, others []volume.ExportSetting
 
 // listenOne returns a descriptor of one socket. The caller holds mu.
 func (s *sockets) listenOne(id volume.ID, dir string, setting volume.ExportSetting) (*os.File, error) {
-	key, path := socketKey{id, setting.Kind}, ""
-	if setting.Kind == volume.ExportNBD {
-		path = engine.NBDSocket(dir)
-	}
+	key, path := socketKey{id, setting.Kind}, engine.ExportSocket(dir, setting.Kind)
 	if x := s.held[key]; x != nil && x.stands() && x.path == path && x.setting.Address == setting.Address {
 		return x.listener.File()
 	}

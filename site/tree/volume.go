@@ -99,7 +99,7 @@ func (f exportFile) export(prefix string, others []site.Export) (site.Export, er
 			wordAuto)
 	case slices.ContainsFunc(others, func(o site.Export) bool { return o.Kind == x.Kind }):
 		return x, guest.Faultf(prefix+".kind", "the volume has an export %s already", f.Kind)
-	case f.Open && !x.Kind.AsksSecret():
+	case f.Open && x.Kind.Proof() == volume.ProofCredential:
 		return x, guest.Faultf(prefix+".open", "an export %s is never open, but for who has a credential", f.Kind)
 	}
 	probe := volume.ExportSetting{Kind: x.Kind, Address: f.Address}
