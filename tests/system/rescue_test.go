@@ -1,6 +1,7 @@
 package system
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-storage/holdfast/block/filedev"
+	"github.com/holdfast-storage/holdfast/domain/proc"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
@@ -165,10 +167,24 @@ func (c *cluster) diesAtOnce(name string) func() {
 		pids = append(pids, n.PID)
 	}
 	require.NotContains(c.t, pids, 0)
+	var all []*proc.Handle
+	for _, pid := range pids {
+		id, err := proc.Identify(pid)
+		require.NoError(c.t, err)
+		h, err := proc.Open(id)
+		require.NoError(c.t, err)
+		c.t.Cleanup(h.Close)
+		all = append(all, h)
+	}
 	return func() {
-		for _, pid := range pids {
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-				c.t.Errorf("kill %d: %v", pid, err)
+		for _, h := range all {
+			if err := h.Signal(syscall.SIGKILL); err != nil {
+				c.t.Errorf("kill %s: %v", h.ID(), err)
+			}
+		}
+		for _, h := range all { // until then it holds the lock of its store
+			if err := h.Wait(context.Background()); err != nil {
+				c.t.Errorf("wait for the end of %s: %v", h.ID(), err)
 			}
 		}
 	}
