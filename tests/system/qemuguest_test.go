@@ -99,7 +99,7 @@ func (m machine) wentOn(first, second string) {
 }
 
 // TestQEMUGuest_goesOnElsewhereFromTheLastNumberThatItReported freezes the host with everything on it. The guest's
-// clock jumps when it wakes; it must be dead by then, or die without another number.
+// clock jumps when it wakes; it must be dead by then, or die without another write.
 func TestQEMUGuest_goesOnElsewhereFromTheLastNumberThatItReported(t *testing.T) {
 	t.Parallel()
 	m := startMachine(t)
@@ -115,7 +115,11 @@ func TestQEMUGuest_goesOnElsewhereFromTheLastNumberThatItReported(t *testing.T) 
 	m.c.ok("dev", "resume", "n4", "--dir", m.c.dir)
 	m.c.eventually(time.Minute, "the old guest is dead", func() bool { return !id.Alive() })
 	m.progress("n5")
-	require.Equal(t, last, m.reported("n4"), "the old guest reported a number after it woke")
+	// It may have been frozen between the end of a sync and the word that it has to say of it: that one number is on
+	// the disk, and the clone went on from it, as wentOn holds of every number.
+	now := m.reported("n4")
+	require.LessOrEqual(t, len(now), len(last)+1, "the old guest went on after it woke: %v, then %v", last, now)
+	require.Equal(t, last, now[:len(last)])
 	m.wentOn("n4", "n5")
 }
 
