@@ -183,8 +183,8 @@ func (d *checkedData) zeroPiece(r block.Range, f block.Flags) error {
 
 // restore gives each block of a change a checksum again after it ended with cause, and returns cause.
 //
-// After block.ErrFailed and block.ErrClosed there is nobody to do it for: the leg refuses everything,
-// or is being closed, and "under way" is settled at the next start.
+// After block.ErrFailed and block.ErrClosed there is nobody to do it for: the leg refuses everything, or is closed.
+// What was announced in the checksums is settled at the next start; what the witness named is not explained any more.
 func (d *checkedData) restore(c *change, stored int64, cause error) error {
 	if errors.Is(cause, block.ErrFailed) || errors.Is(cause, block.ErrClosed) {
 		return cause

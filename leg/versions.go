@@ -9,5 +9,6 @@ const (
 	RegionsVersion   = regionsVersion  // of the file regions
 	ChecksumsVersion = sumsVersion     // of the file checksums
 	JournalVersion   = journal.Version // of the file journal
+	WitnessVersion   = witnessVersion  // of the store's witness, in memory
 	JournalFirst     = journal.VersionFirst
 )

@@ -23,7 +23,8 @@ import (
 // for a start that finds this CrashGen in the label: a change has its regions marked and the label open (what a start
 // itself writes is announced), so any start after the crash raises it, also one that reads no witness.
 //
-// Invariant: whenever a block's data may differ from its checksum, a place names it, or its checksum is sumUnderWay.
+// Invariant: while a change is under way, a place names each block whose data may differ from its checksum, or its
+// checksum is sumUnderWay.
 // Invariant: a place of this process names no block that was changed since and matches its checksum.
 type witness struct {
 	memory Memory
@@ -36,7 +37,8 @@ type witness struct {
 
 // The layout of a witness, in words. docs/ondisk.md describes it.
 const (
-	witnessMagic = 0x48465749_544e0001 // "HFWITN", version 1
+	witnessVersion = 1
+	witnessMagic   = 0x48465749_544e0000 | witnessVersion // "HFWITN" and the version
 
 	witnessAtMagic, witnessAtBoot = 0, 1
 	witnessHeaderWords            = 4

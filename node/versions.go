@@ -33,6 +33,7 @@ func Versions() []FormatVersion {
 		{"label", volume.LabelVersionMirror, volume.LabelVersionParity},
 		one("regions", leg.RegionsVersion),
 		one("checksums", leg.ChecksumsVersion),
+		one("witness", leg.WitnessVersion),
 		{"journal", leg.JournalFirst, leg.JournalVersion},
 		one("record of stores", storage.RecordFormat),
 		one("data directory", dataFormat),
