@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"slices"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/volume"
@@ -8,6 +9,9 @@ import (
 
 // DriverQEMU is the driver whose guests can move while they run.
 const DriverQEMU = "qemu"
+
+// VersionMigration is the cluster version that brought migrations: hosts that understand it take part in them.
+const VersionMigration = 2
 
 // Migration is a move of a domain whose guest runs on meanwhile. It goes on until its operation ends.
 //
@@ -76,6 +80,17 @@ func (o *Operation) endedKind() string {
 	return kind
 }
 
+// MigrationsGivenUp returns how many migrations of a domain's present run were given up, and the latest of them, nil if
+// none was, or none is remembered.
+func (s *State) MigrationsGivenUp(d *Domain) (n int, latest *Operation) {
+	for _, o := range s.Operations {
+		if o.Kind == OperationMigration && o.Domain == d.Name && o.Run == d.Run+1 && o.Result == OperationAborted {
+			n, latest = n+1, o
+		}
+	}
+	return n, latest
+}
+
 // MigrationOf returns the migration that an operation is, nil if it is none, or has ended.
 func (s *State) MigrationOf(o *Operation) *Migration {
 	if d := s.Domains[o.Domain]; d != nil && d.Migration != nil && d.Migration.Operation == o.ID {
@@ -106,4 +121,25 @@ func (d *Domain) Handover(v *Volume) Handover {
 		return HandoverFree
 	}
 	return HandoverDone
+}
+
+// Migrated returns the state as it will be once a domain's guest has moved to where it is migrated to. It is for
+// forecasts: it shares with s what differs not, and is no state that Apply makes.
+func (s *State) Migrated(name string) *State {
+	next, moved := s.Fork(), *s.Domains[name]
+	m := moved.Migration
+	for _, use := range moved.Spec.Volumes {
+		if v := s.VolumeByName(use.Name); v != nil && v.Attach != nil {
+			there, attach := *v, *v.Attach
+			attach.Host = m.To
+			there.Attach = &attach
+			next.Volumes[v.ID] = &there
+		}
+	}
+	next.Operations = slices.DeleteFunc(slices.Clone(s.Operations), func(o *Operation) bool {
+		return o.ID == m.Operation
+	})
+	moved.Host, moved.Run, moved.Migration = m.To, m.Run, nil
+	next.Domains[name] = &moved
+	return next
 }

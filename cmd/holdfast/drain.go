@@ -16,8 +16,8 @@ func nodeDrain(c *connection) *cobra.Command {
 		Use:   "drain NAME",
 		Short: "Move everything away from a node that stays a member",
 		Long: "Every leg of the node gets a new one on another node and stays until that is in sync; its\n" +
-			"domains end and are started on other hosts (holdfast domain migrate, before, has guests of the\n" +
-			"driver qemu run on there), its vote moves to another coordinator if there is one. The\n" +
+			"guests of the driver qemu are migrated to other hosts, its other domains end and are started there,\n" +
+			"its vote moves to another coordinator if there is one; --what-if says which guest leaves how. The\n" +
 			"node gets nothing new until holdfast node undrain. Refused when a volume would be left with fewer\n" +
 			"legs. Interrupting the command does not stop the work; the same command watches it again.",
 		Example: "  holdfast node drain n4 --what-if\n" +

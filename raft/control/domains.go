@@ -14,8 +14,8 @@ import (
 // It guarantees that
 //   - a domain that ended by itself is started again on the same host, with back-off, or is stopped if its
 //     policy says so; one that could not be started, or went down with its disk, the host itself tries again;
-//   - a domain on a host that is being retired moves to another host, once one lives; one that is about to be migrated
-//     away, only once that is given up;
+//   - a domain on a host that is being emptied moves to another one, once one lives: its guest is migrated if it can
+//     be, and starts anew there if it cannot, or once that was given up three times;
 //   - a domain that cannot start because its host has failed for Timing.ImageStuck to get an image of it is placed on
 //     another host that has all of them, unless its policy says that it is moved by hand;
 //   - the volumes that were attached for a domain are detached once it is stopped and its host has
@@ -42,13 +42,7 @@ func (v *View) keepRunning(d *raft.Domain) []raft.Command {
 		return nil
 	}
 	if host.Retiring {
-		if d.Migration != nil && !d.Migration.Switched {
-			return nil // it is about to leave as it is: Migrations sees that this does not take for ever
-		}
-		if to := v.ChooseHost(d.Spec, d.Host); to != nil {
-			return []raft.Command{v.Place(d, to.ID, fmt.Sprintf("host %s is being emptied", host.Name))}
-		}
-		return nil
+		return v.leave(d, host)
 	}
 	if c := v.startElsewhere(d); c != nil {
 		return []raft.Command{*c}

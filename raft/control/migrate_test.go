@@ -89,6 +89,14 @@ func (w *world) migrationVerb(words []string, arg func(int) string) bool {
 		n, err := strconv.Atoi(arg(1))
 		require.NoError(w.t, err)
 		w.must(raft.Command{RaiseVersion: &raft.RaiseVersion{To: n}})
+	case "old": // NODE, whose daemon is of the release before
+		w.old[arg(1)] = true
+	case "upgraded": // NODE, likewise no more
+		delete(w.old, arg(1))
+	case "abort": // DOMAIN, as its hosts or an operator do
+		d := w.state.Domains[arg(1)]
+		w.must(raft.Command{AbortMigration: &raft.AbortMigration{ID: d.Migration.Operation, Name: d.Name, Run: d.Run,
+			Reason: "the memory changes faster than it is copied"}})
 	case "migrate": // DOMAIN HOST
 		w.must(w.migrate(arg(1), arg(2)))
 	case "pause": // DOMAIN

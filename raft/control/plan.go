@@ -93,6 +93,9 @@ func (p *planner) take(c raft.Command) *raft.Refusal {
 	if c.RequestRebalance != nil && p.State.Rebalance == nil {
 		steps = p.describeMoves()
 	}
+	if c.BeginMigration != nil { // what comes next is of when it has moved
+		next = next.Migrated(c.BeginMigration.Name)
+	}
 	p.State = next
 	for _, s := range steps {
 		p.plan.Steps = append(p.plan.Steps, s)
@@ -149,6 +152,8 @@ func subject(c raft.Command) string {
 	switch {
 	case c.PlaceDomain != nil:
 		return "place " + c.PlaceDomain.Name
+	case c.BeginMigration != nil:
+		return "place " + c.BeginMigration.Name
 	case c.ReplaceLeg != nil:
 		return "replace " + c.ReplaceLeg.Old.String()
 	case c.RequestDetach != nil:

@@ -260,14 +260,9 @@ func (p *planner) describePlace(c *raft.PlaceDomain) ([]Step, []string) {
 				d.Name, p.away(vol)))
 		}
 	}
-	from := p.State.Nodes[d.Host]
 	if d.Running && d.Paused {
 		risks = append(risks, sprintf("domain %s is paused: what its guest has in memory is lost, and it starts anew "+
 			"on %s when it is resumed", d.Name, to))
-	}
-	if d.Running && !d.Paused && d.Spec.Driver == raft.DriverQEMU && from != nil && from.Retiring {
-		risks = append(risks, sprintf("domain %s starts anew: holdfast domain migrate %s --to %s, asked for "+
-			"before, has it run on there instead", d.Name, d.Name, to))
 	}
 	return steps, append(risks, p.crowds(d, c.Host)...)
 }

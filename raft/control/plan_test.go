@@ -38,7 +38,7 @@ func (w *world) whatIf(line string) string {
 	slices.Sort(did)
 	var told []string
 	for _, s := range plan.Steps {
-		if s.Action == ActionCopy || s.Action == ActionMove {
+		if s.Action == ActionCopy || s.Action == ActionMove || s.Action == ActionMigrate {
 			told = append(told, fmt.Sprintf("%s %s -> %s", s.Object, s.From, s.To))
 		}
 	}
@@ -79,16 +79,43 @@ func (w *world) happens(commands []raft.Command) (did []string) {
 					from = w.state.NodeName(d.Host)
 				}
 				note = fmt.Sprintf("domain/%s %s -> %s", place.Name, from, w.state.NodeName(place.Host))
+			case c.BeginMigration != nil:
+				d := w.state.Domains[c.BeginMigration.Name]
+				note = fmt.Sprintf("domain/%s %s -> %s", d.Name, w.state.NodeName(d.Host),
+					w.state.NodeName(c.BeginMigration.Host))
 			}
 			if r := w.apply(c); r.Err == nil && note != "" {
 				did = append(did, note)
 			}
 		}
 		w.finishMoves()
+		w.finishMigrations()
 		w.beat()
 		commands = Controllers(w.view())
 	}
 	return did
+}
+
+// finishMigrations lets the guests that are migrated arrive.
+func (w *world) finishMigrations() {
+	w.t.Helper()
+	for _, d := range w.view().sortedDomains() {
+		switch m := d.Migration; {
+		case m == nil:
+		case !m.Switched:
+			w.do("switch " + d.Name)
+			w.do(fmt.Sprintf("guest %s %s running run=%d", d.Name, w.state.NodeName(m.To), m.Run))
+			for _, use := range d.Spec.Volumes {
+				w.do("detached " + use.Name)
+			}
+		default:
+			for _, use := range d.Spec.Volumes {
+				if w.volume(use.Name).Phase == volume.PhaseAttaching {
+					w.do("serve " + use.Name)
+				}
+			}
+		}
+	}
 }
 
 // finishMoves lets the legs that a rebalancing moves get in sync, and those that they replace go. No store

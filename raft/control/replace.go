@@ -222,7 +222,10 @@ func (v *View) deletes(id volume.NodeID) bool {
 // count: nobody replaces them, and a node that died with one would never be forgotten, nor would the volume.
 func (v *View) Holds(id volume.NodeID) string {
 	for _, vol := range v.sortedVolumes() {
-		if vol.Attach != nil && vol.Attach.Host == id {
+		if a := vol.Attach; a != nil && a.Host == id {
+			if d := v.State.Domains[a.Domain]; d != nil && d.Running && d.Host == id {
+				return v.stays(d)
+			}
 			return fmt.Sprintf("it holds volume %s: holdfast volume attach %s --host OTHER --takeover",
 				vol.Name, vol.Name)
 		}
@@ -234,8 +237,20 @@ func (v *View) Holds(id volume.NodeID) string {
 	}
 	for _, d := range v.sortedDomains() {
 		if d.Running && d.Host == id {
-			return fmt.Sprintf("domain %s is placed on it", d.Name)
+			return v.stays(d)
 		}
 	}
 	return v.onlyHolder(id)
+}
+
+// stays says of a domain that it is on its host still, and when it moves.
+func (v *View) stays(d *raft.Domain) string {
+	if m := d.Migration; m != nil {
+		return fmt.Sprintf("domain %s is on it, and is migrated to %s: holdfast operation show %d", d.Name,
+			v.State.NodeName(m.To), m.Operation)
+	}
+	if v.ChooseHost(d.Spec, d.Host) == nil {
+		return fmt.Sprintf("domain %s is on it, and no other of its hosts takes it now", d.Name)
+	}
+	return fmt.Sprintf("domain %s is on it", d.Name)
 }

@@ -46,6 +46,7 @@ type world struct {
 	disks    map[string]*DiskFact
 	selves   map[string]NodeHealth
 	images   map[string]map[volume.Digest]*ImageFact // by node
+	old      map[string]bool                         // nodes whose daemon understands the first cluster version only
 
 	told map[string]bool // storage nodes that have told which legs are on their disks since a restore
 }
@@ -58,6 +59,7 @@ func newWorld(t *testing.T) *world {
 		disks: map[string]*DiskFact{}, selves: map[string]NodeHealth{}, told: map[string]bool{},
 		images:   map[string]map[volume.Digest]*ImageFact{},
 		unusable: map[string]bool{}, hangs: map[string]bool{}, suspects: map[string]bool{},
+		old: map[string]bool{},
 	}
 	w.apply(raft.Command{InitCluster: &raft.InitCluster{
 		Name: "c", ID: volume.ClusterID{UUID: w.newID()}, Incarnation: volume.ClusterID{UUID: w.newID()},
@@ -150,7 +152,11 @@ func (w *world) beat() {
 			continue
 		}
 		r := NodeReport{Node: n.ID, Start: 1, Seq: w.seq, PID: 100, Legs: map[volume.LegID]*LegFact{},
-			Domains: map[string]*DomainFact{}, Health: w.selves[n.Name]}
+			Domains: map[string]*DomainFact{}, Health: w.selves[n.Name],
+			Knows: raft.VersionLatest}
+		if w.old[n.Name] {
+			r.Knows = raft.VersionFirst
+		}
 		if w.told[n.Name] {
 			r.Told = w.state.Cluster.Incarnation
 		}
@@ -275,6 +281,9 @@ func (w *world) describe(c raft.Command) string {
 		return fmt.Sprintf("drill %d goes back to %s", c.ReturnDrill.ID, w.state.NodeName(c.ReturnDrill.Place.Host))
 	case c.PlaceBlob != nil:
 		return w.describePlace(c.PlaceBlob)
+	case c.BeginMigration != nil:
+		return fmt.Sprintf("migrate %s to %s (%s)", c.BeginMigration.Name, w.state.NodeName(c.BeginMigration.Host),
+			c.BeginMigration.Reason)
 	case c.AbortMigration != nil:
 		return fmt.Sprintf("abort migration %d (%s)", c.AbortMigration.ID, c.AbortMigration.Reason)
 	case c.GrantMigration != nil:

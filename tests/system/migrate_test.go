@@ -259,3 +259,22 @@ func TestMigrate_leaderAndDaemonDieInTheCopy(t *testing.T) {
 	a, b := m.reported("n4"), m.reported("n5")
 	require.Equal(t, a[len(a)-1]+1, b[0], "it went on with the next number")
 }
+
+// TestMigrate_aDrainTakesTheGuestAlong: a host that is emptied sends its guest away as it runs, and says so before.
+func TestMigrate_aDrainTakesTheGuestAlong(t *testing.T) {
+	t.Parallel()
+	m := startMachine(t)
+	r := m.c.ok("node", "drain", "n4", "--what-if")
+	require.Regexp(t, `migrate_domain +domain/machine +n4 +n5`, r)
+	m.c.ok("node", "drain", "n4")
+	require.Equal(t, "n5", m.show().Host)
+	m.progress("n5")
+	m.c.eventually(time.Minute, "the one migration is done", func() bool { // the node is empty a little earlier
+		all := m.migrations()
+		require.Len(t, all, 1)
+		return all[0].State == "done"
+	})
+	a, b := m.reported("n4"), m.reported("n5")
+	require.Equal(t, a[len(a)-1]+1, b[0], "it went on with the next number")
+	m.wentOn("n4", "n5")
+}
