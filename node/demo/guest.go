@@ -77,23 +77,3 @@ func (g *Guest) report(event string, next uint64) error {
 	}
 	return nil
 }
-
-// FirstMissing returns the number of the first record that is not there: every record below it is.
-func FirstMissing(ctx context.Context, d block.Device) (uint64, error) {
-	const chunk = 256 * RecordBytes
-	buf := make([]byte, chunk)
-	size := d.Limits().SizeBytes
-	for off := int64(0); off < size; off += chunk {
-		part := buf[:min(chunk, size-off)]
-		if err := d.Read(ctx, part, off); err != nil {
-			return 0, err
-		}
-		for i := 0; i+RecordBytes <= len(part); i += RecordBytes {
-			seq := uint64(off+int64(i)) / RecordBytes
-			if _, err := checkRecord(part[i:i+RecordBytes], seq); err != nil {
-				return seq, nil
-			}
-		}
-	}
-	return uint64(size / RecordBytes), nil
-}

@@ -73,3 +73,42 @@ func TestGuest_goesOnBehindTheLastRecord(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, uint64(16), next)
 }
+
+func TestOneWriter(t *testing.T) {
+	lines := []LogLine{
+		{Event: "start", Epoch: 1, Next: 0}, {Event: "flushed", Epoch: 1, Next: 4},
+		{Event: "start", Epoch: 2, Next: 5},                                      // wrote nothing
+		{Event: "start", Epoch: 4, Next: 5}, {Event: "start", Epoch: 4, Next: 7}, // of one grant, twice
+	}
+	require.NoError(t, OneWriter(nil, lines))
+	require.NoError(t, OneWriter([]Stretch{{1, 0, 5}, {4, 5, 9}}, lines))
+	for name, all := range map[string][]Stretch{
+		"an old guest's record within the new one's":  {{1, 0, 5}, {4, 5, 7}, {1, 7, 8}, {4, 8, 9}},
+		"an old guest's record behind the new one's":  {{1, 0, 5}, {4, 5, 9}, {2, 9, 10}},
+		"an old guest wrote below what the new found": {{1, 0, 6}, {4, 6, 9}},
+		"a guest that said nothing":                   {{1, 0, 5}, {3, 5, 9}},
+	} {
+		require.Error(t, OneWriter(all, lines), name)
+	}
+}
+
+func TestWritten_tellsWhoWroteWhat(t *testing.T) {
+	d, err := memdev.New(memdev.Options{SizeBytes: 2 << 20})
+	require.NoError(t, err)
+	b := make([]byte, RecordBytes)
+	for seq := range uint64(512) {
+		if seq == 400 {
+			continue // what lies behind a gap is not counted
+		}
+		putRecord(b, seq, 1+seq/300)
+		require.NoError(t, d.Write(t.Context(), b, int64(seq)*RecordBytes, 0))
+	}
+	all, err := Written(t.Context(), d)
+	require.NoError(t, err)
+	require.Equal(t, []Stretch{{1, 0, 300}, {2, 300, 400}}, all)
+	putRecord(b, 400, 2)
+	require.NoError(t, d.Write(t.Context(), b, 400*RecordBytes, 0))
+	next, err := FirstMissing(t.Context(), d)
+	require.NoError(t, err)
+	require.Equal(t, uint64(512), next) // a full device
+}

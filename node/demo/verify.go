@@ -84,21 +84,26 @@ func (s *show) readRecords(ctx context.Context, flushed uint64) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close(), s.client.DetachVolume(ctx, volumeName, api.Wait{})) }()
-	const batch = 256
-	buf := make([]byte, batch*RecordBytes)
-	for seq := uint64(0); seq < flushed; {
-		n := min(batch, flushed-seq)
-		part := buf[:n*RecordBytes]
-		if err := d.Read(ctx, part, int64(seq)*RecordBytes); err != nil {
-			return err
-		}
-		for ; len(part) > 0; seq, part = seq+1, part[RecordBytes:] {
-			if _, err := checkRecord(part[:RecordBytes], seq); err != nil {
-				return fmt.Errorf("record %d was flushed and is not there: %w", seq, err)
-			}
-		}
+	all, err := Written(ctx, d)
+	if err != nil {
+		return err
 	}
-	s.say("all %d flushed records are there, with their checksums", flushed)
+	var found uint64
+	if len(all) > 0 {
+		found = all[len(all)-1].Next
+	}
+	if found < flushed {
+		return fmt.Errorf("record %d was flushed and is not there", found)
+	}
+	lines, err := s.watcher.all()
+	if err == nil {
+		err = OneWriter(all, lines)
+	}
+	if err != nil {
+		return err
+	}
+	s.say("all %d flushed records are there, with their checksums; %d guests in turn wrote them, never two at once",
+		flushed, len(all))
 	return nil
 }
 

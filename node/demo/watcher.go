@@ -78,6 +78,12 @@ func (w *logWatcher) highest() uint64 {
 	return next
 }
 
+// all returns every line that was reported so far. They stay the watcher's.
+func (w *logWatcher) all() ([]LogLine, error) {
+	err := w.update()
+	return w.lines, err
+}
+
 // unbacked returns a flush that the guest of the first epoch was told of and that the clone, which
 // began at record resumed, did not find. (A flush that was answered just before the freeze may be
 // reported after it: that is fine, for the clone found those records.)

@@ -29,7 +29,7 @@ func TestColdStart_anyOrderOneMissing(t *testing.T) {
 	s := upSite(t, 3)
 	// A volume that may go on from what was flushed needs none of the missing caches; one that waits for
 	// them is the default.
-	g := guestOn(t, s.cluster, "n1, n2, n3", "--layout", "mirror=3", "--unflushed-loss", "accept")
+	g := guestOn(t, s.cluster, "n1, n2, n3", "--size", "512M", "--layout", "mirror=3", "--unflushed-loss", "accept")
 	s.ok("volume", "create", "any", "--size", "64M", "--layout", "mirror=3", "--unflushed-loss", "accept")
 	s.ok("volume", "create", "wait", "--size", "64M", "--layout", "mirror=2", "--legs-on", "n1,n2")
 
