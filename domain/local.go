@@ -34,6 +34,9 @@ type program struct {
 	// when nothing of that is left. It may be called again and again, and by several programs at once. nil: there is
 	// nothing but processes.
 	end func(context.Context, record) error
+	// needs returns the processes beside the main one without which the guest must not go on: it is killed when one of
+	// them ends, or is not there. nil: there are none.
+	needs func(record) ([]needed, error)
 	// ask asks a guest to end; nil is SIGTERM to all of its processes. An error: it is not worth waiting for.
 	ask func(context.Context, *localProcess) error
 	// quit ends a guest that has not heeded that, more gently than SIGKILL, and reports whether it has ended; nil

@@ -31,9 +31,10 @@ type localProcess struct {
 	release context.CancelFunc // ends the watch without ending the guest
 	watcher chan struct{}      // closed when the watching goroutine has returned
 
-	mu     sync.Mutex // protects what follows; never held across I/O
-	record record
-	asked  Phase // what Stop is making of it: PhaseStopped or PhaseKilled; empty before
+	mu      sync.Mutex // protects what follows; never held across I/O
+	record  record
+	because string // why it was killed, if its end says nothing of that
+	asked   Phase  // what Stop is making of it: PhaseStopped or PhaseKilled; empty before
 }
 
 // watch returns a process whose end is waited for.
@@ -87,7 +88,10 @@ func (p *localProcess) Release() {
 func (p *localProcess) awaitEnd(ctx context.Context) {
 	if p.handle != nil {
 		defer p.handle.Close()
-		if err := p.handle.Wait(ctx); ctx.Err() != nil {
+		unwatch := p.watchNeeded(ctx)
+		err := p.handle.Wait(ctx)
+		unwatch() // what ends from now on ends with the guest
+		if ctx.Err() != nil {
 			return
 		} else if err != nil {
 			p.logger.Error("guest cannot be watched, so it is killed", "domain", p.snapshot().Order.Name,
@@ -136,6 +140,9 @@ func (p *localProcess) noteEnd(cause string) {
 		phase = p.asked
 	case p.record.State.Phase == PhaseReceiving:
 		phase = PhaseKilled // it never ran here, so this was no end of its own
+	}
+	if p.because != "" {
+		cause = p.because
 	}
 	p.record.State = State{Phase: phase, Cause: cause}
 	r := p.record

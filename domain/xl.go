@@ -45,7 +45,7 @@ func NewXL(o Options) Driver {
 	}
 	h := xenHost{o.Env}
 	d := newLocal(o, program{word: DriverXL, command: h.command, admit: h.admit, before: h.prepare, end: h.end,
-		ask: h.shutdown, hold: h.hold})
+		needs: h.storageDaemons, ask: h.shutdown, hold: h.hold})
 	return &xlDriver{d, h}
 }
 

@@ -78,6 +78,55 @@ func TestXL_pausedGuestIsDestroyedAtOnce(t *testing.T) {
 	require.Empty(t, x.Domains())
 }
 
+// A disk that nobody serves any more fails for good: the guest is ended, so that it can be started anew.
+func TestXL_guestEndsWithItsStorageDaemon(t *testing.T) {
+	for name, adopted := range map[string]bool{
+		"started": false, "adopted before": true, "while no daemon watched": true,
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := fakexl.New(t)
+			o := xlOrder(t, x)
+			p, err := NewXL(Options{}).Start(t.Context(), o)
+			require.NoError(t, err)
+			served, err := neededFrom("it", xlPIDPath(o.Dir, 0), p.(*localProcess).snapshot().Token)
+			require.NoError(t, err)
+			end := func() { require.NoError(t, proc.Signal([]proc.ID{served.id}, syscall.SIGKILL)) }
+			if adopted {
+				p.Release()
+			}
+			if name == "while no daemon watched" {
+				end()
+			}
+			if adopted {
+				p, err = NewXL(Options{}).Adopt(t.Context(), o.Dir)
+				require.NoError(t, err)
+			}
+			if name != "while no daemon watched" {
+				end()
+			}
+			requireEnd(t, p)
+			require.Equal(t, State{Phase: PhaseExited, Cause: "the storage daemon of volume root has ended"}, p.State())
+			require.Empty(t, x.Domains())
+			require.NoFileExists(t, xlPIDPath(o.Dir, 0))
+		})
+	}
+}
+
+// A guest that an older version started has no such file: it is left alone.
+func TestXL_storageDaemonThatIsNotKnownIsNotWatched(t *testing.T) {
+	x := fakexl.New(t)
+	o := xlOrder(t, x)
+	p, err := NewXL(Options{}).Start(t.Context(), o)
+	require.NoError(t, err)
+	p.Release()
+	require.NoError(t, os.Remove(xlPIDPath(o.Dir, 0)))
+	p, err = NewXL(Options{}).Adopt(t.Context(), o.Dir)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return p.State().Phase == PhaseRunning }, patience, time.Millisecond)
+	require.NoError(t, p.Stop(t.Context(), patience))
+	require.Equal(t, PhaseStopped, p.State().Phase)
+}
+
 // The domain does not outlive the process that watches it, also while Xen does not let go of it at first.
 func TestXL_domainEndsWithItsProcess(t *testing.T) {
 	x := fakexl.New(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,26 @@ import (
 // xlDiskPath returns the file that a volume is, for as long as its storage daemon runs.
 func xlDiskPath(dir string, index int) string {
 	return filepath.Join(dir, fmt.Sprintf("disk%d", index))
+}
+
+// xlPIDPath returns the file in which a volume's storage daemon writes its number.
+func xlPIDPath(dir string, index int) string { return xlDiskPath(dir, index) + ".pid" }
+
+// storageDaemons returns the processes that serve a guest's volumes. Without one of them the guest's disk fails for
+// good, and nothing that is started in its place would be asked.
+func (h xenHost) storageDaemons(r record) ([]needed, error) {
+	var all []needed
+	for i, v := range r.Order.Volumes {
+		n, err := neededFrom("the storage daemon of volume "+v.Name, xlPIDPath(r.Order.Dir, i), r.Token)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // started by a version that did not ask for the file
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, n)
+	}
+	return all, nil
 }
 
 // openDisks makes a file of each volume, by a storage daemon of its own that stays. It has the environment of the
@@ -43,7 +64,7 @@ func (x xen) storageDaemon(index int) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []string{x.settings.StorageDaemon, "--daemonize",
+	return []string{x.settings.StorageDaemon, "--daemonize", "--pidfile", xlPIDPath(x.order.Dir, index),
 		"--blockdev", oneLine(map[string]any{"driver": "nbd", "node-name": "volume",
 			"server": map[string]string{"type": "unix", "path": e.socket}, "export": e.name,
 			"reconnect-delay": e.delay, "discard": "unmap"}),
@@ -59,6 +80,9 @@ func (x xen) closeDisks() error {
 		path := xlDiskPath(x.order.Dir, i)
 		err := unmount(path)
 		if gone := os.Remove(path); err == nil && !os.IsNotExist(gone) {
+			err = gone
+		}
+		if gone := os.Remove(xlPIDPath(x.order.Dir, i)); err == nil && !os.IsNotExist(gone) {
 			err = gone
 		}
 		failed = append(failed, err)

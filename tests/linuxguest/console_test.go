@@ -13,12 +13,3 @@ func TestSynced_onlyWholeLinesCount(t *testing.T) {
 	require.Equal(t, []uint64{42, 43}, Synced(console))
 	require.Empty(t, Synced("guest: synced 4"))
 }
-
-func TestDependency(t *testing.T) {
-	name, err := dependency("Package: linux-image-cloud-amd64\nVersion: 6.1.1\n" +
-		"Depends: linux-image-6.1.0-9-cloud-amd64 (= 6.1.1)\nDescription: x\n")
-	require.NoError(t, err)
-	require.Equal(t, "linux-image-6.1.0-9-cloud-amd64", name)
-	_, err = dependency("Package: linux-image-cloud-amd64\n")
-	require.ErrorContains(t, err, "no kernel")
-}

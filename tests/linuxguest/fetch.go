@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"strings"
+
+	"github.com/holdfast-storage/holdfast/tests/debian"
 )
 
-// ErrNotHere means that this machine cannot make the guest; what wraps it says what is missing.
-var ErrNotHere = errors.New("the Linux guest cannot be made on this machine")
-
 // generation is in the name of what is cached: parts of another make are left alone.
-const generation = "linux-guest-1"
+const generation = "linux-guest-2"
 
 // metapackage depends on the newest kernel for virtual machines. ext4 is built into it.
 const metapackage = "linux-image-cloud-amd64"
@@ -32,7 +31,7 @@ func (p Parts) modules() string { return filepath.Join(p.dir, "modules") }
 func CacheDir() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("%w: where it is kept: %w", ErrNotHere, err)
+		return "", fmt.Errorf("%w: where they are kept: %w", debian.ErrNotHere, err)
 	}
 	return filepath.Join(dir, "holdfast"), nil
 }
@@ -49,11 +48,6 @@ func Cached(cache string) (Parts, bool) {
 func Fetch(ctx context.Context, cache string) (Parts, error) {
 	if p, ok := Cached(cache); ok {
 		return p, nil
-	}
-	for _, program := range []string{"apt-get", "apt-cache", "dpkg-deb"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return Parts{}, fmt.Errorf("%w: its kernel is Debian's, and %s is not here", ErrNotHere, program)
-		}
 	}
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return Parts{}, fmt.Errorf("parts of the Linux guest: %w", err)
@@ -80,42 +74,33 @@ func (p Parts) make(ctx context.Context, work string) error {
 	if err := errors.Join(os.Mkdir(p.dir, 0o755), os.Mkdir(root, 0o755)); err != nil {
 		return err
 	}
-	a := apt{dir: filepath.Join(work, "apt")}
-	if err := a.update(ctx); err != nil {
-		return err
-	}
-	kernel, err := a.kernel(ctx)
+	a, err := debian.NewApt(ctx, filepath.Join(work, "apt"))
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{kernel, "busybox-static"} {
-		file, err := a.download(ctx, name)
-		if err != nil {
-			return err
-		}
-		if _, err := run(ctx, "", "dpkg-deb", "--extract", file, root); err != nil {
-			return err
-		}
+	kernel, err := a.Kernel(ctx, metapackage)
+	if err != nil {
+		return err
 	}
-	version := kernel[len(kernelPrefix):]
-	for from, to := range map[string]string{
-		filepath.Join(root, "boot", "vmlinuz-"+version): p.Kernel(),
-		busyboxIn(root): p.busybox(),
-	} {
-		if err := os.Rename(from, to); err != nil {
-			return err
-		}
+	files, err := a.Download(ctx, kernel, "busybox-static")
+	if err == nil {
+		err = debian.Unpack(ctx, root, files...)
 	}
-	return collectModules(ctx, root, p.modules())
+	if err != nil {
+		return err
+	}
+	busybox, err := debian.Find(root, "bin/busybox", "usr/bin/busybox")
+	if err != nil {
+		return err
+	}
+	vmlinuz := filepath.Join(root, "boot", "vmlinuz-"+strings.TrimPrefix(kernel, debian.KernelPrefix))
+	if err := errors.Join(os.Rename(vmlinuz, p.Kernel()), os.Rename(busybox, p.busybox())); err != nil {
+		return err
+	}
+	return debian.Drivers(ctx, root, p.modules(), wanted()...)
 }
 
-// busyboxIn returns where the package has it: /bin became a link to /usr/bin.
-func busyboxIn(root string) string {
-	for _, dir := range []string{"bin", "usr/bin"} {
-		path := filepath.Join(root, dir, "busybox")
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-	}
-	return filepath.Join(root, "bin", "busybox")
+// wanted are the drivers that the guest needs: of its disk, in QEMU's machines and in Xen's, and of the power button.
+func wanted() []string {
+	return []string{"virtio_pci", "virtio_blk", "xen_blkfront", "button", "evdev"}
 }

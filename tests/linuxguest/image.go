@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/holdfast-storage/holdfast/tests/debian"
 )
 
 // guest holds the scripts of the guest: of its initial RAM disk, and of its root.
@@ -33,24 +34,8 @@ func (p Parts) Initrd(ctx context.Context, file string) (err error) {
 	if err := os.CopyFS(filepath.Join(tree, "modules"), os.DirFS(p.modules())); err != nil {
 		return fmt.Errorf("initial RAM disk of the Linux guest: %w", err)
 	}
-	var names []string
-	err = filepath.WalkDir(tree, func(path string, _ fs.DirEntry, err error) error {
-		name, failed := filepath.Rel(tree, path)
-		names = append(names, name)
-		return errors.Join(err, failed)
-	})
-	if err != nil {
+	if err := debian.RAMDisk(ctx, p.busybox(), tree, file); err != nil {
 		return fmt.Errorf("initial RAM disk of the Linux guest: %w", err)
-	}
-	out, err := os.Create(file)
-	if err != nil {
-		return fmt.Errorf("initial RAM disk of the Linux guest: %w", err)
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	pack := exec.CommandContext(ctx, p.busybox(), "cpio", "-o", "-H", "newc")
-	pack.Dir, pack.Stdin, pack.Stdout = tree, strings.NewReader(strings.Join(names, "\n")+"\n"), out
-	if err := pack.Run(); err != nil {
-		return fmt.Errorf("initial RAM disk of the Linux guest: busybox cpio: %w", err)
 	}
 	return nil
 }
@@ -66,8 +51,8 @@ func (p Parts) Root(ctx context.Context, file string, size int64) (err error) {
 		err = errors.Join(err, os.MkdirAll(filepath.Join(tree, dir), 0o755))
 	}
 	if err == nil {
-		_, err = run(ctx, "", "mke2fs", "-q", "-t", "ext4", "-L", "guest", "-E", "root_owner=0:0", "-d", tree, file,
-			fmt.Sprintf("%dk", size>>10))
+		_, err = debian.Run(ctx, "", "mke2fs", "-q", "-t", "ext4", "-L", "guest", "-E", "root_owner=0:0", "-d", tree,
+			file, fmt.Sprintf("%dk", size>>10))
 	}
 	if err != nil {
 		return fmt.Errorf("root of the Linux guest: %w", err)
@@ -105,7 +90,7 @@ func (p Parts) tree(folder string) (string, error) {
 
 // link gives busybox all of its names in a directory.
 func (p Parts) link(ctx context.Context, dir string) error {
-	list, err := run(ctx, "", p.busybox(), "--list")
+	list, err := debian.Run(ctx, "", p.busybox(), "--list")
 	if err != nil {
 		return err
 	}

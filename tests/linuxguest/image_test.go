@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-storage/holdfast/tests/debian"
 )
 
 // parts returns the parts of the guest, or skips where they cannot be had; with CI set everything must be here.
@@ -37,15 +39,16 @@ func TestFetch_driversComeAfterThoseThatTheyNeed(t *testing.T) {
 	for _, f := range files {
 		_, name, ok := strings.Cut(f.Name(), "-")
 		require.True(t, ok, f.Name())
-		needs, err := dependencies(filepath.Join(p.modules(), f.Name()))
+		needs, err := debian.Needs(filepath.Join(p.modules(), f.Name()))
 		require.NoError(t, err)
 		for _, other := range needs {
 			_, wasNoFile := loaded[other]
 			require.True(t, wasNoFile, "%s needs %s", f.Name(), other)
 		}
-		loaded[moduleName(name)] = true
+		loaded[debian.ModuleName(name)] = true
 	}
 	require.Contains(t, loaded, "virtio_blk")
+	require.Contains(t, loaded, "xen_blkfront")
 }
 
 // The file system that comes out is whole, and has what the guest begins with.
@@ -85,7 +88,7 @@ func TestRoot_isAWholeFileSystem(t *testing.T) {
 func TestFetch_saysWhatIsMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, err := Fetch(t.Context(), t.TempDir())
-	require.ErrorIs(t, err, ErrNotHere)
+	require.ErrorIs(t, err, debian.ErrNotHere)
 	require.ErrorContains(t, err, "apt-get")
 }
 
@@ -103,7 +106,7 @@ func TestFetch_leavesAllOrNothing(t *testing.T) {
 	cancel()
 	_, err := Fetch(ctx, cache)
 	require.Error(t, err)
-	require.False(t, errors.Is(err, ErrNotHere), "%v", err)
+	require.False(t, errors.Is(err, debian.ErrNotHere), "%v", err)
 	left, err := os.ReadDir(cache)
 	require.NoError(t, err)
 	require.Len(t, left, 1)

@@ -1,4 +1,4 @@
-package linuxguest
+package debian
 
 import (
 	"bytes"
@@ -12,13 +12,9 @@ import (
 	"strings"
 )
 
-// wanted are the drivers that the guest needs: of its disk, and of the power button. Some kernels have one or the
-// other built in.
-func wanted() []string { return []string{"virtio_pci", "virtio_blk", "button", "evdev"} }
-
-// collectModules copies the wanted drivers of the kernel below root to dir, with those that they need, numbered in the
-// order in which they are to be loaded.
-func collectModules(ctx context.Context, root, dir string) error {
+// Drivers moves the wanted drivers of the kernel below root to dir, which it makes, with those that they need. Their
+// names are numbered in the order in which they are to be loaded. One that the kernel has built in is left out.
+func Drivers(ctx context.Context, root, dir string, wanted ...string) error {
 	files, builtin, err := listModules(root)
 	if err != nil {
 		return err
@@ -27,8 +23,8 @@ func collectModules(ctx context.Context, root, dir string) error {
 		return err
 	}
 	c := collector{files: files, builtin: builtin, dir: dir}
-	for _, name := range wanted() {
-		if err := c.take(ctx, name); err != nil {
+	for _, name := range wanted {
+		if err := c.take(ctx, ModuleName(name)); err != nil {
 			return err
 		}
 	}
@@ -45,19 +41,19 @@ func listModules(root string) (files map[string]string, builtin []string, err er
 		case d.Name() == "modules.builtin":
 			text, err := os.ReadFile(path)
 			for _, line := range strings.Fields(string(text)) {
-				builtin = append(builtin, moduleName(line))
+				builtin = append(builtin, ModuleName(line))
 			}
 			return err
 		case d.Type().IsRegular() && strings.Contains(d.Name(), ".ko"):
-			files[moduleName(path)] = path
+			files[ModuleName(path)] = path
 		}
 		return nil
 	})
 	return files, builtin, err
 }
 
-// moduleName returns the name of a module's file: the kernel takes hyphens for underscores.
-func moduleName(path string) string {
+// ModuleName returns the name of a module's file: the kernel takes hyphens for underscores.
+func ModuleName(path string) string {
 	name, _, _ := strings.Cut(filepath.Base(path), ".ko")
 	return strings.ReplaceAll(name, "-", "_")
 }
@@ -79,12 +75,12 @@ func (c *collector) take(ctx context.Context, name string) error {
 		return fmt.Errorf("the kernel has no driver %s", name)
 	}
 	if strings.HasSuffix(path, ".xz") {
-		if _, err := run(ctx, "", "xz", "--decompress", path); err != nil {
+		if _, err := Run(ctx, "", "xz", "--decompress", path); err != nil {
 			return err
 		}
 		path = strings.TrimSuffix(path, ".xz")
 	}
-	needs, err := dependencies(path)
+	needs, err := Needs(path)
 	if err != nil {
 		return fmt.Errorf("driver %s: %w", name, err)
 	}
@@ -97,8 +93,8 @@ func (c *collector) take(ctx context.Context, name string) error {
 	return os.Rename(path, filepath.Join(c.dir, fmt.Sprintf("%02d-%s.ko", len(c.taken), name)))
 }
 
-// dependencies returns the names of the modules that one needs, as it says itself.
-func dependencies(path string) ([]string, error) {
+// Needs returns the names of the modules that one needs, as it says itself.
+func Needs(path string) ([]string, error) {
 	f, err := elf.Open(path)
 	if err != nil {
 		return nil, err
@@ -116,7 +112,7 @@ func dependencies(path string) ([]string, error) {
 	for _, field := range bytes.Split(text, []byte{0}) {
 		if list, ok := strings.CutPrefix(string(field), "depends="); ok && list != "" {
 			for name := range strings.SplitSeq(list, ",") {
-				names = append(names, moduleName(name))
+				names = append(names, ModuleName(name))
 			}
 		}
 	}
