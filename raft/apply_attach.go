@@ -45,6 +45,9 @@ func (t *txn) beginAttach(c *BeginAttach) *Refusal {
 
 // mayAttach returns why a grant is refused. It changes nothing.
 func (t *txn) mayAttach(v *Volume, c *BeginAttach) *Refusal {
+	if r := t.mayFill(v, c); r != nil {
+		return r
+	}
 	host := t.state.Nodes[c.Host]
 	switch {
 	case c.AttachID.IsZero():
@@ -108,6 +111,12 @@ func (t *txn) grant(v *Volume, c *BeginAttach) *Refusal {
 		v.Attach.Unbroken = c.AttachID
 		if !c.Renews.IsZero() && !old.Unbroken.IsZero() { // mayAttach saw that it is old that is renewed
 			v.Attach.Unbroken = old.Unbroken
+		}
+	}
+	if v.Filling() { // mayAttach saw that it is wanted
+		v.Attach.Filling = true
+		if source := t.state.Volumes[v.Clone.Source]; source != nil {
+			v.Attach.SourceEpoch = source.Epoch
 		}
 	}
 	if old != nil && old.Host == c.Host {

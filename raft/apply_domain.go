@@ -178,7 +178,7 @@ func (t *txn) placeVolume(d *Domain, name string, c *PlaceDomain, id volume.Atta
 			d.Name, name, user.Name, t.state.NodeName(user.Host))
 	}
 	a := v.Attach
-	if a != nil && a.Host == c.Host && !a.Maintenance && !a.Detaching && v.Phase != volume.PhaseFrozen {
+	if a != nil && a.Host == c.Host && !a.NoGuests() && !a.Detaching && v.Phase != volume.PhaseFrozen {
 		if a.Domain != d.Name {
 			t.edit(v).Attach.Domain = d.Name
 		}

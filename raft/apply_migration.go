@@ -65,7 +65,7 @@ func (t *txn) holdsFor(d *Domain, name string, epoch volume.Epoch) *Refusal {
 	switch {
 	case v == nil:
 		return refuse(CodeNotFound, "domain %s: there is no volume %s", d.Name, name)
-	case v.Attach == nil || v.Attach.Host != d.Host || v.Attach.Maintenance || v.Attach.Detaching ||
+	case v.Attach == nil || v.Attach.Host != d.Host || v.Attach.NoGuests() || v.Attach.Detaching ||
 		v.Phase != volume.PhaseAttached:
 		return refuse(CodeWait, "domain %s: volume %s is not attached to %s", d.Name, name, t.state.NodeName(d.Host))
 	case epoch != 0 && v.Epoch != epoch:

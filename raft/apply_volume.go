@@ -22,13 +22,17 @@ func (t *txn) createVolume(c *CreateVolume) *Refusal {
 	if r := t.checkVolume(c, durability, loss); r != nil {
 		return r
 	}
+	clone, r := t.newClone(c)
+	if r != nil {
+		return r
+	}
 	v := &Volume{
 		ID: c.ID, Name: c.Name, SizeBytes: c.SizeBytes, Layout: c.Layout,
 		Durability: durability, UnflushedLoss: loss, DataGen: c.DataGen,
 		Phase:  volume.PhaseProvisioning,
 		Epoch:  volume.FirstEpoch(t.state.Cluster.RestoreGen),
 		CfgVer: volume.FirstCfgVer(t.state.Cluster.RestoreGen), CreatedAt: t.at, ScrubEvery: c.ScrubEvery,
-		Spread: c.Spread, Apart: slices.Clone(c.Apart), Limit: c.Limit,
+		Spread: c.Spread, Apart: slices.Clone(c.Apart), Limit: c.Limit, Clone: clone,
 	}
 	for i, n := range c.Legs {
 		if n.Slot != i {
@@ -141,9 +145,12 @@ func (t *txn) deleteVolume(c *DeleteVolume) *Refusal {
 	switch d := t.userOf(v.Name); {
 	case v.Phase == volume.PhaseFrozen:
 		return refuse(CodeFrozen, "volume %s is frozen: an operator must decide before it is deleted", v.Name)
-	case v.Attach != nil && !v.Attach.Maintenance:
+	case v.Attach != nil && !v.Attach.NoGuests():
 		return refuse(CodeBusy, "volume %s is attached to %s: detach it first",
 			v.Name, t.state.NodeName(v.Attach.Host))
+	case t.state.FilledFrom(v.ID) != nil:
+		return refuse(CodeBusy, "volume %s is being filled with what %s holds: wait until it is cut, or delete it",
+			t.state.FilledFrom(v.ID).Name, v.Name)
 	case d != nil:
 		return refuse(CodeBusy, "volume %s is used by domain %s: delete the domain first", v.Name, d.Name)
 	}
@@ -152,6 +159,7 @@ func (t *txn) deleteVolume(c *DeleteVolume) *Refusal {
 			return r
 		}
 	}
+	t.cloneDeleted(v)
 	v = t.edit(t.state.Volumes[v.ID])
 	v.Deleting = true
 	t.event(SeverityInfo, "volume/"+v.Name, "volume_deleting", "volume %s is being deleted", v.Name)

@@ -34,8 +34,13 @@ func (s *State) Authorise(node volume.NodeID, c Command) *Refusal {
 		if c.BlobHeld.Node != node {
 			return invalid("a node speaks of its own files only")
 		}
+	case c.EndClones != nil:
+		if c.EndClones.Node != node {
+			return invalid("a node speaks of the clones that it has filled only")
+		}
 	case c.BeginAttach != nil:
-		if c.BeginAttach.Host != node || c.BeginAttach.Renews.IsZero() || c.BeginAttach.AcceptLoss {
+		if c.BeginAttach.Host != node || c.BeginAttach.Renews.IsZero() || c.BeginAttach.AcceptLoss ||
+			c.BeginAttach.Filling {
 			return invalid("a node may only renew an attachment of its own")
 		}
 	case c.AbortMigration != nil:

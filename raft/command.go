@@ -73,6 +73,8 @@ type Command struct {
 	BlobHeld    *BlobHeld    `json:"blob_held,omitempty" since:"2"`
 	PinDomain   *PinDomain   `json:"pin_domain,omitempty" since:"2"`
 
+	EndClones *EndClones `json:"end_clones,omitempty" since:"2"`
+
 	// These are about who may use what SetExport opens to other machines.
 
 	IssueCredential   *IssueCredential   `json:"issue_credential,omitempty" since:"2"`
@@ -153,6 +155,7 @@ type CreateVolume struct {
 	Spread        Spread               `json:"spread,omitempty" since:"2"`
 	Apart         []volume.ID          `json:"apart,omitempty" since:"2"` // volumes whose nodes it keeps away from
 	Limit         volume.Limit         `json:"limit,omitzero" since:"2"`
+	Clone         *CloneOf             `json:"clone,omitempty" since:"2"` // nil: it begins empty
 }
 
 // LegProvisioned says that a leg's label and empty data are durable on its node.
@@ -210,6 +213,7 @@ type BeginAttach struct {
 	Takeover    bool            `json:"takeover,omitempty"`
 	Maintenance bool            `json:"maintenance,omitempty"`
 	AcceptLoss  bool            `json:"accept_loss,omitempty"`
+	Filling     bool            `json:"filling,omitempty" since:"2"` // of a clone, by who fills it
 	// After, if not zero, refuses the command unless it is the current epoch, so that a decision
 	// taken on an older view changes nothing.
 	After volume.Epoch `json:"after,omitempty"`

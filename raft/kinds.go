@@ -27,7 +27,7 @@ func of[T any](name string, from proposer, c *T, apply func(*txn, *T) *Refusal) 
 
 // kinds is the list of all kinds of commands. Everything else about them is derived from it.
 func (c *Command) kinds() []kind {
-	return []kind{
+	return append([]kind{
 		of("init_cluster", byOperator, c.InitCluster, (*txn).initCluster),
 		of("register_node", byNode, c.RegisterNode, (*txn).registerNode),
 		of("retire_node", byOperator, c.RetireNode, (*txn).retireNode),
@@ -38,6 +38,7 @@ func (c *Command) kinds() []kind {
 		of("request_rebalance", byOperator, c.RequestRebalance, (*txn).requestRebalance),
 		of("end_rebalance", byOperator, c.EndRebalance, (*txn).endRebalance),
 		of("create_volume", byOperator, c.CreateVolume, (*txn).createVolume),
+		of("end_clones", byNode, c.EndClones, (*txn).endClones),
 		of("leg_provisioned", byNode, c.LegProvisioned, (*txn).legProvisioned),
 		of("leg_lost", byNode, c.LegLost, (*txn).legLost),
 		of("delete_volume", byOperator, c.DeleteVolume, (*txn).deleteVolume),
@@ -62,10 +63,6 @@ func (c *Command) kinds() []kind {
 		of("request_scrub", byOperator, c.RequestScrub, (*txn).requestScrub),
 		of("stop_scrub", byOperator, c.StopScrub, (*txn).stopScrub),
 		of("report_scrub", byEngine, c.ReportScrub, (*txn).reportScrub),
-		of("define_domain", byOperator, c.DefineDomain, (*txn).defineDomain),
-		of("delete_domain", byOperator, c.DeleteDomain, (*txn).deleteDomain),
-		of("place_domain", byOperator, c.PlaceDomain, (*txn).placeDomain),
-		of("stop_domain", byOperator, c.StopDomain, (*txn).stopDomain),
 		of("record_event", byOperator, c.RecordEvent, (*txn).recordEvent),
 		of("raise_version", byOperator, c.RaiseVersion, (*txn).raiseVersion),
 		of("freeze_volume", byOperator, c.FreezeVolume, (*txn).freezeVolume),
@@ -81,6 +78,16 @@ func (c *Command) kinds() []kind {
 		of("create_token", byOperator, c.CreateToken, (*txn).createToken),
 		of("revoke_token", byOperator, c.RevokeToken, (*txn).revokeToken),
 		of("end_operation", byOperator, c.EndOperation, (*txn).endOperation),
+	}, c.domainKinds()...)
+}
+
+// domainKinds are those about guests, and what they boot from.
+func (c *Command) domainKinds() []kind {
+	return []kind{
+		of("define_domain", byOperator, c.DefineDomain, (*txn).defineDomain),
+		of("delete_domain", byOperator, c.DeleteDomain, (*txn).deleteDomain),
+		of("place_domain", byOperator, c.PlaceDomain, (*txn).placeDomain),
+		of("stop_domain", byOperator, c.StopDomain, (*txn).stopDomain),
 		of("begin_migration", byOperator, c.BeginMigration, (*txn).beginMigration),
 		of("abort_migration", byNode, c.AbortMigration, (*txn).abortMigration),
 		of("switch_migration", byNode, c.SwitchMigration, (*txn).switchMigration),

@@ -72,7 +72,7 @@ func (s *script) parse(line string) Command {
 			c.SetCluster.OverProvision = &percent
 		}
 	case "create": // NAME LEG@NODE/STORE… layout:L [id=ID] [size=N] [durability=D] [loss=P] [every=H] [spread=S]
-		// [apart=VOLUME,…] [iops=N]
+		// [apart=VOLUME,…] [iops=N] [clone=VOLUME group=G of=N]
 		c.CreateVolume = s.parseCreate(w)
 	case "provisioned": // VOLUME LEG
 		c.LegProvisioned = &LegProvisioned{Volume: s.vol(w.next()), Leg: s.leg(w.next())}
@@ -100,7 +100,7 @@ func (s *script) parse(line string) Command {
 		if !s.parseRestore(&c, name, w) && !s.parseAttach(&c, name, w) &&
 			!s.parseDomain(&c, name, w) && !s.parseScrub(&c, name, w) && !s.parseTrust(&c, name, w) &&
 			!s.parseOperation(&c, name, w) && !s.parseDrill(&c, name, w) &&
-			!s.parseImages(&c, name, w) {
+			!s.parseImages(&c, name, w) && !s.parseClone(&c, name, w) {
 			s.t.Fatalf("unknown command %q", line)
 		}
 	}
@@ -112,10 +112,11 @@ func (s *script) parse(line string) Command {
 func (s *script) parseAttach(c *Command, name string, w *words) bool {
 	epoch := func() volume.Epoch { return volume.Epoch(w.number("e")) }
 	switch name {
-	case "begin": // VOLUME HOST ID [takeover] [maintenance] [accept] [after=E] [renews=ID]
+	case "begin": // VOLUME HOST ID [takeover] [maintenance] [filling] [accept] [after=E] [renews=ID]
 		c.BeginAttach = &BeginAttach{
 			Takeover: w.flag("takeover"), Maintenance: w.flag("maintenance"), AcceptLoss: w.flag("accept"),
-			Volume: s.vol(w.next()), Host: s.node(w.next()), AttachID: s.attach(w.next()),
+			Filling: w.flag("filling"),
+			Volume:  s.vol(w.next()), Host: s.node(w.next()), AttachID: s.attach(w.next()),
 			After: volume.Epoch(w.number("after")), Renews: s.attach(w.keys["renews"]),
 		}
 	case "fence": // VOLUME LEG e=E [lossy] [set_back] [instance=N] and what the label says otherwise, see parseReport
@@ -318,6 +319,7 @@ func (s *script) parseCreate(w *words) *CreateVolume {
 		c.Apart = append(c.Apart, s.vol(name))
 	}
 	c.ID = s.vol(or(w.keys["id"], c.Name))
+	c.Clone = s.parseCloneOf(w)
 	if w.keys["size"] != "" {
 		c.SizeBytes = int64(w.number("size"))
 	}

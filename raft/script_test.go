@@ -222,6 +222,10 @@ func (s *script) show(kinds []string) string {
 				out.WriteString(" " + word.name)
 			}
 		}
+		if c := v.Clone; c != nil {
+			fmt.Fprintf(&out, " clone_of=%s group=%s of=%d cut=%t frozen=%t", c.SourceName, c.Group, c.Of, !v.Filling(),
+				c.Frozen)
+		}
 		if v.SeenEpoch != 0 || v.SeenCfg != 0 {
 			fmt.Fprintf(&out, " seen=e%s,c%s", v.SeenEpoch, v.SeenCfg)
 		}

@@ -180,6 +180,8 @@ type Volume struct {
 	// Credentials is the series of the credentials that are good for its exports; zero = none is.
 	Credentials volume.UUID `json:"credentials,omitzero" since:"2"`
 
+	Clone *Clone `json:"clone,omitempty" since:"2"` // nil for one that began empty
+
 	ScrubEvery time.Duration `json:"scrub_every,omitempty"` // its schedule; zero = never by itself
 	Scrubs     uint64        `json:"scrubs,omitempty"`      // how many were wanted so far
 	Scrub      *Scrub        `json:"scrub,omitempty"`       // the one that is wanted now
@@ -192,9 +194,13 @@ type Volume struct {
 type Attach struct {
 	ID          volume.AttachID `json:"id"`
 	Host        volume.NodeID   `json:"host"`
-	Maintenance bool            `json:"maintenance,omitempty"` // no export; a real attach pre-empts it
-	AcceptLoss  bool            `json:"accept_loss,omitempty"` // this attach only, by the operator's order
-	Detaching   bool            `json:"detaching,omitempty"`   // RequestDetach: its ticket says Detach
+	Maintenance bool            `json:"maintenance,omitempty"`       // no export; a real attach pre-empts it
+	Filling     bool            `json:"filling,omitempty" since:"2"` // of a clone, to be filled: no guest has it
+	// SourceEpoch is that of the source when the clone's attachment was granted. A source that is attached anew has its
+	// clones attached anew: nothing that was on its way from the engine before reaches them any more.
+	SourceEpoch volume.Epoch `json:"source_epoch,omitempty" since:"2"`
+	AcceptLoss  bool         `json:"accept_loss,omitempty"` // this attach only, by the operator's order
+	Detaching   bool         `json:"detaching,omitempty"`   // RequestDetach: its ticket says Detach
 	// Domain is the domain whose PlaceDomain granted this, empty for an operator's attach: when the
 	// domain stops, its own attachments are detached and an operator's are not.
 	Domain string `json:"domain,omitempty"`

@@ -165,7 +165,7 @@ func TestCommand_Kinds(t *testing.T) {
 	engine := []string{"record_fence", "activate", "remove_leg", "add_leg", "confirm_copy", "confirm_config",
 		"report_scrub", "detach"}
 	node := []string{"register_node", "leg_provisioned", "leg_lost", "leg_deleted", "begin_attach",
-		"request_detach", "note_label", "adopt_leg", "abort_migration", "switch_migration", "blob_held"}
+		"request_detach", "note_label", "adopt_leg", "abort_migration", "switch_migration", "blob_held", "end_clones"}
 	known := &Node{ID: volume.NodeID{UUID: volume.UUID{1}}, Name: "n1"}
 	s := NewState()
 	s.Nodes[known.ID] = known

@@ -37,7 +37,7 @@ func BuildAssignment(s *raft.State, id volume.NodeID, tRead time.Duration) peer.
 		}
 	}
 	a.Legs = append(a.Legs, deletions(s, id)...)
-	a.Receive, a.Images = receiveOrders(s, id), imageOrders(s, id)
+	a.Receive, a.Images, a.Clones = receiveOrders(s, id), imageOrders(s, id), cloneOrders(s, id)
 	for _, d := range domainsOn(s, id) {
 		if order, ok := domainOrder(s, d, id); ok {
 			a.Domains = append(a.Domains, order)
@@ -160,7 +160,7 @@ func domainOrder(s *raft.State, d *raft.Domain, id volume.NodeID) (peer.DomainOr
 	}
 	for _, used := range d.Spec.Volumes {
 		v := s.VolumeByName(used.Name)
-		if v == nil || v.Attach == nil || v.Attach.Host != id || v.Attach.Maintenance {
+		if v == nil || v.Attach == nil || v.Attach.Host != id || v.Attach.NoGuests() {
 			return peer.DomainOrder{}, false
 		}
 		order.Volumes, order.Epochs = append(order.Volumes, v.ID), append(order.Epochs, v.Epoch)

@@ -177,6 +177,7 @@ type EngineStatus struct {
 	Stages []Stage       `json:"stages,omitempty"`
 	Uptime time.Duration `json:"uptime,omitempty"`
 	Scrub  *ScrubStatus  `json:"scrub,omitempty"` // the one under way
+	Copy   *CopyStatus   `json:"copy,omitempty"`  // of the volume onto a clone
 	// Unreadable counts requests of the guest that no leg could answer.
 	Unreadable int64 `json:"unreadable,omitempty"`
 	// Build is the build of the engine's program, MemoryBytes the anonymous memory of its process.
@@ -244,6 +245,8 @@ type Assignment struct {
 	Peers   []Peer         `json:"peers"` // coordinators to talk to
 	// Images are the blobs that the node is to have, the most urgent first.
 	Images []ImageOrder `json:"images,omitempty"`
+	// Clones are the groups of clones that the node is to fill.
+	Clones []CloneOrder `json:"clones,omitempty"`
 	// Removed are the nodes that left the cluster, at most RemovedMax, the latest: their certificates may still be
 	// valid, and are accepted no more.
 	Removed []volume.NodeID `json:"removed,omitempty"`

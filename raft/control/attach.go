@@ -8,15 +8,15 @@ import (
 
 // Detachments ends attachments that a dead host will not end.
 //
-// It guarantees that an attachment which is wanted detached, or was for maintenance, ends although
-// its host is dead; it ends unclean, so the next epoch reconciles. Nothing is lost by it: what the
+// It guarantees that an attachment which is wanted detached, or was for maintenance or to fill a clone,
+// ends although its host is dead; it ends unclean, so the next epoch reconciles. Nothing is lost by it: what the
 // old engine may still write, the next grant fences. On a host that lives an engine that is gone is
 // the host's own business: its daemon knows first, and either renews the attachment (an engine that
 // restarts takes a new epoch, protocol-flush B.1) or gives it up.
 func Detachments(v *View) []raft.Command {
 	var out []raft.Command
 	for _, vol := range v.sortedVolumes() {
-		if vol.Attach == nil || !vol.Attach.Detaching && !vol.Attach.Maintenance {
+		if vol.Attach == nil || !vol.Attach.Detaching && !vol.Attach.NoGuests() {
 			continue
 		}
 		if v.Condition(vol.Attach.Host) == raft.NodeDead {

@@ -22,11 +22,13 @@ const maintainedMax = 4
 func Maintain(v *View) []raft.Command {
 	var out []raft.Command
 	var due []*raft.Volume
+	sources := v.State.CloneSources()
 	for _, vol := range v.sortedVolumes() {
 		switch {
 		case vol.Deleting:
 		case v.isDue(vol):
 			due = append(due, vol)
+		case sources[vol.ID]: // Clones has it attached
 		case vol.Attach != nil && vol.Attach.Maintenance && !vol.Attach.Detaching && !v.joinable(vol):
 			out = append(out, raft.Command{RequestDetach: &raft.RequestDetach{Volume: vol.ID,
 				Epoch: vol.Epoch}})
@@ -52,7 +54,7 @@ func Maintain(v *View) []raft.Command {
 
 // isDue reports whether a volume is to be maintained as soon as a host does it.
 func (v *View) isDue(vol *raft.Volume) bool {
-	if vol.Deleting || vol.Attach != nil || vol.Phase != volume.PhaseDetached {
+	if vol.Deleting || vol.Attach != nil || vol.Phase != volume.PhaseDetached || vol.Filling() {
 		return false
 	}
 	since, seen := v.Facts.detached[vol.ID]

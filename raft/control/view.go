@@ -93,8 +93,8 @@ func DefaultTiming() Timing {
 func Controllers(v *View) []raft.Command {
 	var out []raft.Command
 	for _, controller := range []func(*View) []raft.Command{
-		Failover, Domains, Migrations, Operations, Drills, Detachments, Replace, Rebalance, Retire, Maintain, Scrubs,
-		Versions, Flaws, Images,
+		Failover, Domains, Migrations, Operations, Drills, Detachments, Replace, Rebalance, Retire, Clones, Maintain,
+		Scrubs, Versions, Flaws, Images,
 	} {
 		out = append(out, controller(v)...)
 	}

@@ -261,6 +261,9 @@ func (w *world) describe(c raft.Command) string {
 		if c.BeginAttach.Maintenance {
 			kind = "maintain"
 		}
+		if c.BeginAttach.Filling {
+			kind = "fill"
+		}
 		return fmt.Sprintf("%s %s on %s after epoch %s", kind, name(c.BeginAttach.Volume),
 			w.state.NodeName(c.BeginAttach.Host), c.BeginAttach.After)
 	case c.RequestDetach != nil:
@@ -319,6 +322,9 @@ func (w *world) show() string {
 			held = w.state.NodeName(v.Attach.Host)
 			if v.Attach.Maintenance {
 				held += " (maintenance)"
+			}
+			if v.Attach.Filling {
+				held += " (filling)"
 			}
 			if v.Attach.Detaching {
 				held += " (detaching)"
@@ -409,6 +415,7 @@ func (w *world) do(line string) {
 		w.advance(d)
 	default:
 		if !w.operationVerb(words, arg) && !w.drillVerb(words, arg) && !w.migrationVerb(words, arg) &&
+			!w.cloneVerb(words, arg) &&
 			!w.imageVerb(words, arg) {
 			w.legVerb(words, arg)
 		}
@@ -725,6 +732,8 @@ func TestScripts(t *testing.T) {
 				return w.show()
 			case "images":
 				return w.showBlobs()
+			case "clones":
+				return w.clones()
 			case "operations":
 				return w.operations()
 			case "drills":
