@@ -255,6 +255,10 @@ func engineFact(e peer.EngineStatus, now time.Time) control.EngineFact {
 	if e.Scrub != nil {
 		f.ScrubID, f.ScrubDone = e.Scrub.ID, e.Scrub.Done
 	}
+	if c := e.Copy; c != nil {
+		f.Copy = &control.CopyFact{Volume: c.Volume, Epoch: c.Epoch, State: control.CopyState(c.State),
+			DoneBytes: c.Done, TotalBytes: c.Total, RestBytes: c.Rest, Error: c.Error}
+	}
 	for _, l := range e.Legs {
 		f.Legs = append(f.Legs, control.EngineLeg{
 			ID: l.ID, State: l.State, Error: l.Error, DoneBytes: l.CopyDone, CopyBytes: l.CopyTotal,

@@ -31,6 +31,18 @@ func (w *world) cloneVerb(words []string, arg func(int) string) bool {
 				SourceEpoch: w.state.Volumes[v.Clone.Source].Epoch})
 		}
 		w.must(raft.Command{EndClones: c})
+	case "copies": // copies CLONE STATE DONE REST [ERROR], as the engine of its source says
+		vol := w.volume(arg(1))
+		source := w.state.Volumes[vol.Clone.Source]
+		var bytes [2]int64
+		for i := range bytes {
+			var err error
+			bytes[i], err = volume.ParseSize(arg(3 + i))
+			require.NoError(w.t, err)
+		}
+		w.running[source.Name].Copy = &CopyFact{Volume: vol.ID, Epoch: vol.Epoch, State: CopyState(arg(2)),
+			DoneBytes: bytes[0], TotalBytes: vol.SizeBytes, RestBytes: bytes[1], Error: strings.Join(words[5:], " ")}
+		w.beat()
 	default:
 		return false
 	}
@@ -50,6 +62,9 @@ func (w *world) clones() string {
 			state = "is filled"
 			if why := v.CloneWaits(vol); why != "" {
 				state = "waits: " + why
+			}
+			if c := v.CloneCopy(vol); c != nil {
+				state += sprintf(", %.0f %%, %s left", 100*c.Progress(), volume.FormatSize(c.RestBytes))
 			}
 		}
 		out.WriteString(vol.Name + " of " + vol.Clone.SourceName + " " + state + "\n")

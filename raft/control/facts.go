@@ -164,6 +164,8 @@ type EngineFact struct {
 	ScrubDone  int64  // bytes that were looked at
 	Unreadable int64  // requests of the guest that no leg could answer
 
+	Copy *CopyFact // of the volume onto a clone, nil when none is under way
+
 	Build       string // of its program; "" if it does not say
 	MemoryBytes int64  // anonymous memory of its process
 }

@@ -108,7 +108,7 @@ func (v *View) judgeOverdue(vol *raft.Volume) []Finding {
 		done, _ := v.ScrubProgress(vol)
 		f.Cause, f.Next = "a scrub is under way", "nothing is to be done"
 		f.Progress = float64(done) / float64(vol.SizeBytes)
-	case vol.Attach == nil || vol.Attach.Maintenance:
+	case vol.Attach == nil || vol.Attach.NoGuests():
 		f.Cause, f.Next = "it is not attached", "it is scrubbed once it is attached again"
 	}
 	return []Finding{f}

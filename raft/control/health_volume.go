@@ -175,8 +175,8 @@ func (v *View) reaches(vol *raft.Volume, l *raft.Leg) bool {
 
 // judgeAttachment looks at whoever holds the volume.
 func (v *View) judgeAttachment(vol *raft.Volume) []Finding {
-	if vol.Attach == nil || vol.Attach.Maintenance {
-		return nil
+	if vol.Attach == nil || vol.Attach.NoGuests() {
+		return nil // nobody waits for it; what stands still is told by its job
 	}
 	host := v.State.NodeName(vol.Attach.Host)
 	f := Finding{

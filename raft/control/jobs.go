@@ -16,6 +16,7 @@ const (
 	JobPlace     JobKind = "placement"    // of the leg that is to replace one that leaves
 	JobCopy      JobKind = "copy"         // onto a leg, until it is in sync and the one that it replaces has gone
 	JobScrub     JobKind = "scrub"        // of a volume
+	JobClone     JobKind = "clone"        // a volume that is filled with what another one holds
 	JobEmpty     JobKind = "emptying"     // of a node that is drained, replaced or removed
 	JobRebalance JobKind = "rebalancing"  // of the cluster
 	JobFailover  JobKind = "failover"     // an operation
@@ -24,7 +25,7 @@ const (
 // Job is long work under way. It is done when the state asks for it no more.
 type Job struct {
 	Kind      JobKind
-	Volume    *raft.Volume    // of a provisioning, placement, copy or scrub
+	Volume    *raft.Volume    // of a provisioning, placement, copy, scrub or clone
 	Leg       *raft.Leg       // of a placement (the one that leaves) or copy (the one that is filled)
 	Node      *raft.Node      // of an emptying
 	Operation *raft.Operation // of a failover
@@ -126,6 +127,9 @@ func (f *Facts) volumeJobs(all []Job, s *raft.State, vol *raft.Volume) []Job {
 		case unsynced || vol.Leg(l.Replaces) != nil:
 			all = append(all, Job{Kind: JobCopy, Volume: vol, Leg: l, mark: f.copyMark(vol, l)})
 		}
+	}
+	if vol.Filling() {
+		all = append(all, Job{Kind: JobClone, Volume: vol, mark: f.cloneMark(s, vol)})
 	}
 	if vol.Scrub != nil {
 		m := jobMark{bytes: vol.Scrub.From}
@@ -288,6 +292,8 @@ func (v *View) jobSays(j *Job) string {
 			v.State.NodeName(j.Leg.Node))
 	case JobScrub:
 		return "the scrub of volume " + j.Volume.Name
+	case JobClone:
+		return sprintf("the filling of volume %s with what %s holds", j.Volume.Name, j.Volume.Clone.SourceName)
 	case JobEmpty:
 		return "the emptying of node " + j.Node.Name
 	case JobRebalance:

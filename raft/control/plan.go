@@ -178,7 +178,7 @@ func (v *View) stuck() []Step {
 					Note: "its leg on " + n.Name + " has no place to go to: " + err.Error()})
 			}
 		}
-		if a := vol.Attach; a != nil && a.Domain == "" && !a.Maintenance {
+		if a := vol.Attach; a != nil && a.Domain == "" && !a.NoGuests() {
 			if n := v.State.Nodes[a.Host]; n != nil && n.Retiring {
 				out = append(out, Step{Action: ActionWait, Object: "volume/" + vol.Name, From: n.Name,
 					Note: sprintf("an operator attached it to %s: holdfast volume attach %s --host OTHER --takeover",

@@ -185,7 +185,7 @@ func (p *planner) describeAttach(c *raft.BeginAttach) ([]Step, []string) {
 	object, to := "volume/"+vol.Name, p.State.NodeName(c.Host)
 	var steps []Step
 	var risks []string
-	if a := vol.Attach; a != nil && !a.Maintenance {
+	if a := vol.Attach; a != nil && !a.NoGuests() {
 		from := p.State.NodeName(a.Host)
 		steps = append(steps, Step{Action: ActionFence, Object: object, From: from,
 			Note: "none of its writes lands any more; what it did not acknowledge may be lost, a guest is killed"})
@@ -220,7 +220,7 @@ func (v *View) away(vol *raft.Volume) string {
 
 func (p *planner) describeDetach(c *raft.RequestDetach) ([]Step, []string) {
 	vol := p.State.Volumes[c.Volume]
-	if vol == nil || vol.Attach == nil || vol.Attach.Maintenance {
+	if vol == nil || vol.Attach == nil || vol.Attach.NoGuests() {
 		return nil, nil
 	}
 	host := p.State.NodeName(vol.Attach.Host)

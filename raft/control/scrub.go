@@ -42,7 +42,7 @@ func Scrubs(v *View) []raft.Command {
 // scrubbable reports whether the volume has an attachment whose engine takes a scrub. One that is wanted
 // of another volume waits, and keeps no host from scrubbing the rest.
 func scrubbable(vol *raft.Volume) bool {
-	return vol.Phase == volume.PhaseAttached && !vol.Attach.Maintenance && !vol.Attach.Detaching && !vol.Deleting
+	return vol.Phase == volume.PhaseAttached && !vol.Attach.NoGuests() && !vol.Attach.Detaching && !vol.Deleting
 }
 
 // scrubDue reports whether a volume's schedule wants it scrubbed now. Up to a tenth of the interval is

@@ -20,6 +20,8 @@ func WhyJob(v *View, j *Job) string {
 		return cmp.Or(v.whyNotCopied(j.Volume, j.Leg), v.whyStands(j))
 	case JobScrub:
 		return cmp.Or(v.whyNotScrubbed(j.Volume), v.whyStands(j))
+	case JobClone:
+		return v.whyNotFilled(j)
 	case JobEmpty:
 		return v.whyNotEmpty(j.Node)
 	case JobRebalance:

@@ -61,6 +61,8 @@ func (w *explainer) volumeSays(vol *raft.Volume) string {
 	switch e := w.engine(vol); {
 	case vol.Deleting:
 		return sprintf("volume %s is being deleted", vol.Name)
+	case vol.Attach == nil && vol.Filling() && vol.Phase == volume.PhaseDetached:
+		return sprintf("volume %s is to be filled with what %s holds, %s", vol.Name, vol.Clone.SourceName, legs)
 	case vol.Attach == nil:
 		return sprintf("volume %s is %s, %s", vol.Name, vol.Phase, legs)
 	case vol.Attach.Detaching:
@@ -78,6 +80,9 @@ func (w *explainer) volumeSays(vol *raft.Volume) string {
 func held(vol *raft.Volume) string {
 	if vol.Attach.Maintenance {
 		return "held for maintenance"
+	}
+	if vol.Attach.Filling {
+		return sprintf("held to be filled with what %s holds", vol.Clone.SourceName)
 	}
 	return "held"
 }
