@@ -32,9 +32,9 @@ func newDrill(c *connection) *cobra.Command {
 			"flushed may be lost, as when power fails. So choose a time when the guest may be away for some\n" +
 			"seconds.\n\n" +
 			"It is refused unless nothing is amiss: the guest runs, every leg of its volumes is in sync, another\n" +
-			"of its hosts lives, nothing moves it, every coordinator is heard, failover is not braked. Without\n" +
-			"--yes it only says what would happen. Once begun it goes on whatever becomes of this command:\n" +
-			"`holdfast drill show` tells the end, and the coordinators keep it.\n\n" +
+			"of its hosts lives and has its images, nothing moves it, every coordinator is heard, failover is not\n" +
+			"braked. Without --yes it only says what would happen. Once begun it goes on whatever becomes of this\n" +
+			"command: `holdfast drill show` tells the end, and the coordinators keep it.\n\n" +
 			"Checked: the guest runs on the other host and its first read was answered, nothing of it is left on\n" +
 			"the old one, its volumes are those that they were, none went on from an older state, every leg is in\n" +
 			"sync. Not checked: what the guest makes of its disk, and blocks that nothing has read (`holdfast\n" +

@@ -85,6 +85,10 @@ func decideDrill(v *control.View, name string, r api.DrillDomain) (*raft.Command
 	if to == nil {
 		return nil, noHost(v, d)
 	}
+	if why := v.UnfitHostForDrill(d, to.ID, r.Back); why != "" {
+		return nil, api.Errorf(api.CodeRefused, object, "holdfast image show says how far it is; --to names "+
+			"another host", "domain %s is not moved for a drill now: %s", name, why)
+	}
 	request, err := drillRequest(name, r)
 	if err != nil {
 		return nil, err

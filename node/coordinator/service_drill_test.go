@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-storage/holdfast/api"
+	"github.com/holdfast-storage/holdfast/domain/guest"
 	"github.com/holdfast-storage/holdfast/node/metrics/metricstest"
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
@@ -145,5 +146,41 @@ func TestDrill_refusals(t *testing.T) {
 		all, err := w.api.Drills(t.Context())
 		require.NoError(t, err)
 		require.Empty(t, all)
+	})
+}
+
+// A guest that would wait for its image on the other host, or on its way back, is not moved for a drill.
+func TestDrill_notWhereTheImageIsMissing(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.drilled()
+		state, _ := w.raft.State()
+		add := func(number int, host string) {
+			t.Helper()
+			_, _, err := w.raft.Apply(t.Context(), raft.Command{AddImage: &raft.AddImage{Name: "debian",
+				Digest: digest(number), SizeBytes: 10, Holder: state.NodeByName(host).ID}})
+			require.NoError(t, err)
+		}
+		add(1, "h1")
+		dom, err := w.api.StopDomain(t.Context(), "web", api.Wait{})
+		require.NoError(t, err)
+		dom.Spec.Boot = &guest.Boot{RootImage: "image:debian@1"}
+		_, err = w.api.DefineDomain(t.Context(), dom.Spec)
+		require.NoError(t, err)
+		_, err = w.api.StartDomain(t.Context(), "web", api.Wait{})
+		require.NoError(t, err)
+		pass(5 * time.Second)
+		_, err = w.api.DrillDomain(t.Context(), "web", api.DrillDomain{})
+		refusedWith(t, err, api.CodeRefused, "web", "h2 does not have image debian@1", "--to")
+		_, err = w.foresee(api.PlanRequest{Verb: api.PlanDomainDrill, Name: "web", Host: "h2"})
+		refusedWith(t, err, api.CodeRefused, "h2 does not have image debian@1")
+
+		add(2, "h2")
+		_, err = w.api.PinDomain(t.Context(), "web", api.PinDomain{Image: "debian@2"})
+		require.NoError(t, err)
+		_, err = w.api.DrillDomain(t.Context(), "web", api.DrillDomain{Back: true})
+		refusedWith(t, err, api.CodeRefused, "h1 does not have image debian@2")
+		d, err := w.api.DrillDomain(t.Context(), "web", api.DrillDomain{})
+		require.NoError(t, err)
+		require.Equal(t, "h2", d.Moves[0].To)
 	})
 }

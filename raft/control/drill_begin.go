@@ -49,3 +49,18 @@ func (v *View) UnfitForDrill(d *raft.Domain) string {
 	}
 	return ""
 }
+
+// UnfitHostForDrill returns why the guest of a domain should not be moved to a host for a drill, "" if nothing is
+// amiss: a guest that waits for an image there, or on its way back, is away for as long as that takes.
+func (v *View) UnfitHostForDrill(d *raft.Domain, to volume.NodeID, back bool) string {
+	hosts := []volume.NodeID{to}
+	if back {
+		hosts = append(hosts, d.Host)
+	}
+	for _, id := range hosts {
+		if why := v.lacksImage(d.Spec, id); why != "" {
+			return why
+		}
+	}
+	return ""
+}

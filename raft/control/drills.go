@@ -123,6 +123,9 @@ func (v *View) nextOfDrill(d *raft.Drill) *raft.Command {
 		if from == nil || !v.hostable(from) {
 			return fail(checks, "it worked, but the guest stays on %s: %s takes no guests now", m.To, m.From)
 		}
+		if why := v.lacksImage(dom.Spec, m.FromID); why != "" {
+			return fail(checks, "it worked, but the guest stays on %s: %s", m.To, why)
+		}
 		place := v.Place(dom, m.FromID, sprintf("drill %d, on the way back", d.ID))
 		return &raft.Command{ReturnDrill: &raft.ReturnDrill{ID: d.ID, Place: *place.PlaceDomain, Was: checks}}
 	}

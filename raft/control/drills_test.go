@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -47,12 +48,15 @@ func (w *world) drills() string {
 	return out.String()
 }
 
-// unfit says why a domain is not moved for a drill now.
-func (w *world) unfit(domain string) string {
-	if why := w.view().UnfitForDrill(w.state.Domains[domain]); why != "" {
-		return why
+// unfit says why a domain is not moved for a drill now: DOMAIN, or DOMAIN HOST [back] for a drill that goes there.
+func (w *world) unfit(line string) string {
+	words := strings.Fields(line)
+	d := w.state.Domains[words[0]]
+	why := w.view().UnfitForDrill(d)
+	if why == "" && len(words) > 1 {
+		why = w.view().UnfitHostForDrill(d, w.node(words[1]).ID, len(words) > 2)
 	}
-	return "nothing is amiss"
+	return cmp.Or(why, "nothing is amiss")
 }
 
 // What is promised grows with T_read when that was waited for, and only then.

@@ -38,6 +38,25 @@ func (v *View) missing(spec raft.DomainSpec) map[volume.NodeID]missingImages {
 	return count
 }
 
+// lacksImage says which image of a definition a host does not have, and why not yet, as a phrase; "" if it has all.
+func (v *View) lacksImage(spec raft.DomainSpec, host volume.NodeID) string {
+	for _, i := range spec.Machine.Images() {
+		version := v.State.ImageVersion(i)
+		if version == nil {
+			continue
+		}
+		if h := v.State.Blobs[version.Digest].Holder(host); h != nil && h.Has {
+			continue
+		}
+		how := sprintf("%.0f %% of it is there", 100*v.BlobProgress(version.Digest, host))
+		if v.blobFails(host, version.Digest) {
+			how = "it fails to get it: " + v.Facts.Nodes[host].Images[version.Digest].Error
+		}
+		return sprintf("%s does not have image %s: %s", v.State.NodeName(host), i, how)
+	}
+	return ""
+}
+
 // startElsewhere places a domain anew that its host has said for Timing.ImageStuck that it is starting, while it failed
 // to get an image of this run; on the first other host, in the order of ChooseHost, that has all images, nil if none
 // has. Nothing of the guest runs where it is, and its volumes are taken over as with every other move.
