@@ -62,6 +62,9 @@ func (t *txn) addImage(c *AddImage) *Refusal {
 	case number > guest.ImageVersionMax:
 		return invalid("image %s: the number %d of a version is too high: it is %d at most", c.Name, number,
 			guest.ImageVersionMax)
+	case number > last+ImageGapMax:
+		return invalid("image %s: the number %d of a version leaves out too many: the next is %d, and it is %d at most",
+			c.Name, number, last+1, last+ImageGapMax)
 	case image != nil && len(image.Versions) >= ImageVersionsMax:
 		return invalid("image %s has %d versions, and no image has more: delete old ones", c.Name, ImageVersionsMax)
 	}

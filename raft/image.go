@@ -14,6 +14,9 @@ const (
 	ImageVersionsMax     = 1000 // of one image
 	ImageBytesMax        = 16 << 40
 	ImageCommentBytesMax = 200
+	// ImageGapMax is how far the number of a version may be above the one before it: all numbers could be used up at
+	// once otherwise, by a slip, and the image have no further version.
+	ImageGapMax = 1000
 	// BlobHolders is how many nodes hold each blob, or all if there are fewer.
 	BlobHolders = 3
 )

@@ -41,7 +41,8 @@ func imageAdd(c *connection) *cobra.Command {
 		Args: args(cobra.ExactArgs(2)),
 	}
 	cmd.Flags().StringVar(&image.Comment, "comment", "", "what is to be remembered of this version, in one line")
-	cmd.Flags().IntVar(&image.Version, "number", 0, "the number that the version is to have; default: the next")
+	cmd.Flags().IntVar(&image.Version, "number", 0,
+		"the number that the version is to have, at most 1000 above the last one; default: the next")
 	out := addOutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, list []string) error {
 		client, err := c.client()
