@@ -124,6 +124,8 @@ func (p *process) answer(r Request) Response {
 			return Response{}
 		}
 		return failure(p.guards.add(*r.Guard))
+	case VerbCopy, VerbCopyHold, VerbCopyEnd, VerbCopyRelease, VerbCopyStop:
+		return failure(p.copies.answer(r))
 	case VerbDetach:
 		return failure(p.requestDetach("the control socket"))
 	}

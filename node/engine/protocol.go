@@ -49,12 +49,38 @@ const (
 	VerbGuardKill Verb = "guard_kill"
 	VerbMetrics   Verb = "metrics" // answer: Metrics; an engine of an earlier build does not know it
 	VerbDetach    Verb = "detach"  // flush, detach cleanly, then end; answers when it has ended or failed
+
+	// These are about a copy of the volume onto a clone of it, one at a time. An engine of an earlier build does not
+	// know them.
+
+	VerbCopy        Verb = "copy"         // begin that of Copy, or go on with it; repeated, it changes nothing
+	VerbCopyHold    Verb = "copy_hold"    // hold the guest's changes back for Cut, for some seconds at most
+	VerbCopyEnd     Verb = "copy_end"     // copy the rest for Cut, and let the guest go on: the clone is complete
+	VerbCopyRelease Verb = "copy_release" // let the guest go on without that; the copy goes on
+	VerbCopyStop    Verb = "copy_stop"    // end the copy of Cut's group
 )
+
+// CopyOrder tells an engine to copy its volume onto a clone.
+type CopyOrder struct {
+	Group  volume.UUID  `json:"group"`
+	Volume volume.ID    `json:"volume"` // the clone
+	Epoch  volume.Epoch `json:"epoch"`  // of the clone's attachment
+	URL    string       `json:"url"`    // of the clone's export on a unix socket
+	Rate   int64        `json:"rate,omitempty"`
+}
+
+// CopyCut names a copy, and a moment at which it is cut.
+type CopyCut struct {
+	Group volume.UUID `json:"group"`
+	Cut   volume.UUID `json:"cut,omitzero"`
+}
 
 // Request is one request on a control connection: one JSON object, answered by one Response.
 type Request struct {
-	Verb  Verb   `json:"verb"`
-	Guard *Guard `json:"guard,omitempty"` // with VerbGuard, VerbGuardKill and VerbUnguard
+	Verb  Verb       `json:"verb"`
+	Guard *Guard     `json:"guard,omitempty"` // with VerbGuard, VerbGuardKill and VerbUnguard
+	Copy  *CopyOrder `json:"copy,omitempty"`  // with VerbCopy
+	Cut   *CopyCut   `json:"cut,omitempty"`   // with the other verbs of copies
 }
 
 // Response answers one Request.

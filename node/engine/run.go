@@ -101,6 +101,7 @@ type process struct {
 	set          set
 	guards       *guards
 	scrubs       *scrubber
+	copies       *copier
 	legs         map[volume.LegID]*leg // of the newest ticket; only of who takes tickets
 	began        time.Time             // of the process
 	connecting   time.Time             // when Attach was called
@@ -151,7 +152,9 @@ func (p *process) measure(s set) error {
 	p.set, p.registry = s, prometheus.NewRegistry()
 	labelled := prometheus.WrapRegistererWith(prometheus.Labels{"volume": p.start.Ticket.Name}, p.registry)
 	var err error
-	if p.throttle, err = newThrottle(s, &p.bursts, labelled); err != nil {
+	// What waits for a copy's cut counts as the guest sees it, and is in no queue but the tracker's.
+	p.copies = newCopier(p, s)
+	if p.throttle, err = newThrottle(p.copies.tracker, &p.bursts, labelled); err != nil {
 		return err
 	}
 	if p.meter, err = newMeter(p.throttle, labelled); err != nil {
@@ -203,6 +206,7 @@ func (p *process) run(ctx context.Context) error {
 	control.close()
 	err = p.set.Close()
 	p.throttle.Lift() // what still waits is refused: the mirror is closed
+	p.copies.tracker.Lift()
 	p.running.Wait()
 	p.guards.close()
 	return errors.Join(result, err)

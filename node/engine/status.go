@@ -32,6 +32,7 @@ func (p *process) status() peer.EngineStatus {
 	if m.ScrubTotal > 0 {
 		s.Scrub = &peer.ScrubStatus{ID: m.ScrubID, Done: m.ScrubDone, Total: m.ScrubTotal}
 	}
+	s.Copy = p.copies.status()
 	if p.end != "" {
 		s.State, s.Reason, s.Exports, s.Faults = p.end, p.endReason, nil, nil
 	}

@@ -41,4 +41,5 @@ type CopyStatus struct {
 	Total  int64        `json:"total_bytes"`
 	Rest   int64        `json:"rest_bytes"`      // that are left to copy, as far as is known
 	Error  string       `json:"error,omitempty"` // why it stands still; it is tried again
+	Lost   bool         `json:"lost,omitempty"`  // it is not: what the clone's engine did last is not known
 }
