@@ -37,13 +37,42 @@ func (e *Error) Error() string { return e.Description }
 // that result points to, unless that is nil. It ends with ctx, also while there is no agent, or somebody else has the
 // channel. An *Error means that the agent refused; any other error leaves open what it did.
 func Call(ctx context.Context, socket, command string, arguments, result any) error {
-	if err := call(ctx, socket, command, arguments, result); err != nil {
+	return call(ctx, socket, func(s session) error {
+		if err := s.sync(); err != nil {
+			return err
+		}
+		return s.execute(command, arguments, result)
+	}, command)
+}
+
+// CallBlind is Call of a command that does no harm whenever it is executed. It is said at once, and not only when the
+// agent is known to be there: an agent that is busy, with what somebody asked for before, executes it when it gets that
+// far, though nobody may be left to hear the answer.
+func CallBlind(ctx context.Context, socket, command string, arguments, result any) error {
+	return call(ctx, socket, func(s session) error {
+		id, err := s.askSync()
+		if err == nil {
+			err = s.say(nil, request{command, arguments})
+		}
+		if err == nil {
+			err = s.awaitSync(id)
+		}
+		if err != nil {
+			return err
+		}
+		return s.answer(result)
+	}, command)
+}
+
+// call has talk with the agent at a socket, about a command.
+func call(ctx context.Context, socket string, talk func(session) error, command string) error {
+	if err := connect(ctx, socket, talk); err != nil {
 		return fmt.Errorf("guest agent at %s: %s: %w", socket, command, err)
 	}
 	return nil
 }
 
-func call(ctx context.Context, socket, command string, arguments, result any) error {
+func connect(ctx context.Context, socket string, talk func(session) error) error {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	if err != nil {
 		return err
@@ -51,11 +80,7 @@ func call(ctx context.Context, socket, command string, arguments, result any) er
 	defer conn.Close()
 	// As long as nothing in the guest has the channel open, QEMU takes the connection and nobody reads.
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	s := session{in: bufio.NewReader(io.LimitReader(conn, answerBytesMax)), out: conn}
-	err = s.sync()
-	if err == nil {
-		err = s.execute(command, arguments, result)
-	}
+	err = talk(session{in: bufio.NewReader(io.LimitReader(conn, answerBytesMax)), out: conn})
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -86,10 +111,24 @@ func (s session) say(before []byte, r request) error {
 	return err
 }
 
-// sync reads on until the agent answers this very call. The first byte ends what an earlier one may have begun to say.
+// sync reads on until the agent answers this very call.
 func (s session) sync() error {
-	id := rand.Int64N(1 << 53) // as much as any JSON reader keeps
-	err := s.say([]byte{sentinel}, request{"guest-sync-delimited", map[string]any{"id": id}})
+	id, err := s.askSync()
+	if err != nil {
+		return err
+	}
+	return s.awaitSync(id)
+}
+
+// askSync asks the agent to say a number. The first byte ends what an earlier one may have begun to say.
+func (s session) askSync() (id int64, err error) {
+	id = rand.Int64N(1 << 53) // as much as any JSON reader keeps
+	return id, s.say([]byte{sentinel}, request{"guest-sync-delimited", map[string]any{"id": id}})
+}
+
+// awaitSync reads on until the agent says the number.
+func (s session) awaitSync(id int64) error {
+	var err error
 	for err == nil {
 		if _, err = s.in.ReadBytes(sentinel); err != nil {
 			break
@@ -111,6 +150,11 @@ func (s session) execute(command string, arguments, result any) error {
 	if err := s.say(nil, request{command, arguments}); err != nil {
 		return err
 	}
+	return s.answer(result)
+}
+
+// answer reads what the agent answers to a command.
+func (s session) answer(result any) error {
 	line, err := s.in.ReadBytes('\n')
 	if err != nil {
 		return err

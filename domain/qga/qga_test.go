@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,11 @@ func TestCall_readsPastWhatWasMeantForOthers(t *testing.T) {
 			socket := scripted(t, before, `{"return": {"name": "new"}}`)
 			require.NoError(t, Call(t.Context(), socket, "guest-get-host-name", nil, &got))
 			require.Equal(t, "new", got.Name)
+
+			got.Name = ""
+			socket = scripted(t, before, `{"return": {"name": "new"}}`)
+			require.NoError(t, CallBlind(t.Context(), socket, "guest-get-host-name", nil, &got))
+			require.Equal(t, "new", got.Name)
 		})
 	}
 }
@@ -78,4 +84,48 @@ func TestCall_endsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, Call(ctx, socket, "guest-ping", nil, nil), context.DeadlineExceeded)
+}
+
+// deaf is a fake of an agent that is busy: it takes whatever is said, hands on each line, and answers nothing.
+func deaf(t *testing.T) (socket string, lines <-chan string) {
+	t.Helper()
+	socket = filepath.Join(t.TempDir(), "a")
+	listener, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	t.Cleanup(func() { listener.Close() })
+	said := make(chan string, 10)
+	go func() {
+		defer close(said)
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		for in := bufio.NewScanner(conn); in.Scan(); {
+			said <- in.Text()
+		}
+	}()
+	return socket, said
+}
+
+// What may do harm when it is executed late is not said before the agent is known to be there; the rest is.
+func TestCall_saysTheCommandOnlyOnceTheAgentAnswers(t *testing.T) {
+	for name, c := range map[string]struct {
+		call func(context.Context, string, string, any, any) error
+		want int
+	}{"call": {Call, 1}, "blind": {CallBlind, 2}} {
+		t.Run(name, func(t *testing.T) {
+			socket, lines := deaf(t)
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			require.ErrorIs(t, c.call(ctx, socket, "guest-fsfreeze-thaw", nil, nil), context.DeadlineExceeded)
+			var said []string
+			for line := range lines {
+				said = append(said, line)
+			}
+			require.Len(t, said, c.want, "%q", said)
+			require.Contains(t, said[0], "\xff{\"execute\":\"guest-sync-delimited\"")
+			require.Equal(t, c.want == 2, strings.Contains(said[len(said)-1], "guest-fsfreeze-thaw"))
+		})
+	}
 }
