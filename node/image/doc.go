@@ -9,7 +9,8 @@
 //
 // A blob is what its digest says, or it is nothing: a file counts only once all of it was read, or written, by this
 // daemon and its digest was right. It is looked at again once a day, and when another node doubts what it was given.
-// What is not right is put aside and fetched anew. Nothing here is precious: a node that was wiped gets it all again.
+// What is not right, or cannot be read, is put aside and fetched anew. Nothing here is precious: a node that was wiped
+// gets it all again.
 //
 // Invariant: a file is under a digest's name only if its bytes had that digest when they were written, and were synced.
 // Invariant: no other node and no guest is given a file that this daemon has not verified.

@@ -73,6 +73,7 @@ type Counts struct {
 	PulledBytes int64
 	Pulled      int // blobs that came whole
 	Wrong       int // files, and what came, that were not what they should be
+	Unreadable  int // files that the disk did not give
 }
 
 // The pauses between failed attempts.
@@ -325,15 +326,20 @@ func (k *Keeper) do(ctx context.Context, t task) error {
 	return fmt.Errorf("step %q is unknown", t.step)
 }
 
-// judged notes that a blob was wrong: then it is not an error that is tried again, but one to tell of.
+// judged notes that a blob was wrong, or unreadable: then it is not an error that is tried again, but one to tell of.
 func (k *Keeper) judged(d volume.Digest, err error) error {
-	if !errors.Is(err, ErrWrong) {
+	wrong, unreadable := errors.Is(err, ErrWrong), errors.Is(err, ErrUnreadable)
+	if !wrong && !unreadable {
 		return err
 	}
-	k.log.Error("an image's file was wrong and is not used: it is fetched anew", "digest", string(d), "error", err)
+	k.log.Error("an image's file is not used, and is fetched anew", "digest", string(d), "error", err)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.counts.Wrong++
+	if wrong {
+		k.counts.Wrong++
+	} else {
+		k.counts.Unreadable++
+	}
 	if a := k.about[d]; a != nil {
 		a.why = err.Error()
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/holdfast-storage/holdfast/volume"
@@ -21,7 +22,12 @@ type partial struct {
 // resume opens what there is of a blob that is being pulled, or begins it. What is there is read, for the hash; more
 // than the blob has is thrown away.
 func (s *store) resume(d volume.Digest, size int64) (*partial, error) {
-	f, err := os.OpenFile(s.part(d), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(s.part(d), os.O_CREATE|os.O_RDWR, partMode)
+	if errors.Is(err, fs.ErrPermission) { // a daemon died when it was whole and had not got the blob's name yet
+		if err = os.Chmod(s.part(d), partMode); err == nil {
+			f, err = os.OpenFile(s.part(d), os.O_RDWR, partMode)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("images: %w", err)
 	}

@@ -25,6 +25,8 @@ var (
 	ErrUnverified = errors.New("its file has not been verified yet")
 	// ErrWrong means that a file was not what its name says.
 	ErrWrong = errors.New("its content is not what its digest says")
+	// ErrUnreadable means that the disk did not give a file.
+	ErrUnreadable = errors.New("its file cannot be read: look at the disk of data_dir")
 	// ErrNoRoom means that the file system has to keep what is left for the node's own data.
 	ErrNoRoom = errors.New("there is no room for it in data_dir")
 )
@@ -39,6 +41,7 @@ const (
 const (
 	copyBytes = 1 << 20 // that are read and written at once
 	blobMode  = 0o400
+	partMode  = 0o600
 	// reserveMax is the most that is left free of the file system, which has the coordinators' log as well.
 	reserveMax   = 1 << 30
 	reserveParts = 20 // of a small one this part
@@ -46,7 +49,8 @@ const (
 
 // store is the directory of blobs. It is safe for concurrent use; what writes one blob does not overlap.
 type store struct {
-	dir string
+	dir  string
+	sync func(*os.File) error // tests have it fail
 
 	files sync.Mutex // held while a file gets or loses the name of a blob; before mu
 	mu    sync.Mutex // guards what follows; never held across I/O
@@ -80,7 +84,7 @@ func openStore(dir string) (*store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("images: %w", err)
 	}
-	s := &store{dir: dir, blobs: make(map[volume.Digest]*blob)}
+	s := &store{dir: dir, sync: (*os.File).Sync, blobs: make(map[volume.Digest]*blob)}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("images: %w", err)
@@ -175,33 +179,50 @@ func (s *store) doubt(d volume.Digest) bool {
 	return b != nil
 }
 
-// verify reads a blob and holds it against its digest. What is wrong, or cannot be read, is put aside, and the error
-// wraps ErrWrong; when ctx ends nothing is known. pace, if not nil, is called after each piece of so many bytes.
+// verify reads a blob and holds it against its digest. What is wrong, or the disk does not give, is put aside, and the
+// error wraps ErrWrong or ErrUnreadable; when ctx ends nothing is known. pace, if not nil, is called after each piece,
+// with its bytes.
 func (s *store) verify(ctx context.Context, d volume.Digest, pace func(int)) error {
-	f, err := os.Open(s.path(d))
-	if errors.Is(err, fs.ErrNotExist) {
+	before, err := os.Stat(s.path(d))
+	var f *os.File
+	if err == nil {
+		f, err = os.Open(s.path(d))
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		s.forget(d)
 		return fmt.Errorf("%w: its file is gone", ErrWrong)
-	}
-	if err != nil {
+	case faulty(err):
+		return errors.Join(fmt.Errorf("%w: %w", ErrUnreadable, err), s.putAside(d, before))
+	case err != nil:
 		return fmt.Errorf("images: %w", err) // as when too many files are open: it says nothing about this one
 	}
 	defer f.Close() // only read from
-	before, err := f.Stat()
-	if err != nil {
+	if before, err = f.Stat(); err != nil {
 		return fmt.Errorf("images: %w", err)
 	}
 	if err = s.read(ctx, d, f, before, pace); err == nil || ctx.Err() != nil {
 		return err
 	}
 	if !errors.Is(err, ErrWrong) {
-		err = fmt.Errorf("%w: %w", ErrWrong, err)
+		err = fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	return errors.Join(err, s.putAside(d, before))
 }
 
-// putAside takes a file that is wrong out of use, unless another one has taken its place meanwhile. It stays for
-// whoever wants to look.
+// faulty reports whether an error of opening a file tells of the disk, or of what is on it.
+func faulty(err error) bool {
+	for _, code := range []syscall.Errno{syscall.EIO, syscall.EREMOTEIO, syscall.ENXIO, syscall.ENODEV, syscall.ENODATA,
+		syscall.EUCLEAN, syscall.EBADMSG} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
+}
+
+// putAside takes a file that is wrong or unreadable out of use, unless another one has taken its place meanwhile. It
+// stays for whoever wants to look.
 func (s *store) putAside(d volume.Digest, wrong fs.FileInfo) error {
 	s.files.Lock()
 	defer s.files.Unlock()
@@ -254,12 +275,13 @@ func (s *store) forget(d volume.Digest) {
 }
 
 // install makes a file of the directory, whose bytes were hashed as they were written, the file of a blob. The file is
-// closed.
+// closed. Unless it is known to be on the disk it is removed: what failed to be written is given from memory as if it
+// were there, and whoever goes on with it would have that synced without an error.
 func (s *store) install(f *os.File, d volume.Digest) error {
-	err := errors.Join(f.Chmod(blobMode), f.Sync())
+	err := errors.Join(f.Chmod(blobMode), s.sync(f))
 	info, statErr := f.Stat()
 	if err = errors.Join(err, statErr, f.Close()); err != nil {
-		return fmt.Errorf("images: %w", err)
+		return fmt.Errorf("images: %w", errors.Join(err, os.Remove(f.Name())))
 	}
 	s.files.Lock()
 	defer s.files.Unlock()

@@ -48,7 +48,8 @@ func (u *uploads) begin(size int64) (string, error) {
 		return "", fmt.Errorf("%d images are being uploaded to this node: wait for one of them", n)
 	}
 	id := volume.NewUUID().String()
-	f, err := os.OpenFile(filepath.Join(u.store.dir, uploadPrefix+id), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(u.store.dir, uploadPrefix+id), os.O_CREATE|os.O_EXCL|os.O_RDWR,
+		partMode)
 	if err != nil {
 		return "", fmt.Errorf("images: %w", err)
 	}
@@ -130,6 +131,8 @@ func (u *uploads) seal(id string, digest volume.Digest, size int64) (volume.Dige
 	}
 	u.keep(got)
 	if err := u.store.install(up.part.file, got); err != nil {
+		up.over = true // its file is closed, so nothing more can be made of it
+		_ = os.Remove(up.part.file.Name())
 		return "", 0, err
 	}
 	up.over, up.sealed = true, got
