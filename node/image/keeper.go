@@ -62,6 +62,7 @@ type about struct {
 	retry    time.Time
 	doubted  time.Time                   // when another node doubted it last
 	avoid    map[volume.NodeID]time.Time // who gave what was wrong: not before
+	poor     map[volume.NodeID]poor      // who gave too little, or nothing
 	lonely   bool                        // take it from one node alone, so that it is known who gave what
 	givers   []peer.Peer                 // who gave what there is of it
 	earlier  bool                        // a part of that is from a daemon before, so that nobody knows who gave it

@@ -55,7 +55,7 @@ func (k *Keeper) pull(ctx context.Context, o peer.ImageOrder) error {
 	return fmt.Errorf("%w: what came from %s is thrown away", err, k.blame(ctx, o))
 }
 
-// gather fills a partial from the holders.
+// gather fills a partial from the holders. One that gives too little is left for the next one.
 func (k *Keeper) gather(ctx context.Context, o peer.ImageOrder, p *partial) error {
 	var failed []error
 	for _, from := range k.holders(o) {
@@ -76,7 +76,11 @@ func (k *Keeper) gather(ctx context.Context, o peer.ImageOrder, p *partial) erro
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if errors.Is(err, errOwnDisk) {
+			return err
+		}
 		if err != nil {
+			k.strike(o.Digest, from)
 			failed = append(failed, fmt.Errorf("from %s: %w", from.API, err))
 		}
 	}
@@ -125,7 +129,8 @@ func (k *Keeper) beginsAnew(d volume.Digest, from peer.Peer) bool {
 		slices.ContainsFunc(a.givers, func(p peer.Peer) bool { return p.ID != from.ID }))
 }
 
-// holders returns whom to ask, in an order of this node's own, so that not all begin with the same one.
+// holders returns whom to ask, in an order of this node's own, so that not all begin with the same one; who gave too
+// little comes last.
 func (k *Keeper) holders(o peer.ImageOrder) []peer.Peer {
 	list := slices.Clone(o.From)
 	if len(list) > 1 {
@@ -141,7 +146,16 @@ func (k *Keeper) holders(o peer.ImageOrder) []peer.Peer {
 		return list
 	}
 	now := time.Now()
-	return slices.DeleteFunc(list, func(p peer.Peer) bool { return now.Before(a.avoid[p.ID]) })
+	list = slices.DeleteFunc(list, func(p peer.Peer) bool { return now.Before(a.avoid[p.ID]) })
+	good, rest := make([]peer.Peer, 0, len(list)), []peer.Peer(nil)
+	for _, p := range list {
+		if now.Before(a.poor[p.ID].until) {
+			rest = append(rest, p)
+			continue
+		}
+		good = append(good, p)
+	}
+	return append(good, rest...)
 }
 
 // fetch appends what one node gives, from where the partial ends.
@@ -168,19 +182,25 @@ func (k *Keeper) fetch(ctx context.Context, from peer.Peer, o peer.ImageOrder, p
 		return fmt.Errorf("it answers %s, range %q, and not %q: %s", res.Status, res.Header.Get("Content-Range"), want,
 			strings.TrimSpace(string(text)))
 	}
-	body := io.LimitReader(res.Body, o.SizeBytes-p.size)
+	body, pace := io.LimitReader(res.Body, o.SizeBytes-p.size), giving{}
 	for buffer := make([]byte, copyBytes); p.size < o.SizeBytes; {
+		began := time.Now()
 		n, err := body.Read(buffer)
+		waited := time.Since(began)
 		stall.Reset(stallTimeout)
 		if n > 0 {
 			if _, err := p.Write(buffer[:n]); err != nil {
-				return err
+				return fmt.Errorf("%w: %w", errOwnDisk, err)
 			}
 			k.reached(o.Digest, p.size)
 			k.count(int64(n))
 		}
-		if err != nil && p.size < o.SizeBytes {
+		switch {
+		case p.size == o.SizeBytes:
+		case err != nil:
 			return causeOf(ctx, err)
+		case pace.slow(n, waited) && k.another(o.Digest, from):
+			return errSlow
 		}
 	}
 	return nil
@@ -217,7 +237,7 @@ func (k *Keeper) pulled(o peer.ImageOrder, p *partial) {
 	defer k.mu.Unlock()
 	k.counts.Pulled++
 	if a := k.about[o.Digest]; a != nil {
-		a.lonely, a.avoid, a.givers, a.earlier = false, nil, nil, false
+		a.lonely, a.avoid, a.poor, a.givers, a.earlier = false, nil, nil, nil, false
 	}
 }
 
