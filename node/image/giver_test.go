@@ -88,7 +88,7 @@ type pulling struct {
 	givers []*giver
 }
 
-// startPulling begins a keeper. With more givers than given, the further ones join by p.from.
+// startPulling begins a keeper, which has nothing to pull before p.from.
 func startPulling(t *testing.T, data []byte, d volume.Digest, givers ...*giver) *pulling {
 	t.Helper()
 	p := &pulling{order: peer.ImageOrder{Digest: d, SizeBytes: int64(len(data))}}
@@ -123,10 +123,9 @@ func (p *pulling) reach(id volume.NodeID) http.RoundTripper {
 // from orders the content from the first n givers.
 func (p *pulling) from(n int) {
 	o := p.order
-	o.From = nil
-	for _, g := range p.givers[:n] {
-		o.From = append(o.From, peer.Peer{ID: g.id, API: "x"})
-	}
+	o.From = slices.DeleteFunc(slices.Clone(o.From), func(from peer.Peer) bool { // whose order decides, too
+		return !slices.ContainsFunc(p.givers[:n], func(g *giver) bool { return g.id == from.ID })
+	})
 	p.keeper.Assign(peer.Assignment{Registered: true, Images: []peer.ImageOrder{o}})
 }
 
