@@ -35,7 +35,7 @@ type program struct {
 	// nothing but processes.
 	end func(context.Context, record) error
 	// needs returns the processes beside the main one without which the guest must not go on: it is killed when one of
-	// them ends, or is not there. nil: there are none.
+	// them ends. It is asked when all of them run, before the main one does. nil: there are none.
 	needs func(record) ([]needed, error)
 	// ask asks a guest to end; nil is SIGTERM to all of its processes. An error: it is not worth waiting for.
 	ask func(context.Context, *localProcess) error
@@ -164,6 +164,11 @@ func (d *localDriver) runner(ctx context.Context, o Order) (func(record) (*local
 		all := d.environment(r, env)
 		if d.program.before != nil {
 			if err := d.program.before(ctx, r, all); err != nil {
+				return nil, err
+			}
+		}
+		if d.program.needs != nil {
+			if r.Needed, err = d.program.needs(r); err != nil {
 				return nil, err
 			}
 		}

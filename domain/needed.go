@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/holdfast-storage/holdfast/domain/proc"
 )
@@ -16,26 +17,19 @@ import (
 // needed is a process beside the main one without which a guest must not go on: who serves its disk, say. Without it
 // the guest would see its disk fail, remount it read-only and go on like that, where another start mends all.
 type needed struct {
-	what string // as in "the storage daemon of volume web1"
-	id   proc.ID
+	What string  `json:"what"` // as in "the storage daemon of volume web1"
+	ID   proc.ID `json:"id"`
 }
 
 // watchNeeded begins to watch the processes that a guest needs, if it needs any: it kills the main process when one of
 // them has ended, and notes why. What it returns ends that, and waits for its end.
 func (p *localProcess) watchNeeded(ctx context.Context) (unwatch func()) {
-	if p.guest.needs == nil {
-		return func() {}
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	var watching sync.WaitGroup
-	all, err := p.guest.needs(p.snapshot())
-	if err != nil {
-		p.endFor(err)
-	}
-	for _, n := range all {
+	for _, n := range p.snapshot().Needed {
 		watching.Go(func() {
-			if err := n.await(ctx); err != nil {
-				p.endFor(err)
+			if p.awaitNeeded(ctx, n) {
+				p.endFor(n.What + " has ended")
 			}
 		})
 	}
@@ -45,35 +39,44 @@ func (p *localProcess) watchNeeded(ctx context.Context) (unwatch func()) {
 	}
 }
 
-// await waits for the end of a process, and says of it that it has ended; nil if ctx ended before.
-func (n needed) await(ctx context.Context) error {
-	handle, err := proc.Open(n.id)
-	if err == nil {
-		defer handle.Close()
-		err = handle.Wait(ctx)
+// awaitNeeded waits for the end of a process, and reports false if ctx ended before. That it cannot be watched, for
+// want of descriptors say, is no end of it.
+func (p *localProcess) awaitNeeded(ctx context.Context, n needed) bool {
+	for {
+		handle, err := proc.Open(n.ID)
+		if err == nil {
+			err = handle.Wait(ctx)
+			handle.Close()
+		}
+		switch {
+		case ctx.Err() != nil:
+			return false
+		case err == nil || errors.Is(err, proc.ErrGone):
+			return true
+		}
+		p.logger.Warn("what a guest needs cannot be watched, and is tried again", "domain", p.snapshot().Order.Name,
+			"needed", n.What, "error", err)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(leftoverPause):
+		}
 	}
-	switch {
-	case ctx.Err() != nil:
-		return nil
-	case err != nil && !errors.Is(err, proc.ErrGone):
-		return fmt.Errorf("%s cannot be watched: %w", n.what, err)
-	}
-	return fmt.Errorf("%s has ended", n.what)
 }
 
 // endFor kills the main process because of something beside it, unless it has been asked to end: then what it needs may
 // go before it.
-func (p *localProcess) endFor(why error) {
+func (p *localProcess) endFor(why string) {
 	p.mu.Lock()
 	end := p.asked == "" && !p.record.State.Phase.Ended()
 	if end {
-		p.because = why.Error()
+		p.because = why
 	}
 	p.mu.Unlock()
 	if !end {
 		return
 	}
-	p.logger.Error("guest is killed", "domain", p.snapshot().Order.Name, "error", why)
+	p.logger.Error("guest is killed", "domain", p.snapshot().Order.Name, "cause", why)
 	if err := ignoreGone(p.handle.Signal(syscall.SIGKILL)); err != nil {
 		p.logger.Error("guest was not killed", "domain", p.snapshot().Order.Name, "error", err)
 	}
@@ -96,8 +99,8 @@ func neededFrom(what, file, token string) (needed, error) {
 	}
 	for _, id := range all {
 		if id.PID == pid { // not another one that has its number by now
-			return needed{what, id}, nil
+			return needed{What: what, ID: id}, nil
 		}
 	}
-	return needed{}, fmt.Errorf("%s has ended", what)
+	return needed{}, fmt.Errorf("%s has ended, or is not to be found", what)
 }

@@ -138,6 +138,8 @@ func (p *localProcess) noteEnd(cause string) {
 	switch {
 	case p.asked != "":
 		phase = p.asked
+	case p.because != "":
+		phase = PhaseKilled // with its disk: it is started anew, whatever it is that restarts it otherwise
 	case p.record.State.Phase == PhaseReceiving:
 		phase = PhaseKilled // it never ran here, so this was no end of its own
 	}

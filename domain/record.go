@@ -18,12 +18,13 @@ import (
 // Invariant: it is on disk with its token before the guest's process exists, so that a guest is
 // found again even if the daemon died between starting it and noting which process it is.
 type record struct {
-	Driver string  `json:"-"` // whose record it is: it stands in the name of the file
-	Order  Order   `json:"order"`
-	Token  string  `json:"token"` // in the environment of every process of the guest
-	Proc   proc.ID `json:"proc"`  // zero until it is known
-	Boot   string  `json:"boot"`  // of the kernel that it was started under
-	State  State   `json:"state"`
+	Driver string   `json:"-"` // whose record it is: it stands in the name of the file
+	Order  Order    `json:"order"`
+	Token  string   `json:"token"` // in the environment of every process of the guest
+	Proc   proc.ID  `json:"proc"`  // zero until it is known
+	Boot   string   `json:"boot"`  // of the kernel that it was started under
+	State  State    `json:"state"`
+	Needed []needed `json:"needed,omitempty"` // without which the main process is killed
 }
 
 // unsettled reports whether the start of the run was not seen through: which process its guest is was never noted, and

@@ -90,12 +90,13 @@ func TestXL_guestEndsWithItsStorageDaemon(t *testing.T) {
 			require.NoError(t, err)
 			served, err := neededFrom("it", xlPIDPath(o.Dir, 0), p.(*localProcess).snapshot().Token)
 			require.NoError(t, err)
-			end := func() { require.NoError(t, proc.Signal([]proc.ID{served.id}, syscall.SIGKILL)) }
+			end := func() { require.NoError(t, proc.Signal([]proc.ID{served.ID}, syscall.SIGKILL)) }
 			if adopted {
 				p.Release()
 			}
 			if name == "while no daemon watched" {
 				end()
+				require.NoError(t, os.Remove(xlPIDPath(o.Dir, 0)), "as one that ends in order does")
 			}
 			if adopted {
 				p, err = NewXL(Options{}).Adopt(t.Context(), o.Dir)
@@ -105,24 +106,31 @@ func TestXL_guestEndsWithItsStorageDaemon(t *testing.T) {
 				end()
 			}
 			requireEnd(t, p)
-			require.Equal(t, State{Phase: PhaseExited, Cause: "the storage daemon of volume root has ended"}, p.State())
+			require.Equal(t, State{Phase: PhaseKilled, Cause: "the storage daemon of volume root has ended"}, p.State())
 			require.Empty(t, x.Domains())
 			require.NoFileExists(t, xlPIDPath(o.Dir, 0))
 		})
 	}
 }
 
-// A guest that an older version started has no such file: it is left alone.
+// A guest that an older version started is known without what it needs: it is left alone.
 func TestXL_storageDaemonThatIsNotKnownIsNotWatched(t *testing.T) {
 	x := fakexl.New(t)
 	o := xlOrder(t, x)
 	p, err := NewXL(Options{}).Start(t.Context(), o)
 	require.NoError(t, err)
 	p.Release()
-	require.NoError(t, os.Remove(xlPIDPath(o.Dir, 0)))
+	r, err := load(o.Dir, DriverXL)
+	require.NoError(t, err)
+	require.Len(t, r.Needed, 1)
+	served := r.Needed[0].ID
+	r.Needed = nil
+	require.NoError(t, r.save())
 	p, err = NewXL(Options{}).Adopt(t.Context(), o.Dir)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return p.State().Phase == PhaseRunning }, patience, time.Millisecond)
+	require.NoError(t, proc.Signal([]proc.ID{served}, syscall.SIGKILL))
+	require.Eventually(t, func() bool { return !served.Alive() }, patience, time.Millisecond)
+	require.Equal(t, PhaseRunning, p.State().Phase)
 	require.NoError(t, p.Stop(t.Context(), patience))
 	require.Equal(t, PhaseStopped, p.State().Phase)
 }

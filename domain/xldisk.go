@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,9 +25,6 @@ func (h xenHost) storageDaemons(r record) ([]needed, error) {
 	var all []needed
 	for i, v := range r.Order.Volumes {
 		n, err := neededFrom("the storage daemon of volume "+v.Name, xlPIDPath(r.Order.Dir, i), r.Token)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // started by a version that did not ask for the file
-		}
 		if err != nil {
 			return nil, err
 		}
