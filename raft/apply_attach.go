@@ -113,7 +113,7 @@ func (t *txn) grant(v *Volume, c *BeginAttach) *Refusal {
 			v.Attach.Unbroken = old.Unbroken
 		}
 	}
-	if v.Filling() { // mayAttach saw that it is wanted
+	if v.Filling() && !c.Maintenance { // mayAttach saw that it is wanted
 		v.Attach.Filling = true
 		if source := t.state.Volumes[v.Clone.Source]; source != nil {
 			v.Attach.SourceEpoch = source.Epoch
@@ -138,9 +138,12 @@ func (t *txn) attachEvent(v *Volume, old *Attach) {
 	switch {
 	case v.Attach.Maintenance:
 		t.event(SeverityInfo, object, "maintenance", "%s maintains volume %s in epoch %s", host, v.Name, v.Epoch)
+	case v.Attach.Filling:
+		t.event(SeverityInfo, object, "filling", "%s fills volume %s in epoch %s with what volume %s holds", host,
+			v.Name, v.Epoch, v.Clone.SourceName)
 	case old == nil:
 		t.event(SeverityInfo, object, "attach", "%s is granted epoch %s of volume %s", host, v.Epoch, v.Name)
-	case old.Maintenance:
+	case old.NoGuests():
 		t.event(SeverityInfo, object, "attach", "%s is granted epoch %s of volume %s, whose maintenance on %s ends",
 			host, v.Epoch, v.Name, t.state.NodeName(old.Host))
 	case old.Host == v.Attach.Host:

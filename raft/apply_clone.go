@@ -27,6 +27,13 @@ func (t *txn) newClone(c *CreateVolume) (*Clone, *Refusal) {
 		return nil, invalid("volume %s: it has %d bytes and its source %s %d: a clone is as large as its source",
 			c.Name, c.SizeBytes, source.Name, source.SizeBytes)
 	}
+	if r := t.sound(source); r != nil {
+		return nil, r
+	}
+	if other := t.state.FilledFrom(of.Source); other != nil && other.Clone.Group != of.Group {
+		return nil, refuse(CodeBusy, "volume %s: its source %s is being copied onto %s: wait until that is cut", c.Name,
+			source.Name, other.Name)
+	}
 	group := t.state.CloneGroup(of.Group)
 	for _, v := range group {
 		switch {
@@ -48,7 +55,9 @@ func (t *txn) newClone(c *CreateVolume) (*Clone, *Refusal) {
 func (t *txn) mayFill(v *Volume, c *BeginAttach) *Refusal {
 	renewed := !c.Renews.IsZero() && v.Attach != nil && v.Attach.Filling
 	switch filling := c.Filling || renewed; {
-	case v.Filling() && !filling:
+	case c.Filling && c.Maintenance:
+		return invalid("volume %s is attached to be filled, or for maintenance: not for both", v.Name)
+	case v.Filling() && !filling && !c.Maintenance:
 		return refuse(CodeBusy, "volume %s is being filled with what %s holds: wait until it is cut, or delete it",
 			v.Name, v.Clone.SourceName)
 	case !v.Filling() && filling:
@@ -100,6 +109,14 @@ func (t *txn) wasCut(v *Volume, c *EndClones) *Refusal {
 	if source == nil {
 		return refuse(CodeRetry, "volume %s: its source %s is gone", v.Name, v.Clone.SourceName)
 	}
+	for _, o := range []*Volume{v, source} {
+		if r := t.sound(o); r != nil {
+			return r
+		}
+	}
+	if v.Attach != nil && !v.Attach.Filling {
+		return refuse(CodeRetry, "volume %s is not attached to be filled: look again", v.Name)
+	}
 	if v.Attach != nil && v.Attach.SourceEpoch != source.Epoch {
 		return refuse(CodeRetry, "volume %s is filled by epoch %s of volume %s, which is at %s: it is filled anew",
 			v.Name, v.Attach.SourceEpoch, source.Name, source.Epoch)
@@ -108,12 +125,24 @@ func (t *txn) wasCut(v *Volume, c *EndClones) *Refusal {
 		volume *Volume
 		epoch  volume.Epoch
 	}{{v, c.Clones[i].Epoch}, {source, c.Clones[i].SourceEpoch}} {
-		if a.volume.Phase != volume.PhaseAttached || a.volume.Epoch != a.epoch || a.volume.Attach.Host != c.Node {
+		held := a.volume.Attach
+		if a.volume.Phase != volume.PhaseAttached || held == nil || a.volume.Epoch != a.epoch || held.Host != c.Node {
 			return refuse(CodeRetry, "volume %s is not attached on %s in epoch %s any more: volume %s is filled anew",
 				a.volume.Name, t.state.NodeName(c.Node), a.epoch, v.Name)
 		}
 	}
 	return nil
+}
+
+// decidedClone takes an operator's word that a clone which was being filled is good as it is: it is never filled again.
+// v is edited.
+func (t *txn) decidedClone(v *Volume) {
+	if !v.Filling() {
+		return
+	}
+	clone := *v.Clone
+	clone.CutAt = t.at
+	v.Clone = &clone
 }
 
 // cloneDeleted lets the others of a deleted clone's group go on without it.

@@ -51,6 +51,7 @@ func (t *txn) unfreeze(c *Unfreeze) *Refusal {
 		return r
 	}
 	v.VerifyAll, v.Promoted = true, volume.LegID{}
+	t.decidedClone(v)
 	t.event(SeverityWarning, "volume/"+v.Name, "unfrozen", "the operator lets volume %s go on (%s), which was frozen: "+
 		"%s; every leg has to answer before it serves", v.Name, c.Reason, was)
 	t.answer(v)

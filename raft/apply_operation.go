@@ -143,7 +143,7 @@ func (t *txn) grantMoved(v *Volume, old *Attach) {
 // no such thing.
 func (t *txn) moved(v *Volume, c *BeginAttach) (Operation, bool) {
 	old := v.Attach
-	if old == nil || old.Maintenance || c.Maintenance || old.Host == c.Host {
+	if old == nil || old.NoGuests() || c.Maintenance || old.Host == c.Host {
 		return Operation{}, false
 	}
 	return Operation{

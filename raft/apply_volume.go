@@ -13,7 +13,7 @@ func (t *txn) createVolume(c *CreateVolume) *Refusal {
 	durability := cmp.Or(c.Durability, volume.DurabilityFlush)
 	loss := cmp.Or(c.UnflushedLoss, volume.LossWait)
 	if v := t.state.Volumes[c.ID]; v != nil {
-		if v.Name != c.Name || v.SizeBytes != c.SizeBytes || v.Layout != c.Layout {
+		if v.Name != c.Name || v.SizeBytes != c.SizeBytes || v.Layout != c.Layout || !v.isClone(c.Clone) {
 			return refuse(CodeExists, "the id %s belongs to volume %s", c.ID, v.Name)
 		}
 		t.answer(v)

@@ -56,6 +56,14 @@ type CutClone struct {
 // Filling reports whether the volume is a clone that is not cut yet. Nobody but who fills it may attach it.
 func (v *Volume) Filling() bool { return v.Clone != nil && v.Clone.CutAt.IsZero() }
 
+// isClone reports whether the volume is the clone that is meant, or none if none is.
+func (v *Volume) isClone(of *CloneOf) bool {
+	if of == nil || v.Clone == nil {
+		return of == nil && v.Clone == nil
+	}
+	return v.Clone.Source == of.Source && v.Clone.Group == of.Group
+}
+
 // NoGuests reports whether the attachment is the cluster's own: no guest has it, and nobody is asked before it ends.
 func (a *Attach) NoGuests() bool { return a.Maintenance || a.Filling }
 
@@ -68,17 +76,6 @@ func (s *State) CloneGroup(group volume.UUID) []*Volume {
 		}
 	}
 	return all
-}
-
-// CloneSources returns the volumes that clones are being filled from.
-func (s *State) CloneSources() map[volume.ID]bool {
-	sources := make(map[volume.ID]bool)
-	for _, v := range s.Volumes {
-		if v.Filling() && !v.Deleting {
-			sources[v.Clone.Source] = true
-		}
-	}
-	return sources
 }
 
 // FilledFrom returns the clone that is being filled with what a volume holds, nil if there is none.

@@ -73,6 +73,7 @@ func Restored(old *State, r Restoration) (*State, error) {
 			v = s.Volumes[v.ID]
 		}
 		t.restoreVolume(v)
+		t.restoreClone(v)
 	}
 	for _, d := range s.SortedDomains() {
 		d.Running, d.Host, d.Paused = false, volume.NodeID{}, false
@@ -129,6 +130,26 @@ func fewOf(names []string) string {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// restoreClone freezes a clone that was being filled when the older state was made: it may have been cut since, and
+// hold what a guest wrote. So it is not filled, and an operator has to say that it is good, or delete it.
+func (t *txn) restoreClone(v *Volume) {
+	if !v.Filling() || v.Deleting || v.Phase == volume.PhaseFrozen {
+		return
+	}
+	v = t.edit(v)
+	if v.Phase == volume.PhaseProvisioning { // which cannot be frozen: it has no list of legs
+		t.decidedClone(v)
+		t.event(SeverityError, "volume/"+v.Name, "clone_unknown", "volume %s was to be filled with what volume %s "+
+			"holds when the coordinators' state was saved, and is not filled any more: it may hold all of it, some or "+
+			"nothing", v.Name, v.Clone.SourceName)
+		return
+	}
+	v.FrozenWhy = "it was being filled with what volume " + v.Clone.SourceName + " holds when the coordinators' " +
+		"state was saved: whether it was cut since is not known"
+	v.Phase = volume.PhaseFrozen
+	t.event(SeverityError, "volume/"+v.Name, "frozen", "volume %s is frozen: %s", v.Name, v.FrozenWhy)
 }
 
 // restoreVolume makes a volume one of which only the legs know more. What an operator or a report once said of a

@@ -221,6 +221,9 @@ func BuildTicket(s *raft.State, v *raft.Volume, tRead time.Duration) peer.Ticket
 		Peers: coordinators(s), Limit: v.Limit, Exports: v.Exports,
 		Credentials: v.Credentials,
 	}
+	if v.Attach.NoGuests() {
+		t.Exports = nil // what is filled, or maintained, is nobody else's
+	}
 	if v.Scrub != nil && !v.Attach.Maintenance && !v.Attach.Detaching {
 		t.Scrub = &peer.ScrubOrder{ID: v.Scrub.ID, Rate: v.Scrub.Rate, From: v.Scrub.From}
 	}

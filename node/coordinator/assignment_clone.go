@@ -3,6 +3,7 @@ package coordinator
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/holdfast-storage/holdfast/node/peer"
 	"github.com/holdfast-storage/holdfast/raft"
@@ -12,15 +13,16 @@ import (
 // cloneOrders are the groups of clones that a host is to fill, in the order of their ids: those of which every clone
 // and every source is attached there.
 func cloneOrders(s *raft.State, id volume.NodeID) []peer.CloneOrder {
-	groups := make(map[volume.UUID]bool)
+	groups := make(map[volume.UUID][]*raft.Volume)
 	for _, v := range s.Volumes {
-		if v.Filling() && !v.Deleting && v.Attach != nil && v.Attach.Host == id {
-			groups[v.Clone.Group] = true
+		if v.Filling() && !v.Deleting && v.Attach != nil && v.Attach.Filling && v.Attach.Host == id {
+			groups[v.Clone.Group] = append(groups[v.Clone.Group], v)
 		}
 	}
 	var orders []peer.CloneOrder
-	for group := range groups {
-		if order, ok := cloneOrder(s, id, s.CloneGroup(group)); ok {
+	for _, group := range groups {
+		slices.SortFunc(group, func(a, b *raft.Volume) int { return strings.Compare(a.Name, b.Name) })
+		if order, ok := cloneOrder(s, id, group); ok {
 			orders = append(orders, order)
 		}
 	}
@@ -30,7 +32,8 @@ func cloneOrders(s *raft.State, id volume.NodeID) []peer.CloneOrder {
 
 func cloneOrder(s *raft.State, id volume.NodeID, group []*raft.Volume) (peer.CloneOrder, bool) {
 	here := func(v *raft.Volume) bool {
-		return v != nil && v.Phase == volume.PhaseAttached && v.Attach.Host == id && !v.Attach.Detaching
+		return v != nil && v.Phase == volume.PhaseAttached && v.Attach != nil && v.Attach.Host == id &&
+			!v.Attach.Detaching
 	}
 	clone := group[0].Clone
 	order := peer.CloneOrder{Group: clone.Group, Rate: clone.Rate}

@@ -1,138 +1,240 @@
 package control
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/holdfast-storage/holdfast/raft"
 	"github.com/holdfast-storage/holdfast/volume"
 )
 
+// cloneGroupsMax is how many groups of clones a host fills at once. Each clone has an engine of its own, and all of
+// them share the host's network and the disks with its guests.
+const cloneGroupsMax = 2
+
 // Clones has clones filled, and lets go of those that were cut.
 //
 // It guarantees that the clones of a group are attached on the host where all of their sources are, which is where they
-// are filled; that sources which nobody has attached are attached there for maintenance; and that a clone which was cut
-// is detached. What it does gives way to everything else: a source that moves takes its clones along, which are filled
-// anew, and nothing waits for them.
+// are filled; that sources which nobody has attached are attached there for maintenance; and that a clone which was
+// cut, or cannot be filled there, is detached. A host fills cloneGroupsMax groups at once. What it does gives way to
+// everything else: a source that moves takes its clones along, which are filled anew, a host that is emptied is left,
+// and nothing waits for them.
 func Clones(v *View) []raft.Command {
 	var out []raft.Command
-	seen := make(map[volume.UUID]bool)
-	for _, vol := range v.sortedVolumes() {
-		switch {
-		case vol.Clone == nil || vol.Deleting:
-		case !vol.Filling():
-			if vol.Attach != nil && vol.Attach.Filling && !vol.Attach.Detaching {
-				out = append(out, raft.Command{RequestDetach: &raft.RequestDetach{Volume: vol.ID, Epoch: vol.Epoch}})
-			}
-		case !seen[vol.Clone.Group]:
-			seen[vol.Clone.Group] = true
-			f := v.filling(v.State.CloneGroup(vol.Clone.Group))
-			out = append(out, f.commands...)
+	for _, vol := range v.State.Volumes {
+		if vol.Clone != nil && !vol.Filling() && !vol.Deleting && vol.Attach != nil && vol.Attach.Filling &&
+			!vol.Attach.Detaching {
+			out = append(out, detaching(vol))
 		}
+	}
+	slices.SortFunc(out, func(a, b raft.Command) int {
+		return slices.Compare(a.RequestDetach.Volume.UUID[:], b.RequestDetach.Volume.UUID[:])
+	})
+	for _, f := range v.fillings() {
+		out = append(out, f.commands...)
 	}
 	return out
 }
 
 // filling is how far the attachments are that a group of clones needs.
 type filling struct {
+	clones   []*raft.Volume // by name
+	sources  []*raft.Volume // of each
+	host     volume.NodeID  // where they are filled, zero while they cannot be
 	commands []raft.Command // what is to be done now
 	waits    string         // for what, "" when all are attached where they are filled
 }
 
-// CloneWaits says what keeps a clone from being filled, "" when nothing does or it was cut.
-func (v *View) CloneWaits(vol *raft.Volume) string {
-	if !vol.Filling() {
-		return ""
-	}
-	return v.filling(v.State.CloneGroup(vol.Clone.Group)).waits
+// began reports whether a clone of the group is attached already.
+func (f *filling) began() bool {
+	return slices.ContainsFunc(f.clones, func(vol *raft.Volume) bool { return vol.Attach != nil && vol.Attach.Filling })
 }
 
-// filling decides for one group of clones that are not cut yet.
-func (v *View) filling(group []*raft.Volume) (f filling) {
-	if n := group[0].Clone.Of - len(group); n > 0 {
-		f.waits = sprintf("%d more of its group are to be made", n)
-		return f
+// fillings decides for all groups of clones that are not cut yet: those that have begun first, then the oldest.
+func (v *View) fillings() []*filling {
+	groups := make(map[volume.UUID]*filling)
+	for _, vol := range v.State.Volumes {
+		if !vol.Filling() || vol.Deleting {
+			continue
+		}
+		f := groups[vol.Clone.Group]
+		if f == nil {
+			f = &filling{}
+			groups[vol.Clone.Group] = f
+		}
+		f.clones = append(f.clones, vol)
 	}
-	var sources []*raft.Volume
-	for _, vol := range group {
+	all := make([]*filling, 0, len(groups))
+	for _, f := range groups {
+		slices.SortFunc(f.clones, func(a, b *raft.Volume) int { return cmp.Compare(a.Name, b.Name) })
+		all = append(all, f)
+	}
+	order := func(f *filling) int {
+		if f.began() {
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(all, func(a, b *filling) int {
+		return cmp.Or(cmp.Compare(order(a), order(b)), a.clones[0].CreatedAt.Compare(b.clones[0].CreatedAt),
+			cmp.Compare(a.clones[0].Name, b.clones[0].Name))
+	})
+	filled := make(map[volume.NodeID]int)
+	for _, f := range all {
+		v.decideFilling(f, filled)
+	}
+	return all
+}
+
+// CloneWaits says what keeps a clone from being filled, "" when nothing does or it was cut.
+func (v *View) CloneWaits(vol *raft.Volume) string {
+	for _, f := range v.fillings() {
+		if slices.Contains(f.clones, vol) {
+			return f.waits
+		}
+	}
+	return ""
+}
+
+// cloneSources returns the volumes that are attached, or to be, for clones that are filled now.
+func (v *View) cloneSources() map[volume.ID]bool {
+	held := make(map[volume.ID]bool)
+	for _, f := range v.fillings() {
+		for _, source := range f.sources {
+			held[source.ID] = !f.host.IsZero()
+		}
+	}
+	return held
+}
+
+// decideFilling decides for one group. filled counts the groups of each host.
+func (v *View) decideFilling(f *filling, filled map[volume.NodeID]int) {
+	if f.waits = v.unfillable(f); f.waits != "" {
+		f.release()
+		return
+	}
+	if f.waits = v.chooseFillingHost(f, filled); f.waits != "" {
+		return
+	}
+	filled[f.host]++
+	for _, source := range f.sources {
+		v.attachFor(f, source, raft.BeginAttach{Maintenance: true})
+	}
+	if f.waits != "" {
+		return // a clone is attached after its source, see raft.Attach.SourceEpoch
+	}
+	for i, vol := range f.clones {
+		if a := vol.Attach; a != nil && a.Filling && a.Host == f.host && a.SourceEpoch != f.sources[i].Epoch {
+			v.detachFor(f, vol)
+			continue
+		}
+		v.attachFor(f, vol, raft.BeginAttach{Filling: true})
+	}
+}
+
+// unfillable says why a group cannot be filled as it is, whatever host there is, and finds its sources.
+func (v *View) unfillable(f *filling) string {
+	if n := f.clones[0].Clone.Of - len(f.clones); n > 0 {
+		return sprintf("%d more of its group are to be made", n)
+	}
+	for _, vol := range f.clones {
 		source := v.State.Volumes[vol.Clone.Source]
 		switch {
 		case source == nil || source.Deleting:
-			f.waits = sprintf("its source %s is gone: delete it", vol.Clone.SourceName)
-			return f
+			return sprintf("its source %s is gone: delete it", vol.Clone.SourceName)
 		case vol.Phase == volume.PhaseProvisioning:
-			f.waits = sprintf("volume %s is still being provisioned", vol.Name)
-			return f
+			return sprintf("volume %s is still being provisioned", vol.Name)
 		case source.Phase == volume.PhaseFrozen || vol.Phase == volume.PhaseFrozen:
-			f.waits = sprintf("volume %s or its source %s is frozen", vol.Name, source.Name)
-			return f
+			return sprintf("volume %s or its source %s is frozen", vol.Name, source.Name)
 		}
-		sources = append(sources, source)
+		f.sources = append(f.sources, source)
 	}
-	host, why := v.fillingHost(sources)
-	if host.IsZero() {
-		f.waits = why
-		return f
-	}
-	for _, source := range sources {
-		v.attachFor(&f, source, host, raft.BeginAttach{Maintenance: true})
-	}
-	for i, vol := range group {
-		if a := vol.Attach; a != nil && a.Host == host && a.SourceEpoch != sources[i].Epoch {
-			v.detachFor(&f, vol)
-			continue
-		}
-		v.attachFor(&f, vol, host, raft.BeginAttach{Filling: true})
-	}
-	return f
+	return ""
 }
 
-// fillingHost returns where clones of these volumes are filled: where the guests are that have them, else any host.
-// Zero if there is none now, and why.
-func (v *View) fillingHost(sources []*raft.Volume) (host volume.NodeID, why string) {
-	var maintainer volume.NodeID
-	for _, source := range sources {
+// chooseFillingHost chooses where a group is filled: where the guests are that have its sources, else any host. It
+// returns why there is none now.
+func (v *View) chooseFillingHost(f *filling, filled map[volume.NodeID]int) (why string) {
+	var host, idle volume.NodeID // of guests, and of nobody
+	for _, source := range f.sources {
 		switch a := source.Attach; {
 		case a == nil:
 		case a.NoGuests():
-			maintainer = a.Host
+			idle = a.Host
 		case !host.IsZero() && host != a.Host:
-			return volume.NodeID{}, sprintf("its sources are attached on %s and on %s: they are cut at one moment on "+
-				"one host", v.State.NodeName(host), v.State.NodeName(a.Host))
+			f.release()
+			return sprintf("its sources are attached on %s and on %s: they are cut at one moment on one host",
+				v.State.NodeName(host), v.State.NodeName(a.Host))
 		default:
 			host = a.Host
 		}
 	}
-	if host.IsZero() {
-		host = maintainer
+	guests := !host.IsZero()
+	if !guests {
+		host = idle
 	}
-	if host.IsZero() {
-		n := v.maintainer(v.maintained())
-		if n == nil {
-			return host, "no host maintains one more volume now"
+	if n := v.State.Nodes[host]; n != nil && n.Retiring {
+		f.release()
+		if !guests {
+			v.releaseSources(f)
 		}
-		host = n.ID
+		return sprintf("host %s is being emptied", n.Name)
 	}
-	if n := v.State.Nodes[host]; n == nil || !v.speaks(host) {
-		return volume.NodeID{}, sprintf("host %s does not answer", v.State.NodeName(host))
-	} else if fact := v.Facts.Nodes[host]; fact.Knows < raft.VersionClones {
-		return volume.NodeID{}, sprintf("host %s runs a release that fills no clones", n.Name)
+	if host.IsZero() {
+		hosts := slices.DeleteFunc(v.hosts(volume.NodeID{}), func(n *raft.Node) bool {
+			return v.Facts.Nodes[n.ID].Knows < raft.VersionClones || filled[n.ID] >= cloneGroupsMax
+		})
+		if len(hosts) == 0 {
+			return "no host fills one more group of clones now"
+		}
+		host = hosts[0].ID
 	}
-	return host, ""
+	switch n := v.State.Nodes[host]; {
+	case n == nil || !v.speaks(host):
+		f.host = host // its engines go on: what they hold stays
+		return sprintf("host %s does not answer", v.State.NodeName(host))
+	case v.Facts.Nodes[host].Knows < raft.VersionClones:
+		return sprintf("host %s runs a release that fills no clones", n.Name)
+	case filled[host] >= cloneGroupsMax:
+		return sprintf("host %s fills %d groups of clones already", n.Name, filled[host])
+	}
+	f.host = host
+	return ""
 }
 
-// attachFor has a volume attached on a host in the way that a grant says, unless it is: one that is attached for no
-// guest elsewhere is detached first.
-func (v *View) attachFor(f *filling, vol *raft.Volume, host volume.NodeID, how raft.BeginAttach) {
+// release has the group's clones detached.
+func (f *filling) release() {
+	for _, vol := range f.clones {
+		if a := vol.Attach; a != nil && a.Filling && !a.Detaching {
+			f.commands = append(f.commands, detaching(vol))
+		}
+	}
+}
+
+// releaseSources has the sources detached that nobody but their clones needs attached.
+func (v *View) releaseSources(f *filling) {
+	for _, source := range f.sources {
+		if a := source.Attach; a != nil && a.NoGuests() && !a.Detaching {
+			f.commands = append(f.commands, detaching(source))
+		}
+	}
+}
+
+// attachFor has a volume attached on the group's host in the way that a grant says, unless it is: one that is attached
+// for no guest elsewhere is detached first.
+func (v *View) attachFor(f *filling, vol *raft.Volume, how raft.BeginAttach) {
 	switch a := vol.Attach; {
-	case a == nil:
-		f.waits = sprintf("volume %s is to be attached on %s", vol.Name, v.State.NodeName(host))
+	case a == nil || how.Filling && a.Maintenance: // which gives way
+		f.waits = sprintf("volume %s is to be attached on %s", vol.Name, v.State.NodeName(f.host))
 		if !v.Facts.regrants[vol.ID].due(v.Now) {
 			return // its engine failed just now
 		}
-		how.Volume, how.Host, how.AttachID, how.After = vol.ID, host, v.attachID(), vol.Epoch
+		how.Volume, how.Host, how.AttachID, how.After = vol.ID, f.host, v.attachID(), vol.Epoch
 		f.commands = append(f.commands, raft.Command{BeginAttach: &how})
-	case a.Host != host:
+	case a.Host != f.host:
 		v.detachFor(f, vol)
-	case v.Serving(vol) == nil && !a.Maintenance || a.Detaching:
-		f.waits = sprintf("volume %s does not serve on %s yet", vol.Name, v.State.NodeName(host))
+	case a.Detaching || v.Serving(vol) == nil:
+		f.waits = sprintf("volume %s does not serve on %s yet", vol.Name, v.State.NodeName(f.host))
 	}
 }
 
@@ -140,7 +242,10 @@ func (v *View) attachFor(f *filling, vol *raft.Volume, host volume.NodeID, how r
 func (v *View) detachFor(f *filling, vol *raft.Volume) {
 	f.waits = sprintf("volume %s is to be detached from %s", vol.Name, v.State.NodeName(vol.Attach.Host))
 	if vol.Attach.NoGuests() && !vol.Attach.Detaching {
-		f.commands = append(f.commands, raft.Command{RequestDetach: &raft.RequestDetach{Volume: vol.ID,
-			Epoch: vol.Epoch}})
+		f.commands = append(f.commands, detaching(vol))
 	}
+}
+
+func detaching(vol *raft.Volume) raft.Command {
+	return raft.Command{RequestDetach: &raft.RequestDetach{Volume: vol.ID, Epoch: vol.Epoch}}
 }

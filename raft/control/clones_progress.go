@@ -51,18 +51,17 @@ func (v *View) CloneCopy(vol *raft.Volume) *CopyFact {
 	return e.Copy
 }
 
-// cloneMark tells how far the filling of a clone is. An engine fills one clone after the other: as long as it gets on
-// with another one, this one is not standing still. Epochs do not count, else one that fails again and again would.
+// cloneMark tells how far the filling of a clone is. Epochs do not count, else one that fails again and again would.
 func (f *Facts) cloneMark(s *raft.State, vol *raft.Volume) jobMark {
 	source := s.Volumes[vol.Clone.Source]
 	if source == nil {
 		return jobMark{}
 	}
 	e := f.engineOf(source)
-	if e == nil || e.Copy == nil {
+	if e == nil || e.Copy == nil || e.Copy.Volume != vol.ID {
 		return jobMark{}
 	}
-	m := jobMark{isActive: e.Copy.Volume == vol.ID, bytes: e.Copy.DoneBytes}
+	m := jobMark{isActive: true, bytes: e.Copy.DoneBytes}
 	if e.Copy.State != CopyRuns {
 		m.steps++ // it could be cut
 	}
@@ -86,10 +85,7 @@ func (v *View) whyNotFilled(j *Job) string {
 		}
 	}
 	own := v.CloneCopy(vol)
-	switch other := v.engine(source).Copy; {
-	case own == nil && other != nil && other.Volume != vol.ID && v.State.Volumes[other.Volume] != nil:
-		return sprintf("the engine of volume %s fills volume %s first", source.Name,
-			v.State.Volumes[other.Volume].Name)
+	switch {
 	case own == nil:
 		return sprintf("the engine of volume %s has not begun", source.Name)
 	case own.Error != "":

@@ -251,7 +251,7 @@ func (v *View) stalled(j *Job) time.Duration {
 // judgeJobs finds the jobs that make no progress.
 func (v *View) judgeJobs() []Finding {
 	var out []Finding
-	hostsAreFull := v.maintainer(v.maintained()) == nil && len(v.hosts(volume.NodeID{})) > 0
+	hostsAreFull := v.maintainer(v.maintained(v.cloneSources())) == nil && len(v.hosts(volume.NodeID{})) > 0
 	for _, j := range v.Jobs() {
 		idle := v.stalled(&j)
 		if v.Timing.Stalled == 0 || idle < v.Timing.Stalled || v.isAway(&j) {

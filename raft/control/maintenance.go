@@ -22,7 +22,7 @@ const maintainedMax = 4
 func Maintain(v *View) []raft.Command {
 	var out []raft.Command
 	var due []*raft.Volume
-	sources := v.State.CloneSources()
+	sources := v.cloneSources()
 	for _, vol := range v.sortedVolumes() {
 		switch {
 		case vol.Deleting:
@@ -38,7 +38,7 @@ func Maintain(v *View) []raft.Command {
 		return out
 	}
 	slices.SortStableFunc(due, func(a, b *raft.Volume) int { return cmp.Compare(v.spare(a), v.spare(b)) })
-	maintained := v.maintained()
+	maintained := v.maintained(sources)
 	for _, vol := range due {
 		host := v.maintainer(maintained)
 		if host == nil {
@@ -54,7 +54,7 @@ func Maintain(v *View) []raft.Command {
 
 // isDue reports whether a volume is to be maintained as soon as a host does it.
 func (v *View) isDue(vol *raft.Volume) bool {
-	if vol.Deleting || vol.Attach != nil || vol.Phase != volume.PhaseDetached || vol.Filling() {
+	if vol.Deleting || vol.Attach != nil || vol.Phase != volume.PhaseDetached {
 		return false
 	}
 	since, seen := v.Facts.detached[vol.ID]
@@ -62,11 +62,12 @@ func (v *View) isDue(vol *raft.Volume) bool {
 		v.joinable(vol) && v.readable(vol) >= vol.Layout.Quorum()
 }
 
-// maintained counts the volumes that each host maintains and that keep others waiting.
-func (v *View) maintained() map[volume.NodeID]int {
+// maintained counts the volumes that each host maintains and that keep others waiting. Those that clones are filled
+// from do not.
+func (v *View) maintained(sources map[volume.ID]bool) map[volume.NodeID]int {
 	n := make(map[volume.NodeID]int)
 	for _, vol := range v.sortedVolumes() {
-		if vol.Attach != nil && vol.Attach.Maintenance && !v.standsStill(vol) {
+		if vol.Attach != nil && vol.Attach.Maintenance && !sources[vol.ID] && !v.standsStill(vol) {
 			n[vol.Attach.Host]++
 		}
 	}

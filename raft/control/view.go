@@ -93,7 +93,7 @@ func DefaultTiming() Timing {
 func Controllers(v *View) []raft.Command {
 	var out []raft.Command
 	for _, controller := range []func(*View) []raft.Command{
-		Failover, Domains, Migrations, Operations, Drills, Detachments, Replace, Rebalance, Retire, Clones, Maintain,
+		Failover, Domains, Migrations, Operations, Drills, Detachments, Replace, Rebalance, Retire, Maintain, Clones,
 		Scrubs, Versions, Flaws, Images,
 	} {
 		out = append(out, controller(v)...)

@@ -106,7 +106,7 @@ func (v *View) whyNoMaintenance(vol *raft.Volume) string {
 			(backoff(fail.count) - v.Now.Sub(fail.last)).Round(time.Second))
 	case v.leastBusy(volume.NodeID{}) == nil:
 		return "its volume is attached nowhere, and no host lives that could maintain it"
-	case v.isDue(vol) && v.maintainer(v.maintained()) == nil:
+	case v.isDue(vol) && v.maintainer(v.maintained(v.cloneSources())) == nil:
 		return sprintf("its volume is attached nowhere, and every host maintains %d volumes already: it waits for its "+
 			"turn, which comes later the more legs it can lose", maintainedMax)
 	}
