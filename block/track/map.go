@@ -44,7 +44,7 @@ func (m *Map) Mark(r block.Range) {
 }
 
 // Bytes returns how much is marked. Beside calls of Mark and Take it is what was so a moment ago.
-func (m *Map) Bytes() int64 { return min(m.marked.Load()*ExtentBytes, m.size) }
+func (m *Map) Bytes() int64 { return max(0, min(m.marked.Load()*ExtentBytes, m.size)) }
 
 // Take returns the first range of marked extents at or behind an offset, of most bytes at most and one extent at the
 // least, and unmarks it. ok is false if there is none. What changes from now on is marked again.

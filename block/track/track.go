@@ -13,7 +13,7 @@ import (
 var (
 	// ErrHeld refuses a second hold beside the first.
 	ErrHeld = errors.New("changes are held back already")
-	// ErrOver is a hold that was over, by its time or by Lift, before what was in flight had ended.
+	// ErrOver is a hold that was over, by its time or by Close, before what was in flight had ended.
 	ErrOver = errors.New("the hold was over before the changes that were in flight had ended")
 )
 
@@ -36,6 +36,7 @@ type Tracker struct {
 	hold    *Hold      // nil: nothing is held back
 	waiting []*block.Request
 	letting bool          // a goroutine lets go of those that wait
+	closed  bool          // nothing is held back any more
 	drained chan struct{} // of the hold that waits for the changes in flight: closed when there are none
 }
 
@@ -46,7 +47,7 @@ type change struct {
 	tracker *Tracker
 }
 
-// New returns a tracker in front of a queue. It needs no closing, but see Lift.
+// New returns a tracker in front of a queue. Close it before the queue ends.
 func New(queue block.Queue) *Tracker {
 	t := &Tracker{queue: queue}
 	t.pool.New = func() any {
@@ -128,8 +129,11 @@ type Hold struct {
 // is held: ctx has ended, ErrOver, or ErrHeld, since another hold goes on.
 func (t *Tracker) Hold(ctx context.Context, most time.Duration) (*Hold, error) {
 	t.mu.Lock()
-	if t.hold != nil {
-		t.mu.Unlock()
+	if t.hold != nil || t.closed {
+		defer t.mu.Unlock()
+		if t.closed {
+			return nil, ErrOver
+		}
 		return nil, ErrHeld
 	}
 	h, drained := &Hold{tracker: t}, make(chan struct{})
@@ -162,7 +166,7 @@ func (t *Tracker) isDrained() {
 	}
 }
 
-// Over reports whether the hold has ended: by its time, or by Release or Lift.
+// Over reports whether the hold has ended: by its time, or by Release or Close.
 func (h *Hold) Over() bool {
 	h.tracker.mu.Lock()
 	defer h.tracker.mu.Unlock()
@@ -185,10 +189,12 @@ func (h *Hold) Release() (held bool) {
 	return true
 }
 
-// Lift ends a hold, if there is one. When it returns, all that was held back was submitted, or is by another goroutine.
-func (t *Tracker) Lift() {
+// Close ends a hold, if there is one, and refuses every other one. When it returns, all that was held back was
+// submitted, or is by another goroutine. Requests pass on as before.
+func (t *Tracker) Close() {
 	t.mu.Lock()
 	h := t.hold
+	t.closed = true
 	t.mu.Unlock()
 	if h != nil {
 		h.Release()

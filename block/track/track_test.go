@@ -142,13 +142,15 @@ func TestTracker_aHoldEndsByItself(t *testing.T) {
 	tr.Submit(write(2, func(error) {}))
 	require.Len(t, q.all(), before+1)
 
-	// Lift ends one that waits.
+	// Close ends one that waits, and is the last word.
 	ended := make(chan error)
 	go func() { _, err := tr.Hold(context.Background(), time.Hour); ended <- err }()
 	for !tr.holds.Load() {
 	}
-	tr.Lift()
+	tr.Close()
 	require.ErrorIs(t, <-ended, ErrOver)
+	_, err = tr.Hold(t.Context(), time.Hour)
+	require.ErrorIs(t, err, ErrOver)
 }
 
 // TestTracker_theCopyIsWhatWasThereAtTheHold copies a device beside writers that stamp blocks with growing numbers, and

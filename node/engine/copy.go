@@ -34,8 +34,17 @@ type copier struct {
 	process *process
 	tracker *track.Tracker
 
-	mu  sync.Mutex // protects what follows; never held across I/O
-	job *copying   // nil: nothing is copied
+	mu    sync.Mutex // protects what follows; never held across I/O
+	job   *copying   // nil: nothing is copied
+	spent spentClone // whose copy ended here
+}
+
+// spentClone is an attachment of a clone onto which a copy was made that has ended. Another copy is never made onto it:
+// the coordinators may be about to hear that the first was complete. Clones of one volume follow each other, so it is
+// enough to know the latest.
+type spentClone struct {
+	volume volume.ID
+	epoch  volume.Epoch
 }
 
 // copying is one copy. Its goroutine makes the passes; who ends the copy takes its place.
@@ -90,9 +99,11 @@ func (c *copier) answer(r Request) error {
 // start begins a copy, or finds that it is under way. One that was complete goes on.
 func (c *copier) start(ctx context.Context, o CopyOrder) error {
 	c.mu.Lock()
-	job := c.job
+	job, spent := c.job, c.spent
 	c.mu.Unlock()
 	switch {
+	case job == nil && spent == spentClone{o.Volume, o.Epoch}:
+		return c.refuse(o)
 	case job == nil:
 	case job.order.Group == o.Group && job.order.Volume == o.Volume && job.order.Epoch == o.Epoch:
 		job.resume()
@@ -151,8 +162,21 @@ func (c *copier) end(ctx context.Context, group volume.UUID) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.job == job {
-		c.job = nil
+		c.job, c.spent = nil, spentClone{job.order.Volume, job.order.Epoch}
 		c.tracker.Track(nil)
+	}
+	return nil
+}
+
+// refuse makes the copy one that is lost, so that the clone is attached anew.
+func (c *copier) refuse(o CopyOrder) error {
+	done := make(chan struct{})
+	close(done)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.job == nil {
+		c.job = &copying{order: o, size: 1, dirty: track.NewMap(0), cancel: func() {}, done: done, state: peer.CopyRuns,
+			broken: true, err: errors.New("another copy was made onto this attachment of the clone")}
 	}
 	return nil
 }
@@ -336,6 +360,12 @@ func (c *copier) stopChanges(ctx context.Context, o CopyCut) error {
 	hold, err := c.tracker.Hold(ctx, copyHoldMax)
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.state != peer.CopyHeld || j.cut != o.Cut { // it was released, or ended, while the hold waited
+		if err == nil {
+			hold.Release()
+		}
+		return errors.New("it was given up")
+	}
 	if j.hold = hold; err != nil {
 		j.state, j.cut = peer.CopyRuns, volume.UUID{}
 		return fmt.Errorf("the guest's changes cannot be held back: %w", err)

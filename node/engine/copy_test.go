@@ -115,6 +115,12 @@ func TestCopy_theCloneHoldsWhatTheVolumeHeldAtTheCut(t *testing.T) {
 	require.NoError(t, s.ask(VerbCopyStop, volume.UUID{}))
 	require.Nil(t, s.source.status().Copy)
 	s.same(want)
+
+	// Nor is it ever copied onto in this attachment: somebody may hear late that it was complete.
+	require.NoError(t, s.ask(VerbCopy, volume.UUID{}))
+	require.True(t, s.source.status().Copy.Lost)
+	require.NoError(t, s.ask(VerbCopyStop, volume.UUID{}))
+	s.same(want)
 }
 
 // A guest that writes all the time: what was acknowledged before the cut is in the clone, and nothing that came after.
@@ -183,6 +189,7 @@ func TestCopy_theCloneIsLost(t *testing.T) {
 	s.source.waitFor("the clone's loss", func(st peer.EngineStatus) bool { return st.Copy.Lost && st.Copy.Error != "" })
 	require.Error(t, s.ask(VerbCopyHold, volume.NewUUID()))
 	require.NoError(t, s.ask(VerbCopyStop, volume.UUID{}))
+	s.order.Epoch++
 	require.Error(t, s.ask(VerbCopy, volume.UUID{}), "nobody is there")
 }
 

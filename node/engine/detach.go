@@ -48,7 +48,7 @@ func (p *process) detachResult() error {
 func (p *process) leave(outer context.Context, x *exports) error {
 	p.leaving()
 	p.throttle.Lift() // what waits is the guest's last, and no reason to be late
-	p.copies.tracker.Lift()
+	p.copies.tracker.Close()
 	x.drain()
 	ctx, cancel := context.WithCancel(outer)
 	defer cancel()

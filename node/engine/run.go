@@ -206,7 +206,7 @@ func (p *process) run(ctx context.Context) error {
 	control.close()
 	err = p.set.Close()
 	p.throttle.Lift() // what still waits is refused: the mirror is closed
-	p.copies.tracker.Lift()
+	p.copies.tracker.Close()
 	p.running.Wait()
 	p.guards.close()
 	return errors.Join(result, err)
