@@ -22,19 +22,21 @@ type core struct {
 	assigned bool            // an assignment has come: before, nothing may be taken for unwanted
 	volumes  map[volume.ID]*volumeView
 	domains  map[string]*domainView
-	images   Images // of which only Blob is asked here
+	images   Images            // of which only Blob is asked here
+	clones   []peer.CloneOrder // of the newest assignment
 	due      []action
 }
 
 // volumeView is what the host knows of one volume.
 type volumeView struct {
-	id     volume.ID
-	name   string
-	want   *peer.Ticket       // the host's current grant, nil when it has none
-	engine *peer.EngineStatus // the engine that runs, nil when none does
-	spent  volume.AttachID    // the latest attachment that an engine was started for
-	job    job
-	retry  retry
+	id        volume.ID
+	name      string
+	want      *peer.Ticket       // the host's current grant, nil when it has none
+	engine    *peer.EngineStatus // the engine that runs, nil when none does
+	spent     volume.AttachID    // the latest attachment that an engine was started for
+	job       job
+	retry     retry
+	strayStop bool // a copy that nobody wants is being ended
 	// soundAt is when the running engine, if it goes on serving, counts as sound.
 	soundAt time.Duration
 }
@@ -114,6 +116,7 @@ func (c *core) assign(a peer.Assignment) {
 		return
 	}
 	c.assigned, c.latest = true, peer.Assignment{Lineage: a.Lineage, Revision: a.Revision}
+	c.clones = a.Clones
 	for _, v := range c.volumes {
 		v.want = nil
 	}

@@ -59,7 +59,8 @@ type Host struct {
 	sockets sockets
 
 	consoles consoles
-	sendings map[string]*sending // of the loop alone
+	sendings map[string]*sending     // of the loop alone
+	cloners  map[volume.UUID]*cloner // of the loop alone, by group
 	// unsent are the guests to be taken in that this daemon started and nothing was sent to yet. Of the loop alone.
 	unsent map[string]domain.Process
 
@@ -97,7 +98,8 @@ func New(o Options) (*Host, error) {
 		options: o, ledger: l, began: time.Now(), events: make(chan func(), 64),
 		core:    newCore(o.RunDir, l.snapshot()),
 		engines: make(map[volume.ID]*running), guests: make(map[string]hosted),
-		sendings: make(map[string]*sending), unsent: make(map[string]domain.Process),
+		sendings: make(map[string]*sending), cloners: make(map[volume.UUID]*cloner),
+		unsent:   make(map[string]domain.Process),
 		sockets:  sockets{log: o.Logger, held: make(map[socketKey]*exportSocket)},
 		consoles: consoles{open: make(map[string]*conversation)},
 	}
@@ -117,6 +119,7 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 	err := h.discover()
 	if err == nil && h.discoverGuests() {
+		h.thawLeft()
 		h.jobs.Go(h.prunes)
 		h.jobs.Go(h.asksAgents)
 		h.loop()
@@ -172,6 +175,7 @@ func (h *Host) loop() {
 			h.dispatch(a)
 		}
 		h.send(h.core.sendings())
+		h.fill(h.core.clones)
 		h.publish()
 		var due <-chan time.Time
 		if wait > 0 {

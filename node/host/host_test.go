@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -49,6 +50,7 @@ func fakeEngine() int {
 	}
 	var mu sync.Mutex
 	var guarded *engine.Guard
+	copied := &fakeCopy{dir: start.RunDir, name: start.Ticket.Name}
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -78,6 +80,11 @@ func fakeEngine() int {
 			if r.Verb == engine.VerbGuard {
 				guarded = r.Guard
 			}
+			if err := copied.answer(r); err != nil {
+				_ = out.Encode(engine.Response{Error: err.Error()})
+				return
+			}
+			s.Copy = copied.report()
 			_ = out.Encode(engine.Response{Status: &s, Metrics: fakeMetrics(start.RunDir, t.Name)})
 		}()
 	}
@@ -115,6 +122,8 @@ type authority struct {
 	changed chan struct{}
 	begun   []raft.BeginAttach
 	gone    map[volume.ID]bool
+	cut     []raft.EndClones
+	deaf    bool // no command is answered
 }
 
 func (c *authority) set(change func(*peer.Assignment)) {
@@ -156,6 +165,13 @@ func (c *authority) Gone(_ context.Context, volumes []volume.ID) ([]volume.ID, e
 func (c *authority) Command(_ context.Context, command raft.Command) (raft.Result, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.deaf {
+		return raft.Result{}, errors.New("nobody answers")
+	}
+	if command.EndClones != nil {
+		c.cut = append(c.cut, *command.EndClones)
+		return raft.Result{}, nil
+	}
 	b := command.BeginAttach
 	if b == nil || len(c.a.Attach) == 0 || b.After != c.a.Attach[0].Epoch ||
 		b.Renews != c.a.Attach[0].AttachID || !b.Takeover {
