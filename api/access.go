@@ -50,7 +50,8 @@ func operationRoles() map[string]Role {
 		"list-volumes": RoleViewer, "get-volume": RoleViewer, "list-domains": RoleViewer,
 		"get-domain": RoleViewer, "plan": RoleViewer,
 
-		"replace-node": RoleOperator, "create-volume": RoleOperator, "delete-volume": RoleOperator,
+		"replace-node": RoleOperator, "create-volume": RoleOperator, "clone-volumes": RoleOperator,
+		"delete-volume": RoleOperator,
 		"attach-volume": RoleOperator, "detach-volume": RoleOperator, "scrub-volume": RoleOperator,
 		"stop-scrub": RoleOperator, "set-volume": RoleOperator, "start-domain": RoleOperator,
 		"stop-domain": RoleOperator, "failover-domain": RoleOperator,

@@ -54,6 +54,7 @@ func (r routes) volumes() {
 		func(ctx context.Context, in *namedWait) (*nothing, error) {
 			return done(r.service.DetachVolume(ctx, in.Name, Wait{in.NoWait}))
 		})
+	r.clones()
 	r.scrubs()
 	r.settings()
 	r.credentials()

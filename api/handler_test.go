@@ -120,6 +120,19 @@ func (f *fake) ScrubVolume(_ context.Context, name string, r ScrubVolume, emit f
 	return f.err
 }
 
+func (f *fake) CloneVolumes(_ context.Context, r CloneVolumes, emit func(Operation) error) error {
+	f.asked, f.wait = fmt.Sprintf("%s %d", r.Request, r.RateBytes), r.Wait
+	for _, c := range r.Clones {
+		f.asked += " " + c.Source + ":" + c.Name
+	}
+	for _, o := range f.operation {
+		if err := emit(o); err != nil {
+			return err
+		}
+	}
+	return f.err
+}
+
 func (f *fake) StopScrub(_ context.Context, name string) (*ScrubResult, error) {
 	f.asked = name
 	return f.result, f.err

@@ -57,6 +57,9 @@ type Service interface {
 	Volume(ctx context.Context, name string) (Volume, error)
 	// CreateVolume makes a volume and returns it once all its legs are provisioned.
 	CreateVolume(ctx context.Context, r CreateVolume) (Volume, error)
+	// CloneVolumes makes copies of volumes, and reports progress to emit until all were cut at one moment and are
+	// detached. Asked for clones that are being filled already, as it makes them, it reports on those.
+	CloneVolumes(ctx context.Context, r CloneVolumes, emit func(Operation) error) error
 	// SetVolume changes settings of a volume; all but its exports also of one that is attached.
 	SetVolume(ctx context.Context, name string, r SetVolume) (Volume, error)
 	// ExportSecrets tells what guests have to prove to use the exports of a volume that ask for it.

@@ -96,15 +96,16 @@ type Volume struct {
 	SizeBytes  int64             `json:"size_bytes"`
 	Layout     string            `json:"layout"`
 	Durability volume.Durability `json:"durability"`
-	State      string            `json:"state" doc:"provisioning, detached, attaching, attached, frozen, deleting"`
-	Health     Status            `json:"health" enum:"healthy,degraded,at_risk,down"`
-	Epoch      uint64            `json:"epoch"`
-	CfgVer     uint64            `json:"cfgver"`
-	Attachment *Attachment       `json:"attachment" doc:"null when nobody holds it"`
-	Legs       []Leg             `json:"legs"`
-	CreatedAt  time.Time         `json:"created_at"`
-	Spread     string            `json:"spread" doc:"what no two legs may share: zone, rack, node; else empty"`
-	Apart      []string          `json:"apart_from" doc:"volumes with whose legs its own share no node"`
+	// State is provisioning, filling, detached, attaching, attached, frozen or deleting.
+	State      string      `json:"state" doc:"provisioning, filling, detached, attaching, attached, frozen …"`
+	Health     Status      `json:"health" enum:"healthy,degraded,at_risk,down"`
+	Epoch      uint64      `json:"epoch"`
+	CfgVer     uint64      `json:"cfgver"`
+	Attachment *Attachment `json:"attachment" doc:"null when nobody holds it"`
+	Legs       []Leg       `json:"legs"`
+	CreatedAt  time.Time   `json:"created_at"`
+	Spread     string      `json:"spread" doc:"what no two legs may share: zone, rack, node; else empty"`
+	Apart      []string    `json:"apart_from" doc:"volumes with whose legs its own share no node"`
 
 	UnflushedLoss string `json:"unflushed_loss" doc:"when only legs that lost their cache are left: wait or accept"`
 
@@ -118,6 +119,7 @@ type Volume struct {
 	LastScrub         *ScrubResult `json:"last_scrub" doc:"the last that looked at all of it, null if none ever did"`
 	StoppedScrub      *ScrubResult `json:"stopped_scrub,omitempty" doc:"one that was stopped since then"`
 	LastDrill         *LastDrill   `json:"last_drill" doc:"in which it took part, null if none is remembered"`
+	Clone             *Clone       `json:"clone" doc:"null for one that was not made as a copy of another"`
 }
 
 // Scrub is a scrub that is wanted: every block of every leg in sync is read from its medium and compared.
@@ -172,6 +174,7 @@ type Attachment struct {
 	EnginePID   int      `json:"engine_pid" doc:"0 until the engine is heard of"`
 	EngineState string   `json:"engine_state" doc:"connecting, serving, held, fenced, failed, detached, unknown"`
 	Maintenance bool     `json:"maintenance,omitempty" doc:"without export, to bring legs in sync"`
+	Filling     bool     `json:"filling,omitempty" doc:"of a clone, by its host, to be filled"`
 	Exports     []Export `json:"exports"`
 	// ExportFaults are rare.
 	ExportFaults []ExportFault `json:"export_faults,omitempty" doc:"exports that do not open"`
@@ -291,7 +294,7 @@ const (
 // watches, and asking for the same work again watches it again.
 type Operation struct {
 	ID        string  `json:"id" doc:"names it to GET /v1/operations/{id}; empty in the progress of a verb"`
-	Verb      string  `json:"verb" doc:"replace, remove, drain, rebalance, scrub, failover or takeover"`
+	Verb      string  `json:"verb" doc:"replace, remove, drain, rebalance, scrub, clone, failover or takeover"`
 	Object    string  `json:"object" doc:"node/n2, volume/web1, domain/web1 or cluster"`
 	State     string  `json:"state" enum:"running,done,failed,superseded,cancelled"`
 	LegsDone  int     `json:"legs_done"`

@@ -88,10 +88,16 @@ func (a *fakeAgent) serve(listener net.Listener) {
 		}
 	}()
 	var conn net.Conn
+	var callers []net.Conn
+	defer func() {
+		for _, c := range callers {
+			c.Close()
+		}
+	}()
 	for line := range lines {
 		if line[0] == 0xff { // the first word of a caller
 			conn, line = <-conns, line[1:]
-			defer conn.Close()
+			callers = append(callers, conn)
 		}
 		var r struct {
 			Execute   string

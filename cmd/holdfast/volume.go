@@ -14,7 +14,7 @@ import (
 func newVolume(c *connection) *cobra.Command {
 	cmd := group("volume", "Provision, attach and look at volumes")
 	cmd.AddCommand(volumeCreate(c), volumeList(c), volumeShow(c), volumeAttach(c), volumeDetach(c), volumeSet(c),
-		volumeExport(c), volumeCredential(c), volumeScrub(c), volumeReplaceAfter(c), volumeUnfreeze(c),
+		volumeExport(c), volumeCredential(c), volumeScrub(c), volumeClone(c), volumeReplaceAfter(c), volumeUnfreeze(c),
 		volumePromote(c), volumeDelete(c))
 	return cmd
 }
@@ -166,6 +166,7 @@ func showVolume(t *table, v api.Volume) {
 	showExports(t, v)
 	t.row("limit", limitWords(v.Limit))
 	t.row("lost legs", "replaced "+replaceAfterWords(v.ReplaceAfter))
+	showClone(t, v)
 	showScrubs(t, v)
 	lastDrill(t, v.LastDrill)
 	t.row()

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/holdfast-storage/holdfast/raft"
@@ -26,22 +27,40 @@ const doubtMax = time.Minute
 // settle.
 func (c *Coordinator) reserve(vol volume.ID, decide func(*control.View) (legs []raft.NewLeg, bytes int64, err error),
 ) error {
+	return c.reserveAll([]volume.ID{vol}, func(v *control.View, set take) error {
+		legs, bytes, err := decide(v)
+		if err == nil {
+			set(vol, legs, bytes)
+		}
+		return err
+	})
+}
+
+// take sets the space of legs aside, bytes for each, for what is decided after it too.
+type take func(vol volume.ID, legs []raft.NewLeg, bytes int64)
+
+// reserveAll is reserve for several volumes: what decide took counts when it looks for more, and none of it is set
+// aside if it fails.
+func (c *Coordinator) reserveAll(volumes []volume.ID, decide func(*control.View, take) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	state, _ := c.raft.State()
 	v := c.view(state)
-	if !vol.IsZero() {
-		v.Reserved = maps.Clone(c.reserved)
-		maps.DeleteFunc(v.Reserved, func(_ volume.LegID, r control.Reservation) bool { return r.Volume == vol })
+	v.Reserved = maps.Clone(c.reserved)
+	maps.DeleteFunc(v.Reserved, func(_ volume.LegID, r control.Reservation) bool {
+		return !r.Volume.IsZero() && slices.Contains(volumes, r.Volume)
+	})
+	taken := map[volume.LegID]control.Reservation{}
+	err := decide(v, func(vol volume.ID, legs []raft.NewLeg, bytes int64) {
+		for _, l := range legs {
+			taken[l.ID] = control.Reservation{Volume: vol, Store: l.Store, Bytes: bytes}
+		}
+		maps.Copy(v.Reserved, taken)
+	})
+	if err == nil {
+		maps.Copy(c.reserved, taken)
 	}
-	legs, bytes, err := decide(v)
-	if err != nil {
-		return err
-	}
-	for _, l := range legs {
-		c.reserved[l.ID] = control.Reservation{Volume: vol, Store: l.Store, Bytes: bytes}
-	}
-	return nil
+	return err
 }
 
 // settle gives back what was set aside for legs whose command was applied or refused. With isDoubtful nobody knows

@@ -324,6 +324,7 @@ func (s service) Operations(context.Context) ([]api.Operation, error) {
 				out = append(out, op)
 			}
 		}
+		out = append(out, cloneOperations(v)...)
 		for i := range out {
 			out[i].ID = workID(out[i])
 		}

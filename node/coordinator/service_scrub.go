@@ -39,6 +39,10 @@ func (s service) ScrubVolume(ctx context.Context, name string, r api.ScrubVolume
 		return err
 	}
 	object, request := "volume/"+vol.Name, volume.NewUUID()
+	if vol.Filling() {
+		return api.Errorf(api.CodeBusy, object, "scrub it when it is cut and attached",
+			"volume %s is being filled with what %s holds", vol.Name, vol.Clone.SourceName)
+	}
 	if r.Request != "" {
 		if request, err = volume.ParseUUID(r.Request); err != nil {
 			return api.Errorf(api.CodeInvalid, object, "", "scrub of volume %s: request %s", vol.Name, err)
@@ -78,7 +82,7 @@ func scrubOperation(v *control.View, vol *raft.Volume, id uint64) (api.Operation
 	case running == nil:
 		return op, api.Errorf(api.CodeFailed, object, phrase("holdfast volume show %s tells of the latest", vol.Name),
 			"scrub %d of volume %s is over and a later one took its place", id, vol.Name)
-	case vol.Attach == nil || vol.Attach.Maintenance:
+	case vol.Attach == nil || vol.Attach.NoGuests():
 		return op, api.Errorf(api.CodeFailed, object, phrase("the scrub goes on when it is attached; "+
 			"holdfast volume scrub %s --stop gives it up", vol.Name), "volume %s was detached meanwhile", vol.Name)
 	default:

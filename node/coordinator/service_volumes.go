@@ -234,8 +234,14 @@ func planAttach(v *control.View, id volume.ID, name string, r api.AttachVolume) 
 		return nil, api.Errorf(api.CodeNotFound, "volume/"+name, "", "volume %s was deleted meanwhile", name)
 	}
 	object := "volume/" + vol.Name
-	held := vol.Attach != nil && !vol.Attach.Maintenance
+	held := vol.Attach != nil && !vol.Attach.NoGuests()
 	switch {
+	case vol.Filling():
+		return nil, api.Errorf(api.CodeBusy, object, phrase("holdfast volume show %s tells how far it is", vol.Name),
+			"volume %s is being filled with what %s holds", vol.Name, vol.Clone.SourceName)
+	case vol.Attach != nil && vol.Attach.Filling:
+		return nil, api.Errorf(api.CodeBusy, object, "attach it again when that is done",
+			"volume %s was filled on %s, and is being detached", vol.Name, v.State.NodeName(vol.Attach.Host))
 	case held && vol.Attach.Host == host.ID && !vol.Attach.Detaching && !r.AcceptLoss:
 		return nil, nil
 	case held && vol.Attach.Host == host.ID && vol.Attach.Detaching:
@@ -341,7 +347,7 @@ func (s service) DetachVolume(ctx context.Context, name string, w api.Wait) erro
 	}
 	return s.await(ctx, object, "detaching volume "+vol.Name, func(v *control.View) (bool, error) {
 		now := v.State.Volumes[vol.ID]
-		return now == nil || now.Attach == nil || now.Attach.Maintenance, nil
+		return now == nil || now.Attach == nil || now.Attach.NoGuests(), nil
 	})
 }
 
@@ -351,8 +357,8 @@ func decideDetach(v *control.View, name string) (*raft.Volume, *raft.Command, er
 	if err != nil {
 		return nil, nil, err
 	}
-	if vol.Attach != nil && vol.Attach.Maintenance {
-		return vol, nil, nil // nobody holds it; maintenance gives way by itself
+	if vol.Attach != nil && vol.Attach.NoGuests() {
+		return vol, nil, nil // nobody holds it; what the cluster attached for itself gives way by itself
 	}
 	return vol, &raft.Command{RequestDetach: &raft.RequestDetach{Volume: vol.ID, Epoch: vol.Epoch}}, nil
 }

@@ -91,8 +91,11 @@ func showNodeDetail(v *control.View, n *raft.Node, leader volume.NodeID) api.Nod
 
 func showVolume(v *control.View, vol *raft.Volume) api.Volume {
 	state := string(vol.Phase)
-	if vol.Deleting {
+	switch {
+	case vol.Deleting:
 		state = "deleting"
+	case vol.Filling() && vol.Phase != volume.PhaseProvisioning && vol.Phase != volume.PhaseFrozen:
+		state = api.CloneFilling // whoever has it attached, nobody has any use of it
 	}
 	out := api.Volume{
 		ID: vol.ID.String(), Name: vol.Name, SizeBytes: vol.SizeBytes, Layout: vol.Layout.String(),
@@ -112,12 +115,13 @@ func showVolume(v *control.View, vol *raft.Volume) api.Volume {
 	out.ReplaceAfter, out.Limit = showReplaceAfter(v.State, vol), showLimit(vol.Limit)
 	out.Exports = showExports(vol)
 	out.LastDrill = lastDrill(v.State, func(d *raft.Drill) bool { return d.Has(vol.ID) })
+	out.Clone = showClone(v, vol)
 	if vol.Attach == nil {
 		return out
 	}
 	out.Attachment = &api.Attachment{
 		Host: v.State.NodeName(vol.Attach.Host), Epoch: uint64(vol.Epoch), EngineState: "unknown",
-		Maintenance: vol.Attach.Maintenance, Exports: []api.Export{},
+		Maintenance: vol.Attach.Maintenance, Filling: vol.Attach.Filling, Exports: []api.Export{},
 	}
 	if e := v.Facts.Engines[vol.Attach.ID]; e != nil {
 		out.Attachment.EnginePID, out.Attachment.EngineState = e.PID, string(e.State)

@@ -275,6 +275,8 @@ type machine struct {
 	scrubs  atomic.Bool // its engines get to the end of a scrub
 	finds   raft.ScrubFound
 	told    atomic.Bool // it says that its legs were all told
+	cuts    atomic.Bool // it cuts the clones that it fills
+	old     atomic.Bool // it runs the release before
 }
 
 func (w *world) add(name string, id volume.NodeID, roles ...raft.Role) *machine {
@@ -345,6 +347,9 @@ func (m *machine) turn(start uint64) {
 	m.host(a)
 	m.seq++
 	h := peer.Heartbeat{Version: peer.Version, Node: m.node.ID, Start: start, Seq: m.seq, PID: 42}
+	if !m.old.Load() {
+		h.Knows = raft.VersionLatest
+	}
 	if m.told.Load() {
 		h.Told = a.Incarnation
 	}
@@ -402,6 +407,9 @@ func (m *machine) host(a peer.Assignment) {
 		if !current[id] {
 			delete(m.engines, id)
 		}
+	}
+	for _, o := range a.Clones {
+		m.fill(o)
 	}
 	wanted := map[string]bool{}
 	for _, o := range a.Domains {
@@ -484,6 +492,23 @@ func (m *machine) engine(a peer.Assignment, t peer.Ticket) {
 	default:
 		m.repair(a, t, e)
 		m.scrub(t, e)
+	}
+}
+
+// fill copies half of what is ordered, and the rest when it may.
+func (m *machine) fill(o peer.CloneOrder) {
+	end := raft.EndClones{Group: o.Group, Node: m.node.ID, Frozen: true}
+	for _, f := range o.Fills {
+		end.Clones = append(end.Clones, raft.CutClone{Volume: f.Volume, Epoch: f.Epoch, SourceEpoch: f.SourceEpoch})
+		for _, e := range m.engines {
+			if e.Volume == f.Source {
+				e.Copy = &peer.CopyStatus{Group: o.Group, Volume: f.Volume, Epoch: f.Epoch, State: peer.CopyRuns,
+					Done: 1 << 29, Total: 1 << 30, Rest: 1 << 29}
+			}
+		}
+	}
+	if m.cuts.Load() {
+		m.command(raft.Command{EndClones: &end})
 	}
 }
 

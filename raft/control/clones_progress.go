@@ -68,9 +68,12 @@ func (f *Facts) cloneMark(s *raft.State, vol *raft.Volume) jobMark {
 	return m
 }
 
-// whyNotFilled says why a clone is not filled, or not cut, now.
-func (v *View) whyNotFilled(j *Job) string {
-	vol := j.Volume
+// FillingWaits says what keeps a clone from being filled now, "" when its source's engine is at it, also if that says
+// that it stands still, and of a clone that was cut.
+func (v *View) FillingWaits(vol *raft.Volume) string {
+	if !vol.Filling() {
+		return ""
+	}
 	if why := v.CloneWaits(vol); why != "" {
 		if n, reason := v.Facts.EngineFailures(vol.ID); n > 0 {
 			why = sprintf("%s: %d engines of it have failed in a row, the last one: %s", why, n,
@@ -88,7 +91,18 @@ func (v *View) whyNotFilled(j *Job) string {
 	switch {
 	case own == nil:
 		return sprintf("the engine of volume %s has not begun", source.Name)
-	case own.Error != "":
+	}
+	return ""
+}
+
+// whyNotFilled says why a clone is not filled, or not cut, now.
+func (v *View) whyNotFilled(j *Job) string {
+	vol := j.Volume
+	if why := v.FillingWaits(vol); why != "" {
+		return why
+	}
+	source, own := v.State.Volumes[vol.Clone.Source], v.CloneCopy(vol)
+	if own.Error != "" {
 		return sprintf("the engine of volume %s says: %s", source.Name, own.Error)
 	}
 	idle := v.stalled(j)

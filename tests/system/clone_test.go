@@ -3,6 +3,7 @@ package system
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -144,6 +145,9 @@ func TestClone_twoVolumesAtOneMoment(t *testing.T) {
 		for _, n := range g.c.nodes() {
 			if n.Name == "n4" {
 				require.NoError(t, syscall.Kill(n.PID, syscall.SIGKILL))
+				g.c.eventually(time.Minute, "the daemon is gone", func() bool {
+					return errors.Is(syscall.Kill(n.PID, 0), syscall.ESRCH)
+				})
 			}
 		}
 		g.c.start(5)
@@ -158,7 +162,7 @@ func TestClone_twoVolumesAtOneMoment(t *testing.T) {
 	g.c.ok("volume", "clone", "a3", "a4", "--layout", "mirror=1")
 	require.Equal(t, g.number("a3", "n5"), g.number("a4", "n4"))
 	for _, name := range []string{"a1", "b1", "a2", "b2", "a3", "b3", "a4"} {
-		g.c.ok("volume", "delete", name, "--yes")
+		g.c.ok("volume", "delete", name)
 	}
 	require.NotContains(t, g.c.ok("volume", "list"), "a4")
 }
