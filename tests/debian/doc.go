@@ -4,4 +4,5 @@
 //	Apt ──────▶ the files of packages, with all that they need, from apt's mirrors
 //	Unpack ───▶ their content below a directory; no script of theirs runs
 //	Drivers ──▶ the drivers of a kernel that somebody wants, numbered so that each comes after those that it needs
+//	Program ──▶ one program of theirs with its libraries and its loader, to run wherever it is put
 package debian

@@ -12,7 +12,7 @@ import (
 )
 
 // generation is in the name of what is cached: parts of another make are left alone.
-const generation = "linux-guest-2"
+const generation = "linux-guest-3"
 
 // metapackage depends on the newest kernel for virtual machines. ext4 is built into it.
 const metapackage = "linux-image-cloud-amd64"
@@ -24,6 +24,9 @@ type Parts struct{ dir string }
 func (p Parts) Kernel() string { return filepath.Join(p.dir, "vmlinuz") }
 
 func (p Parts) busybox() string { return filepath.Join(p.dir, "busybox") }
+
+// agent is the directory of QEMU's guest agent, with its libraries.
+func (p Parts) agent() string { return filepath.Join(p.dir, "agent") }
 
 func (p Parts) modules() string { return filepath.Join(p.dir, "modules") }
 
@@ -97,10 +100,29 @@ func (p Parts) make(ctx context.Context, work string) error {
 	if err := errors.Join(os.Rename(vmlinuz, p.Kernel()), os.Rename(busybox, p.busybox())); err != nil {
 		return err
 	}
-	return debian.Drivers(ctx, root, p.modules(), wanted()...)
+	if err := debian.Drivers(ctx, root, p.modules(), wanted()...); err != nil {
+		return err
+	}
+	return p.makeAgent(ctx, a, filepath.Join(work, "agent"))
 }
 
-// wanted are the drivers that the guest needs: of its disk, in QEMU's machines and in Xen's, and of the power button.
+// makeAgent takes QEMU's guest agent, and the libraries that it needs, out of their packages.
+func (p Parts) makeAgent(ctx context.Context, a debian.Apt, root string) error {
+	files, err := a.DownloadWhole(ctx, "qemu-guest-agent")
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(root, 0o755); err != nil {
+		return err
+	}
+	if err := debian.Unpack(ctx, root, files...); err != nil {
+		return err
+	}
+	return debian.Program(root, "usr/sbin/qemu-ga", p.agent())
+}
+
+// wanted are the drivers that the guest needs: of its disk, in QEMU's machines and in Xen's, of the power button, and
+// of its agent's channel.
 func wanted() []string {
-	return []string{"virtio_pci", "virtio_blk", "xen_blkfront", "button", "evdev"}
+	return []string{"virtio_pci", "virtio_blk", "xen_blkfront", "button", "evdev", "virtio_console"}
 }

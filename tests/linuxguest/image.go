@@ -47,6 +47,9 @@ func (p Parts) Root(ctx context.Context, file string, size int64) (err error) {
 	if err == nil {
 		err = p.link(ctx, filepath.Join(tree, "bin"))
 	}
+	if err == nil {
+		err = os.CopyFS(filepath.Join(tree, "lib", "agent"), os.DirFS(p.agent()))
+	}
 	for _, dir := range []string{"dev", "proc", "run", "sys", "tmp", "var/churn"} {
 		err = errors.Join(err, os.MkdirAll(filepath.Join(tree, dir), 0o755))
 	}

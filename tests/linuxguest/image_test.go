@@ -49,6 +49,7 @@ func TestFetch_driversComeAfterThoseThatTheyNeed(t *testing.T) {
 	}
 	require.Contains(t, loaded, "virtio_blk")
 	require.Contains(t, loaded, "xen_blkfront")
+	require.Contains(t, loaded, "virtio_console")
 }
 
 // The file system that comes out is whole, and has what the guest begins with.
@@ -73,6 +74,10 @@ func TestRoot_isAWholeFileSystem(t *testing.T) {
 	out, err = exec.Command("debugfs", "-R", "stat /bin/sh", image).Output()
 	require.NoError(t, err)
 	require.Contains(t, string(out), "symlink")
+	out, err = exec.Command("debugfs", "-R", "ls -p /lib/agent", image).Output()
+	require.NoError(t, err)
+	require.Contains(t, string(out), "/qemu-ga/")
+	require.Contains(t, string(out), "/ld.so/")
 
 	ramDisk := filepath.Join(dir, "initrd")
 	require.NoError(t, p.Initrd(t.Context(), ramDisk))

@@ -39,6 +39,12 @@ func linuxParts(t *testing.T) linuxguest.Parts {
 
 func startLinux(t *testing.T) linux {
 	t.Helper()
+	return startLinuxWith(t, "")
+}
+
+// startLinuxWith starts it with more of QEMU's settings, each with a comma before it.
+func startLinuxWith(t *testing.T, more string) linux {
+	t.Helper()
 	parts, dir := linuxParts(t), t.TempDir()
 	root, initrd := filepath.Join(dir, "root.ext4"), filepath.Join(dir, "initrd")
 	require.NoError(t, parts.Root(t.Context(), root, 64<<20))
@@ -56,8 +62,8 @@ boot: {kernel: %s, initrd: %s, command_line: %s}
 volumes: [{name: disk, device: vda}]
 hosts: [n4, n5]
 stop_timeout: 1m
-qemu: {accelerator: tcg, cpu: "max,-cx16"}
-`, linuxguest.Memory>>20, parts.Kernel(), initrd, linuxguest.CommandLine), 0o600))
+qemu: {accelerator: tcg, cpu: "max,-cx16"%s}
+`, linuxguest.Memory>>20, parts.Kernel(), initrd, linuxguest.CommandLine, more), 0o600))
 	l.c.ok("domain", "define", "-f", file)
 	l.c.ok("domain", "start", "machine")
 	l.counts("n4")
