@@ -127,9 +127,10 @@ func (f *follower) ending(ctx context.Context, o api.Operation) (api.Operation, 
 func endOf(verb, event string) string {
 	switch verb + " " + event {
 	case "replace node_removed", "remove node_removed", "drain node_removed", "scrub scrub_done",
-		"rebalance rebalance_ended":
+		"rebalance rebalance_ended", "clone clone_cut":
 		return api.OperationDone
-	case "replace node_kept", "remove node_kept", "drain node_kept", "scrub scrub_stopped", "scrub volume_deleted":
+	case "replace node_kept", "remove node_kept", "drain node_kept", "scrub scrub_stopped", "scrub volume_deleted",
+		"clone volume_deleted":
 		return api.OperationCancelled
 	}
 	return ""
