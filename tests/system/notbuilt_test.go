@@ -14,7 +14,6 @@ import (
 func TestNotBuilt_isRefused(t *testing.T) {
 	for _, line := range []string{
 		"volume snapshot web1",
-		"volume clone web1 web2",
 		"volume resize web1",
 		"volume grow web1",
 	} {
