@@ -32,6 +32,9 @@ func imageOrders(s *raft.State, id volume.NodeID) []peer.ImageOrder {
 	slices.SortStableFunc(orders, func(a, b peer.ImageOrder) int {
 		return cmp.Compare(urgencyOf(urgency, a.Digest), urgencyOf(urgency, b.Digest))
 	})
+	for i := 1; i < len(orders); i++ {
+		orders[i].Alike = urgencyOf(urgency, orders[i].Digest) == urgencyOf(urgency, orders[i-1].Digest)
+	}
 	return orders
 }
 

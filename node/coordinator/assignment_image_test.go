@@ -48,6 +48,9 @@ func TestImageOrders_theMostUrgentFirst(t *testing.T) {
 		for _, o := range BuildAssignment(s, ids[host], time.Second).Images {
 			for i := range 3 {
 				if o.Digest == digest(i) {
+					if o.Alike {
+						out = append(out, "=")
+					}
 					out = append(out, string(rune('0'+i)))
 				}
 			}
@@ -59,7 +62,8 @@ func TestImageOrders_theMostUrgentFirst(t *testing.T) {
 		}
 		return strings.Join(out, "")
 	}
-	require.Len(t, order("h2"), 3)
+	require.Len(t, strings.ReplaceAll(order("h2"), "=", ""), 3)
+	require.Equal(t, 2, strings.Count(order("h2"), "="), "no guest needs any")
 	define := func(spec raft.DomainSpec) {
 		require.Nil(t, s.Apply(raft.Command{DefineDomain: &raft.DefineDomain{ID: volume.NewUUID(), Spec: spec}}).Err)
 	}
@@ -67,6 +71,8 @@ func TestImageOrders_theMostUrgentFirst(t *testing.T) {
 	define(defined("web2", "image:a@2", "h2"))
 	require.True(t, strings.HasPrefix(order("h2"), "12"), "it is the first host of web2 and the second of web1")
 	require.True(t, strings.HasPrefix(order("h1"), "2"))
+	require.Equal(t, 1, strings.Count(order("h1"), "="), "both others")
+	require.Equal(t, 0, strings.Count(order("h2"), "="))
 	s.Domains["web1"].Running, s.Domains["web1"].Host = true, ids["h2"]
 	require.True(t, strings.HasPrefix(order("h2"), "21"), "a guest that is to run there comes first")
 }

@@ -25,6 +25,23 @@ type task struct {
 	step  step
 	order peer.ImageOrder // for stepRemove the digest alone
 	rank  int             // lower is more urgent
+	// checked is when the blob was last known to be right, if it is to be read: the longest ago comes first in a rank.
+	checked time.Time
+}
+
+// before reports whether a task comes before another one that was found earlier. What is here and has to be read comes
+// before what is not here: it takes less, and then this node can give it.
+func (t task) before(o task) bool {
+	pull, otherPull := t.step == stepPull, o.step == stepPull
+	switch {
+	case o.step == stepNone:
+		return true
+	case t.rank != o.rank:
+		return t.rank < o.rank
+	case pull != otherPull:
+		return otherPull
+	}
+	return t.checked.Before(o.checked)
 }
 
 // standing is what is known of a blob that is ordered.
@@ -32,6 +49,7 @@ type standing struct {
 	order    peer.ImageOrder
 	here     bool      // there is a file of it
 	verified time.Time // zero = not by this daemon
+	checked  time.Time // when it was last known to be right, by whichever daemon; zero = nobody knows
 	retry    time.Time // no attempt before
 }
 
@@ -69,24 +87,31 @@ func decideFor(s standing, now time.Time) step {
 	return stepNone
 }
 
-// unhurried is added to the rank of what can wait for everything else.
+// unhurried is the rank of what can wait for everything else, whatever it is of.
 const unhurried = 1 << 20
 
 // decide returns the most urgent task of all, with stepNone if nothing is due. The orders come in the order in which
-// they matter; what tells the coordinators something comes before what takes long.
+// they matter; what tells the coordinators something comes before what takes long. Of what matters alike the one is
+// read first that was not for longest: whatever interrupts a round, none is left out again and again.
 func decide(orders []standing, unwanted map[volume.Digest]time.Time, now time.Time) task {
 	var best task
+	rank := 0
 	for i, s := range orders {
-		t := task{step: decideFor(s, now), order: s.order, rank: i + 1}
+		if i == 0 || !s.order.Alike {
+			rank = i + 1
+		}
+		t := task{step: decideFor(s, now), order: s.order, rank: rank}
 		switch t.step {
 		case stepNone:
 			continue
 		case stepHeld, stepLost:
 			t.rank = 0
+		case stepVerify:
+			t.checked = s.checked
 		case stepCheck:
-			t.rank += unhurried
+			t.rank, t.checked = unhurried, s.checked
 		}
-		if best.step == stepNone || t.rank < best.rank {
+		if t.before(best) {
 			best = t
 		}
 	}

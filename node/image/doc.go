@@ -3,7 +3,7 @@
 //	Assignment ──▶ Keeper (decide: which blob needs what, the most urgent first)
 //	                 │ pull from another node · verify · tell the coordinators · remove
 //	                 ▼
-//	               Store: HEX, HEX.part, upload-ID in one directory
+//	               Store: HEX, HEX.part, upload-ID, checked.json in one directory
 //	                 ▲ ranges of blobs, uploads
 //	               Handler ◀── other nodes, coordinators
 //

@@ -192,7 +192,8 @@ func (k *Keeper) next(now time.Time) task {
 	for _, o := range k.orders {
 		a := k.about[o.Digest]
 		b, here := k.store.state(o.Digest)
-		all = append(all, standing{order: o, here: here, verified: b.verified, retry: a.retry})
+		all = append(all, standing{order: o, here: here, verified: b.verified, retry: a.retry,
+			checked: k.store.checked.last(o.Digest)})
 	}
 	unwanted := k.unwanted
 	if !k.assigned || k.adopting {

@@ -51,6 +51,8 @@ const (
 type store struct {
 	dir  string
 	sync func(*os.File) error // tests have it fail
+	// checked is when the blobs were last right, this daemon or one before.
+	checked *checked
 
 	files sync.Mutex // held while a file gets or loses the name of a blob; before mu
 	mu    sync.Mutex // guards what follows; never held across I/O
@@ -93,7 +95,7 @@ func openStore(dir string) (*store, error) {
 		digest := volume.Digest("sha256:" + e.Name())
 		info, err := e.Info()
 		switch {
-		case strings.HasPrefix(e.Name(), uploadPrefix):
+		case strings.HasPrefix(e.Name(), uploadPrefix), halfChecked(e.Name()):
 			err = os.Remove(filepath.Join(dir, e.Name()))
 		case err == nil && digest.Check() == nil && info.Mode().IsRegular():
 			s.blobs[digest] = &blob{size: info.Size()}
@@ -102,6 +104,7 @@ func openStore(dir string) (*store, error) {
 			return nil, fmt.Errorf("images: %w", err)
 		}
 	}
+	s.checked = openChecked(dir, s.blobs, time.Now())
 	return s, nil
 }
 
@@ -262,10 +265,17 @@ func (s *store) read(ctx context.Context, d volume.Digest, f *os.File, before fs
 	if volume.DigestOf([sha256.Size]byte(sum.Sum(nil))) != d {
 		return ErrWrong
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.blobs[d] = &blob{size: before.Size(), verified: time.Now(), form: formOf(before)}
+	s.right(d, before)
 	return nil
+}
+
+// right notes that a blob's file, which is this one, has been found to be what it should be.
+func (s *store) right(d volume.Digest, file fs.FileInfo) {
+	now := time.Now()
+	s.mu.Lock()
+	s.blobs[d] = &blob{size: file.Size(), verified: now, form: formOf(file)}
+	s.mu.Unlock()
+	s.checked.note(d, now)
 }
 
 func (s *store) forget(d volume.Digest) {
@@ -292,9 +302,7 @@ func (s *store) install(f *os.File, d volume.Digest) error {
 		return fmt.Errorf("images: %w", err)
 	}
 	_ = os.Remove(s.path(d) + badSuffix) // what it was kept for has been made good
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.blobs[d] = &blob{size: info.Size(), verified: time.Now(), form: formOf(info)}
+	s.right(d, info)
 	return nil
 }
 
@@ -307,6 +315,7 @@ func (s *store) remove(d volume.Digest, wanted func() bool) error {
 		return nil
 	}
 	defer s.forget(d) // once it is gone: whoever finds that it is not here finds no file either
+	s.checked.forget(d)
 	var failed []error
 	for _, path := range []string{s.path(d), s.part(d), s.path(d) + badSuffix} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

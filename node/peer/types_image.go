@@ -56,6 +56,8 @@ type ImageOrder struct {
 	SizeBytes int64         `json:"size_bytes"`
 	Has       bool          `json:"has,omitempty"`  // the coordinators believe that it has it
 	From      []Peer        `json:"from,omitempty"` // other nodes that have it
+	// Alike: it matters as much as the order before it.
+	Alike bool `json:"alike,omitempty"`
 }
 
 // ImageFile is an image that a guest boots from.
