@@ -275,7 +275,7 @@ type agentGuest struct {
 	mu sync.Mutex
 }
 
-func (g *agentGuest) Order() domain.Order { return domain.Order{Name: "web1", Dir: g.dir} }
+func (g *agentGuest) Order() domain.Order { return domain.Order{Name: "web1", Dir: g.dir, Run: 1} }
 func (g *agentGuest) State() domain.State { return domain.State{Phase: domain.PhaseRunning} }
 func (g *agentGuest) HasAgent() bool      { return true }
 func (g *agentGuest) AskAgent(context.Context) error {
@@ -302,10 +302,17 @@ func (g *agentGuest) Thaw(context.Context) error {
 func TestFreeze(t *testing.T) {
 	h, err := New(Options{RunDir: t.TempDir(), DataDir: t.TempDir()})
 	require.NoError(t, err)
-	marked := func(g *agentGuest) bool {
-		_, err := os.Stat(filepath.Join(g.dir, frozenMark))
-		return err == nil
-	}
+	marked := func(g *agentGuest) bool { return marked(g.Order()) }
+	go func() { // the loop
+		for {
+			select {
+			case f := <-h.events:
+				f()
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
 	newGuest := func(bad map[string]error) (*agentGuest, *[]string) {
 		var said []string
 		g := &agentGuest{dir: t.TempDir(), bad: bad}
@@ -336,4 +343,24 @@ func TestFreeze(t *testing.T) {
 	require.False(t, h.freezeGuest(t.Context(), g))
 	require.False(t, marked(g))
 	require.Equal(t, []string{"freeze"}, *said, "who has frozen it lets it go")
+
+	// One that is sent to another host is not frozen, and one that may be frozen is not sent: nobody there would know.
+	g, said = newGuest(nil)
+	asLoop := func(f func()) {
+		done := make(chan struct{})
+		h.post(func() { f(); close(done) })
+		<-done
+	}
+	asLoop(func() { h.sendings["web1"] = &sending{} })
+	require.False(t, h.freezeGuest(t.Context(), g))
+	require.Empty(t, *said)
+	require.False(t, marked(g))
+	asLoop(func() { delete(h.sendings, "web1") })
+	require.True(t, h.freezeGuest(t.Context(), g))
+	asLoop(func() {
+		h.guests["web1"] = hosted{process: g}
+		h.send([]sendOrder{{name: "web1", run: 1}})
+		require.Empty(t, h.sendings)
+	})
+	h.thawGuest(g)
 }

@@ -84,6 +84,10 @@ func (h *Host) freezeGuest(ctx context.Context, p domain.Process) bool {
 		h.options.Logger.Warn("guest is not frozen", "domain", o.Name, "error", err)
 		return false
 	}
+	if h.sends(ctx, o.Name) { // from now on no sending begins: send looks at the mark
+		h.unmark(o)
+		return false
+	}
 	n, err := guest.Freeze(ctx)
 	if err == nil && n > 0 {
 		return true
@@ -98,10 +102,29 @@ func (h *Host) freezeGuest(ctx context.Context, p domain.Process) bool {
 	return false
 }
 
-// unmark notes that a guest is not frozen by this host.
+// unmark notes that a guest is not frozen by this host, and has the loop look again: it may be sent now.
 func (h *Host) unmark(o domain.Order) {
 	if err := os.Remove(filepath.Join(o.Dir, frozenMark)); err != nil && !os.IsNotExist(err) {
 		h.options.Logger.Error("mark of a frozen guest stays", "domain", o.Name, "error", err)
+	}
+	h.post(func() {})
+}
+
+// marked reports whether a guest may be frozen by this host, or by a daemon before it.
+func marked(o domain.Order) bool {
+	_, err := os.Stat(filepath.Join(o.Dir, frozenMark))
+	return !os.IsNotExist(err)
+}
+
+// sends reports whether a guest is being sent to another host; also if that is not known.
+func (h *Host) sends(ctx context.Context, name string) bool {
+	found := make(chan bool, 1)
+	h.post(func() { found <- h.sendings[name] != nil })
+	select {
+	case is := <-found:
+		return is
+	case <-ctx.Done():
+		return true
 	}
 }
 
@@ -128,7 +151,7 @@ func (h *Host) thawGuest(p domain.Process) {
 // thawLeft lets guests go on that an earlier daemon froze and did not thaw.
 func (h *Host) thawLeft() {
 	for _, g := range h.guests {
-		if _, err := os.Stat(filepath.Join(g.process.Order().Dir, frozenMark)); err == nil {
+		if marked(g.process.Order()) {
 			h.options.Logger.Warn("guest was left frozen", "domain", g.process.Order().Name)
 			h.jobs.Go(func() { h.thawGuest(g.process) })
 		}

@@ -59,8 +59,8 @@ func (h *Host) send(wanted []sendOrder) {
 	}
 	for name, o := range orders {
 		process := h.guests[name].process
-		if h.sendings[name] != nil || process == nil || process.Order().Run != o.run {
-			continue
+		if h.sendings[name] != nil || process == nil || process.Order().Run != o.run || marked(process.Order()) {
+			continue // one that is frozen would arrive so, and nobody there would know
 		}
 		ctx, stop := context.WithCancel(h.life)
 		s := &sending{operation: o.Operation, stop: stop, over: make(chan struct{})}
