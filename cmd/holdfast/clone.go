@@ -34,6 +34,8 @@ func volumeClone(c *connection) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&rate, "rate", "", "how much of each source to copy in a second at most, as in 50M")
 	cmd.Flags().StringVar(&as.Layout, "layout", "", "mirror=N or parity=K+M (default that of the source)")
+	cmd.Flags().StringVar(&as.Durability, "durability", "", "flush or sync (default that of the source)")
+	cmd.Flags().StringVar(&as.Spread, "spread", "", "zone, rack or node (default that of the source)")
 	cmd.Flags().StringSliceVar(&as.LegsOn, "legs-on", nil, "storage nodes to use, one for each leg")
 	cmd.Flags().StringSliceVar(&as.ApartFrom, "apart-from", nil, "volumes with whose legs it shares no node")
 	addNoWait(cmd, &r.NoWait)

@@ -48,10 +48,12 @@ func TestVolumeClone(t *testing.T) {
 	t.Cleanup(server.Close)
 	t.Setenv("HOLDFAST_API", "unix://"+path)
 
-	r := runLine(t.Context(), "volume", "clone", "web1", "copy1", "--rate", "50M", "--layout", "mirror=1")
+	r := runLine(t.Context(), "volume", "clone", "web1", "copy1", "--rate", "50M", "--layout", "mirror=1",
+		"--durability", "sync", "--spread", "rack")
 	require.Zero(t, r.code, r.stderr)
 	require.EqualValues(t, 50<<20, s.asked.RateBytes)
-	require.Equal(t, []api.NewClone{{Source: "web1", Name: "copy1", Layout: "mirror=1"}}, s.asked.Clones)
+	require.Equal(t, []api.NewClone{{Source: "web1", Name: "copy1", Layout: "mirror=1", Durability: "sync",
+		Spread: "rack"}}, s.asked.Clones)
 	require.Contains(t, r.stderr, "clone volume/copy1: 50 %, it goes on")
 	require.Regexp(t, `copy1 +web1 +cut +\S+ \S+ +yes`, r.stdout)
 
