@@ -33,11 +33,7 @@ func volumeClone(c *connection) *cobra.Command {
 		Args: args(cobra.MinimumNArgs(1)),
 	}
 	cmd.Flags().StringVar(&rate, "rate", "", "how much of each source to copy in a second at most, as in 50M")
-	cmd.Flags().StringVar(&as.Layout, "layout", "", "mirror=N or parity=K+M (default that of the source)")
-	cmd.Flags().StringVar(&as.Durability, "durability", "", "flush or sync (default that of the source)")
-	cmd.Flags().StringVar(&as.Spread, "spread", "", "zone, rack or node (default that of the source)")
-	cmd.Flags().StringSliceVar(&as.LegsOn, "legs-on", nil, "storage nodes to use, one for each leg")
-	cmd.Flags().StringSliceVar(&as.ApartFrom, "apart-from", nil, "volumes with whose legs it shares no node")
+	addCloneFlags(cmd, &as)
 	addNoWait(cmd, &r.NoWait)
 	out := addOutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, list []string) error {
@@ -81,6 +77,16 @@ func volumeClone(c *connection) *cobra.Command {
 		})
 	}
 	return cmd
+}
+
+// addCloneFlags adds what a clone may have other than its source.
+func addCloneFlags(cmd *cobra.Command, as *api.NewClone) {
+	f := cmd.Flags()
+	f.StringVar(&as.Layout, "layout", "", "mirror=N or parity=K+M (default that of the source)")
+	f.StringVar(&as.Durability, "durability", "", "flush or sync (default that of the source)")
+	f.StringVar(&as.Spread, "spread", "", "zone, rack or node (default that of the source)")
+	f.StringSliceVar(&as.LegsOn, "legs-on", nil, "storage nodes to use, one for each leg")
+	f.StringSliceVar(&as.ApartFrom, "apart-from", nil, "volumes with whose legs it shares no node")
 }
 
 // clonePairs reads which volumes are to be copied, and how the copies are to be called.
